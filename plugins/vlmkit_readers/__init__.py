@@ -1,0 +1,3 @@
+"""(to be written)"""
+
+VLMKIT_API = 1

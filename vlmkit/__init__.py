@@ -1,0 +1,51 @@
+"""vlmkit composes, trains and measures encoder-free video-language models out of plugins.
+
+What needs torch is imported when it is first used: `import vlmkit` alone costs a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vlmkit.api.hookspecs import hookimpl
+from vlmkit.errors import UserError
+
+
+if TYPE_CHECKING:
+    from vlmkit.api.tensors import VideoBatch, VisualTokens
+    from vlmkit.model.compose import build, compose
+    from vlmkit.model.published import import_state_dict
+    from vlmkit.experiment import Run, run
+
+__all__ = [
+    "Run",
+    "UserError",
+    "VideoBatch",
+    "VisualTokens",
+    "__version__",
+    "build",
+    "compose",
+    "hookimpl",
+    "import_state_dict",
+    "load_spec",
+    "run",
+]
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Run": "vlmkit.experiment",
+    "VideoBatch": "vlmkit.api.tensors",
+    "VisualTokens": "vlmkit.api.tensors",
+    "build": "vlmkit.model.compose",
+    "compose": "vlmkit.model.compose",
+    "import_state_dict": "vlmkit.model.published",
+    "run": "vlmkit.experiment",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,101 @@
+"""What a plugin author imports: the contracts of every kind of component.
+
+Specs are light. The names that need torch (`Aligner`, `Downsampler`, `Encoder`, `Teacher`, `VideoBatch`,
+`VisualTokens`) are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vlmkit.api.aligner import AlignerSpec, Projector
+from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
+from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.encoder import EncoderSpec
+from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.api.hookspecs import API_VERSION, hookimpl
+from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
+from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
+from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Fit, TokenLayout, VideoInput, VideoShape
+from vlmkit.errors import (
+    CheckpointError,
+    DataError,
+    PluginError,
+    RunError,
+    SpecError,
+    UnreadableVideo,
+    UserError,
+)
+
+if TYPE_CHECKING:
+    from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
+    from vlmkit.api.tensors import VideoBatch, VisualTokens
+
+__all__ = [
+    "API_VERSION",
+    "CLIP_MEAN",
+    "CLIP_STD",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Aligner",
+    "AlignerSpec",
+    "BackboneSpec",
+    "CheckpointError",
+    "ComponentSpec",
+    "DataError",
+    "Dataset",
+    "DatasetSpec",
+    "Document",
+    "Downsampler",
+    "DownsamplerSpec",
+    "Encoder",
+    "EncoderSpec",
+    "Evaluator",
+    "EvaluatorSpec",
+    "Fit",
+    "Judge",
+    "JudgeSpec",
+    "OpenVideo",
+    "PluginError",
+    "Projector",
+    "Reader",
+    "ReaderSpec",
+    "RunError",
+    "Sample",
+    "Slot",
+    "Spec",
+    "SpecError",
+    "Teacher",
+    "TeacherSpec",
+    "TokenLayout",
+    "Turn",
+    "UnreadableVideo",
+    "Unscored",
+    "UserError",
+    "Verdict",
+    "VideoBatch",
+    "VideoInput",
+    "VideoShape",
+    "VisualTokens",
+    "default_component",
+    "hookimpl",
+]
+
+_TORCH = {
+    "Aligner": "vlmkit.api.modules",
+    "Downsampler": "vlmkit.api.modules",
+    "Encoder": "vlmkit.api.modules",
+    "Teacher": "vlmkit.api.modules",
+    "VideoBatch": "vlmkit.api.tensors",
+    "VisualTokens": "vlmkit.api.tensors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _TORCH:
+        return getattr(import_module(_TORCH[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,49 @@
+"""The kind `backbone`: the language model, its tokenizer and its chat template."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from vlmkit.api.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["BackboneSpec"]
+
+
+class BackboneSpec(ComponentSpec):
+    """Options of a backbone.
+
+    The module is a causal language model with transformers' interface: `get_input_embeddings()`, and a forward that
+    takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache` and `output_hidden_states` and
+    returns `logits`, `hidden_states` (embeddings first, the last one after the final norm) and `past_key_values`.
+    """
+
+    kind: ClassVar[str] = "backbone"
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """D: channels of its embeddings. Known without torch."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> int:
+        """L: number of its layers (L + 1 hidden states). Known without torch."""
+
+    @abstractmethod
+    def build(self) -> PreTrainedModel:
+        """The module with fresh weights. Used on the meta device and to take a checkpoint's weights."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def load(self) -> PreTrainedModel:
+        """The module with the weights that the spec names, or fresh ones where it says so."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (attribute `video_token`)."""
+        raise NotImplementedError

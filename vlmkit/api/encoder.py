@@ -1,0 +1,39 @@
+"""The kind `encoder`: a pretrained vision tower. Encoder-based aligners and teachers share one implementation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from vlmkit.api.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from vlmkit.api.modules import Encoder
+
+__all__ = ["EncoderSpec"]
+
+
+class EncoderSpec(ComponentSpec):
+    """Options of an encoder. Without `path` its weights are random."""
+
+    kind: ClassVar[str] = "encoder"
+    prefix_tokens: ClassVar[int] = 1
+    """P: tokens before the patches (1: CLS)."""
+
+    path: str | None = None
+    """Local folder or hub id of the weights; None: random."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """C: channels of its features."""
+
+    @property
+    @abstractmethod
+    def patch(self) -> int:
+        """Side of a patch, pixels."""
+
+    @abstractmethod
+    def build(self) -> Encoder:
+        """The module, freshly initialised; `Encoder.load_pretrained` then takes the weights from `path`."""
+        raise NotImplementedError

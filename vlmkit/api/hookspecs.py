@@ -1,0 +1,58 @@
+"""Every hook that vlmkit calls. A plugin is a module that implements some of them with `@hookimpl`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from vlmkit.api.spec import ComponentSpec
+
+__all__ = [
+    "API_VERSION",
+    "hookimpl",
+    "vlmkit_benchmarks",
+    "vlmkit_components",
+    "vlmkit_evaluated",
+    "vlmkit_stage_ended",
+    "vlmkit_stage_started",
+    "vlmkit_step_ended",
+]
+
+API_VERSION = 1
+"""A plugin states the version it was made for as `VLMKIT_API = 1`; another one is refused."""
+
+hookspec = pluggy.HookspecMarker("vlmkit")
+hookimpl = pluggy.HookimplMarker("vlmkit")
+
+
+@hookspec
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:  # type: ignore[empty-body]
+    """Spec classes of the components that the plugin offers. Must not import torch. An error isolates the plugin."""
+
+
+@hookspec
+def vlmkit_benchmarks() -> Sequence[Path]:  # type: ignore[empty-body]
+    """Folders that hold benchmark entries (`NAME/benchmark.yaml`), searched after vlmkit's own."""
+
+
+@hookspec
+def vlmkit_stage_started(run: Path, stage: str, config: Mapping[str, Any]) -> None:
+    """A training stage begins or continues. `config` is the resolved spec of the stage."""
+
+
+@hookspec
+def vlmkit_step_ended(run: Path, stage: str, step: int, metrics: Mapping[str, float]) -> None:
+    """An optimizer step was logged, with its losses and learning rates."""
+
+
+@hookspec
+def vlmkit_stage_ended(run: Path, stage: str) -> None:
+    """A training stage is finished and its checkpoint written."""
+
+
+@hookspec
+def vlmkit_evaluated(run: Path, benchmark: str, result: Mapping[str, Any]) -> None:
+    """A benchmark is done; `result` is what `result.json` holds."""

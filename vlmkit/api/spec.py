@@ -1,0 +1,65 @@
+"""The base of every spec, and slots: fields that take any component of one kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+__all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
+
+
+class Spec(BaseModel):
+    """Options as data: immutable, no unknown keys, no runtime objects, no torch."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class ComponentSpec(Spec):
+    """The options of one component. A subclass states its name as ``type: Literal["name"] = "name"``."""
+
+    kind: ClassVar[str]
+    type: str
+
+    @classmethod
+    def component_name(cls) -> str:
+        """The name under which the component is registered."""
+        return str(cls.model_fields["type"].default)
+
+
+class _SlotMarker:
+    """Validates a field by looking the named component up in the registry."""
+
+    def __get_pydantic_core_schema__(self, source: type[ComponentSpec], handler: GetCoreSchemaHandler) -> CoreSchema:
+        from vlmkit.spec.slots import validate_slot
+
+        def validate(value: object) -> ComponentSpec:
+            return validate_slot(source.kind, value)
+
+        return core_schema.no_info_plain_validator_function(
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(_dump), metadata={"kind": source.kind}
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        from vlmkit.spec.slots import slot_json_schema
+
+        return slot_json_schema(schema["metadata"]["kind"])
+
+
+def _dump(value: ComponentSpec) -> dict[str, Any]:
+    return value.model_dump(mode="json")
+
+
+T = TypeVar("T")
+Slot = Annotated[T, _SlotMarker()]
+"""``Slot[DownsamplerSpec]``: a field that takes any installed downsampler, by name or as ``{type: name, …}``."""
+
+
+def default_component(name: str, **options: object) -> Any:
+    """The default of a slot: ``downsampler: Slot[DownsamplerSpec] = default_component("lsd")``."""
+    return Field(default={"type": name, **options}, validate_default=True)
+
+

@@ -1,0 +1,37 @@
+"""The kind `teacher`: features that the LLM's hidden states of the visual tokens learn to resemble."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from vlmkit.api.spec import ComponentSpec
+from vlmkit.api.video import VideoInput
+
+if TYPE_CHECKING:
+    from vlmkit.api.modules import Teacher
+
+__all__ = ["TeacherSpec"]
+
+
+class TeacherSpec(ComponentSpec):
+    """Options of a teacher."""
+
+    kind: ClassVar[str] = "teacher"
+
+    input: VideoInput = VideoInput(size=224, multiple=14)
+    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """C: channels of its features."""
+
+    @abstractmethod
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of its features for a canvas of `input.size`."""
+
+    @abstractmethod
+    def build(self) -> Teacher:
+        """The module, freshly initialised; `Teacher.load_pretrained` then takes outside weights."""
+        raise NotImplementedError

@@ -1,0 +1,115 @@
+"""Videos as numbers, without tensors: what pixels a component wants, what it gets, which tokens come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic import PositiveInt, model_validator
+
+from vlmkit.api.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["CLIP_MEAN", "CLIP_STD", "IMAGENET_MEAN", "IMAGENET_STD", "Fit", "TokenLayout", "VideoInput", "VideoShape"]
+
+RGB = tuple[float, float, float]
+CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: RGB = (0.26862954, 0.26130258, 0.27577711)
+IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
+
+
+class Fit(NamedTuple):
+    """How a picture is put on its canvas: resize, then paste at (top, left); what lies outside is cut. Pixels."""
+
+    width: int
+    height: int
+    top: int
+    left: int
+
+
+class VideoShape(NamedTuple):
+    """One fitted video, without its pixels."""
+
+    frames: int
+    """T: frame slots."""
+    height: int
+    """H of the canvas, pixels."""
+    width: int
+    """W of the canvas, pixels."""
+    content: tuple[int, int, int, int]
+    """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
+    present: int
+    """How many leading frames hold a picture; the rest is padding in time."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLayout:
+    """Where the tokens of one video stand in the sequence that an aligner gives for it."""
+
+    tokens: int
+    """N: length of the sequence."""
+    patches: npt.NDArray[np.int64]
+    """(T, h, w): position of the token of each cell of the canvas, -1 where there is none."""
+    rows: npt.NDArray[np.int64]
+    """(R,): positions of the row-end tokens; empty where the layout has none."""
+
+
+class VideoInput(Spec):
+    """The pixels that an aligner or a teacher wants. The defaults are Video-Panda's."""
+
+    frames: PositiveInt = 8
+    """Frames per video (with sampling `one-fps`: at the most)."""
+    sampling: Literal["reference", "uniform", "segment-midpoint", "segment-centre", "one-fps"] = "reference"
+    """Which frames: `reference` (Video-Panda: one per second, thinned to `frames`), `uniform` (Video-LLaVA: first to
+    last), `segment-midpoint` (Video-ChatGPT), `segment-centre` (PLLaVA), `one-fps` (Chat-UniVi)."""
+    size: PositiveInt = 448
+    """Side of the square canvas, pixels."""
+    fit: Literal["pad", "crop", "squash"] = "pad"
+    """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`, centre
+    crop; `squash`: both sides to `size`."""
+    multiple: PositiveInt = 28
+    """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
+    mean: RGB = CLIP_MEAN
+    """Mean of the RGB values in 0..1; also the colour of the padding."""
+    std: RGB = CLIP_STD
+    """Standard deviation of the RGB values in 0..1."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> VideoInput:
+        if self.fit == "pad" and self.size % self.multiple:
+            raise ValueError(f"size {self.size} is not a multiple of {self.multiple} (`multiple`)")
+        return self
+
+    def place(self, width: int, height: int) -> Fit:
+        """Where a picture of width x height pixels goes on the canvas.
+
+        `pad` is the rule of Video-Panda's and EVE's preprocessing: the long side becomes `size`; the short side is
+        rounded up to a multiple; the padding before it is half of the rest, rounded down to a multiple.
+        """
+        size, unit = self.size, self.multiple
+        if self.fit == "squash":
+            return Fit(size, size, 0, 0)
+        if self.fit == "crop":
+            short = min(width, height)
+            new_w, new_h = width * size // short, height * size // short
+            return Fit(new_w, new_h, -((new_h - size) // 2), -((new_w - size) // 2))
+        cells = size // unit
+        short_cells = -(-cells * min(width, height) // max(width, height))
+        before = (cells - short_cells) // 2 * unit
+        if width > height:
+            return Fit(size, short_cells * unit, before, 0)
+        return Fit(short_cells * unit, size, 0, before)
+
+    def shape(self, width: int, height: int, present: int | None = None) -> VideoShape:
+        """The fitted shape of a video of width x height pixels with `present` sampled frames (None: all slots full)."""
+        fit = self.place(width, height)
+        top, left = max(fit.top, 0), max(fit.left, 0)
+        bottom, right = min(fit.top + fit.height, self.size), min(fit.left + fit.width, self.size)
+        slots = self.frames
+        if present is not None and self.sampling == "one-fps":
+            slots = present
+        return VideoShape(slots, self.size, self.size, (top, bottom, left, right), slots if present is None else present)

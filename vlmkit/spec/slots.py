@@ -1,0 +1,41 @@
+"""Validation of a slot: `name` or `{type: name, …}` becomes the spec of that component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import PluginError
+from vlmkit.registry import registry
+
+__all__ = ["slot_json_schema", "validate_slot"]
+
+
+def validate_slot(kind: str, value: object) -> ComponentSpec:
+    """The spec that `value` describes. Errors inside keep their dotted location."""
+    if isinstance(value, ComponentSpec):
+        if value.kind != kind:
+            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}",
+                                      {"kind": kind, "found": f"{value.kind}/{value.type}"})  # fmt: skip
+        return value
+    options = {"type": value} if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
+        names = ", ".join(registry().names(kind)) or "none"
+        raise PydanticCustomError(
+            "no_component", "expected the name of a {kind} or a mapping with `type: name`; installed: {names}",
+            {"kind": kind, "names": names})  # fmt: skip
+    try:
+        component = registry().get(kind, str(options["type"]))
+    except PluginError as error:
+        raise PydanticCustomError("unknown_component", "{message}", {"message": str(error)}) from None
+    return component.spec.model_validate(dict(options))
+
+
+def slot_json_schema(kind: str) -> dict[str, Any]:
+    """The JSON schema of a slot: any installed component of the kind, by name or with its options."""
+    names = registry().names(kind)
+    options: list[dict[str, Any]] = [{"$ref": f"#/$defs/{kind}.{name}"} for name in names]
+    return {"title": kind, "oneOf": [{"type": "string", "enum": names}, *options]}
