@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vlmkit.api.hookspecs import hookimpl
 from vlmkit.errors import UserError
+from vlmkit.spec.load import load_spec
 
 
 if TYPE_CHECKING:

@@ -130,7 +130,9 @@ class Registry:
             return offers[0]
         if offers:
             owners = " and ".join(f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers)
-            raise PluginError(f"two plugins offer {kind} {name!r}: {owners}; uninstall one, or name the others in VLMKIT_PLUGINS")
+            raise PluginError(
+                f"two plugins offer {kind} {name!r}: {owners}; uninstall one, or name the others in VLMKIT_PLUGINS"
+            )
         raise PluginError(self._missing(kind, name))
 
     def _missing(self, kind: str, name: str) -> str:
@@ -139,7 +141,9 @@ class Registry:
         if close := near(name, names):
             parts.append(f"did you mean {close!r}?")
         parts.append(f"installed: {', '.join(names) or 'none'}")
-        parts += [f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error}" for p in self._in_state("broken")]
+        parts += [
+            f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error}" for p in self._in_state("broken")
+        ]
         if left_out := [p.name for p in self._in_state("left out")]:
             parts.append(f"left out by VLMKIT_PLUGINS: {', '.join(left_out)}")
         return "; ".join(parts)

@@ -17,7 +17,7 @@ class BackboneSpec(ComponentSpec):
     """Options of a backbone.
 
     The module is a causal language model with transformers' interface: `get_input_embeddings()`, and a forward that
-    takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache` and `output_hidden_states` and
+    takes `inputs_embeds`, `attention_mask`, `position_ids`, `past_key_values`, `use_cache`, `output_hidden_states` and
     returns `logits`, `hidden_states` (embeddings first, the last one after the final norm) and `past_key_values`.
     """
 
@@ -45,5 +45,5 @@ class BackboneSpec(ComponentSpec):
 
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (attribute `video_token`)."""
+        """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (its `video_token`)."""
         raise NotImplementedError

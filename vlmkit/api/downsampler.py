@@ -26,7 +26,7 @@ class DownsamplerSpec(ComponentSpec):
         raise NotImplementedError
 
     def keeps_rows(self) -> bool:
-        """Whether the tokens stand in rows and columns of the picture, so that row tokens and distillation make sense."""
+        """Whether the tokens stand in rows and columns of the picture, as row tokens and distillation need it."""
         return True
 
     @abstractmethod

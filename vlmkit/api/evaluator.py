@@ -59,5 +59,3 @@ class EvaluatorSpec(ComponentSpec):
     def build(self) -> Evaluator:
         """The evaluator."""
         raise NotImplementedError
-
-

@@ -44,7 +44,7 @@ class Encoder(_Component):
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, T, 3, H, W) normalised -> (B, T, P + h*w, C): P prefix tokens (`EncoderSpec.prefix_tokens`), then patches."""
+        """(B, T, 3, H, W) normalised -> (B, T, P + h*w, C): `EncoderSpec.prefix_tokens`, then the patches."""
 
 
 class Teacher(_Component):

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, TypeVar
+import difflib
+from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core.core_schema import ErrorType
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
+
+_BUILT_IN = frozenset(get_args(ErrorType))
 
 
 class Spec(BaseModel):
@@ -16,6 +29,29 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_the_nearest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(error.title, [_detail(e, cls) for e in error.errors()]) from None
+
+
+def _detail(error: ErrorDetails, model: type[BaseModel]) -> InitErrorDetails:
+    """The same error; where it is an unknown key of `model`, in words that say which keys there are."""
+    kind: PydanticCustomError | str = error["type"]
+    context = error.get("ctx", {})
+    if kind == "extra_forbidden" and len(error["loc"]) == 1:
+        key, known = str(error["loc"][0]), list(model.model_fields)
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        context = {"key": key, "hint": hint, "known": ", ".join(known)}
+        kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
+    elif kind not in _BUILT_IN:
+        kind = PydanticCustomError(cast(LiteralString, kind), "{message}", {"message": error["msg"]})
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
 
 
 class ComponentSpec(Spec):
@@ -40,7 +76,9 @@ class _SlotMarker:
             return validate_slot(source.kind, value)
 
         return core_schema.no_info_plain_validator_function(
-            validate, serialization=core_schema.plain_serializer_function_ser_schema(_dump), metadata={"kind": source.kind}
+            validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(_dump),
+            metadata={"kind": source.kind},
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -61,5 +99,3 @@ Slot = Annotated[T, _SlotMarker()]
 def default_component(name: str, **options: object) -> Any:
     """The default of a slot: ``downsampler: Slot[DownsamplerSpec] = default_component("lsd")``."""
     return Field(default={"type": name, **options}, validate_default=True)
-
-

@@ -69,8 +69,8 @@ class VideoInput(Spec):
     size: PositiveInt = 448
     """Side of the square canvas, pixels."""
     fit: Literal["pad", "crop", "squash"] = "pad"
-    """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`, centre
-    crop; `squash`: both sides to `size`."""
+    """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`,
+    centre crop; `squash`: both sides to `size`."""
     multiple: PositiveInt = 28
     """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
     mean: RGB = CLIP_MEAN
@@ -109,7 +109,6 @@ class VideoInput(Spec):
         fit = self.place(width, height)
         top, left = max(fit.top, 0), max(fit.left, 0)
         bottom, right = min(fit.top + fit.height, self.size), min(fit.left + fit.width, self.size)
-        slots = self.frames
-        if present is not None and self.sampling == "one-fps":
-            slots = present
-        return VideoShape(slots, self.size, self.size, (top, bottom, left, right), slots if present is None else present)
+        count = self.frames if present is None else present
+        slots = count if self.sampling == "one-fps" else self.frames
+        return VideoShape(slots, self.size, self.size, (top, bottom, left, right), count)

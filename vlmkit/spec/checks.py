@@ -1,0 +1,100 @@
+"""Checks across fields: what each part accepts but the parts together do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vlmkit.registry import near
+from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
+from vlmkit.spec.report import Problem
+
+__all__ = ["PARTS", "cross_check"]
+
+PARTS = ("aligner", "backbone", "distillation")
+"""What `train` can name."""
+
+
+def cross_check(spec: ExperimentSpec) -> list[Problem]:
+    """Everything that does not fit together, with its place."""
+    problems = list(_layout(spec))
+    if spec.training is not None:
+        problems += _stages(spec.training)
+        problems += _distillation(spec, spec.training)
+    return problems
+
+
+def _layout(spec: ExperimentSpec) -> Iterator[Problem]:
+    aligner = spec.model.aligner
+    for width, height in ((1, 1), (16, 9)):
+        try:
+            aligner.layout(aligner.input.shape(width, height))
+        except ValueError as error:
+            yield Problem(("model", "aligner"), str(error))
+            return
+    try:
+        _ = spec.model.backbone.width, spec.model.backbone.layers
+    except ValueError as error:
+        yield Problem(("model", "backbone"), str(error))
+
+
+def _stages(training: TrainingSpec) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, stage in enumerate(training.stages):
+        where = ("training", "stages", index)
+        if stage.name in seen:
+            yield Problem(
+                (*where, "name"), f"stage {seen[stage.name] + 1} has the name {stage.name!r} too; give another"
+            )
+        seen.setdefault(stage.name, index)
+        yield from _parts(stage, (*where, "train"))
+
+
+def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
+    for pattern in stage.train:
+        part = pattern.split(".")[0]
+        if part not in PARTS:
+            hint = f"; did you mean {close!r}?" if (close := near(part, PARTS)) else ""
+            yield Problem(
+                (*where, pattern), f"{part!r} is no part of the model; expected one of {', '.join(PARTS)}{hint}"
+            )
+
+
+def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:
+    distillation = training.distillation
+    where = ("training", "distillation")
+    if distillation is None:
+        for index, stage in enumerate(training.stages):
+            if stage.distils:
+                path = ("training", "stages", index, "train", "distillation")
+                yield Problem(path, "the part `distillation` trains here, but training.distillation names no teacher")
+        return
+    if not any(stage.distils for stage in training.stages):
+        yield Problem(where, "no stage uses the teacher: list `distillation` in the `train` of a stage, or remove this")
+    teacher, aligner = distillation.teacher, spec.model.aligner
+    if teacher.width % distillation.heads:
+        yield Problem(
+            (*where, "heads"), f"{distillation.heads} heads do not divide the teacher's width {teacher.width}"
+        )
+    if spec.model.backbone.layers < 1 + distillation.layer_rate:
+        layers = spec.model.backbone.layers
+        yield Problem(
+            (*where, "layer_rate"),
+            f"with {layers} LLM layers, a rate of {distillation.layer_rate} leaves no layer to fuse",
+        )
+    try:
+        patches = aligner.layout(aligner.input.shape(1, 1)).patches
+        theirs = teacher.grid()
+    except ValueError as error:
+        yield Problem((*where, "teacher"), str(error))
+        return
+    if (patches < 0).all():
+        yield Problem(
+            where, f"aligner {aligner.type!r} has no tokens that stand for patches: there is nothing to distil into"
+        )
+    ours = patches.shape[1:]
+    for mine, other in zip(ours, theirs, strict=True):
+        if mine % other and other % mine:
+            grids = f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]}"
+            message = f"{grids} do not divide each other; change `input.size` of one of them"
+            yield Problem((*where, "teacher"), message)
+            return

@@ -1,0 +1,62 @@
+"""The part of the spec that says on what a model is measured."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, PositiveInt, model_validator
+
+from vlmkit.api.judge import JudgeSpec
+from vlmkit.api.spec import Slot, Spec, default_component
+
+__all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]
+
+
+class AnnotationFile(Spec):
+    """One annotation file."""
+
+    path: str
+    """Where it lies; relative paths start at the current folder."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Its checksum; None: not checked, which the result says."""
+
+
+class BenchmarkUse(Spec):
+    """One benchmark of the registry, and where its files lie on this machine."""
+
+    name: str
+    """Name of the registry entry."""
+    split: str | None = None
+    """Split; None: the entry's default."""
+    annotation_root: str | None = None
+    """Folder of the entry's annotation files; their checksums are verified."""
+    annotations: list[AnnotationFile] | None = None
+    """Other annotation files in place of the entry's own, in a layout that its evaluator reads."""
+    video_root: str | None = None
+    """Folder of the video files."""
+    video_file: str | None = None
+    """File name of a video, as a template: `msvd_{video}{ext}`; None: the entry's."""
+    extensions: list[str] | None = None
+    """Extensions tried in order for `{ext}`; None: the entry's."""
+    limit: PositiveInt | None = None
+    """Only the first so many questions; the result says so."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class EvaluationSpec(Spec):
+    """On what a model is measured, and by whom it is judged."""
+
+    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1)]
+    """Names of registry entries, or mappings with their options."""
+    judge: Slot[JudgeSpec] = default_component("exact")
+    """Decides whether an answer is right."""
+    blind: bool = False
+    """Also ask each question about another clip's video: what remains is what the model answers without seeing."""
+    batch_size: PositiveInt = 16
+    """Questions per forward pass."""
+    max_new_tokens: PositiveInt | None = None
+    """Longest answer, tokens; None: the registry entry's."""

@@ -1,0 +1,152 @@
+"""The whole spec file as pydantic models. Light: no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from vlmkit.api.aligner import AlignerSpec
+from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.dataset import DatasetSpec
+from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.spec import Slot, Spec, default_component
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.spec.evaluation import EvaluationSpec
+
+__all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+
+
+class ModelSpec(Spec):
+    """What the model is made of."""
+
+    aligner: Slot[AlignerSpec]
+    """From pixels to tokens of the LLM's width."""
+    backbone: Slot[BackboneSpec]
+    """The language model."""
+
+
+class DataSpec(Spec):
+    """How videos are read, in training and in evaluation."""
+
+    reader: Slot[ReaderSpec] = default_component("decord")
+    """Decodes the video files."""
+    max_bad_fraction: Fraction = 0.01
+    """The run stops when more than this fraction of its samples cannot be read."""
+    cache_mib: NonNegativeInt = 0
+    """Memory for decoded and fitted frames, so that clips which come again are not decoded again, MiB."""
+
+
+class DistillationSpec(Spec):
+    """Distillation from a teacher: a stage distils when its `train` lists the part `distillation`."""
+
+    teacher: Slot[TeacherSpec]
+    """Where the target features come from."""
+    loss: Literal["cosine", "mse"] = "cosine"
+    """`cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalised."""
+    weight: PositiveFloat = 1.0
+    """Weight of the distillation loss beside the language loss."""
+    layer_rate: PositiveInt = 4
+    """Every how many LLM layers, counted from the last, a hidden state is fused."""
+    heads: PositiveInt = 8
+    """Heads of the attention that fuses the layers."""
+
+
+class EngineSpec(Spec):
+    """What runs the optimizer steps."""
+
+    type: Literal["single", "deepspeed"] = "single"
+    """`single`: one process; `deepspeed`: ZeRO under torchrun or the deepspeed launcher."""
+    zero: Literal[0, 1, 2] = 2
+    """ZeRO stage of `deepspeed`."""
+
+
+class StageSpec(Spec):
+    """One training phase."""
+
+    name: Name
+    """Name of the stage; its folder in the run is NUMBER-NAME."""
+    data: Annotated[list[Slot[DatasetSpec]], Field(min_length=1)]
+    """The datasets, mixed sample by sample."""
+    train: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+    """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
+    `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins."""
+    batch_size: PositiveInt = 32
+    """Samples per optimizer step, over all processes."""
+    micro_batch_size: PositiveInt | None = None
+    """Samples per forward pass of one process; None: all that a step needs."""
+    epochs: PositiveFloat | None = None
+    """Passes over the data. Give either `epochs` or `steps`."""
+    steps: PositiveInt | None = None
+    """Optimizer steps. Give either `epochs` or `steps`."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Fraction of the samples that is used, drawn by the seed."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How learning rates fall after the warm-up."""
+    warmup: Fraction = 0.03
+    """Fraction of the steps over which learning rates rise from 0."""
+    weight_decay: NonNegativeFloat = 0.0
+    """AdamW's weight decay."""
+    max_grad_norm: PositiveFloat | None = None
+    """Gradients are clipped to this norm; None: not at all."""
+    gradient_checkpointing: bool = False
+    """Recompute activations of the LLM in the backward pass to save memory."""
+    max_length: PositiveInt = 4096
+    """Longest sequence, visual tokens included; longer ones are cut at the end."""
+    save_every: PositiveInt | None = None
+    """Optimizer steps between checkpoints, from which an interrupted run goes on; None: a tenth of the stage."""
+    flip: bool = False
+    """Mirror half of the videos, drawn by the seed; aligner and teacher always see the same picture."""
+
+    @model_validator(mode="after")
+    def _length(self) -> StageSpec:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of `epochs` and `steps`")
+        micro = self.micro_batch_size
+        if micro is not None and self.batch_size % micro:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batch_size {micro}")
+        return self
+
+    @property
+    def distils(self) -> bool:
+        """Whether the distillation loss is part of this stage."""
+        return any(pattern.split(".")[0] == "distillation" for pattern in self.train)
+
+
+class TrainingSpec(Spec):
+    """The stages, and what they share."""
+
+    stages: Annotated[list[StageSpec], Field(min_length=1)]
+    """One after the other; each starts from the weights of the one before."""
+    distillation: DistillationSpec | None = None
+    """Optional teacher."""
+    engine: EngineSpec = EngineSpec()
+    """Single process or DeepSpeed."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward and backward passes (weights and optimizer of a single process stay float32)."""
+    workers: NonNegativeInt = 0
+    """Processes that read data ahead; 0: the training process reads itself."""
+    log_every: PositiveInt = 10
+    """Optimizer steps between two lines of metrics.jsonl."""
+
+
+class ExperimentSpec(Spec):
+    """One experiment: what is composed, how it is trained, on what it is measured."""
+
+    vlmkit: Literal[1]
+    """Version of this format."""
+    name: Name
+    """Name of the experiment; its run folder is runs/NAME."""
+    seed: NonNegativeInt = 42
+    """Decides initial weights, the order of the data and everything else that is drawn."""
+    model: ModelSpec
+    """What the model is made of."""
+    data: DataSpec = Field(default={}, validate_default=True)
+    """How videos are read."""
+    training: TrainingSpec | None = None
+    """How it is trained; without it only what needs no training can be run."""
+    evaluation: EvaluationSpec | None = None
+    """On what it is measured."""

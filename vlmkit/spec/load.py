@@ -1,0 +1,89 @@
+"""From a file, overrides and defaults to a validated ExperimentSpec, and back to text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from vlmkit.errors import SpecError
+from vlmkit.spec.checks import cross_check
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.report import from_pydantic, spec_error
+from vlmkit.spec.yaml import Document, parse_scalar
+from vlmkit.spec.yaml import read as read_yaml
+
+__all__ = ["find_spec", "load_spec", "parse_overrides", "read_resolved", "resolved", "sha256"]
+
+_PACKAGED = Path(__file__).resolve().parent.parent / "_data" / "specs"
+
+
+def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> ExperimentSpec:  # noqa: A002 -- as the CLI has it
+    """Read, merge and validate a spec file.
+
+    Args:
+        path: a spec file; a path that does not exist is also looked up among the specs that vlmkit ships.
+        set: values by dotted path, e.g. `{"model.aligner.fsra": False}`.
+
+    Raises:
+        SpecError: with every problem of the spec at once.
+    """
+    file = find_spec(Path(path))
+    document = read_extended(file)
+    for dotted, value in (set or {}).items():
+        apply(document, dotted, value)
+    return _validate(document, str(file))
+
+
+def find_spec(path: Path) -> Path:
+    """The file itself, or the shipped spec `specs/NAME` of that name. A SpecError that lists the shipped ones."""
+    if path.is_file():
+        return path
+    shipped = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).resolve().parents[2] / "specs"
+    inside = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
+    if not path.is_absolute() and (shipped / inside).is_file():
+        return shipped / inside
+    names = ", ".join(sorted(f"specs/{found.relative_to(shipped)}" for found in shipped.rglob("*.yaml")))
+    raise SpecError(f"{path}: there is no such spec file here ({Path.cwd()}); shipped specs: {names}")
+
+
+def _validate(document: Document, name: str) -> ExperimentSpec:
+    try:
+        spec = ExperimentSpec.model_validate(document.data)
+    except ValidationError as error:
+        raise spec_error(from_pydantic(error), document.origins, name) from None
+    if problems := cross_check(spec):
+        raise spec_error(problems, document.origins, name)
+    return spec
+
+
+def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
+    """`["model.aligner.fsra=false"]` -> `{"model.aligner.fsra": False}`."""
+    overrides = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise SpecError(f"--set {item}: expected KEY=VALUE, e.g. --set model.aligner.fsra=false")
+        overrides[key] = parse_scalar(value)
+    return overrides
+
+
+def resolved(spec: ExperimentSpec) -> str:
+    """The spec with every default written out, as YAML that loads to the same spec."""
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def read_resolved(path: Path) -> ExperimentSpec:
+    """A resolved spec that a run holds."""
+    return _validate(read_yaml(path), str(path))
+
+
+def sha256(spec: ExperimentSpec) -> str:
+    """The checksum of everything that the spec says."""
+    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,95 @@
+"""Overrides: `extends`, and values set by dotted path. Plain data in, plain data out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vlmkit.errors import SpecError
+from vlmkit.registry import near
+from vlmkit.spec.yaml import Document, Path_, read
+
+__all__ = ["apply", "read_extended"]
+
+
+def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
+    """A spec file with everything that it extends merged below it. `extends` is relative to the file that says it."""
+    if path.resolve() in above:
+        chain = " -> ".join(str(file) for file in (*above, path))
+        raise SpecError(f"{path}: `extends` goes in a circle: {chain}")
+    document = read(path)
+    if not isinstance(document.data, dict):
+        raise SpecError(f"{path}: expected a mapping with the keys vlmkit, name, model, …; found {document.data!r}")
+    base_name = document.data.pop("extends", None)
+    if base_name is None:
+        return document
+    if not isinstance(base_name, str):
+        raise SpecError(f"{path}: `extends` takes the path of one spec file, found {base_name!r}")
+    base_path = path.parent / base_name
+    if not base_path.is_file():
+        raise SpecError(f"{document.origins['extends',]}: `extends: {base_name}`: there is no file {base_path}")
+    base = read_extended(base_path, (*above, path.resolve()))
+    origins = {**base.origins}
+    data = _merge(base.data, document.data, (), origins, document.origins)
+    return Document(data, origins)
+
+
+def _merge(base: Any, over: Any, path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]) -> Any:
+    """`over` on top of `base`: mappings key by key; a component of another `type` drops the old one's options."""
+    if isinstance(base, str) and isinstance(over, Mapping) and "type" not in over:
+        base = {"type": base}
+    if isinstance(over, str) and isinstance(base, Mapping) and "type" in base:
+        over = {"type": over}
+    keeps = isinstance(base, Mapping) and isinstance(over, Mapping)
+    if not keeps or over.get("type", base.get("type")) != base.get("type"):
+        for key in [key for key in origins if key[: len(path)] == path]:
+            del origins[key]
+        origins.update({key: place for key, place in new.items() if key[: len(path)] == path})
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        below = (*path, key)
+        if key in base:
+            merged[key] = _merge(base[key], value, below, origins, new)
+        else:
+            merged[key] = value
+            origins.update({k: place for k, place in new.items() if k[: len(below)] == below})
+        if below in new:
+            origins[below] = new[below]
+    return merged
+
+
+def apply(document: Document, dotted: str, value: Any) -> None:
+    """Set one value in place. Items of a list are named by index or by their `name`."""
+    document.data = _set(document.data, dotted.split("."), value, (), document.origins, f"--set {dotted}")
+
+
+def _set(node: Any, keys: list[str], value: Any, path: Path_, origins: dict[Path_, str], place: str) -> Any:
+    origins.setdefault(path, place)
+    if not keys:
+        result = _merge(node, value, path, origins, {path: place})
+        origins[path] = place
+        return result
+    key, *rest = keys
+    if isinstance(node, list):
+        index = _index(node, key, place)
+        return [
+            _set(item, rest, value, (*path, i), origins, place) if i == index else item for i, item in enumerate(node)
+        ]
+    if node is None or isinstance(node, str):
+        node = {"type": node} if node else {}
+    if not isinstance(node, Mapping):
+        raise SpecError(f"{place}: {'.'.join(map(str, path))} is {node!r}, which has nothing below it")
+    return {**node, key: _set(node.get(key), rest, value, (*path, key), origins, place)}
+
+
+def _index(items: list[Any], key: str, place: str) -> int:
+    names = [str(item.get("name")) for item in items if isinstance(item, Mapping) and "name" in item]
+    if key in names:
+        return next(i for i, item in enumerate(items) if isinstance(item, Mapping) and str(item.get("name")) == key)
+    if key.isdigit() and int(key) < len(items):
+        return int(key)
+    hint = f"; did you mean {close!r}?" if (close := near(key, names)) else ""
+    known = f" or one of {', '.join(names)}" if names else ""
+    raise SpecError(f"{place}: {key!r} names no item of this list; expected 0 to {len(items) - 1}{known}{hint}")
