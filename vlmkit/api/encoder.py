@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import PositiveInt
+
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -23,15 +25,10 @@ class EncoderSpec(ComponentSpec):
     path: str | None = None
     """Local folder or hub id of the weights; None: random."""
 
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """C: channels of its features."""
-
-    @property
-    @abstractmethod
-    def patch(self) -> int:
-        """Side of a patch, pixels."""
+    width: PositiveInt
+    """C: channels of its features."""
+    patch: PositiveInt
+    """Side of a patch, pixels."""
 
     @abstractmethod
     def build(self) -> Encoder:
