@@ -17,6 +17,7 @@ from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
+from vlmkit.api.published import PublishedFormat
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
@@ -62,6 +63,7 @@ __all__ = [
     "OpenVideo",
     "PluginError",
     "Projector",
+    "PublishedFormat",
     "Reader",
     "ReaderSpec",
     "RunError",

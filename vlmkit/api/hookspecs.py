@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 
+from vlmkit.api.published import PublishedFormat
 from vlmkit.api.spec import ComponentSpec
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "vlmkit_benchmarks",
     "vlmkit_components",
     "vlmkit_evaluated",
+    "vlmkit_published",
     "vlmkit_stage_ended",
     "vlmkit_stage_started",
     "vlmkit_step_ended",
@@ -36,6 +38,11 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:  # type: ignore[empty-
 @hookspec
 def vlmkit_benchmarks() -> Sequence[Path]:  # type: ignore[empty-body]
     """Folders that hold benchmark entries (`NAME/benchmark.yaml`), searched after vlmkit's own."""
+
+
+@hookspec
+def vlmkit_published() -> Sequence[PublishedFormat]:  # type: ignore[empty-body]
+    """Formats of released checkpoints that the plugin can import. Must not import torch."""
 
 
 @hookspec
