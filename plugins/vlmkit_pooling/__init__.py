@@ -1,3 +1,24 @@
-"""(to be written)"""
+"""Downsamplers that stand in for Video-Panda's window attention: averaging, resampling by latents, or nothing at all.
+
+`avg-pool`, `half-resolution`, `perceiver`, `adaptive-pool` and `none` fit every aligner with a `downsampler` slot. They
+treat each frame by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vlmkit import hookimpl
+from vlmkit.api import ComponentSpec
+
+__all__ = ["VLMKIT_API", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The five downsamplers."""
+    from vlmkit_pooling.spec import AdaptivePoolSpec, AvgPoolSpec, HalfResolutionSpec, NoneSpec, PerceiverSpec
+
+    return [AdaptivePoolSpec, AvgPoolSpec, HalfResolutionSpec, NoneSpec, PerceiverSpec]
