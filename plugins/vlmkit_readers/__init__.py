@@ -1,3 +1,21 @@
-"""(to be written)"""
+"""Readers of video files: `decord`, which seeks where that gives the right frames and decodes in order elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vlmkit import hookimpl
+
+if TYPE_CHECKING:
+    from vlmkit.api import ComponentSpec
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The components of this plugin."""
+    from .spec import DecordSpec
+
+    return [DecordSpec]

@@ -1,0 +1,14 @@
+"""From video files to batches: which frames, how they are fitted, the cache, and samples that cannot be read.
+
+Importing it costs no torch; `to_batch` imports it when it is called.
+"""
+
+from __future__ import annotations
+
+from vlmkit.data.bad import BadSamples
+from vlmkit.data.batch import to_batch
+from vlmkit.data.fit import FittedVideo, fit_frames, padding_colour
+from vlmkit.data.sampling import frame_positions
+from vlmkit.data.videos import VideoLoader
+
+__all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "frame_positions", "padding_colour", "to_batch"]

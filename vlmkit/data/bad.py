@@ -1,0 +1,95 @@
+"""Samples that cannot be read: skipped, written down with the reason, counted, and limited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from vlmkit.errors import DataError
+
+__all__ = ["BadSamples"]
+
+_ENOUGH = 100
+_SHOWN = 3
+
+
+class _Bad(NamedTuple):
+    video: str | None
+    reason: str
+
+
+class BadSamples:
+    """Counts the samples of one place (a training stage, a benchmark) and appends the bad ones to a JSON-lines file.
+
+    A line holds `id`, `video`, `reason` and `where`. A sample counts once however often it is met, also over a
+    continued run: what the file already says of this place is read back.
+
+    The run stops when the bad samples exceed `max_fraction` of the samples seen, where fewer than 100 count as 100 so
+    that an early bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0 the
+    first bad sample stops the run.
+    """
+
+    def __init__(self, path: Path, max_fraction: float, where: str) -> None:
+        self.path = path
+        self.max_fraction = max_fraction
+        self.where = where
+        self._bad: dict[str, _Bad] = {}
+        self._seen: set[str] = set()
+        self._read_back()
+
+    @property
+    def bad(self) -> int:
+        """How many different samples could not be read."""
+        return len(self._bad)
+
+    @property
+    def seen(self) -> int:
+        """How many different samples were met, bad ones included."""
+        return len(self._seen)
+
+    def __contains__(self, sample: str) -> bool:
+        """Whether the sample of this id is known to be bad."""
+        return sample in self._bad
+
+    def good(self, sample: str) -> None:
+        """A sample that could be read."""
+        self._seen.add(sample)
+
+    def record(self, sample: str, video: str | None, reason: str) -> None:
+        """A sample that could not be read. A `DataError` once there are too many of them."""
+        self._seen.add(sample)
+        if sample not in self._bad:
+            self._bad[sample] = _Bad(video, reason)
+            line = {"id": sample, "video": video, "reason": reason, "where": self.where}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._check(max(self.seen, _ENOUGH))
+
+    def finish(self) -> None:
+        """All samples were met: the `DataError` for too many bad ones, with the true number of samples."""
+        self._check(self.seen)
+
+    def _check(self, among: int) -> None:
+        if self.bad <= self.max_fraction * among:
+            return
+        first = "; ".join(f"{name} ({bad.video}): {bad.reason}" for name, bad in list(self._bad.items())[:_SHOWN])
+        raise DataError(
+            f"{self.where}: {self.bad} of {self.seen} samples could not be read, more than max_bad_fraction = "
+            f"{self.max_fraction:g} allows; the first: {first}; all of them: {self.path}. "
+            "Repair or remove these files, or raise max_bad_fraction"
+        )
+
+    def _read_back(self) -> None:
+        if not self.path.is_file():
+            return
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # a kill in the middle of a line
+            self.path.write_text(whole, encoding="utf-8")
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            if entry["where"] == self.where:
+                self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])
+                self._seen.add(entry["id"])
