@@ -65,6 +65,11 @@ class ComponentSpec(Spec):
         """The name under which the component is registered."""
         return str(cls.model_fields["type"].default)
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """A small instance, for the conformance checks of `vlmkit.testing`. Override it where the default is big."""
+        return cls()
+
 
 class _SlotMarker:
     """Validates a field by looking the named component up in the registry."""

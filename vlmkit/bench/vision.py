@@ -1,0 +1,150 @@
+"""Time, operations, parameters and memory of the visual parts of several specs, side by side in one run."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from vlmkit.api.modules import Aligner
+from vlmkit.api.tensors import VideoBatch
+from vlmkit.bench.clock import matmul_rate, timed
+from vlmkit.bench.memory import peak_above
+from vlmkit.errors import SpecError
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.summary import count, macs
+
+__all__ = ["Options", "Result", "bench_vision"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure."""
+
+    rounds: int = 5
+    """Timed passes of each spec; one round passes over all specs."""
+    batch: int = 1
+    """Videos per pass."""
+    dtype: str = "float32"
+    """`float32` or `bfloat16`."""
+    threads: int = 2
+    """CPU threads."""
+    device: str = "cpu"
+    compile: bool = False
+    """Through torch.compile."""
+    train: bool = False
+    """Also time forward and backward together."""
+
+
+@dataclass
+class Result:
+    """One spec's visual part: one square video, all frames (times are per batch)."""
+
+    name: str
+    parameters: int
+    macs: int
+    """Multiply-accumulates per video."""
+    tokens: int
+    """Tokens per video."""
+    frames: int
+    seconds: list[float] = field(default_factory=list)
+    """Forward passes."""
+    train_seconds: list[float] = field(default_factory=list)
+    """Forward and backward passes."""
+    fractions: list[float] = field(default_factory=list)
+    """Multiply-accumulates per second as a fraction of the matrix product's beside it."""
+    peak_bytes: int | None = None
+    """Peak memory of a forward pass above the weights."""
+
+    @property
+    def median(self) -> float:
+        """Median forward time, seconds per batch."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Half the range of the forward times, seconds."""
+        return (max(self.seconds) - min(self.seconds)) / 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data with the derived figures."""
+        derived: dict[str, Any] = {"median": self.median, "spread": self.spread}
+        derived["fraction"] = statistics.median(self.fractions)
+        if self.train_seconds:
+            derived["train_median"] = statistics.median(self.train_seconds)
+            ratios = [train / forward for train, forward in zip(self.train_seconds, self.seconds, strict=True)]
+            derived["train_to_forward"] = statistics.median(ratios)
+        return asdict(self) | derived
+
+
+class _Subject:
+    """A spec's aligner with random weights and a square video."""
+
+    def __init__(self, spec: ExperimentSpec, options: Options) -> None:
+        self.device, dtype = torch.device(options.device), getattr(torch, options.dtype)
+        aligner, video = spec.model.aligner, spec.model.aligner.input
+        with torch.device("meta"):
+            meta = aligner.build(spec.model.backbone.width)
+        shape = video.shape(1, 1)
+        self.result = Result(spec.name, count(meta), macs(meta, video), aligner.layout(shape).tokens, shape.frames)
+        torch.manual_seed(0)
+        with self.device:
+            self.aligner: Aligner = aligner.build(spec.model.backbone.width).to(dtype).eval()
+        self.run: Callable[[VideoBatch], Any] = torch.compile(self.aligner) if options.compile else self.aligner
+        pixels = torch.randn(options.batch, shape.frames, 3, shape.height, shape.width, device=self.device).to(dtype)
+        self.video = VideoBatch.full(pixels)
+
+    def forward(self) -> None:
+        with torch.inference_mode():
+            self.run(self.video)
+
+    def train_step(self) -> None:
+        self.aligner.train()
+        self.run(self.video).embeddings.float().square().mean().backward()
+        self.aligner.zero_grad(set_to_none=True)
+        self.aligner.eval()
+
+
+def bench_vision(specs: Sequence[ExperimentSpec], options: Options) -> Iterator[tuple[str, list[Result]]]:
+    """Measure the specs in turn, round by round. Yields after each step what was done and the results so far.
+
+    Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
+    comparison of the specs nor the fractions.
+    """
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise SpecError("--device cuda: this machine has no GPU that torch can use; leave the option out")
+    torch.set_num_threads(options.threads)
+    peaks = [_peak(spec, options) for spec in specs]
+    subjects = [_Subject(spec, options) for spec in specs]
+    results = [subject.result for subject in subjects]
+    for result, peak in zip(results, peaks, strict=True):
+        result.peak_bytes = peak
+    dtype = getattr(torch, options.dtype)
+    for subject in subjects:
+        for _ in range(3 if options.device.startswith("cuda") else 1):
+            subject.forward()
+        yield f"{subject.result.name}: warm", results
+    for number in range(options.rounds):
+        for subject in subjects:
+            rate = matmul_rate(subject.device, dtype)
+            seconds = timed(subject.forward, subject.device)
+            subject.result.seconds.append(seconds)
+            subject.result.fractions.append(subject.result.macs * options.batch / seconds / rate)
+            if options.train:
+                subject.result.train_seconds.append(timed(subject.train_step, subject.device))
+            yield f"round {number + 1} of {options.rounds}: {subject.result.name} {seconds:.3f} s", results
+
+
+def _peak(spec: ExperimentSpec, options: Options) -> int | None:
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_here, (spec, options))
+
+
+def _peak_here(spec: ExperimentSpec, options: Options) -> int | None:
+    torch.set_num_threads(options.threads)
+    subject = _Subject(spec, options)
+    return peak_above(subject.forward, subject.device)

@@ -1,0 +1,62 @@
+"""The command line: one small module per command, errors as one clear message."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import typer
+
+from vlmkit import __version__
+from vlmkit.cli import bench, check, components, evaluate, plugins, report, run, schema, train
+from vlmkit.errors import UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vlmkit",
+    help="Compose, train and measure encoder-free video-language models out of plugins.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.command)
+app.command("check")(check.command)
+app.command("train")(train.command)
+app.command("eval")(evaluate.command)
+app.command("report")(report.command)
+app.add_typer(bench.app, name="bench")
+app.command("components")(components.command)
+app.command("plugins")(plugins.command)
+app.command("schema")(schema.command)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"vlmkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    if debug:
+        os.environ["VLMKIT_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Entry point: exit code 0 done, 1 a defect of vlmkit, 2 the user's input."""
+    try:
+        app()
+    except UserError as error:
+        if os.environ.get("VLMKIT_DEBUG"):
+            traceback.print_exc()
+        print(f"vlmkit: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("vlmkit: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

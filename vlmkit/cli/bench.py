@@ -1,0 +1,63 @@
+"""`vlmkit bench`: timings on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vlmkit.cli.options import Overrides, table
+from vlmkit.errors import UserError
+from vlmkit.spec.load import load_spec, parse_overrides
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Measure what things cost on this machine.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `vision` a command of its own."""
+
+
+@app.command("vision")
+def vision(
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Spec files whose visual parts are compared.")],
+    set_: Overrides = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed passes of each spec.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Videos per pass.")] = 1,
+    dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Precision of weights and pixels.")] = "float32",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="Also time forward and backward together.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for vision.json and vision.svg.")
+    ] = None,
+) -> None:
+    """Time, operations, parameters, memory and tokens of the visual parts of specs, interleaved in one run.
+
+    Weights are random, videos square and full; nothing is downloaded.
+    """
+    overrides = parse_overrides(set_ or [])
+    loaded = [load_spec(spec, set=overrides) for spec in specs]
+    if output is not None and output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: expected a folder, found a file")
+    from vlmkit.bench import Options, bench_vision
+    from vlmkit.bench.output import as_json, bar_chart, machine, rows
+    from vlmkit.runs import write_atomic
+
+    options = Options(rounds, batch, dtype, threads, device, compile_, train)
+    results = []
+    for message, results in bench_vision(loaded, options):
+        typer.echo(message, err=True)
+    where = machine(options)
+    typer.echo(f"{where['device']}, {dtype}, {threads} threads, torch {where['torch']}; a matrix product reaches "
+               f"{where['matmul_gmacs_per_second']:,.1f} GMAC/s")  # fmt: skip
+    typer.echo(table(rows(results)))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomic(output / "vision.json", as_json(results, options, where))
+        write_atomic(output / "vision.svg", bar_chart(results, options))
+        typer.echo(f"written: {output / 'vision.json'}, {output / 'vision.svg'}")

@@ -1,0 +1,38 @@
+"""`vlmkit components`: what can stand in a spec."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated
+
+import typer
+
+from vlmkit.cli.options import table
+from vlmkit.errors import PluginError
+from vlmkit.registry import KINDS, near, registry
+
+__all__ = ["command"]
+
+
+def command(
+    kind: Annotated[str | None, typer.Argument(help="Show only this kind, e.g. aligner.")] = None,
+) -> None:
+    """List the installed components by kind, each with the plugin that it comes from."""
+    if kind is not None and kind not in KINDS:
+        hint = f"; did you mean {close!r}?" if (close := near(kind, KINDS)) else ""
+        raise PluginError(f"there is no kind {kind!r}; kinds: {', '.join(sorted(KINDS))}{hint}")
+    for shown in [kind] if kind else sorted(KINDS):
+        typer.echo(shown)
+        offers = registry().components(shown)
+        rows = [
+            (offer.spec.component_name(), _summary(offer.spec), f"[{offer.plugin.name}, {offer.plugin.package}]")
+            for offer in offers
+        ]
+        typer.echo(table(rows) if rows else "  (none)")
+    broken = [plugin.name for plugin in registry().plugins if plugin.state == "broken"]
+    if broken:
+        typer.echo(f"broken plugins, whose components are missing here: {', '.join(broken)}; see `vlmkit plugins`")
+
+
+def _summary(spec: type) -> str:
+    return (inspect.getdoc(spec) or "").split("\n", 1)[0]

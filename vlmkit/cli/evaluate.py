@@ -1,0 +1,20 @@
+"""`vlmkit eval`: the measuring part of an experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from vlmkit.cli.options import Overrides, RunsFolder, SpecFile
+from vlmkit.spec.load import load_spec, parse_overrides
+
+__all__ = ["command"]
+
+
+def command(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
+    """Evaluate the trained model of a run on the spec's benchmarks."""
+    experiment = load_spec(spec, set=parse_overrides(set_ or []))
+    from vlmkit.experiment import evaluate
+
+    typer.echo(evaluate(experiment, output).summary())

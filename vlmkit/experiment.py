@@ -1,0 +1,113 @@
+"""One experiment from spec to report: the few calls that the command line makes, for scripts and notebooks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlmkit.errors import RunError, SpecError
+from vlmkit.runs import RunFolder, write_atomic
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.load import load_spec
+
+__all__ = ["Run", "evaluate", "run", "train"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an experiment left behind."""
+
+    path: Path
+    """The run folder."""
+    model_path: Path | None
+    """The trained model, for `VideoLM.from_pretrained`; None where the spec trains nothing."""
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """`result.json` of each benchmark, by name."""
+    report_path: Path | None = None
+    """The HTML page."""
+
+    def summary(self) -> str:
+        """A few lines for a person; the last one says how much was skipped or unscored."""
+        lines = [line for name, result in self.results.items() for line in _result_lines(name, result)]
+        if self.model_path:
+            lines.append(f"model:  {self.model_path}")
+        if self.report_path:
+            lines.append(f"report: {self.report_path}")
+        skipped = sum(result["skipped"] for result in self.results.values())
+        unscored = sum(result["unscored"] for result in self.results.values())
+        bad = RunFolder(self.path).bad_samples
+        recorded = sum(1 for _ in bad.open()) if bad.is_file() else 0
+        if skipped or unscored or recorded:
+            lines.append(
+                f"{recorded} samples could not be read ({bad}); {skipped} questions skipped, {unscored} unscored"
+            )
+        return "\n".join(lines)
+
+
+def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
+    lines = []
+    for metric, value in result["metrics"].items():
+        low, high = value["ci95"]
+        blind = result.get("blind")
+        beside = f", blind {blind['metrics'][metric]['value']:.3f}" if blind else ""
+        judge = result["judge"]
+        lines.append(
+            f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
+            f"{result['n']} questions, judge {judge['name']} {judge['version']}"
+        )
+    return lines
+
+
+def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
+    """Train, evaluate and report. Called again with the same spec, it goes on where it stopped.
+
+    Args:
+        spec: a loaded spec, or the path of a spec file.
+        output: the folder that holds the run folders.
+
+    Raises:
+        UserError: the spec, the data or the run folder is at fault.
+    """
+    spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
+    if spec.training is None:
+        raise SpecError(f"{spec.name}: this spec has no `training`; `vlmkit run` trains and evaluates, so give it one")
+    folder = train(spec, output)
+    results = _evaluate(spec, folder) if spec.evaluation is not None else {}
+    from vlmkit.report import write_report
+
+    return Run(folder.path, folder.model, results, write_report(folder.path))
+
+
+def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
+    """All training stages; the trained model is the run folder's `model`."""
+    if spec.training is None:
+        raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
+    from vlmkit.summary import summarize
+    from vlmkit.training import train as train_stages
+
+    summary = summarize(spec)
+    folder = RunFolder.open(spec, output)
+    write_atomic(folder.path / "model.json", json.dumps(summary.as_dict(), indent=2))
+    train_stages(spec, folder)
+    return folder
+
+
+def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
+    """All benchmarks of the spec, on the model that its run has trained."""
+    if spec.evaluation is None:
+        raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
+    folder = RunFolder.open(spec, output)
+    if not folder.model.is_dir():
+        raise RunError(f"{folder.model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
+    results = _evaluate(spec, folder)
+    from vlmkit.report import write_report
+
+    return Run(folder.path, folder.model, results, write_report(folder.path))
+
+
+def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:
+    from vlmkit.evaluation import evaluate as evaluate_benchmarks
+
+    return evaluate_benchmarks(spec, folder)

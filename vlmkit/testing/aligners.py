@@ -1,0 +1,194 @@
+"""What every aligner promises. Each check takes a small spec and raises an AssertionError that says what is broken."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlmkit.api.aligner import AlignerSpec
+from vlmkit.api.modules import Aligner
+from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.api.video import VideoShape
+from vlmkit.testing.counting import operator_calls
+
+__all__ = ["CHECKS"]
+
+LLM_WIDTH = 48
+SHAPES = ((1, 1), (16, 9), (9, 16))
+"""Aspect ratios that every check sees: width, height."""
+
+
+def make_aligner(spec: AlignerSpec) -> Aligner:
+    """A fresh module whose parameters are all drawn, so that a zero-initialised branch cannot hide a fault."""
+    torch.manual_seed(0)
+    module = spec.build(LLM_WIDTH).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
+    return module
+
+
+def make_video(spec: AlignerSpec, shape: VideoShape, seed: int = 0) -> VideoBatch:
+    """One video of noise with the given padding."""
+    pixels = torch.zeros(1, shape.frames, 3, shape.height, shape.width)
+    top, bottom, left, right = shape.content
+    noise = torch.randn(shape.present, 3, bottom - top, right - left, generator=torch.Generator().manual_seed(seed))
+    pixels[0, : shape.present, :, top:bottom, left:right] = noise
+    frames = (torch.arange(shape.frames) < shape.present)[None]
+    return VideoBatch(pixels, torch.tensor([shape.content]), frames)
+
+
+def _shapes(spec: AlignerSpec) -> list[VideoShape]:
+    full = [spec.input.shape(*sides) for sides in SHAPES]
+    fewer = spec.input.shape(1, 1, max(1, spec.input.frames - 1))
+    return [*full, *([fewer] if fewer.frames == full[0].frames else [])]
+
+
+def _join(videos: list[VideoBatch]) -> VideoBatch:
+    parts = [(video.pixels, video.content, video.frames) for video in videos]
+    return VideoBatch(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def _forward(module: Aligner, video: VideoBatch) -> VisualTokens:
+    with torch.no_grad():
+        tokens: VisualTokens = module(video)
+    return tokens
+
+
+def layout_is_what_comes_out(spec: AlignerSpec) -> None:
+    """Shapes, mask and patches are those that `layout` declares, for every aspect ratio."""
+    module = make_aligner(spec)
+    for shape in _shapes(spec):
+        layout, tokens = spec.layout(shape), _forward(module, make_video(spec, shape))
+        assert tuple(tokens.embeddings.shape) == (1, layout.tokens, LLM_WIDTH), f"{shape}: {tokens.embeddings.shape}"
+        assert tokens.mask.all(), f"{shape}: a video alone has no padding tokens"
+        assert np.array_equal(tokens.patches[0].numpy(), layout.patches), f"{shape}: patches differ from the layout's"
+        assert torch.isfinite(tokens.embeddings).all(), f"{shape}: not finite"
+
+
+def positions_are_distinct(spec: AlignerSpec) -> None:
+    """Patches and rows stand at positions of their own within the sequence."""
+    for shape in _shapes(spec):
+        layout = spec.layout(shape)
+        positions = np.concatenate([layout.patches[layout.patches >= 0], layout.rows])
+        assert len(set(positions.tolist())) == len(positions), f"{shape}: two things stand at one position"
+        assert ((positions >= 0) & (positions < layout.tokens)).all(), f"{shape}: a position outside the sequence"
+
+
+def patches_index_the_right_tokens(spec: AlignerSpec) -> None:
+    """The token of a cell depends on the pixels of this cell more than on those of any other."""
+    module = make_aligner(spec)
+    for shape in _shapes(spec)[:2]:
+        patches = spec.layout(shape).patches
+        cells = np.argwhere(patches >= 0)
+        video = make_video(spec, shape)
+        for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
+            pixels = video.pixels.clone().requires_grad_()
+            tokens: VisualTokens = module(VideoBatch(pixels, video.content, video.frames))
+            tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
+            energy = _per_cell(pixels.grad, patches.shape)
+            strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
+            assert strongest == (time, row, column), (
+                f"{shape}: patches[{time}, {row}, {column}] is a token of {strongest}"
+            )
+
+
+def _per_cell(grad: Tensor | None, grid: tuple[int, ...]) -> Tensor:
+    assert grad is not None
+    time, rows, columns = grid
+    height, width = grad.shape[-2:]
+    cells = grad[0].square().sum(1).reshape(time, rows, height // rows, columns, width // columns)
+    return cells.sum((2, 4))
+
+
+def tokens_do_not_depend_on_batch_mates(spec: AlignerSpec) -> None:
+    """A video has the same tokens alone and beside others of other shapes, and zeros where the mask is False."""
+    module = make_aligner(spec)
+    videos = [make_video(spec, shape, seed) for seed, shape in enumerate(_shapes(spec))]
+    together = _forward(module, _join(videos))
+    for index, video in enumerate(videos):
+        alone, count = _forward(module, video).embeddings[0], int(together.mask[index].sum())
+        assert count == len(alone), f"video {index}: {len(alone)} tokens alone, {count} in the batch"
+        gap = (together.embeddings[index, :count] - alone).abs().max().item()
+        assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"video {index}: tokens differ by {gap} in a batch"
+        assert not together.embeddings[index, count:].any(), f"video {index}: padding tokens are not zero"
+
+
+def gradients_reach_every_trainable_parameter(spec: AlignerSpec) -> None:
+    """No parameter is left out of the forward unless it is frozen."""
+    module = make_aligner(spec)
+    tokens: VisualTokens = module(make_video(spec, spec.input.shape(1, 1)))
+    tokens.embeddings.square().sum().backward()
+    without = [
+        name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
+    assert not without, f"no gradient reaches {without}"
+
+
+def bfloat16_is_close(spec: AlignerSpec) -> None:
+    """Each token points the same way in bfloat16 as in float32."""
+    module, video = make_aligner(spec), make_video(spec, spec.input.shape(16, 9))
+    exact = _forward(module, video).embeddings
+    rough = _forward(module.to(torch.bfloat16), video.to(dtype=torch.bfloat16)).embeddings.float()
+    cosine = torch.cosine_similarity(exact, rough, dim=-1).min().item()
+    assert cosine > 0.98, f"cosine similarity of a token falls to {cosine}"
+
+
+def saving_keeps_every_bit(spec: AlignerSpec) -> None:
+    """A second module with the first one's state gives the same bits."""
+    first, video = make_aligner(spec), make_video(spec, spec.input.shape(1, 1))
+    torch.manual_seed(1)
+    second = spec.build(LLM_WIDTH).eval()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(_forward(first, video).embeddings, _forward(second, video).embeddings)
+
+
+def builds_on_meta(spec: AlignerSpec) -> None:
+    """The module can be built and run without memory, for `vlmkit check`."""
+    with torch.device("meta"):
+        module = spec.build(LLM_WIDTH).eval()
+    shape = spec.input.shape(1, 1)
+    pixels = torch.empty(2, shape.frames, 3, shape.height, shape.width, device="meta")
+    tokens = _forward(module, VideoBatch.full(pixels))
+    assert tuple(tokens.embeddings.shape) == (2, spec.layout(shape).tokens, LLM_WIDTH)
+
+
+def is_deterministic(spec: AlignerSpec) -> None:
+    """The same video twice gives the same bits."""
+    module, video = make_aligner(spec), make_video(spec, spec.input.shape(1, 1))
+    assert torch.equal(_forward(module, video).embeddings, _forward(module, video).embeddings)
+
+
+def does_not_loop(spec: AlignerSpec) -> None:
+    """The number of operator calls grows neither with the batch nor with the frames."""
+    module, shape = make_aligner(spec), spec.input.shape(1, 1)
+    one = make_video(spec, shape)
+    calls = [operator_calls(lambda count=count: _forward(module, _join([one] * count))) for count in (1, 3)]  # type: ignore[misc]
+    assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 video, {calls[1]} for 3"
+    times = []
+    for frames in (spec.input.frames, spec.input.frames // 2):
+        video = shape._replace(frames=frames, present=frames)
+        try:
+            spec.layout(video)
+        except ValueError:
+            continue
+        times.append(operator_calls(lambda video=video: _forward(module, make_video(spec, video))))  # type: ignore[misc]
+    assert all(a == b for a, b in pairwise(times)), f"operator calls change with the frames: {times}"
+
+
+CHECKS = (
+    layout_is_what_comes_out,
+    positions_are_distinct,
+    patches_index_the_right_tokens,
+    tokens_do_not_depend_on_batch_mates,
+    gradients_reach_every_trainable_parameter,
+    bfloat16_is_close,
+    saving_keeps_every_bit,
+    builds_on_meta,
+    is_deterministic,
+    does_not_loop,
+)

@@ -1,0 +1,90 @@
+"""What every downsampler promises. Each check takes a small spec and raises an AssertionError."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.modules import Downsampler
+from vlmkit.testing.counting import operator_calls
+
+__all__ = ["CHECKS"]
+
+WIDTH = 32
+GRIDS = ((4, 4), (2, 4), (8, 4))
+
+
+def _make(spec: DownsamplerSpec) -> Downsampler:
+    torch.manual_seed(0)
+    module = spec.build(WIDTH).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(0, 0.05)
+    return module
+
+
+def _frames(count: int, grid: tuple[int, int]) -> Tensor:
+    return torch.randn(count, *grid, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+def grid_is_what_comes_out(spec: DownsamplerSpec) -> None:
+    """The token grid is the one that `grid` declares."""
+    module = _make(spec)
+    for grid in GRIDS:
+        found = tuple(module(_frames(3, grid)).shape)
+        assert found == (3, *spec.grid(*grid), WIDTH), f"{grid}: declared {spec.grid(*grid)}, found {found}"
+
+
+def frames_do_not_mix(spec: DownsamplerSpec) -> None:
+    """Each frame is reduced by itself."""
+    module, x = _make(spec), _frames(3, (4, 4))
+    together, alone = module(x)[1], module(x[1:2])[0]
+    assert torch.allclose(together, alone, atol=1e-5), f"differs by {(together - alone).abs().max().item()}"
+
+
+def gradients_reach_everything(spec: DownsamplerSpec) -> None:
+    """The input and every trainable parameter get a gradient."""
+    module, x = _make(spec), _frames(2, (4, 4)).requires_grad_()
+    module(x).square().sum().backward()
+    assert x.grad is not None and x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
+    without = [
+        name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
+    assert not without, f"no gradient reaches {without}"
+
+
+def bfloat16_is_close(spec: DownsamplerSpec) -> None:
+    """Each token points the same way in bfloat16 as in float32."""
+    module, x = _make(spec), _frames(2, (4, 4))
+    exact = module(x)
+    rough = module.to(torch.bfloat16)(x.to(torch.bfloat16)).float()
+    cosine = torch.cosine_similarity(exact, rough, dim=-1).min().item()
+    assert cosine > 0.98, f"cosine similarity of a token falls to {cosine}"
+
+
+def builds_on_meta(spec: DownsamplerSpec) -> None:
+    """The module can be built and run without memory."""
+    with torch.device("meta"):
+        module = spec.build(WIDTH)
+    x = torch.empty(2, 4, 4, WIDTH, device="meta")
+    assert tuple(module(x).shape) == (2, *spec.grid(4, 4), WIDTH)
+
+
+def does_not_loop(spec: DownsamplerSpec) -> None:
+    """The number of operator calls does not grow with the frames."""
+    module = _make(spec)
+    few, many = _frames(1, (4, 4)), _frames(5, (4, 4))
+    calls = operator_calls(lambda: module(few)), operator_calls(lambda: module(many))
+    assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 frame, {calls[1]} for 5"
+
+
+CHECKS = (
+    grid_is_what_comes_out,
+    frames_do_not_mix,
+    gradients_reach_everything,
+    bfloat16_is_close,
+    builds_on_meta,
+    does_not_loop,
+)
