@@ -16,8 +16,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def peak_above(work: Callable[[], object], device: torch.device) -> int | None:
     """Bytes that `work` needs at its peak beyond what is allocated before it; None where this cannot be measured.
 
-    On a CPU the kernel's own high-water mark of resident memory (Linux): run it in a fresh process, since memory that an
-    earlier pass gave back to the allocator would hide what this one needs.
+    On a CPU the kernel's own high-water mark of resident memory (Linux): run it in a fresh process, since memory that
+    an earlier pass gave back to the allocator would hide what this one needs.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

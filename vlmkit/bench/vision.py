@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from typing import Any
@@ -109,8 +109,10 @@ class _Subject:
         self.aligner.eval()
 
 
-def bench_vision(specs: Sequence[ExperimentSpec], options: Options) -> Iterator[tuple[str, list[Result]]]:
-    """Measure the specs in turn, round by round. Yields after each step what was done and the results so far.
+def bench_vision(
+    specs: Sequence[ExperimentSpec], options: Options, say: Callable[[str], None] = lambda message: None
+) -> list[Result]:
+    """Measure the specs in turn, round by round; `say` is told what was done.
 
     Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
     comparison of the specs nor the fractions.
@@ -127,7 +129,7 @@ def bench_vision(specs: Sequence[ExperimentSpec], options: Options) -> Iterator[
     for subject in subjects:
         for _ in range(3 if options.device.startswith("cuda") else 1):
             subject.forward()
-        yield f"{subject.result.name}: warm", results
+        say(f"{subject.result.name}: warm")
     for number in range(options.rounds):
         for subject in subjects:
             rate = matmul_rate(subject.device, dtype)
@@ -136,7 +138,8 @@ def bench_vision(specs: Sequence[ExperimentSpec], options: Options) -> Iterator[
             subject.result.fractions.append(subject.result.macs * options.batch / seconds / rate)
             if options.train:
                 subject.result.train_seconds.append(timed(subject.train_step, subject.device))
-            yield f"round {number + 1} of {options.rounds}: {subject.result.name} {seconds:.3f} s", results
+            say(f"round {number + 1} of {options.rounds}: {subject.result.name} {seconds:.3f} s")
+    return results
 
 
 def _peak(spec: ExperimentSpec, options: Options) -> int | None:

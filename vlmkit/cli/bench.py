@@ -49,9 +49,7 @@ def vision(
     from vlmkit.runs import write_atomic
 
     options = Options(rounds, batch, dtype, threads, device, compile_, train)
-    results = []
-    for message, results in bench_vision(loaded, options):
-        typer.echo(message, err=True)
+    results = bench_vision(loaded, options, lambda message: typer.echo(message, err=True))
     where = machine(options)
     typer.echo(f"{where['device']}, {dtype}, {threads} threads, torch {where['torch']}; a matrix product reaches "
                f"{where['matmul_gmacs_per_second']:,.1f} GMAC/s")  # fmt: skip

@@ -24,12 +24,7 @@ def spec_round_trips(spec: ComponentSpec) -> None:
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
-    if kind == "aligner":
-        from vlmkit.testing.aligners import CHECKS as own
-    elif kind == "downsampler":
-        from vlmkit.testing.downsamplers import CHECKS as own
-    elif kind == "teacher":
-        from vlmkit.testing.teachers import CHECKS as own
-    else:
-        own = ()
-    return (spec_round_trips, *own)
+    from vlmkit.testing import aligners, downsamplers, teachers
+
+    own = {"aligner": aligners.CHECKS, "downsampler": downsamplers.CHECKS, "teacher": teachers.CHECKS}
+    return (spec_round_trips, *own.get(kind, ()))

@@ -48,7 +48,8 @@ def gradients_reach_everything(spec: DownsamplerSpec) -> None:
     """The input and every trainable parameter get a gradient."""
     module, x = _make(spec), _frames(2, (4, 4)).requires_grad_()
     module(x).square().sum().backward()
-    assert x.grad is not None and x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
+    assert x.grad is not None, "the input gets no gradient"
+    assert x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
     without = [
         name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
     ]

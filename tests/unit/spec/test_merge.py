@@ -20,8 +20,8 @@ def base(tmp_path: Path) -> Path:
     return write(
         tmp_path,
         "base.yaml",
-        "model:\n  aligner: {type: stab, width: 64, downsampler: lsd}\ntraining:\n  stages:\n    - {name: one, steps: 1}\n"
-        "    - {name: two, steps: 2}\n",
+        "model:\n  aligner: {type: stab, width: 64, downsampler: lsd}\n"
+        "training:\n  stages:\n    - {name: one, steps: 1}\n    - {name: two, steps: 2}\n",
     )
 
 
