@@ -1,3 +1,21 @@
-"""(to be written)"""
+"""Datasets: `llava-json` (conversations over video files) and `moving-shapes` (clips that it draws itself)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vlmkit import hookimpl
+
+if TYPE_CHECKING:
+    from vlmkit.api import ComponentSpec
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The components of this plugin."""
+    from .spec import LlavaJsonSpec, MovingShapesSpec
+
+    return [LlavaJsonSpec, MovingShapesSpec]

@@ -46,8 +46,8 @@ class SeekingVideo(OpenVideo):
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
         """(n, H, W, 3) RGB.
 
-        For a position without a picture decord repeats what it delivered last, which may come from far ahead. So near the
-        end the frames before a position are asked for too: the last picture of the video is repeated then.
+        For a position without a picture decord repeats what it delivered last, which may come from far ahead. So near
+        the end the frames before a position are asked for too: the last picture of the video is repeated then.
         """
         before = {p - i for p in positions if p >= self.num_frames - _TAIL for i in range(_TAIL) if p >= i}
         asked = sorted({*positions, *before})

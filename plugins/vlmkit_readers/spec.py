@@ -14,9 +14,9 @@ __all__ = ["DecordSpec"]
 class DecordSpec(ReaderSpec):
     """Files of any container that FFmpeg knows, exact to the frame.
 
-    MP4, MOV, MKV and WebM are read by decord, which jumps to the wanted frames. In other containers (AVI, GIF, MPEG-TS,
-    WMV, …) decord jumps to wrong frames or fails, so these, and files that decord cannot open (AV1), are decoded in order
-    by PyAV, which takes longer for long videos.
+    MP4, MOV, MKV and WebM are read by decord, which jumps to the wanted frames. In other containers (AVI, GIF,
+    MPEG-TS, WMV, …) decord jumps to wrong frames or fails, so these, and files that decord cannot open (AV1), are
+    decoded in order by PyAV, which takes longer for long videos.
     """
 
     type: Literal["decord"] = "decord"

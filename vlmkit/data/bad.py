@@ -26,8 +26,8 @@ class BadSamples:
     continued run: what the file already says of this place is read back.
 
     The run stops when the bad samples exceed `max_fraction` of the samples seen, where fewer than 100 count as 100 so
-    that an early bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0 the
-    first bad sample stops the run.
+    that an early bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0
+    the first bad sample stops the run.
     """
 
     def __init__(self, path: Path, max_fraction: float, where: str) -> None:

@@ -28,8 +28,8 @@ def frame_positions(rule: str, num_frames: int, fps: float, frames: int) -> list
 
 
 def _reference(total: int, fps: float, wanted: int) -> list[int]:
-    """Video-Panda (`model/dataloader.py`): one frame per second, thinned evenly where these are too many; where they are
-    too few, evenly spaced ones. The reference fails below two frames and below half a frame per second."""
+    """Video-Panda (`model/dataloader.py`): one frame per second, thinned evenly where these are too many; where they
+    are too few, evenly spaced ones. The reference fails below two frames and below half a frame per second."""
     seconds = _every_second(total, fps)
     if len(seconds) > wanted:
         return _thin(seconds, wanted)

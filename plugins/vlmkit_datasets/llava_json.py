@@ -1,0 +1,134 @@
+"""LLaVA-style conversations over video files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from vlmkit.api import DataError, Dataset, Sample, Turn
+
+if TYPE_CHECKING:
+    from .spec import LlavaJsonSpec
+
+__all__ = ["LlavaJson"]
+
+_TAG = re.compile(r"\s*<(?:video|image)>\s*")
+
+
+class LlavaJson(Dataset):
+    """The entries of one file, checked when it is opened; the videos are looked at when they are needed."""
+
+    def __init__(self, spec: LlavaJsonSpec) -> None:
+        self.path = spec.path.expanduser()
+        self.root = self.path.parent if spec.video_root is None else spec.video_root.expanduser()
+        self.extensions = spec.extensions
+        content = _content(self.path)
+        self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
+        entries = _entries(content, self.path)[: spec.limit]
+        self._samples = [self._sample(entry, row) for row, entry in enumerate(entries)]
+        if any(sample.video for sample in self._samples) and not self.root.is_dir():
+            raise DataError(
+                f"{self.path}: its videos should lie below {self.root}, which is no folder; set `video_root`"
+            )
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self._located(sample) for sample in self._samples[index]]
+        return self._located(self._samples[index])
+
+    def fingerprint(self) -> str:
+        """The hash of the file's bytes and of how much of it is used."""
+        return self._hash
+
+    def _sample(self, entry: Any, row: int) -> Sample:
+        where = f"{self.path}, entry {row}"
+        if not isinstance(entry, dict):
+            raise DataError(f"{where}: expected an object, found {type(entry).__name__}")
+        where += f" (id {entry['id']!r})" if "id" in entry else ""
+        if "image" in entry and "video" not in entry:
+            raise DataError(f"{where}: it is about an image; expected `video`, or neither for text alone")
+        video = entry.get("video")
+        if video is not None and not (isinstance(video, str) and video):
+            raise DataError(f"{where}: `video` should be the name of a file, found {video!r}")
+        turns = _turns(entry.get("conversations"), video is not None, where)
+        return Sample(str(entry.get("id", row)), turns, video)
+
+    def _located(self, sample: Sample) -> Sample:
+        """The sample with the path of its video: the first file there is of that name, with its own extension or another.
+
+        The plain name where there is none, so that reading it fails and says so.
+        """
+        if sample.video is None:
+            return sample
+        plain = self.root / sample.video
+        paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
+        paths += [plain.with_suffix(end) for end in self.extensions]
+        return replace(sample, video=str(next((path for path in paths if path.is_file()), plain)))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the conversations: {error.strerror or error}") from None
+
+
+def _entries(content: bytes, path: Path) -> list[Any]:
+    try:
+        text = content.decode("utf-8")
+        if path.suffix == ".jsonl":
+            return [_line(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        entries = json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: expected JSON, found {error}") from None
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: expected a list of entries, found {type(entries).__name__}")
+    return entries
+
+
+def _line(line: str, number: int, path: Path) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {number}: expected JSON, found {error}") from None
+
+
+def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
+    messages = conversation if isinstance(conversation, list) else []
+    if messages and isinstance(messages[0], dict) and messages[0].get("from") == "gpt":
+        messages = messages[1:]  # as LLaVA's training does with conversations that begin in the middle
+    if not messages or len(messages) % 2:
+        found = f"{len(messages)} messages" if isinstance(conversation, list) else repr(conversation)
+        raise DataError(f"{where}: `conversations` should hold pairs of a human and a gpt message, found {found}")
+    values = [_value(message, ("human", "gpt")[i % 2], f"{where}, message {i}") for i, message in enumerate(messages)]
+    return tuple(_opened(values[::2], values[1::2], has_video, where))
+
+
+def _value(message: Any, speaker: str, where: str) -> str:
+    if not isinstance(message, dict) or message.get("from") != speaker or not isinstance(message.get("value"), str):
+        raise DataError(f"{where}: expected {{from: {speaker}, value: text}}, found {message!r}")
+    value: str = message["value"]
+    return value
+
+
+def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where: str) -> Iterable[Turn]:
+    """The turns, with `<video>` and a line break before the first question where there is a video."""
+    if not has_video and any(_TAG.search(user) for user in users):
+        raise DataError(f"{where}: it asks about a <video> but names none; add `video`, or drop the tag")
+    if any(_TAG.search(user) for user in users[1:]):
+        raise DataError(f"{where}: <video> should stand in the first human message only")
+    for i, (user, answer) in enumerate(zip(users, answers, strict=True)):
+        text = _TAG.sub(" ", user).strip() if has_video and not i else user
+        yield Turn(f"<video>\n{text}" if has_video and not i else text, answer)

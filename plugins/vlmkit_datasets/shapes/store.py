@@ -1,0 +1,132 @@
+"""The folder of the clips of one set of options: drawn once, whoever comes first, however often interrupted."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlmkit.api import DataError
+
+from .clips import Clip
+from .draw import draw
+from .encode import write_video
+from .plan import plan
+
+if TYPE_CHECKING:
+    from ..spec import MovingShapesSpec
+
+__all__ = ["clips_of", "draw_missing", "folder_name", "identity", "prepare"]
+
+_VERSION = 1
+"""To be raised whenever the same options would give other clips or questions."""
+_FEW = 64
+"""So many clips are drawn here; more of them are shared out to processes."""
+_log = logging.getLogger(__name__)
+
+
+def identity(spec: MovingShapesSpec) -> dict[str, Any]:
+    """The options that the clips follow from, with the generator's version."""
+    options = spec.model_dump(include={"level", "split", "clips", "seed", "size", "frames", "fps"})
+    return {**options, "version": _VERSION}
+
+
+def folder_name(spec: MovingShapesSpec) -> str:
+    """A name that other options do not share."""
+    digest = hashlib.sha256(json.dumps(identity(spec), sort_keys=True).encode()).hexdigest()
+    return f"{spec.level}-{spec.split}-{spec.clips}-{digest[:12]}"
+
+
+def clips_of(spec: MovingShapesSpec) -> list[Clip]:
+    """The clips, planned but not drawn."""
+    return plan(spec.level, spec.split, spec.clips, spec.seed)
+
+
+def prepare(spec: MovingShapesSpec) -> Path:
+    """Draw the clips that are missing and write `questions.json`, which is there only when all clips are.
+
+    Processes that come at the same time wait for each other. A `DataError` where the folder cannot be written.
+    """
+    folder, questions = spec.folder(), spec.annotations()
+    if questions.is_file():
+        return folder
+    try:
+        spec.video_root().mkdir(parents=True, exist_ok=True)
+        with _lock(folder / ".lock"):
+            if not questions.is_file():
+                for leftover in spec.video_root().glob(".*.tmp"):
+                    leftover.unlink()
+                _draw_all(spec)
+                _write_questions(questions, clips_of(spec), f"{spec.level}-{spec.split}")
+    except OSError as error:
+        raise DataError(
+            f"moving-shapes: cannot write clips to {folder}: {error}; name a folder with room as `root`"
+        ) from error
+    return folder
+
+
+def draw_missing(spec: MovingShapesSpec, start: int, step: int) -> None:
+    """Draw each clip of a share (every `step`-th from `start`) whose file is missing."""
+    for clip in clips_of(spec)[start::step]:
+        path = spec.video_root() / f"{clip.name}.mp4"
+        if not path.is_file():
+            write_video(path, draw(clip, spec.size, spec.frames), spec.fps)
+
+
+def _draw_all(spec: MovingShapesSpec) -> None:
+    shares = len(os.sched_getaffinity(0)) if spec.clips > _FEW else 1
+    _log.info("drawing %d clips of moving-shapes (%s, %s) in %s", spec.clips, spec.level, spec.split, spec.folder())
+    if shares == 1:
+        draw_missing(spec, 0, 1)
+        return
+    # Programs of their own: a fork would inherit torch's threads, and a spawn would run the caller's script again.
+    command = [sys.executable, "-m", "vlmkit_datasets.shapes.worker", spec.model_dump_json()]
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        for share in range(shares):
+            workers.append(
+                subprocess.Popen(
+                    [*command, str(share), str(shares)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+                )
+            )
+        _wait(workers)
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+
+def _wait(workers: Sequence[subprocess.Popen[str]]) -> None:
+    for worker in workers:
+        _, complaint = worker.communicate()
+        if worker.returncode:
+            last = complaint.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
+            raise DataError(f"moving-shapes: drawing the clips failed: {last[0]}")
+
+
+def _write_questions(path: Path, clips: Sequence[Clip], prefix: str) -> None:
+    entries = [
+        {"id": f"{prefix}-{clip.name}-{question.type}", "video": f"{clip.name}.mp4", "question": question.question,
+         "answer": question.answer, "type": question.type}
+        for clip in clips
+        for question in clip.questions[: clip.tested]
+    ]  # fmt: skip
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished.write_text(json.dumps(entries, indent=0), encoding="utf-8")
+    unfinished.replace(path)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,96 @@
+"""The options of the datasets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from vlmkit.api import Dataset, DatasetSpec
+
+__all__ = ["LlavaJsonSpec", "MovingShapesSpec"]
+
+
+class LlavaJsonSpec(DatasetSpec):
+    """Conversations in LLaVA's JSON, `[{id, video, conversations: [{from: human|gpt, value}]}]`, with or without video.
+
+    A `.jsonl` file has one entry per line. `<video>`, or `<image>` in an entry that has a video, is moved to the front.
+    """
+
+    type: Literal["llava-json"] = "llava-json"
+    path: Path
+    """The JSON or JSON-lines file."""
+    video_root: Path | None = None
+    """Folder below which the videos lie. None: the folder of `path`."""
+    extensions: tuple[str, ...] = (".mp4", ".avi", ".mkv", ".webm", ".gif")
+    """Tried in this order where an entry's video names no existing file."""
+    limit: PositiveInt | None = None
+    """Only the first so many entries. None: all."""
+
+    def build(self) -> Dataset:
+        """Read and check the whole file. Whether a video can be read shows when it is needed."""
+        from .llava_json import LlavaJson
+
+        return LlavaJson(self)
+
+
+class MovingShapesSpec(DatasetSpec):
+    """Short H.264 clips of coloured shapes that move over textured backgrounds, with questions and one-word answers.
+
+    Answers of one type are equally frequent, whatever the question says. The clips follow from the options alone; they
+    are drawn at the first use and kept below `root`.
+    """
+
+    type: Literal["moving-shapes"] = "moving-shapes"
+    level: Literal["simple", "scenes"] = "simple"
+    """`simple`: colour, shape, direction and speed of a lone shape, how many shapes, which colour appears first or
+    last. `scenes`: colour, shape, direction or speed of one of several shapes."""
+    split: Literal["train", "val", "test", "compositional"] = "train"
+    """No two splits share a clip. The pairs of colour and shape in `compositional` stand in no other split."""
+    clips: PositiveInt = 6000
+    """Number of clips."""
+    seed: NonNegativeInt = 0
+    """Other seeds give other clips."""
+    size: Annotated[int, Field(ge=32, multiple_of=2)] = 64
+    """Side of the square picture, pixels."""
+    frames: Annotated[int, Field(ge=8)] = 16
+    """Frames per clip."""
+    fps: PositiveInt = 8
+    """Frames per second."""
+    questions_per_clip: PositiveInt | None = None
+    """At most so many questions of a clip, in one conversation. None: all."""
+    text_only: bool = False
+    """The same questions without the videos: teaches the form of the answers, and cannot teach more."""
+    root: Path | None = None
+    """Folder of the clips. None: `$XDG_CACHE_HOME/vlmkit/moving-shapes`, by default below `~/.cache`."""
+
+    def folder(self) -> Path:
+        """Where the clips and `questions.json` lie; other options never share it."""
+        from .shapes.store import folder_name
+
+        base = (
+            self.root or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlmkit" / "moving-shapes"
+        )
+        return base.expanduser() / folder_name(self)
+
+    def annotations(self) -> Path:
+        """The file of the benchmark's questions, `[{id, video, question, answer, type}]`; there once `prepare` ran."""
+        return self.folder() / "questions.json"
+
+    def video_root(self) -> Path:
+        """The folder of the clips; there once `prepare` ran."""
+        return self.folder() / "videos"
+
+    def prepare(self) -> Path:
+        """Draw what is missing of the clips, write `questions.json`, and return the folder."""
+        from .shapes.store import prepare
+
+        return prepare(self)
+
+    def build(self) -> Dataset:
+        """The dataset; its clips are drawn first where they are missing."""
+        from .shapes.dataset import MovingShapes
+
+        return MovingShapes(self)
