@@ -1,0 +1,61 @@
+"""Options of the aligner `eve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import PositiveInt, model_validator
+
+from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
+from vlmkit_stab.checks import check_geometry, check_heads
+
+if TYPE_CHECKING:
+    from vlmkit.api import Aligner
+    from vlmkit.nn import FrameBlocks
+
+__all__ = ["EveSpec"]
+
+
+class EveSpec(AlignerSpec):
+    """EVE (arXiv:2406.11832, code baaivision/EVE) on each frame of a video: the EVE* of the Video-Panda paper.
+
+    Patches -> the picture without its padding -> downsampler -> FSRA -> [CLS; each row of tokens, then the row token].
+    The published image model is this with one frame of 672 pixels (`input: {frames: 1, size: 672}`).
+    """
+
+    type: Literal["eve"] = "eve"
+    width: PositiveInt = 1024
+    """Channels of the patch features."""
+    patch: PositiveInt = 14
+    """Side of a patch, pixels."""
+    heads: PositiveInt = 8
+    """Attention heads of the layer that makes the CLS token."""
+    row_tokens: bool = True
+    """Whether a learned token ends each row of tokens. Never where the downsampler keeps no rows."""
+    downsampler: Slot[DownsamplerSpec] = default_component("lsd")
+    """How patches become fewer tokens."""
+    projector: Projector = "mlp2x_gelu"
+    """From `width` to the LLM's width."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> EveSpec:
+        check_heads("heads", self.heads, self.width)
+        self.downsampler.check_width(self.width)
+        check_geometry(self.input, self.patch, self.downsampler)
+        return self
+
+    def blocks(self) -> FrameBlocks:
+        """How the tokens are laid out."""
+        from vlmkit.nn import FrameBlocks
+
+        return FrameBlocks(self.patch, self.input.multiple, self.downsampler, True, self.row_tokens)
+
+    def layout(self, video: VideoShape) -> TokenLayout:
+        """Where the tokens of one video stand."""
+        return self.blocks().layout(video)
+
+    def build(self, llm_width: int) -> Aligner:
+        """The module. A ValueError where projector `identity` does not fit the LLM's width."""
+        from ._eve import Eve
+
+        return Eve(self, llm_width)

@@ -1,0 +1,90 @@
+"""Import of published state dicts: names of others become ours.
+
+Which names a format has is said by plugins (`vlmkit_published`); the rules are applied here, one name at a time, so
+that shards can be imported one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from vlmkit.api.published import PublishedFormat
+from vlmkit.errors import CheckpointError
+from vlmkit.registry import near, registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Fate", "fate", "import_state_dict", "published_format", "published_formats"]
+
+
+class Fate(NamedTuple):
+    """What becomes of one published name."""
+
+    state: Literal["taken", "renamed", "dropped", "unexpected"]
+    """`taken`: it only gets our part's name in front."""
+    name: str = ""
+    """Our name; empty where it is not imported."""
+    reason: str = ""
+    """Why it is dropped."""
+
+
+def published_formats() -> dict[str, PublishedFormat]:
+    """Every format of the installed plugins, by name. A CheckpointError where two plugins offer the same one."""
+    found: dict[str, PublishedFormat] = {}
+    for formats in registry().hook.vlmkit_published():
+        for offer in formats:
+            if offer.name in found:
+                raise CheckpointError(
+                    f"two plugins offer the published format {offer.name!r}; leave one out of VLMKIT_PLUGINS"
+                )
+            found[offer.name] = offer
+    return dict(sorted(found.items()))
+
+
+def published_format(name: str) -> PublishedFormat:
+    """The format `name`. A CheckpointError that says what there is where it is missing."""
+    formats = published_formats()
+    if name not in formats:
+        close = near(name, formats)
+        hint = f"did you mean {close!r}? " if close else ""
+        raise CheckpointError(f"no published format {name!r}; {hint}installed: {', '.join(formats) or 'none'}")
+    return formats[name]
+
+
+def fate(form: PublishedFormat, name: str) -> Fate:
+    """What becomes of one name of a state dict in the format."""
+    for pattern, reason in form.drop:
+        if re.fullmatch(pattern, name):
+            return Fate("dropped", reason=reason)
+    for pattern, template in form.rename:
+        if match := re.fullmatch(pattern, name):
+            ours = match.expand(template)
+            return Fate("taken" if ours.partition(".")[2] == name else "renamed", ours)
+    return Fate("unexpected")
+
+
+def import_state_dict(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
+
+    Args:
+        name: the published format, e.g. `video-panda`.
+        state: published names to tensors, all of the checkpoint or a part. The tensors are not copied.
+
+    A CheckpointError where a name is not one of the format's, or where two of them would become the same.
+    """
+    form = published_format(name)
+    fates = {key: fate(form, key) for key in state}
+    if unexpected := [key for key, found in fates.items() if found.state == "unexpected"]:
+        shown = ", ".join(unexpected[:10]) + (f" and {len(unexpected) - 10} more" if len(unexpected) > 10 else "")
+        raise CheckpointError(
+            f"{len(unexpected)} names are not those of {form.title}: {shown}. "
+            f"Is this a checkpoint of another model? Known formats: {', '.join(published_formats())}"
+        )
+    sources: dict[str, str] = {}
+    for key, found in fates.items():
+        if found.name and sources.setdefault(found.name, key) != key:
+            raise CheckpointError(f"{sources[found.name]} and {key} both mean {found.name}; expected one of them")
+    return {ours: state[key] for ours, key in sources.items()}

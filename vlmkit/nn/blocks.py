@@ -1,0 +1,166 @@
+"""Frames as blocks of tokens: [CLS; each row of patches, then its row token]. Arithmetic without tensors.
+
+Words: patches tile the canvas; a box is a rectangle of patches; the downsampler makes a grid of tokens of each box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.video import TokenLayout, VideoShape
+
+__all__ = ["Box", "FrameBlocks", "FrameGroup"]
+
+Ints = npt.NDArray[np.int64]
+CLS, ROW = -1, -2
+BLANK_PATCHES = 16
+
+
+class Box(NamedTuple):
+    """A rectangle of patches; bottom and right exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class _Span(NamedTuple):
+    """Consecutive frames of one video that share a box."""
+
+    first: int
+    number: int
+    box: Box
+    grid: tuple[int, int]
+
+
+class FrameGroup(NamedTuple):
+    """All frames of a batch that share a box: they are computed together."""
+
+    frames: Ints
+    """(F,) which of the B*T frames."""
+    box: Box
+    grid: tuple[int, int]
+    """(h, w) tokens that the downsampler makes of the box."""
+    canvas: tuple[int, int]
+    """(H, W) patches of the whole canvas."""
+
+
+@dataclass(frozen=True)
+class FrameBlocks:
+    """How an aligner that works frame by frame lays its tokens out.
+
+    A frame that is padding in time has no picture: it gives the tokens of the top left 16x16 patches, or of the whole
+    canvas where that is smaller (Video-Panda). Its tokens are nobody's patches.
+    """
+
+    patch: int
+    """Side of a patch, pixels (before the downsampler's `pixel_stride`)."""
+    cell: int
+    """Sides of boxes are multiples of this, pixels."""
+    downsampler: DownsamplerSpec
+    cls: bool
+    """Whether a CLS token leads each frame."""
+    row_tokens: bool
+    """Whether a row token ends each row; not where the downsampler keeps no rows."""
+
+    @property
+    def rows(self) -> bool:
+        """Whether row tokens stand in the sequence."""
+        return self.row_tokens and self.downsampler.keeps_rows()
+
+    @property
+    def unit(self) -> int:
+        """Pixels of the canvas per patch."""
+        return self.patch * self.downsampler.pixel_stride
+
+    def canvas(self, video: VideoShape) -> tuple[int, int]:
+        """(H, W) patches. A ValueError where the canvas or the content is no multiple of the patch."""
+        for name, sides in (("canvas", (video.height, video.width)), ("content", video.content)):
+            if any(side % self.unit for side in sides):
+                raise ValueError(
+                    f"the {name} {sides} is not made of patches of {self.unit} pixels; fit it to multiples of it"
+                )
+        return video.height // self.unit, video.width // self.unit
+
+    def layout(self, video: VideoShape) -> TokenLayout:
+        """Where the tokens of one video stand."""
+        canvas = self.canvas(video)
+        patches = np.full((video.frames, *self.downsampler.grid(*canvas)), -1, np.int64)
+        rows, offset = [np.zeros(0, np.int64)], 0
+        for span in self._spans(video, canvas):
+            order = self._order(span.grid)
+            starts = offset + len(order) * np.arange(span.number, dtype=np.int64)
+            rows.append((starts[:, None] + np.flatnonzero(order == ROW)).ravel())
+            if span.first < video.present and self.downsampler.keeps_rows():
+                owner = _owners(canvas, span.box, patches.shape[1:], span.grid)
+                standing = np.append(np.flatnonzero(order >= 0), -1)[owner]
+                patches[span.first : span.first + span.number] = np.where(
+                    owner < 0, -1, starts[:, None, None] + standing
+                )
+            offset += span.number * len(order)
+        return TokenLayout(offset, patches, np.concatenate(rows))
+
+    def groups(self, videos: Sequence[VideoShape]) -> list[FrameGroup]:
+        """The frames of a batch by box, in order of appearance."""
+        found: dict[Box, tuple[tuple[int, int], list[Ints]]] = {}
+        for index, video in enumerate(videos):
+            for span in self._spans(video, self.canvas(video)):
+                _, frames = found.setdefault(span.box, (span.grid, []))
+                first = index * video.frames + span.first
+                frames.append(np.arange(first, first + span.number, dtype=np.int64))
+        canvas = self.canvas(videos[0])
+        return [FrameGroup(np.concatenate(frames), box, grid, canvas) for box, (grid, frames) in found.items()]
+
+    def sources(self, video: VideoShape, first_patch: Ints, cls: Ints, row: int) -> Ints:
+        """(N,) for each token of one video where it lies in a pool of distinct tokens.
+
+        Args:
+            video: its shape.
+            first_patch: (T,) where in the pool each frame's patches begin.
+            cls: (T,) where each frame's CLS token lies; unused without CLS.
+            row: where the row token lies; unused without rows.
+        """
+        parts = []
+        for span in self._spans(video, self.canvas(video)):
+            order, frames = self._order(span.grid), slice(span.first, span.first + span.number)
+            source = np.where(order >= 0, first_patch[frames, None] + order, row)
+            parts.append(np.where(order == CLS, cls[frames, None], source).ravel())
+        return np.concatenate(parts)
+
+    def _order(self, grid: tuple[int, int]) -> Ints:
+        """(n,) the tokens of one frame: index of a patch among the frame's patches, or CLS, or ROW."""
+        order = np.arange(grid[0] * grid[1], dtype=np.int64).reshape(grid)
+        if self.rows:
+            order = np.pad(order, ((0, 0), (0, 1)), constant_values=ROW)
+        return np.concatenate([np.full(int(self.cls), CLS, np.int64), order.ravel()])
+
+    def _spans(self, video: VideoShape, canvas: tuple[int, int]) -> list[_Span]:
+        content = Box(*(side // self.unit for side in video.content))
+        cell = max(self.cell // self.unit, 1)
+        side = BLANK_PATCHES // self.downsampler.pixel_stride // cell * cell or cell
+        blank = Box(0, min(side, canvas[0]), 0, min(side, canvas[1]))
+        runs = ((0, video.present, content), (video.present, video.frames - video.present, blank))
+        return [_Span(first, n, box, self._grid(box)) for first, n, box in runs if n]
+
+    def _grid(self, box: Box) -> tuple[int, int]:
+        return self.downsampler.grid(box.bottom - box.top, box.right - box.left)
+
+
+def _owners(canvas: tuple[int, int], box: Box, cells: tuple[int, ...], grid: tuple[int, int]) -> Ints:
+    """(h, w) which token of a box covers the centre of each cell of the canvas; -1 outside the box."""
+    down = _along(canvas[0], box.top, box.bottom, cells[0], grid[0])
+    across = _along(canvas[1], box.left, box.right, cells[1], grid[1])
+    return np.where((down[:, None] < 0) | (across < 0), -1, down[:, None] * grid[1] + across)
+
+
+def _along(size: int, start: int, stop: int, cells: int, tokens: int) -> Ints:
+    centre = (np.arange(cells) + 0.5) * size / cells
+    token = np.floor((centre - start) * tokens / (stop - start)).astype(np.int64)
+    return np.where((centre > start) & (centre < stop), token, -1)
