@@ -1,3 +1,21 @@
-"""(to be written)"""
+"""Pretrained vision towers: CLIP, LanguageBind (image and video), DINOv2, InternVideo2.
+
+Each exists once and serves the encoder-based aligners and the teachers alike. Without `path` its weights are random.
+"""
+
+from collections.abc import Sequence
+
+from vlmkit import hookimpl
+from vlmkit.api import ComponentSpec
+
+__all__ = ["VLMKIT_API", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The encoders."""
+    from .spec import ClipVisionSpec, DinoV2Spec, InternVideo2Spec, LanguageBindImageSpec, LanguageBindVideoSpec
+
+    return [ClipVisionSpec, DinoV2Spec, InternVideo2Spec, LanguageBindImageSpec, LanguageBindVideoSpec]

@@ -1,0 +1,181 @@
+"""CLIP's vision transformer, and LanguageBind's, which attends over time as well.
+
+CLIP: arXiv:2103.00020. LanguageBind: arXiv:2310.01852, github.com/PKU-YuanGroup/LanguageBind. Parameters have the
+published names. Shape letters: B videos, T frames, H W pixels, h w patches, N = 1 + h*w tokens of a frame, C channels.
+
+| parameter | initialisation, L layers |
+|---|---|
+| class_embedding, temporal_embedding | normal, std C^-0.5 |
+| patch_embedding, position_embedding | normal, std 0.02 |
+| q, k, v | normal, std C^-0.5 (2 L)^-0.5; biases 0 |
+| out_proj | normal, std C^-0.5; bias 0 |
+| fc1; fc2 | normal, std (2 C)^-0.5; std C^-0.5 (2 L)^-0.5; biases 0 |
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vlmkit.api import Encoder
+
+from ._weights import Source, take
+from .spec import ClipSpec
+
+__all__ = ["ClipEncoder"]
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, spec: ClipSpec) -> None:
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.empty(spec.width))
+        self.patch_embedding = nn.Conv2d(3, spec.width, spec.patch, stride=spec.patch, bias=False)
+        self.position_embedding = nn.Embedding(1 + spec.grid**2, spec.width)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(F, 3, H, W) -> (F, N, C)."""
+        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        cls = self.class_embedding.expand(len(patches), 1, -1)
+        return torch.cat([cls, patches], 1) + self.position_embedding.weight
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, N, C) -> (F, N, C): each of the F sequences attends to itself."""
+        q, k, v = (
+            proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class _Mlp(nn.Module):
+    def __init__(self, spec: ClipSpec) -> None:
+        super().__init__()
+        self.quick = spec.activation == "quick_gelu"
+        self.fc1 = nn.Linear(spec.width, spec.mlp)
+        self.fc2 = nn.Linear(spec.mlp, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.fc1(x)
+        return self.fc2(hidden * torch.sigmoid(1.702 * hidden) if self.quick else F.gelu(hidden))
+
+
+class _Layer(nn.Module):
+    """A pre-norm block; with a temporal table, attention over the frames at each position comes before it."""
+
+    def __init__(self, spec: ClipSpec) -> None:
+        super().__init__()
+        self.self_attn = _Attention(spec.width, spec.heads)
+        self.layer_norm1 = nn.LayerNorm(spec.width, spec.eps)
+        self.mlp = _Mlp(spec)
+        self.layer_norm2 = nn.LayerNorm(spec.width, spec.eps)
+        self.over_time = spec.frame_table > 0
+        if self.over_time:
+            self.temporal_embedding = nn.Parameter(torch.empty(1, spec.frame_table, spec.width))
+            self.temporal_attn = _Attention(spec.width, spec.heads)
+            self.temporal_layer_norm1 = nn.LayerNorm(spec.width, spec.eps)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(B*T, N, C) -> (B*T, N, C) for videos of T = `frames` frames."""
+        if self.over_time:
+            x = self._attend_over_time(x, frames)
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+    def _attend_over_time(self, x: Tensor, frames: int) -> Tensor:
+        tokens = x.shape[1]
+        tubes = x.unflatten(0, (-1, frames)).transpose(1, 2).contiguous().flatten(0, 1)  # (B*N, T, C)
+        if frames > 1:
+            tubes = tubes + self.temporal_embedding[:, :frames]
+        tubes = tubes + self.temporal_attn(self.temporal_layer_norm1(tubes))
+        return tubes.unflatten(0, (-1, tokens)).transpose(1, 2).contiguous().flatten(0, 1)
+
+
+class _Layers(nn.Module):
+    def __init__(self, spec: ClipSpec) -> None:
+        super().__init__()
+        self.depth = spec.depth
+        self.layers = nn.ModuleList(_Layer(spec) for _ in range(spec.layers))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        for layer in self.layers[: self.depth]:
+            x = layer(x, frames)
+        return x
+
+
+class ClipEncoder(Encoder):
+    """The hidden state `select` of CLIP's or LanguageBind's tower, CLS first.
+
+    Blocks that this hidden state does not depend on, and `post_layernorm`, belong to the published weights: they are
+    held and counted, do not train (`requires_grad` is False) and are not computed.
+    """
+
+    def __init__(self, spec: ClipSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embeddings = _Embeddings(spec)
+        self.pre_layrnorm = nn.LayerNorm(spec.width, spec.eps)  # spelt as published
+        self.encoder = _Layers(spec)
+        self.post_layernorm = nn.LayerNorm(spec.width, spec.eps)
+        self._initialise()
+        self.encoder.layers[spec.depth :].requires_grad_(False)
+        self.post_layernorm.requires_grad_(False)
+
+    def _initialise(self) -> None:
+        width = self.spec.width**-0.5
+        deep = width * (2 * self.spec.layers) ** -0.5
+        stds = {
+            "class_embedding": width,
+            "temporal_embedding": width,
+            "patch_embedding.weight": 0.02,
+            "position_embedding.weight": 0.02,
+            "q_proj.weight": deep,
+            "k_proj.weight": deep,
+            "v_proj.weight": deep,
+            "out_proj.weight": width,
+            "fc1.weight": (2 * self.spec.width) ** -0.5,
+            "fc2.weight": deep,
+        }
+        for name, parameter in self.named_parameters():
+            std = next((std for end, std in stds.items() if name.endswith(end)), None)
+            if std is not None:
+                nn.init.normal_(parameter, std=std)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, T, 3, H, W) normalised -> (B, T, N, C). A ValueError for frames of another size, or too many of them."""
+        batch, frames, _, height, width = pixels.shape
+        size, table = self.spec.image_size, self.spec.frame_table
+        if (height, width) != (size, size):
+            raise ValueError(
+                f"encoder {self.spec.type!r}: its position table is made for frames of {size}x{size} pixels "
+                f"(`image_size`), found {height}x{width}; change the size of the input or of the encoder"
+            )
+        if table and frames > table:
+            raise ValueError(
+                f"encoder {self.spec.type!r}: its temporal table holds {table} frames (`frames`), found videos of "
+                f"{frames}; sample fewer frames or take weights made for more"
+            )
+        x = self.pre_layrnorm(self.embeddings(pixels.flatten(0, 1)))
+        return self.encoder(x, frames).unflatten(0, (batch, frames))
+
+    def load_pretrained(self) -> None:
+        """Take the weights at `path`: a whole CLIP or LanguageBind model, or its vision tower alone.
+
+        A CheckpointError where their config contradicts the spec, or names or shapes do not fit.
+        """
+        if self.spec.path is None:
+            return
+        source = Source(self.spec.path)
+        self.spec.check_config(source.config(), self.spec.path)
+        take(self, source.state(), self.spec.path, ("vision_model.", "video_tower."), ("embeddings.position_ids",))

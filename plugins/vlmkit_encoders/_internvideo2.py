@@ -1,0 +1,155 @@
+"""InternVideo2's video tower (arXiv:2403.15377, github.com/OpenGVLab/InternVideo): joint space-time attention.
+
+Parameters have the published names. Shape letters: B videos, T frames, H W pixels, h w patches, N = 1 + T*h*w tokens, C
+channels, K heads.
+
+| parameter | initialisation |
+|---|---|
+| cls_token, position table, Linear weights | normal, std 0.02; biases 0 |
+| attn.proj, mlp.fc2 of block i = 1, 2, … | as above, divided by sqrt(2 i) |
+| norms | 1 |
+| ls1, ls2 (LayerScale) | 1e-5 |
+| patch_embed.proj | torch's default |
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vlmkit.api import Encoder
+
+from ._weights import STANDARD, Source, take
+from .spec import InternVideo2Spec
+
+__all__ = ["InternVideo2"]
+
+FILES = ("InternVideo2-stage2_1b-224p-f4.pt", *STANDARD)
+"""The published file of stage 2, and the names of transformers."""
+DROP = ("clip_", "final_clip_decoder.", "img_pos_embed")
+"""What serves only the training of InternVideo2 and its image path."""
+EPS = 1e-6
+
+
+class _Attention(nn.Module):
+    def __init__(self, spec: InternVideo2Spec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=False)
+        self.q_norm = nn.RMSNorm(spec.width, EPS)
+        self.k_norm = nn.RMSNorm(spec.width, EPS)
+        self.proj = nn.Linear(spec.width, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C); queries and keys are normalised over all heads together."""
+        q, k, v = self.qkv(x).chunk(3, -1)
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class _Mlp(nn.Module):
+    def __init__(self, spec: InternVideo2Spec) -> None:
+        super().__init__()
+        self.approximate = "tanh" if spec.activation == "gelu_tanh" else "none"
+        self.fc1 = nn.Linear(spec.width, spec.mlp)
+        self.fc2 = nn.Linear(spec.mlp, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
+
+
+class _LayerScale(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), 1e-5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class _Block(nn.Module):
+    def __init__(self, spec: InternVideo2Spec) -> None:
+        super().__init__()
+        self.norm1 = nn.RMSNorm(spec.width, EPS)
+        self.attn = _Attention(spec)
+        self.ls1 = _LayerScale(spec.width)
+        self.norm2 = nn.RMSNorm(spec.width, EPS)
+        self.mlp = _Mlp(spec)
+        self.ls2 = _LayerScale(spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x)))
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+class _PatchEmbed(nn.Module):
+    def __init__(self, spec: InternVideo2Spec) -> None:
+        super().__init__()
+        patch = (1, spec.patch, spec.patch)
+        self.proj = nn.Conv3d(3, spec.width, patch, stride=patch)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, T, 3, H, W) -> (B, T*h*w, C)."""
+        side = self.proj.stride[1]
+        kernel = self.proj.weight.squeeze(2)  # one frame deep: the same in two dimensions, and much faster there
+        patches = F.conv2d(pixels.flatten(0, 1), kernel, self.proj.bias, stride=side).flatten(2).transpose(1, 2)
+        return patches.reshape(len(pixels), -1, patches.shape[-1])
+
+
+class InternVideo2(Encoder):
+    """The tokens after the block `select`; each frame is given the one CLS token of the video.
+
+    Later blocks belong to the published weights: they are held and counted, do not train and are not computed.
+    """
+
+    def __init__(self, spec: InternVideo2Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.patch_embed = _PatchEmbed(spec)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, spec.width))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + spec.frames * spec.grid**2, spec.width))
+        self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.layers))
+        self._initialise()
+        self.blocks[spec.depth :].requires_grad_(False)
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.cls_token, std=0.02)
+        nn.init.normal_(self.pos_embed, std=0.02)
+        for index, block in enumerate(self.blocks, 1):
+            for name, module in block.named_modules():
+                if isinstance(module, nn.Linear):
+                    deep = name in ("attn.proj", "mlp.fc2")
+                    nn.init.normal_(module.weight, std=0.02 / (2 * index) ** 0.5 if deep else 0.02)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, T, 3, H, W) normalised -> (B, T, 1 + h*w, C). A ValueError for frames of another size."""
+        frames, size = pixels.shape[1], self.spec.image_size
+        if tuple(pixels.shape[3:]) != (size, size):
+            raise ValueError(
+                f"encoder 'internvideo2': its position table is made for frames of {size}x{size} pixels "
+                f"(`image_size`), found {pixels.shape[3]}x{pixels.shape[4]}; change the size of the input or of the "
+                "encoder"
+            )
+        x = self.patch_embed(pixels)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self._positions(frames)
+        for block in self.blocks[: self.spec.depth]:
+            x = block(x)
+        patches = x[:, 1:].unflatten(1, (frames, -1))
+        cls = x[:, None, :1].expand(-1, frames, -1, -1)
+        return torch.cat([cls, patches], 2)
+
+    def _positions(self, frames: int) -> Tensor:
+        """(1, N, C): the table, interpolated linearly in time where the video has another number of frames."""
+        if frames == self.spec.frames:
+            return self.pos_embed
+        table = self.pos_embed[0, 1:].unflatten(0, (self.spec.frames, -1)).permute(1, 2, 0)
+        resized = F.interpolate(table, size=frames, mode="linear").permute(2, 0, 1).flatten(0, 1)
+        return torch.cat([self.pos_embed[:, :1], resized[None]], 1)
+
+    def load_pretrained(self) -> None:
+        """Take the weights at `path`. A CheckpointError where names or shapes do not fit."""
+        if self.spec.path is not None:
+            take(self, Source(self.spec.path).state(FILES), self.spec.path, ("vision_encoder.",), DROP)

@@ -1,0 +1,143 @@
+"""Published weights: finding their files, reading them, and taking them with every name and shape checked."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vlmkit.api import CheckpointError
+
+__all__ = ["STANDARD", "Source", "take"]
+
+STANDARD = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""File names of transformers, the preferred first."""
+
+
+class Source:
+    """A local file, a local folder or a repository of the Hugging Face hub."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.local = Path(path).expanduser()
+
+    def config(self) -> dict[str, Any]:
+        """`config.json`. A CheckpointError where there is none."""
+        file = self._file("config.json")
+        if file is None:
+            raise CheckpointError(
+                f"expected config.json at {self.path}, found none; is it a model in Hugging Face layout?"
+            )
+        config = json.loads(file.read_text())
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{file}: expected a mapping, found {type(config).__name__}")
+        return config
+
+    def state(self, names: tuple[str, ...] = STANDARD) -> dict[str, Tensor]:
+        """All tensors, on the CPU, of the first of `names` that exists, or of the file that the path itself names."""
+        if self.local.is_file():
+            return _read(self.local)
+        for name in names:
+            file = self._file(name)
+            if file is None:
+                continue
+            if not name.endswith(".index.json"):
+                return _read(file)
+            return self._shards(file)
+        raise CheckpointError(f"expected weights at {self.path} ({', '.join(names)}), found none of them")
+
+    def _shards(self, index: Path) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = {}
+        for shard in sorted(set(json.loads(index.read_text())["weight_map"].values())):
+            file = self._file(shard)
+            if file is None:
+                raise CheckpointError(f"{index} names the shard {shard}, which is missing; fetch the folder again")
+            state.update(_read(file))
+        return state
+
+    def _file(self, name: str) -> Path | None:
+        if self.local.is_dir():
+            return self.local / name if (self.local / name).is_file() else None
+        if self.local.is_absolute() or self.path.startswith((".", "~")) or self.path.count("/") > 1:
+            raise CheckpointError(
+                f"expected the folder {self.path} with an encoder's weights, found none; check `path`"
+            )
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+        try:
+            return Path(hf_hub_download(self.path, name))
+        except LocalEntryNotFoundError as error:
+            raise self._unreachable(name, error) from None
+        except EntryNotFoundError:
+            return None
+        except Exception as error:  # the hub's client raises errors of several libraries
+            raise self._unreachable(name, error) from None
+
+    def _unreachable(self, name: str, error: Exception) -> CheckpointError:
+        reason = str(error).strip().partition("\n")[0]
+        return CheckpointError(
+            f"cannot get {name} of {self.path!r}: no such local folder, not in the cache of the Hugging Face hub, and "
+            f"the hub did not give it ({type(error).__name__}: {reason}); give a local folder as "
+            "`path`, or go online once"
+        )
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return dict(load_file(file))
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{file} is not a plain state dict: reading it would run code of the file ({reason}); get the weights as "
+            "safetensors"
+        ) from None
+    except (RuntimeError, EOFError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); fetch it again") from None
+    for wrapper in ("model", "module", "state_dict"):
+        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
+            state = state[wrapper]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{file}: expected a state dict of tensors, found {type(state).__name__} of other things")
+    return dict(state)
+
+
+def take(
+    module: nn.Module, state: Mapping[str, Tensor], where: str, prefixes: tuple[str, ...], drop: tuple[str, ...]
+) -> None:
+    """Copy the published tensors into the module, in the module's dtype.
+
+    Args:
+        module: takes tensors of its own names.
+        state: the published tensors.
+        where: where they are from, for messages.
+        prefixes: of these the first that occurs is cut from the names, and names without it are not looked at.
+        drop: beginnings of names, after the cut, that are known not to be wanted.
+    """
+    prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in state)), "")
+    found = {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+    found = {name: tensor for name, tensor in found.items() if not name.startswith(drop)}
+    wanted = module.state_dict()
+    problems = [f"missing: {name} {tuple(wanted[name].shape)}" for name in wanted if name not in found]
+    problems += [f"unexpected: {name} {tuple(found[name].shape)}" for name in found if name not in wanted]
+    problems += [
+        f"{name}: expected {tuple(tensor.shape)}, found {tuple(found[name].shape)}"
+        for name, tensor in wanted.items()
+        if name in found and tensor.shape != found[name].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 8} more)" if len(problems) > 8 else ""
+        raise CheckpointError(
+            f"the weights at {where} do not fit; {'; '.join(problems[:8])}{more}; compare the spec "
+            "with the weights' config"
+        )
+    module.load_state_dict(found)

@@ -1,0 +1,73 @@
+"""Specs that take what is not set from the `config.json` of the weights' folder. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import model_validator
+
+from vlmkit.api import CheckpointError, EncoderSpec
+
+__all__ = ["Key", "PublishedSpec"]
+
+
+class Key(NamedTuple):
+    """Where a published config has the value of a field."""
+
+    name: str
+    absent: Any = None
+    """What it means when the config does not have the key; None: the config says nothing."""
+
+
+class PublishedSpec(EncoderSpec):
+    """An encoder whose published weights come with a `config.json`.
+
+    With a local folder as `path`, fields that are not set are taken from its config, so that the resolved spec states
+    all of them and a saved model does not depend on that folder. Fields that contradict the config are refused when the
+    weights are loaded; that is also when the config of a hub id is read.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {}
+    """Fields of the spec and their keys in the config."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("path"), str):
+            return data
+        file = Path(data["path"]).expanduser() / "config.json"
+        if not file.is_file():
+            return data
+        try:
+            config = json.loads(file.read_text())
+        except ValueError as error:
+            raise ValueError(f"{file} is not JSON: {error}") from None
+        return {**cls.from_config(config), **data}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that a published config decides; of a config for image and text, its vision part."""
+        vision = config.get("vision_config", config)
+        values = {field: vision.get(key.name, key.absent) for field, key in cls.keys.items()}
+        return {field: value for field, value in values.items() if value is not None}
+
+    def check_config(self, config: Mapping[str, Any], where: str) -> None:
+        """A CheckpointError that names every field which contradicts the config found at `where`."""
+        published = self.from_config(config)
+        wrong = [
+            f"{field}: the config says {value!r} ({self.keys[field].name}), the spec {getattr(self, field)!r}"
+            for field, value in published.items()
+            if getattr(self, field) != value
+        ]
+        if wrong:
+            hint = ", ".join(
+                f"{field}: {value!r}" for field, value in published.items() if getattr(self, field) != value
+            )
+            raise CheckpointError(
+                f"encoder {self.type!r} does not fit the weights at {where}; "
+                + "; ".join(wrong)
+                + f"; set {hint} in the spec"
+            )

@@ -1,0 +1,220 @@
+"""Options of the encoders. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from .published import Key, PublishedSpec
+
+if TYPE_CHECKING:
+    from vlmkit.api import Encoder
+
+__all__ = [
+    "ClipSpec",
+    "ClipVisionSpec",
+    "DinoV2Spec",
+    "InternVideo2Spec",
+    "LanguageBindImageSpec",
+    "LanguageBindVideoSpec",
+    "VitSpec",
+]
+
+_VIT = {
+    "width": Key("hidden_size", 768),
+    "layers": Key("num_hidden_layers", 12),
+    "heads": Key("num_attention_heads", 12),
+    "image_size": Key("image_size", 224),
+}
+
+
+class VitSpec(PublishedSpec):
+    """What every vision transformer has. The defaults are ViT-L/14."""
+
+    width: PositiveInt = 1024
+    """C: channels of its features."""
+    layers: PositiveInt = 24
+    """Number of blocks."""
+    heads: PositiveInt = 16
+    """Attention heads per block; they divide `width`."""
+    mlp: PositiveInt = 4096
+    """Hidden channels of a block's MLP."""
+    patch: PositiveInt = 14
+    """Side of a patch, pixels."""
+    image_size: PositiveInt = 224
+    """Side of the square frames that its position table is made for, pixels."""
+
+    @property
+    def grid(self) -> int:
+        """Patches per side of a frame of `image_size`."""
+        return self.image_size // self.patch
+
+    @model_validator(mode="after")
+    def _divides(self) -> VitSpec:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of the number of heads, {self.heads}")
+        if self.image_size % self.patch:
+            raise ValueError(f"image_size {self.image_size} is not a multiple of the patch side {self.patch} (`patch`)")
+        return self
+
+
+class ClipSpec(VitSpec):
+    """CLIP's vision transformer (arXiv:2103.00020), of which LanguageBind's towers are variants.
+
+    `select` names one of the hidden states, counted as transformers does: 0 are the embeddings, i comes after block i,
+    -1 after the last. Blocks after it and the final norm hold published weights, but are not computed and never train.
+    """
+
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    """Of the MLP: `quick_gelu` x sigmoid(1.702 x) in OpenAI's CLIP, exact `gelu` in the CLIPs of LAION and DataComp."""
+    eps: PositiveFloat = 1e-5
+    """Epsilon of the layer norms."""
+    select: int = -2
+    """Index of the hidden state that is given."""
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        **_VIT,
+        "mlp": Key("intermediate_size", 3072),
+        "patch": Key("patch_size", 32),
+        "activation": Key("hidden_act", "quick_gelu"),
+        "eps": Key("layer_norm_eps", 1e-5),
+    }
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks that are computed."""
+        return self.select if self.select >= 0 else self.layers + 1 + self.select
+
+    @property
+    def frame_table(self) -> int:
+        """T of the temporal position table; 0: frames are encoded on their own."""
+        return 0
+
+    @model_validator(mode="after")
+    def _selects(self) -> ClipSpec:
+        if not 0 <= self.depth <= self.layers:
+            raise ValueError(
+                f"select {self.select} is not one of the {self.layers + 1} hidden states of {self.layers} layers"
+            )
+        return self
+
+    def build(self) -> Encoder:
+        """The module with CLIP's initialisation."""
+        from ._clip import ClipEncoder
+
+        return ClipEncoder(self)
+
+
+class ClipVisionSpec(ClipSpec):
+    """CLIP's vision tower, ViT-L/14 by default: each frame on its own."""
+
+    type: Literal["clip-vision"] = "clip-vision"
+
+
+class LanguageBindImageSpec(ClipSpec):
+    """LanguageBind's image tower (arXiv:2310.01852): CLIP ViT-L/14 of DataComp, each frame on its own."""
+
+    type: Literal["languagebind-image"] = "languagebind-image"
+    activation: Literal["quick_gelu", "gelu"] = "gelu"
+    """Of the MLP: LanguageBind's base is DataComp's CLIP, which has the exact `gelu`."""
+
+
+class LanguageBindVideoSpec(ClipSpec):
+    """LanguageBind's video tower (arXiv:2310.01852): attention over time at each position before each spatial one."""
+
+    type: Literal["languagebind-video"] = "languagebind-video"
+    activation: Literal["quick_gelu", "gelu"] = "gelu"
+    """Of the MLP: LanguageBind's base is DataComp's CLIP, which has the exact `gelu`."""
+    frames: PositiveInt = 8
+    """T of the temporal position table; a video may have fewer frames, not more."""
+    temporal: bool = True
+    """Whether the blocks attend over time (`add_time_attn` of the published config)."""
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        **ClipSpec.keys,
+        "frames": Key("num_frames", 1),
+        "temporal": Key("add_time_attn", False),
+    }
+
+    @property
+    def frame_table(self) -> int:
+        """T of the temporal position table; 0: frames are encoded on their own."""
+        return self.frames if self.temporal else 0
+
+
+class DinoV2Spec(VitSpec):
+    """DINOv2 (arXiv:2304.07193), ViT-L/14 by default: the last block after the final norm, each frame on its own.
+
+    The position table is interpolated to the frames' size. The mask token of the published weights never trains.
+    """
+
+    type: Literal["dinov2"] = "dinov2"
+    image_size: PositiveInt = 518
+    """Side of the square frames that its position table is made for, pixels; frames of other sizes are taken too."""
+    offset: NonNegativeFloat = 0.1
+    """Added to the new grid side, in patches, when the position table is interpolated: 0.1 in DINOv2's own code, 0 in
+    transformers."""
+
+    keys: ClassVar[Mapping[str, Key]] = {**_VIT, "patch": Key("patch_size", 14)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """As the base has it; the MLP's channels are a multiple of the width there."""
+        if config.get("use_swiglu_ffn"):
+            raise ValueError(
+                "encoder 'dinov2' has the MLP of DINOv2's small to large models; these weights have SwiGLU"
+            )
+        values = super().from_config(config)
+        return {**values, "mlp": values["width"] * config.get("mlp_ratio", 4)}
+
+    @model_validator(mode="after")
+    def _multiple(self) -> DinoV2Spec:
+        if self.mlp % self.width:
+            raise ValueError(f"mlp {self.mlp} is not a multiple of the width {self.width}")
+        return self
+
+    def build(self) -> Encoder:
+        """The module with DINOv2's initialisation."""
+        from ._dinov2 import DinoV2
+
+        return DinoV2(self)
+
+
+class InternVideo2Spec(VitSpec):
+    """InternVideo2's video tower (arXiv:2403.15377), the 1B model of stage 2 by default: joint space-time attention.
+
+    Its weights are one file, which `path` may name itself; a published stage-2 file is read for its `vision_encoder`.
+    """
+
+    type: Literal["internvideo2"] = "internvideo2"
+    width: PositiveInt = 1408
+    """C: channels of its features."""
+    layers: PositiveInt = 40
+    """Number of blocks."""
+    mlp: PositiveInt = 6144
+    """Hidden channels of a block's MLP."""
+    frames: PositiveInt = 8
+    """T of the position table; a video with another number of frames gets it interpolated linearly in time."""
+    activation: Literal["gelu", "gelu_tanh"] = "gelu"
+    """Of the MLP: the exact `gelu`, or its approximation by tanh, which the fused kernels of its source compute."""
+    select: int = -1
+    """After which block the features are taken: -1 the last; later ones are not computed and never train."""
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks that are computed."""
+        return self.select + 1 if self.select >= 0 else self.layers + 1 + self.select
+
+    @model_validator(mode="after")
+    def _selects(self) -> InternVideo2Spec:
+        if not 1 <= self.depth <= self.layers:
+            raise ValueError(f"select {self.select} is not one of the {self.layers} blocks")
+        return self
+
+    def build(self) -> Encoder:
+        """The module with InternVideo2's initialisation."""
+        from ._internvideo2 import InternVideo2
+
+        return InternVideo2(self)
