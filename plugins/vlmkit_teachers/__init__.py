@@ -1,3 +1,36 @@
-"""(to be written)"""
+"""Teachers of the distillation: a frozen encoder's patch features, or histograms of oriented gradients and colour.
+
+A teacher is an encoder of `vlmkit_encoders`, its CLS token dropped, and the pixels that it wants. `hog` needs no
+weights. Each can keep its features on disk (`cache`).
+"""
+
+from collections.abc import Sequence
+
+from vlmkit import hookimpl
+from vlmkit.api import ComponentSpec
+
+__all__ = ["VLMKIT_API", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The teachers."""
+    from .hog_spec import HogSpec
+    from .spec import (
+        ClipTeacherSpec,
+        DinoV2TeacherSpec,
+        InternVideo2TeacherSpec,
+        LanguageBindImageTeacherSpec,
+        LanguageBindVideoTeacherSpec,
+    )
+
+    return [
+        ClipTeacherSpec,
+        DinoV2TeacherSpec,
+        HogSpec,
+        InternVideo2TeacherSpec,
+        LanguageBindImageTeacherSpec,
+        LanguageBindVideoTeacherSpec,
+    ]

@@ -22,6 +22,14 @@ class TeacherSpec(ComponentSpec):
     input: VideoInput = VideoInput(size=224, multiple=14)
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
 
+    cache: str | None = None
+    """Folder where the features of each video are kept, so that a video seen again costs no forward; None: nowhere."""
+
+    @property
+    def frame_limit(self) -> int | None:
+        """The most frames that a video may have; None: any number."""
+        return None
+
     @property
     @abstractmethod
     def width(self) -> int:

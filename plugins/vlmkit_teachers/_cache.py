@@ -1,0 +1,145 @@
+"""Features of each video kept on disk, found again by the content of its pixels.
+
+An entry belongs to the teacher (its options and every byte of its weights) and to the fitted pixels, so that it can
+never be another video's, another sampling's or another teacher's; a mirrored clip is a video of its own. Hashing it
+costs milliseconds where a forward costs seconds. Features are stored bit by bit, in the dtype in which they were
+computed. A video that is not there is computed by itself: its features do not depend on what else was in the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vlmkit.api import DataError, TeacherSpec, VideoBatch
+
+from ._frozen import FrozenTeacher
+
+__all__ = ["CachedTeacher", "cached"]
+
+FORMAT = 1
+"""Changes whenever the same teacher would give other features for the same pixels, or entries look different."""
+
+log = logging.getLogger(__name__)
+
+
+def cached(teacher: FrozenTeacher, spec: TeacherSpec) -> FrozenTeacher:
+    """The teacher, behind the cache that its spec names, if it names one."""
+    if spec.cache is None:
+        return teacher
+    options = spec.model_dump(mode="json", exclude={"cache": True, "path": True, "encoder": {"path"}})
+    return CachedTeacher(teacher, Path(spec.cache).expanduser(), repr(sorted(options.items())))
+
+
+class CachedTeacher(FrozenTeacher):
+    """A teacher that computes each video once.
+
+    Several processes can share the folder: an entry appears whole or not at all. Nothing is ever removed from it; it
+    can be deleted at any time. A damaged entry is computed again, with a warning.
+    """
+
+    hits: int
+    """Videos that were found."""
+    misses: int
+    """Videos that were computed."""
+
+    def __init__(self, teacher: FrozenTeacher, folder: Path, options: str) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.folder = folder
+        self.hits = self.misses = 0
+        self._options = options
+        self._weights: tuple[object, str] = (None, "")
+        self.freeze()
+
+    def load_pretrained(self) -> None:
+        """Take the teacher's outside weights."""
+        self.teacher.load_pretrained()
+
+    def features(self, video: VideoBatch) -> Tensor:
+        """(B, T, h, w, C), read or computed."""
+        if video.pixels.is_meta:
+            return self.teacher(video)
+        return torch.stack([self._one(_part(video, index)) for index in range(len(video.pixels))])
+
+    def _one(self, video: VideoBatch) -> Tensor:
+        file = self._file(video)
+        features = _read(file)
+        if features is not None:
+            self.hits += 1
+            return features.to(video.pixels.device)
+        self.misses += 1
+        computed: Tensor = self.teacher(video)[0]
+        _write(file, computed)
+        return computed
+
+    def _file(self, video: VideoBatch) -> Path:
+        device = video.pixels.device.type
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        teacher = _digest(f"{FORMAT} {self._options} {autocast} {self._weights_digest()}")
+        entry = _digest(f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content, video.frames)
+        return self.folder / teacher / entry[:2] / f"{entry}.safetensors"
+
+    def _weights_digest(self) -> str:
+        """Of all weights; computed again when one of them has moved, been written to or been converted."""
+        state = {**dict(self.teacher.named_parameters()), **dict(self.teacher.named_buffers())}
+        seen = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in state.values()]
+        if self._weights[0] != seen:
+            self._weights = seen, _digest(" ".join(state), *state.values())
+        return self._weights[1]
+
+
+def _part(video: VideoBatch, index: int) -> VideoBatch:
+    one = slice(index, index + 1)
+    return VideoBatch(video.pixels[one], video.content[one], video.frames[one])
+
+
+def _digest(text: str, *tensors: Tensor) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=20)
+    for tensor in tensors:
+        content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(content.numpy().data)
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> Tensor | None:
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="pt") as entry:
+            features: Tensor = entry.get_tensor("features")
+            expected = (entry.metadata() or {}).get("digest")
+    except (SafetensorError, OSError) as error:
+        reason = str(error)
+    else:
+        if expected == _digest("", features):
+            return features
+        reason = "its content has changed"
+    log.warning("the teacher's features in %s are damaged (%s); they are computed again", file, reason)
+    return None
+
+
+def _write(file: Path, features: Tensor) -> None:
+    content = features.detach().cpu().contiguous()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
+        os.close(handle)
+        try:
+            save_file({"features": content}, temporary, metadata={"digest": _digest("", content)})
+            Path(temporary).replace(file)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"cannot keep the teacher's features in {file.parent} ({error}); free some space, choose another "
+            "`cache` of the teacher, or leave it out"
+        ) from error

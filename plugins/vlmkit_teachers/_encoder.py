@@ -1,0 +1,33 @@
+"""An encoder as a teacher. Shape letters as in `vlmkit.api.tensors`; P prefix tokens."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vlmkit.api import VideoBatch
+from vlmkit_encoders.spec import VitSpec
+
+from ._frozen import FrozenTeacher
+
+__all__ = ["EncoderTeacher"]
+
+
+class EncoderTeacher(FrozenTeacher):
+    """The patch tokens of a frozen encoder. Each video is one clip of all its frames."""
+
+    def __init__(self, spec: VitSpec) -> None:
+        super().__init__()
+        self.prefix, self.patch = spec.prefix_tokens, spec.patch
+        self.encoder = spec.build()
+        self.freeze()
+
+    def features(self, video: VideoBatch) -> Tensor:
+        """(B, T, h, w, C) in the dtype of the encoder's weights."""
+        height = video.pixels.shape[3] // self.patch
+        dtype = next(self.encoder.parameters()).dtype
+        tokens = self.encoder(video.pixels.to(dtype))[:, :, self.prefix :]
+        return tokens.unflatten(2, (height, -1))
+
+    def load_pretrained(self) -> None:
+        """Take the encoder's weights from `path`."""
+        self.encoder.load_pretrained()

@@ -1,0 +1,82 @@
+"""Histograms of oriented gradients and mean colour.
+
+Shape letters: F = B*T frames, K bins, h w patches, c cells per side.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vlmkit.api import VideoBatch
+
+from ._frozen import FrozenTeacher
+from .hog_spec import HogSpec
+
+__all__ = ["Hog"]
+
+_LUMA = (0.299, 0.587, 0.114)
+
+
+class Hog(FrozenTeacher):
+    """Features of `HogSpec`, from de-normalised pixels, in float32 whatever the dtype of the pixels."""
+
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
+
+    def __init__(self, spec: HogSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        for name, values in (("mean", spec.input.mean), ("std", spec.input.std), ("luma", _LUMA)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        self.freeze()
+
+    def features(self, video: VideoBatch) -> Tensor:
+        """(B, T, h, w, C) in the dtype of the pixels."""
+        rgb = (video.pixels.float() * self.std.float() + self.mean.float()).clamp(0, 1)
+        grey = (rgb * self.luma.float()).sum(2)
+        edges = self._edges(*_gradients(grey, video.content.to(grey.device)))
+        colour = _colour(F.avg_pool2d(rgb.flatten(0, 1), self.spec.patch))
+        features = torch.cat([edges, colour], 1).permute(0, 2, 3, 1)
+        return features.unflatten(0, grey.shape[:2]).to(video.pixels.dtype)
+
+    def _edges(self, dx: Tensor, dy: Tensor) -> Tensor:
+        """(B, T, H, W) gradients -> (F, c*c*(K+1), h, w): each cell's histogram and flatness, of norm 1/c."""
+        bins, cells = self.spec.orientations, self.spec.cells
+        dx, dy = dx.flatten(0, 1), dy.flatten(0, 1)
+        position = torch.atan2(dy, dx) * (bins / math.pi)
+        distance = (position[:, None] - torch.arange(bins, device=dx.device).view(-1, 1, 1)).remainder(bins)
+        share = (1 - torch.minimum(distance, bins - distance)).clamp(min=0)  # linear between the two nearest bins
+        histogram = F.avg_pool2d(share * torch.hypot(dx, dy)[:, None], self.spec.patch // cells)
+        flat = torch.full_like(histogram[:, :1], self.spec.contrast)
+        cell = F.normalize(torch.cat([histogram, flat], 1), dim=1) / cells
+        return F.pixel_unshuffle(cell, cells)
+
+
+def _gradients(grey: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences (B, T, H, W) of x and y, 0 outside of the picture.
+
+    At the border of the picture its own pixels are repeated, so that the step to the padding is no edge.
+    """
+    height, width = grey.shape[2:]
+    return _differences(grey, 3, width, content[:, 2:]), _differences(grey, 2, height, content[:, :2])
+
+
+def _differences(grey: Tensor, dim: int, size: int, bounds: Tensor) -> Tensor:
+    first, last = bounds[:, :1], bounds[:, 1:] - 1
+    place = torch.arange(size, device=grey.device).expand(len(bounds), -1)
+    ahead, behind = (torch.minimum(torch.maximum(place + step, first), last) for step in (1, -1))
+    shape = [len(grey), 1, 1, 1]
+    shape[dim] = size
+    ahead, behind = ahead.view(shape).expand_as(grey), behind.view(shape).expand_as(grey)
+    return (grey.gather(dim, ahead) - grey.gather(dim, behind)) / 2
+
+
+def _colour(mean: Tensor) -> Tensor:
+    """(F, 3, h, w) in 0..1 -> (F, 6, h, w): each channel a point on a quarter circle: even black has a direction."""
+    angle = mean * (math.pi / 2)
+    return torch.cat([torch.sin(angle), torch.cos(angle)], 1)

@@ -1,0 +1,164 @@
+"""Options of the teachers that are encoders. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import PositiveInt, model_validator
+
+from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoInput
+from vlmkit_encoders.spec import (
+    ClipSpec,
+    ClipVisionSpec,
+    DinoV2Spec,
+    InternVideo2Spec,
+    LanguageBindImageSpec,
+    LanguageBindVideoSpec,
+    VitSpec,
+)
+
+if TYPE_CHECKING:
+    from vlmkit.api import Teacher
+
+__all__ = [
+    "ClipTeacherSpec",
+    "DinoV2TeacherSpec",
+    "EncoderTeacherSpec",
+    "ImageNetInput",
+    "InternVideo2TeacherSpec",
+    "LanguageBindImageTeacherSpec",
+    "LanguageBindVideoTeacherSpec",
+    "TeacherInput",
+]
+
+RGB = tuple[float, float, float]
+
+
+class TeacherInput(VideoInput):
+    """The pixels that a teacher wants. Frames and sampling are the aligner's.
+
+    The default is half of Video-Panda's input: a patch of 14 pixels here for each window of 2x2 patches there.
+    """
+
+    size: PositiveInt = 224
+    """Side of the square canvas, pixels."""
+    multiple: PositiveInt = 14
+    """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
+
+
+class ImageNetInput(TeacherInput):
+    """The same, normalised as ImageNet models want it."""
+
+    mean: RGB = IMAGENET_MEAN
+    """Mean of the RGB values in 0..1; also the colour of the padding."""
+    std: RGB = IMAGENET_STD
+    """Standard deviation of the RGB values in 0..1."""
+
+
+class EncoderTeacherSpec(TeacherSpec):
+    """A frozen encoder; its features are the patch tokens."""
+
+    path: str | None = None
+    """Local folder or hub id of the encoder's weights (short for `encoder.path`); None: random."""
+    input: TeacherInput = TeacherInput()
+    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+    encoder: VitSpec
+    """The encoder's options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_path_on(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("path") is None:
+            return data
+        encoder = data.get("encoder", {})
+        if not isinstance(encoder, Mapping):
+            return data
+        if encoder.get("path") not in (None, data["path"]):
+            raise ValueError(
+                f"two weights: `path` is {data['path']!r}, `encoder.path` is {encoder['path']!r}; drop one"
+            )
+        return {**data, "encoder": {**encoder, "path": data["path"]}}
+
+    @model_validator(mode="after")
+    def _fits(self) -> EncoderTeacherSpec:
+        size, patch = self.input.size, self.encoder.patch
+        if isinstance(self.encoder, ClipSpec) and size != self.encoder.image_size:
+            raise ValueError(
+                f"input.size is {size}, but the encoder takes frames of {self.encoder.image_size} pixels only; make "
+                "`input.size` and `encoder.image_size` equal"
+            )
+        if size % patch:
+            raise ValueError(f"input.size {size} is not a multiple of the encoder's patch side {patch}")
+        if self.input.fit == "pad" and self.input.multiple % patch:
+            raise ValueError(
+                f"input.multiple {self.input.multiple} is not a multiple of the encoder's patch side {patch}: the "
+                "border of the picture would cut patches"
+            )
+        return self
+
+    @property
+    def width(self) -> int:
+        """C: channels of its features."""
+        return self.encoder.width
+
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of its features for a canvas of `input.size`."""
+        side = self.input.size // self.encoder.patch
+        return side, side
+
+    def build(self) -> Teacher:
+        """The frozen encoder, behind the feature cache where the spec names a folder."""
+        from ._cache import cached
+        from ._encoder import EncoderTeacher
+
+        return cached(EncoderTeacher(self.encoder), self)
+
+
+class ClipTeacherSpec(EncoderTeacherSpec):
+    """CLIP's vision tower, each frame on its own."""
+
+    type: Literal["clip"] = "clip"
+    encoder: ClipVisionSpec = ClipVisionSpec()
+    """The encoder's options; by default ViT-L/14 at 224 pixels, the hidden state before the last block."""
+
+
+class LanguageBindImageTeacherSpec(EncoderTeacherSpec):
+    """LanguageBind's image tower, each frame on its own."""
+
+    type: Literal["languagebind-image"] = "languagebind-image"
+    encoder: LanguageBindImageSpec = LanguageBindImageSpec()
+    """The encoder's options; by default ViT-L/14 at 224 pixels, the hidden state before the last block."""
+
+
+class LanguageBindVideoTeacherSpec(EncoderTeacherSpec):
+    """LanguageBind's video tower, Video-Panda's teacher: a video is one clip, whatever chunks the aligner makes."""
+
+    type: Literal["languagebind-video"] = "languagebind-video"
+    encoder: LanguageBindVideoSpec = LanguageBindVideoSpec()
+    """The encoder's options; by default ViT-L/14 at 224 pixels, 8 frames, the hidden state before the last block."""
+
+    @property
+    def frame_limit(self) -> int | None:
+        """The length of the temporal position table."""
+        return self.encoder.frame_table or None
+
+
+class DinoV2TeacherSpec(EncoderTeacherSpec):
+    """DINOv2, each frame on its own: patch tokens after the final norm."""
+
+    type: Literal["dinov2"] = "dinov2"
+    input: ImageNetInput = ImageNetInput()
+    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+    encoder: DinoV2Spec = DinoV2Spec()
+    """The encoder's options; by default ViT-L/14."""
+
+
+class InternVideo2TeacherSpec(EncoderTeacherSpec):
+    """InternVideo2's video tower of 1B parameters and width 1408, all frames together."""
+
+    type: Literal["internvideo2"] = "internvideo2"
+    input: ImageNetInput = ImageNetInput()
+    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+    encoder: InternVideo2Spec = InternVideo2Spec()
+    """The encoder's options."""
