@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ class LlavaJson(Dataset):
         content = _content(self.path)
         self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
         entries = _entries(content, self.path)[: spec.limit]
-        self._samples = [self._sample(entry, row) for row, entry in enumerate(entries)]
+        self._samples = _distinct([self._sample(entry, row) for row, entry in enumerate(entries)])
         if any(sample.video for sample in self._samples) and not self.root.is_dir():
             raise DataError(
                 f"{self.path}: its videos should lie below {self.root}, which is no folder; set `video_root`"
@@ -66,7 +67,7 @@ class LlavaJson(Dataset):
         return Sample(str(entry.get("id", row)), turns, video)
 
     def _located(self, sample: Sample) -> Sample:
-        """The sample with the path of its video: the first file there is of that name, with its own extension or another.
+        """The sample with the path of its video: the first file there is, by its own extension or another.
 
         The plain name where there is none, so that reading it fails and says so.
         """
@@ -76,6 +77,12 @@ class LlavaJson(Dataset):
         paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
         paths += [plain.with_suffix(end) for end in self.extensions]
         return replace(sample, video=str(next((path for path in paths if path.is_file()), plain)))
+
+
+def _distinct(samples: Sequence[Sample]) -> list[Sample]:
+    """Published files repeat ids; a repeated one gets its place in the file behind it."""
+    often = Counter(sample.id for sample in samples)
+    return [replace(s, id=f"{s.id}#{row}") if often[s.id] > 1 else s for row, s in enumerate(samples)]
 
 
 def _content(path: Path) -> bytes:

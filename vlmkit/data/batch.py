@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from vlmkit.api.video import VideoInput
 from vlmkit.data.fit import FittedVideo
@@ -30,15 +32,21 @@ def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
     sizes = {fitted.pixels.shape[1:] for fitted in videos}
     if len(sizes) > 1:
         raise ValueError(f"expected canvases of one size, found {sorted(sizes)}")
-    slots = max(len(fitted.pixels) for fitted in videos)
-    stacked = np.zeros((len(videos), slots, *sizes.pop()), np.uint8)
-    for row, fitted in zip(stacked, videos, strict=True):
-        row[: len(fitted.pixels)] = fitted.pixels
-    pixels = torch.from_numpy(stacked).permute(0, 1, 4, 2, 3).to(torch.float32, memory_format=torch.contiguous_format)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (video.mean, video.std))
-    pixels.div_(255).sub_(mean).div_(std)
+    height, width, _ = sizes.pop()
+    pixels = np.zeros((len(videos), max(len(fitted.pixels) for fitted in videos), 3, height, width), np.float32)
+    tables = _tables(video)
+    for canvas, fitted in zip(pixels, videos, strict=True):
+        for channel, table in enumerate(tables):
+            shown = fitted.pixels[: fitted.present, ..., channel]
+            np.take(table, shown, out=canvas[: fitted.present, channel], mode="clip")
     present = torch.tensor([fitted.present for fitted in videos])
-    frames = torch.arange(slots) < present[:, None]
-    if not frames.all():
-        pixels[~frames] = 0
-    return VideoBatch(pixels, torch.tensor([fitted.content for fitted in videos]), frames)
+    frames = torch.arange(pixels.shape[1]) < present[:, None]
+    return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content for fitted in videos]), frames)
+
+
+@lru_cache
+def _tables(video: VideoInput) -> npt.NDArray[np.float32]:
+    """(3, 256): the normalised value of each byte, by channel."""
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    mean, std = (np.array(values, np.float32)[:, None] for values in (video.mean, video.std))
+    return (levels - mean) / std
