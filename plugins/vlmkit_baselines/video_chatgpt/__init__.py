@@ -1,0 +1,1 @@
+"""Video-ChatGPT (arXiv:2306.05424)."""
