@@ -1,0 +1,84 @@
+"""Bad samples: written once, counted once, limited."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vlmkit.api import DataError
+from vlmkit.data import BadSamples
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_bad_sample_is_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "bad_samples.jsonl"
+    bad = BadSamples(path, 0.5, "align")
+    for _ in range(3):
+        bad.good("a")
+        bad.record("b", "b.mp4", "broken")
+        bad.record("c", "c.mp4", "empty")
+    assert (bad.bad, bad.seen) == (2, 3)
+    assert "b" in bad
+    assert "a" not in bad
+    assert _lines(path) == [
+        {"id": "b", "video": "b.mp4", "reason": "broken", "where": "align"},
+        {"id": "c", "video": "c.mp4", "reason": "empty", "where": "align"},
+    ]
+
+
+def test_a_continued_run_counts_on(tmp_path: Path) -> None:
+    path = tmp_path / "bad_samples.jsonl"
+    BadSamples(path, 0.5, "align").record("b", "b.mp4", "broken")
+    BadSamples(path, 0.5, "msvd-qa").record("q", "q.mp4", "broken")
+    with path.open("a") as file:
+        file.write('{"id": "half a li')
+    again = BadSamples(path, 0.5, "align")
+    assert (again.bad, again.seen) == (1, 1)
+    again.record("b", "b.mp4", "broken")
+    again.record("c", "c.mp4", "broken")
+    assert [line["id"] for line in _lines(path)] == ["b", "q", "c"]
+
+
+def test_too_many_stop_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "bad_samples.jsonl"
+    bad = BadSamples(path, 0.02, "align")
+    bad.record("0", "0.mp4", "broken")
+    bad.record("1", "1.mp4", "broken")  # 2 of 2, but a long run may follow
+    with pytest.raises(DataError) as error:
+        bad.record("2", "2.mp4", "no moov atom")
+    for part in ("align: 3 of 3", "max_bad_fraction = 0.02", "0 (0.mp4): broken", "2 (2.mp4): no moov atom", str(path)):
+        assert part in str(error.value)
+
+
+def test_the_limit_moves_with_the_samples_seen(tmp_path: Path) -> None:
+    bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.02, "align")
+    for i in range(400):
+        bad.good(str(i))
+    for i in range(8):
+        bad.record(f"bad {i}", None, "broken")  # 8 of 408 is below 2 %
+    with pytest.raises(DataError, match="9 of 409"):
+        bad.record("bad 8", None, "broken")
+
+
+def test_the_end_of_a_short_run_counts_truly(tmp_path: Path) -> None:
+    bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.1, "align")
+    for i in range(9):
+        bad.good(str(i))
+    bad.record("x", "x.mp4", "broken")
+    bad.finish()
+    bad.record("y", "y.mp4", "broken")
+    with pytest.raises(DataError, match="2 of 11"):
+        bad.finish()
+
+
+def test_nothing_bad_is_allowed_with_zero(tmp_path: Path) -> None:
+    bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.0, "align")
+    bad.good("a")
+    bad.finish()
+    with pytest.raises(DataError, match="1 of 2"):
+        bad.record("b", "b.mp4", "broken")
