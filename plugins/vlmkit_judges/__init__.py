@@ -1,3 +1,19 @@
-"""(to be written)"""
+"""Judges of free-form answers. `exact` works offline: an answer is right when it equals the reference after both have
+been normalised, so that case, punctuation, articles and spacing make no difference."""
+
+from collections.abc import Sequence
+
+from vlmkit import hookimpl
+from vlmkit.api import JudgeSpec
+
+__all__ = ["VLMKIT_API", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[JudgeSpec]]:
+    """The judges."""
+    from vlmkit_judges.exact import ExactSpec
+
+    return [ExactSpec]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
@@ -26,12 +26,16 @@ class BenchmarkUse(Spec):
 
     name: str
     """Name of the registry entry."""
+    label: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] | None = None
+    """Name of the result; None: the entry's name. Needed where one benchmark is used twice, e.g. for two splits."""
     split: str | None = None
     """Split; None: the entry's default."""
     annotation_root: str | None = None
     """Folder of the entry's annotation files; their checksums are verified."""
     annotations: list[AnnotationFile] | None = None
     """Other annotation files in place of the entry's own, in a layout that its evaluator reads."""
+    dataset: dict[str, Any] | None = None
+    """Options of the dataset that the entry takes its questions from, on top of the entry's own (seed, size, …)."""
     video_root: str | None = None
     """Folder of the video files."""
     video_file: str | None = None
@@ -45,6 +49,20 @@ class BenchmarkUse(Spec):
     @classmethod
     def _by_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("video_file")
+    @classmethod
+    def _names_the_video(cls, template: str | None) -> str | None:
+        if template is not None and "{video}" not in template:
+            raise ValueError(
+                f"expected a template with {{video}} in it, e.g. msvd_{{video}}{{ext}}; found {template!r}"
+            )
+        return template
+
+    @property
+    def result_name(self) -> str:
+        """Name of the result and of its folder in the run."""
+        return self.label or self.name
 
 
 class EvaluationSpec(Spec):
@@ -60,3 +78,13 @@ class EvaluationSpec(Spec):
     """Questions per forward pass."""
     max_new_tokens: PositiveInt | None = None
     """Longest answer, tokens; None: the registry entry's."""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> EvaluationSpec:
+        names = [use.result_name for use in self.benchmarks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"{names.count(name)} benchmarks have the name {name!r}: give each a `label` of its own"
+                )
+        return self

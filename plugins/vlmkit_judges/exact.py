@@ -1,0 +1,46 @@
+"""The judge `exact`: normalised exact match."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Literal
+
+from vlmkit.api import Judge, JudgeSpec, Verdict
+
+__all__ = ["ExactJudge", "ExactSpec", "normalise"]
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_NO_WORD = re.compile(r"[^\w\s]|_")
+
+
+class ExactSpec(JudgeSpec):
+    """Exact match after normalisation. Offline and deterministic; a synonym counts as wrong."""
+
+    type: Literal["exact"] = "exact"
+
+    def build(self) -> ExactJudge:
+        """The judge."""
+        return ExactJudge()
+
+
+class ExactJudge(Judge):
+    """Right (score 5) when the normalised prediction equals the normalised reference, else wrong (score 0)."""
+
+    version = "1"
+
+    def judge(self, question: str, reference: str, prediction: str) -> Verdict:
+        """The verdict; `raw` shows what was compared."""
+        expected, found = normalise(reference), normalise(prediction)
+        correct = expected == found
+        return Verdict(correct, 5.0 if correct else 0.0, raw=f"{found!r} {'==' if correct else '!='} {expected!r}")
+
+
+def normalise(text: str) -> str:
+    """Lower case, no punctuation, no articles, single spaces: `"The  Red-ball."` -> `"red ball"`.
+
+    The steps of SQuAD's answer normalisation (Rajpurkar et al., 2016, arXiv:1606.05250), except that punctuation other
+    than the apostrophe becomes a space. What consists of articles alone is kept, so that the answer `a` is no empty one.
+    """
+    words = _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold().replace("'", ""))
+    return " ".join(_ARTICLES.sub(" ", words).split()) or " ".join(words.split())

@@ -1,0 +1,67 @@
+"""All benchmarks of an experiment, on the model of its run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vlmkit.errors import SpecError
+from vlmkit.evaluation.selection import prepare
+from vlmkit.registry import registry
+from vlmkit.runs import RunFolder
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.load import sha256
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    spec: ExperimentSpec, run: RunFolder, model: Any = None, processor: Any = None
+) -> dict[str, dict[str, Any]]:
+    """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
+
+    Args:
+        spec: the experiment, with an `evaluation`.
+        run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`.
+        model: the run's model where it is loaded already; by default `run.model` is loaded, once it is needed.
+        processor: the processor of `model`.
+
+    Returns:
+        What each `result.json` holds, by the name of the result.
+
+    Raises:
+        UserError: benchmark, split, annotations or videos are missing or changed, or too many videos are unreadable.
+    """
+    if spec.evaluation is None:
+        raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
+    selections = prepare(spec.evaluation)
+    from vlmkit.evaluation.measure import measure
+    from vlmkit.evaluation.respond import responder
+
+    respond = responder(lambda: (model, processor) if model is not None else _load(run.model))
+    results = {}
+    for selection in selections:
+        result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec))
+        if result is None:
+            result = measure(selection, spec, run, respond)
+            registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
+        results[selection.name] = result
+    return results
+
+
+def _finished(path: Path, spec_sha256: str) -> dict[str, Any] | None:
+    """The result of the same spec, unless the judge has to be asked again."""
+    if not path.is_file():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result if result["spec_sha256"] == spec_sha256 and not result["unscored"] else None
+
+
+def _load(path: Path) -> tuple[Any, Any]:
+    import torch
+
+    from vlmkit.model import load
+
+    model, processor = load(path)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor

@@ -1,0 +1,66 @@
+"""The answers of one benchmark, kept batch by batch so that an interrupted evaluation goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmkit.runs import write_atomic
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """A JSON-lines file of answers, one line per question, the last line of an id counts.
+
+    `append` returns when its lines are on the disk. A torn last line, as a kill in the middle of a write leaves it, is
+    cut off when the file is opened again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole != content:
+                os.truncate(path, len(whole))
+            for line in whole.splitlines():
+                entry = json.loads(line)
+                self._lines[entry["id"]] = entry
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the question of this id has an answer, or was skipped."""
+        return key in self._lines
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """The line of one question."""
+        return self._lines[key]
+
+    def __len__(self) -> int:
+        """How many questions have a line."""
+        return len(self._lines)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All lines, one per question."""
+        return list(self._lines.values())
+
+    def append(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Write the lines of some questions, all in one go."""
+        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        with self.path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._lines.update({entry["id"]: entry for entry in entries})
+
+    def compact(self, keys: Sequence[str]) -> None:
+        """Leave just the lines of these questions, in this order."""
+        text = "".join(json.dumps(self._lines[key], ensure_ascii=False) + "\n" for key in keys)
+        if self.path.read_text(encoding="utf-8") != text:
+            write_atomic(self.path, text)
+        self._lines = {key: self._lines[key] for key in keys}

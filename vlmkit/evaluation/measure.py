@@ -1,0 +1,148 @@
+"""One benchmark on one model: asked through lm-eval, judged, summed up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import vlmkit
+from vlmkit.api.evaluator import Document
+from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.data import BadSamples, VideoLoader
+from vlmkit.evaluation.journal import Journal
+from vlmkit.evaluation.questions import Question, blind_questions, questions
+from vlmkit.evaluation.respond import Respond
+from vlmkit.evaluation.scores import Row, summarise
+from vlmkit.evaluation.selection import Selection
+from vlmkit.evaluation.verdicts import VerdictStore
+from vlmkit.registry import registry
+from vlmkit.runs import RunFolder, write_atomic
+from vlmkit.spec.evaluation import EvaluationSpec
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.load import sha256
+
+__all__ = ["measure"]
+
+_COUNTING = (
+    "n questions were scored and make up the metrics; questions about unreadable videos (skipped) and those that the "
+    "judge failed on (unscored) are left out of n and of all metrics"
+)
+
+
+def measure(selection: Selection, spec: ExperimentSpec, run: RunFolder, respond: Respond) -> dict[str, Any]:
+    """Ask, judge and sum up one benchmark; `result.json` is written last. Continues where an earlier call stopped."""
+    options = spec.evaluation
+    assert options is not None
+    started = time.monotonic()
+    folder = run.evaluation(selection.name)
+    sighted, blind = selection.name, f"{selection.name}-blind"
+    asked = {sighted: questions(selection)}
+    journals = {sighted: Journal(folder / "predictions.jsonl")}
+    if options.blind:
+        asked[blind] = blind_questions(selection, spec.seed)
+        journals[blind] = Journal(folder / "blind_predictions.jsonl")
+    judge = options.judge.build()
+    with VerdictStore.open(folder / "verdicts.sqlite") as verdicts:
+        samples = _run_harness(selection, spec, run, respond, asked, journals, _Judging(verdicts, options, judge))
+    for name, journal in journals.items():
+        journal.compact([question.document.id for question in asked[name]])
+    parts = {name: _part(selection, samples[name]) for name in asked}
+    result = {
+        **_what(selection, options, judge),
+        **parts[sighted],
+        **({"blind": parts[blind]} if options.blind else {}),
+        "counting": _COUNTING,
+        "decoding": {"greedy": True, "max_new_tokens": _longest(selection, options), "batch_size": options.batch_size},
+        "seconds": round(time.monotonic() - started, 1),
+        "spec_sha256": sha256(spec),
+        "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
+        "vlmkit_version": vlmkit.__version__,
+    }
+    write_atomic(folder / "result.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+class _Judging:
+    """The judge, with its memory."""
+
+    def __init__(self, verdicts: VerdictStore, options: EvaluationSpec, judge: Judge) -> None:
+        self.verdicts, self.name, self.judge = verdicts, options.judge.type, judge
+
+    def __call__(self, document: Document, prediction: str) -> Verdict | Unscored:
+        return self.verdicts.judge(self.name, self.judge, document.question, document.answer, prediction)
+
+
+def _run_harness(
+    selection: Selection,
+    spec: ExperimentSpec,
+    run: RunFolder,
+    respond: Respond,
+    asked: Mapping[str, Sequence[Question]],
+    journals: Mapping[str, Journal],
+    judging: _Judging,
+) -> dict[str, list[dict[str, Any]]]:
+    """lm-eval's samples of each task: the question under `doc`, the answer, and the value of each metric."""
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    from vlmkit.evaluation.adapter import VideoLMAdapter
+    from vlmkit.evaluation.task import BenchmarkTask
+
+    options = spec.evaluation
+    assert options is not None
+    inputs = {"aligner": spec.model.aligner.input}
+    loader = VideoLoader(spec.data.reader.build(), inputs, spec.data.cache_mib << 20)
+    adapter = VideoLMAdapter(
+        respond,
+        lambda path: loader.load(path)["aligner"],
+        journals,
+        BadSamples(run.bad_samples, spec.data.max_bad_fraction, selection.name),
+        options.batch_size,
+        selection.name,
+    )
+    benchmark, longest = selection.benchmark, _longest(selection, options)
+    tasks = [
+        BenchmarkTask(name, benchmark.version, some, selection.evaluator, benchmark.metrics, judging, longest)
+        for name, some in asked.items()
+    ]
+    results = simple_evaluate(
+        adapter,
+        tasks=tasks,
+        task_manager=TaskManager(include_defaults=False),
+        bootstrap_iters=0,
+        random_seed=None,
+        numpy_random_seed=None,
+        torch_random_seed=None,
+        fewshot_random_seed=None,
+    )
+    return dict(results["samples"])
+
+
+def _what(selection: Selection, options: EvaluationSpec, judge: Judge) -> dict[str, Any]:
+    return {
+        "benchmark": selection.benchmark.name,
+        "version": selection.benchmark.version,
+        "split": selection.split,
+        "judge": {"name": options.judge.type, "version": judge.version},
+        "limit": selection.limit,
+        "annotations": {**selection.annotations.source, "verified": selection.annotations.verified},
+    }
+
+
+def _part(selection: Selection, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts and metrics of one task's samples."""
+    ranges = {name: selection.evaluator.metrics()[name] for name in selection.benchmark.metrics}
+    rows, skipped = [], 0
+    for sample in samples:
+        document = sample["doc"].document
+        skipped += sample["filtered_resps"] == [None]
+        values = {name: sample[name] for name in ranges if name in sample}
+        rows.append(Row(document.type, document.video, values))
+    summary = summarise(rows, ranges)
+    return {"n": summary["n"], "skipped": skipped, "unscored": len(rows) - summary["n"] - skipped, **summary}
+
+
+def _longest(selection: Selection, options: EvaluationSpec) -> int:
+    return options.max_new_tokens or selection.benchmark.max_new_tokens

@@ -1,0 +1,163 @@
+"""The benchmark registry: entries `NAME/benchmark.yaml`, validated, found by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vlmkit.errors import DataError
+from vlmkit.registry import near, registry
+
+__all__ = ["AnnotationSource", "Benchmark", "Split", "benchmarks", "find_benchmark", "read_benchmark"]
+
+_PACKAGED = Path(__file__).resolve().parent.parent / "_data" / "benchmarks_registry"
+_CHECKOUT = Path(__file__).resolve().parents[2] / "benchmarks_registry"
+
+
+@dataclass(frozen=True)
+class AnnotationSource:
+    """One annotation file of a split."""
+
+    name: str
+    sha256: str
+    source: str
+    """Where to get it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The questions of one split: annotation files, or a dataset component that provides them."""
+
+    questions: int | None
+    """How many the annotation files hold."""
+    files: tuple[AnnotationSource, ...]
+    dataset: Mapping[str, Any] | None
+    """`{type: name, …}`."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One entry. `benchmarks_registry/schema.json` says what each field means."""
+
+    name: str
+    folder: Path
+    title: str
+    paper: str
+    licence: str
+    version: str
+    default_split: str
+    splits: Mapping[str, Split]
+    video_file: str
+    extensions: tuple[str, ...]
+    max_new_tokens: int
+    evaluator: Mapping[str, Any]
+    metrics: tuple[str, ...]
+    judge_prompt: str | None
+    published: Mapping[str, Any] | None
+
+    def split(self, name: str | None) -> tuple[str, Split]:
+        """A split by name, or the default one. A DataError that lists the splits where there is none of this name."""
+        chosen = name or self.default_split
+        if chosen not in self.splits:
+            hint = f"did you mean {close!r}? " if (close := near(chosen, self.splits)) else ""
+            raise DataError(f"{self.name}: there is no split {chosen!r}; {hint}splits: {', '.join(self.splits)}")
+        return chosen, self.splits[chosen]
+
+
+def _core() -> Path:
+    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+
+
+def benchmarks() -> dict[str, Path]:
+    """The folder of every entry, by name, sorted: vlmkit's own and those of plugins.
+
+    A DataError where two folders offer the same name.
+    """
+    offered = [Path(folder) for folders in registry().hook.vlmkit_benchmarks() for folder in folders]
+    found: dict[str, Path] = {}
+    for folder in (_core(), *offered):
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: a plugin offers this folder of benchmarks, but there is none; reinstall the plugin"
+            )
+        for file in folder.glob("*/benchmark.yaml"):
+            name = file.parent.name
+            if name in found:
+                raise DataError(
+                    f"two folders offer the benchmark {name!r}: {found[name]} and {file.parent}; remove one"
+                )
+            found[name] = file.parent
+    return dict(sorted(found.items()))
+
+
+def find_benchmark(name: str) -> Benchmark:
+    """The entry of this name. A DataError with the nearest name and the list where there is none."""
+    entries = benchmarks()
+    if name not in entries:
+        hint = f"did you mean {close!r}? " if (close := near(name, entries)) else ""
+        raise DataError(f"there is no benchmark {name!r}; {hint}benchmarks: {', '.join(entries)}")
+    return read_benchmark(entries[name])
+
+
+def read_benchmark(folder: Path) -> Benchmark:
+    """Read and validate one entry. A DataError with all its problems, each with its dotted path."""
+    file = folder / "benchmark.yaml"
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise DataError(f"{file}: cannot read this benchmark: {error}") from None
+    problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
+    if problems:
+        raise DataError("\n".join([f"{file}: this benchmark has {len(problems)} problem(s)", *problems]))
+    splits = {name: _split(split) for name, split in data["splits"].items()}
+    return Benchmark(
+        name=folder.name,
+        folder=folder,
+        title=data["title"],
+        paper=data["paper"],
+        licence=data["licence"],
+        version=data["version"],
+        default_split=data["default_split"],
+        splits=splits,
+        video_file=data["video"]["file"],
+        extensions=tuple(data["video"].get("extensions", ())),
+        max_new_tokens=data["generation"]["max_new_tokens"],
+        evaluator=data["evaluator"],
+        metrics=tuple(data["metrics"]),
+        judge_prompt=data.get("judge_prompt"),
+        published=data.get("published"),
+    )
+
+
+def _schema_problems(data: object) -> Iterable[str]:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((_core() / "schema.json").read_text(encoding="utf-8"))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
+    )
+    for error in errors:
+        yield f"  {'.'.join(map(str, error.absolute_path)) or 'the whole file'}: {error.message}"
+
+
+def _entry_problems(data: Mapping[str, Any], folder: Path) -> Iterable[str]:
+    """What a schema cannot say."""
+    if not (folder / "README.md").is_file():
+        yield "  README.md: there is none beside it; write one with paper and citation"
+    if data["default_split"] not in data["splits"]:
+        yield f"  default_split: {data['default_split']!r} is none of the splits {', '.join(data['splits'])}"
+    for name, split in data["splits"].items():
+        if ("files" in split) == ("dataset" in split):
+            yield f"  splits.{name}: expected either `files` or `dataset`"
+    if "{ext}" in data["video"]["file"] and "extensions" not in data["video"]:
+        yield "  video.extensions: the template has {ext}, so list the extensions to try"
+
+
+def _split(data: Mapping[str, Any]) -> Split:
+    files = tuple(AnnotationSource(**file) for file in data.get("files", ()))
+    return Split(data.get("questions"), files, data.get("dataset"))

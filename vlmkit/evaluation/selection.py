@@ -1,0 +1,93 @@
+"""What one benchmark of a spec asks: its questions, verified, and where their videos lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.errors import DataError
+from vlmkit.evaluation.annotations import Annotations, locate
+from vlmkit.evaluation.blind import other_clips
+from vlmkit.evaluation.registry import Benchmark, find_benchmark
+from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
+from vlmkit.spec.slots import validate_slot
+
+__all__ = ["Selection", "prepare", "select"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One benchmark, ready to be asked."""
+
+    name: str
+    """Name of the result and of its folder in the run."""
+    benchmark: Benchmark
+    split: str
+    evaluator: Evaluator
+    documents: Sequence[Document]
+    annotations: Annotations
+    videos: Mapping[str, Path]
+    """The file of each video that has one."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Videos without a file, with the reason."""
+    limit: int | None = None
+
+
+def prepare(spec: EvaluationSpec) -> list[Selection]:
+    """All benchmarks of a spec: entries, splits, annotations and videos found and verified, datasets generated.
+
+    Worth calling before a long training: what is missing is a DataError here.
+    """
+    selections = [select(use) for use in spec.benchmarks]
+    if spec.blind:
+        for selection in selections:
+            other_clips(selection.videos, seed=0)
+    return selections
+
+
+def select(use: BenchmarkUse) -> Selection:
+    """One benchmark of a spec. A DataError where something is missing or not what the registry says."""
+    benchmark = find_benchmark(use.name)
+    split_name, split = benchmark.split(use.split)
+    annotations = locate(use, benchmark, split_name, split)
+    options = validate_slot("evaluator", benchmark.evaluator)
+    assert isinstance(options, EvaluatorSpec)
+    evaluator = options.build()
+    if unknown := [metric for metric in benchmark.metrics if metric not in evaluator.metrics()]:
+        known = ", ".join(evaluator.metrics())
+        raise DataError(f"{benchmark.folder}: evaluator {options.type!r} has no metric {unknown[0]!r}; it has: {known}")
+    documents = evaluator.documents(annotations.files)
+    if annotations.verified and split.questions is not None and len(documents) != split.questions:
+        raise DataError(
+            f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
+            f"found {len(documents)} in {', '.join(map(str, annotations.files))}; correct {benchmark.folder}"
+        )
+    documents = documents[: use.limit]
+    videos, missing = _find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
+    return Selection(
+        use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit
+    )
+
+
+def _find_videos(
+    use: BenchmarkUse, benchmark: Benchmark, root: Path, names: Sequence[str]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    template = use.video_file or benchmark.video_file
+    extensions = (use.extensions or benchmark.extensions) if "{ext}" in template else [""]
+    found, missing = {}, {}
+    for name in dict.fromkeys(names):
+        candidates = [template.replace("{video}", name).replace("{ext}", extension) for extension in extensions]
+        for candidate in candidates:
+            if (root / candidate).is_file():
+                found[name] = root / candidate
+                break
+        else:
+            missing[name] = f"no file {' or '.join(candidates)} in {root}"
+    if not found:
+        raise DataError(
+            f"{use.name}: none of its {len(missing)} videos was found; the first: {next(iter(missing.values()))}. "
+            "Set `video_root` to the folder of the videos, `video_file` and `extensions` to how they are called there"
+        )
+    return found, missing
