@@ -1,3 +1,20 @@
-"""(to be written)"""
+"""Language models: `hf-causal-lm` takes any decoder of transformers, from a folder, the hub or a config in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vlmkit import hookimpl
+from vlmkit.api import ComponentSpec
+
+__all__ = ["VLMKIT_API", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+    """The backbones."""
+    from vlmkit_backbones.spec import HfCausalLmSpec
+
+    return [HfCausalLmSpec]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from vlmkit.api.spec import ComponentSpec
 
@@ -33,6 +33,13 @@ class BackboneSpec(ComponentSpec):
     def layers(self) -> int:
         """L: number of its layers (L + 1 hidden states). Known without torch."""
 
+    def self_contained(self) -> Self:
+        """The same options with all that `build` would read from elsewhere written into them: a checkpoint keeps them.
+
+        A UserError where that cannot be read.
+        """
+        return self
+
     @abstractmethod
     def build(self) -> PreTrainedModel:
         """The module with fresh weights. Used on the meta device and to take a checkpoint's weights."""
@@ -44,6 +51,6 @@ class BackboneSpec(ComponentSpec):
         raise NotImplementedError
 
     @abstractmethod
-    def tokenizer(self) -> PreTrainedTokenizerBase:
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
         """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (its `video_token`)."""
         raise NotImplementedError

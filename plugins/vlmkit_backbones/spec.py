@@ -1,0 +1,116 @@
+"""Options of `hf-causal-lm`. Light: a folder's config.json is read as JSON, without transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vlmkit.api import BackboneSpec, Spec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["HfCausalLmSpec", "TrainedTokenizer"]
+
+_WIDTH = ("hidden_size", "n_embd", "d_model")
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+
+
+class TrainedTokenizer(Spec):
+    """A small byte-level BPE tokenizer, trained on text that the spec itself gives. Every text can be encoded."""
+
+    text: list[str] = Field(min_length=1)
+    """What it learns its words from, together with the words of the chat template."""
+    vocab_size: int = Field(default=1024, ge=260)
+    """At most so many tokens, the 256 bytes and the 4 special ones included; frequent words become one token first."""
+
+
+class HfCausalLmSpec(BackboneSpec):
+    """Any decoder language model of transformers, from a folder, from the hub, or built from a config."""
+
+    type: Literal["hf-causal-lm"] = "hf-causal-lm"
+    path: str | None = None
+    """Folder or hub id of weights, config and tokenizer."""
+    config: dict[str, Any] | None = None
+    """transformers' configuration, with `model_type`. Beside a `path` it is what is known without reading anything, and
+    has to agree with the config.json there. Without `vocab_size` the vocabulary is as large as the tokenizer's."""
+    init: Literal["pretrained", "random"] = "pretrained"
+    """Weights from `path`, or drawn."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the weights."""
+    tokenizer: str | TrainedTokenizer | None = None
+    """Folder or hub id of a tokenizer, or one that is trained on given text; None: the one at `path`."""
+    chat_template: str = "vicuna-v1"
+    """`vicuna-v1`, `videopanda-v1`, `plain`, `tokenizer` (the tokenizer's own), or a Jinja template."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.init == "pretrained" and self.path is None:
+            raise ValueError("give the `path` of the weights, or `init: random` and a `config`")
+        if self.init == "random" and self.config is None and self.path is None:
+            raise ValueError("with `init: random` give a `config`, e.g. {model_type: llama, hidden_size: 128, …}")
+        if self.config is not None and not isinstance(self.config.get("model_type"), str):
+            raise ValueError("`config` has no `model_type`: name the family of the model, e.g. llama")
+        if self.tokenizer is None and self.path is None:
+            raise ValueError("give a `tokenizer`: a folder, a hub id, or {text: [...], vocab_size: …}")
+        return self
+
+    @property
+    def width(self) -> int:
+        """D: channels of the embeddings."""
+        return self._from_config("width", _WIDTH)
+
+    @property
+    def layers(self) -> int:
+        """L: number of layers."""
+        return self._from_config("number of layers", _LAYERS)
+
+    def _from_config(self, what: str, names: tuple[str, ...]) -> int:
+        config = self.config if self.config is not None else self._read_config()
+        for name in names:
+            if isinstance(value := config.get(name), int):
+                return value
+        where = "`config`" if self.config is not None else f"{self.path}/config.json"
+        raise ValueError(f"{where} does not say the {what}: expected a number as {' or '.join(names)}")
+
+    def _read_config(self) -> dict[str, Any]:
+        file = Path(self.path or "") / "config.json"
+        if not file.is_file():
+            raise ValueError(
+                f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
+                "add the model's configuration as `config:`, or download it and give its folder as `path`"
+            )
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{file}: not readable as JSON: {error}") from None
+        if not isinstance(config, dict):
+            raise ValueError(f"{file}: expected a mapping, found {type(config).__name__}")
+        return config
+
+    def self_contained(self) -> Self:
+        """With the whole `config`."""
+        from vlmkit_backbones._model import full_config
+
+        return self.model_copy(update={"config": full_config(self)})
+
+    def build(self) -> PreTrainedModel:
+        """The model with drawn weights, by transformers' own initialisation."""
+        from vlmkit_backbones._model import build
+
+        return build(self)
+
+    def load(self) -> PreTrainedModel:
+        """The model with the weights at `path`, or drawn ones with `init: random`."""
+        from vlmkit_backbones._model import build, load
+
+        return build(self) if self.init == "random" else load(self)
+
+    def load_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer with the chat template, a pad token and `<video>`."""
+        from vlmkit_backbones._tokenizer import load_tokenizer
+
+        return load_tokenizer(self)
