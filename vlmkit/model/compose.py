@@ -1,0 +1,95 @@
+"""From a spec to modules: one component, or the whole model with its processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from vlmkit.api.spec import Slot
+from vlmkit.errors import SpecError, UserError
+from vlmkit.model.config import VideoLMConfig, describe
+from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.videolm import VideoLM
+from vlmkit.registry import KINDS, near
+from vlmkit.spec.experiment import ModelSpec
+from vlmkit.spec.report import from_pydantic
+
+__all__ = ["build", "compose"]
+
+
+def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[VideoLM, VideoLMProcessor]:
+    """A fresh model with its processor.
+
+    Weights are those that the spec names, the others are drawn from `seed`, for each part on its own: another aligner
+    leaves the backbone's weights as they are. Torch's own random state is left alone.
+
+    Args:
+        model: what to compose.
+        meta: shapes only, on the meta device: reads no weights, and may do without a tokenizer that is not at hand
+            (`processor.tokenizer` is then None).
+        seed: decides the drawn weights.
+
+    Raises:
+        UserError: where weights or tokenizer cannot be read.
+    """
+    tokenizer = _tokenizer(model, optional=meta)
+    spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
+    described, components = describe(spec)
+    processor = VideoLMProcessor(tokenizer, described, components)
+    config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
+    with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
+        torch.manual_seed(seed)
+        aligner = spec.aligner.build(spec.backbone.width)
+        if not meta:
+            aligner.load_pretrained()
+        torch.manual_seed(seed)
+        backbone = spec.backbone.build() if meta else model.backbone.load()
+        videolm = VideoLM(config, aligner, backbone)
+    if tokenizer is not None:
+        _set_generation(videolm, tokenizer)
+    return videolm.eval(), processor
+
+
+def _tokenizer(model: ModelSpec, optional: bool) -> Any:
+    try:
+        return model.backbone.load_tokenizer()
+    except UserError:
+        if optional:
+            return None
+        raise
+
+
+def _set_generation(model: VideoLM, tokenizer: Any) -> None:
+    """Greedy decoding until the tokenizer's end token; a placeholder is never generated."""
+    generation = model.generation_config
+    generation.bos_token_id = tokenizer.bos_token_id
+    generation.eos_token_id = tokenizer.eos_token_id
+    generation.pad_token_id = tokenizer.pad_token_id
+    if tokenizer.video_token_id < model.backbone.config.vocab_size:
+        generation.suppress_tokens = [tokenizer.video_token_id]
+
+
+def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:
+    """One component, e.g. `build("aligner", {"type": "stab", "width": 1024}, llm_width=1024)`.
+
+    Args:
+        kind: `aligner`, `downsampler`, `backbone`, …
+        options: the component's name, or a mapping with `type: name` and its options, as in a spec file.
+        kwargs: what the component's `build` wants besides.
+
+    Raises:
+        SpecError: with the dotted path of everything that is wrong with the options.
+    """
+    if kind not in KINDS:
+        hint = f"did you mean {close!r}? " if (close := near(kind, KINDS)) else ""
+        raise SpecError(f"there is no kind {kind!r}; {hint}kinds: {', '.join(sorted(KINDS))}")
+    slot: TypeAdapter[Any] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
+    try:
+        spec = slot.validate_python(options)
+    except ValidationError as error:
+        problems = [f"  {'.'.join(map(str, (kind, *p.path)))}: {p.message}" for p in from_pydantic(error)]
+        raise SpecError("\n".join([f"this {kind} cannot be built:", *problems])) from None
+    return spec.build(**kwargs)

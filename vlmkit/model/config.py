@@ -1,0 +1,100 @@
+"""What a checkpoint says of itself: the model's spec, the plugins that it needs, the backbone's own configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from transformers import AutoConfig, PreTrainedConfig
+
+import vlmkit
+from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import CheckpointError, PluginError
+from vlmkit.registry import registry
+from vlmkit.spec.experiment import ModelSpec
+from vlmkit.spec.report import from_pydantic
+
+__all__ = ["VideoLMConfig", "describe", "restore"]
+
+
+class VideoLMConfig(PreTrainedConfig):
+    """The configuration of a `VideoLM`, stored as config.json.
+
+    `model` is the model's spec and `components` what each of its components comes from, both as `describe` gives them.
+    """
+
+    model_type = "vlmkit"
+    sub_configs = {"text_config": AutoConfig}  # noqa: RUF012 -- transformers' way
+
+    def __init__(
+        self,
+        model: dict[str, Any] | None = None,
+        components: dict[str, dict[str, str]] | None = None,
+        vlmkit_version: str = vlmkit.__version__,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        video_token_id: int | None = None,
+        part_dtypes: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.model = model or {}
+        self.components = components or {}
+        self.vlmkit_version = vlmkit_version
+        if isinstance(text_config, dict):
+            text_config = AutoConfig.for_model(**text_config)
+        self.text_config = text_config
+        self.video_token_id = video_token_id
+        """The id of `<video>`; it may lie beyond the embedding table."""
+        self.part_dtypes = part_dtypes or {}
+        """Name of the weights' dtype by part, where it is not the default of the components."""
+        super().__init__(**kwargs)
+
+    def spec(self) -> ModelSpec:
+        """The model's spec. A CheckpointError that names the package where a plugin is missing."""
+        return restore(self.model, self.components)
+
+
+def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
+    """A model's spec as data, and for each component in it the plugin and package that it comes from."""
+    components = {}
+    for component in _components(spec):
+        plugin = registry().get(component.kind, component.type).plugin
+        package, _, version = plugin.package.rpartition(" ")
+        origin = {"plugin": plugin.name, "package": package, "version": version}
+        components[f"{component.kind}/{component.type}"] = origin
+    return spec.model_dump(mode="json"), components
+
+
+def restore(model: dict[str, Any], components: dict[str, dict[str, str]]) -> ModelSpec:
+    """The inverse of `describe`."""
+    for key, origin in components.items():
+        kind, _, name = key.partition("/")
+        try:
+            registry().get(kind, name)
+        except PluginError as error:
+            raise CheckpointError(_needs(kind, name, origin, error)) from None
+    try:
+        return ModelSpec.model_validate(model)
+    except ValidationError as error:
+        problems = "; ".join(f"model.{'.'.join(map(str, p.path))}: {p.message}" for p in from_pydantic(error))
+        raise CheckpointError(
+            f"the checkpoint's model spec does not fit what is installed here (vlmkit {vlmkit.__version__}): {problems}"
+        ) from None
+
+
+def _needs(kind: str, name: str, origin: dict[str, str], error: PluginError) -> str:
+    package, version = origin["package"], origin["version"]
+    return (
+        f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
+        f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
+    )
+
+
+def _components(spec: BaseModel) -> Iterator[ComponentSpec]:
+    """Every component in a spec, nested ones included."""
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        if isinstance(value, ComponentSpec):
+            yield value
+        if isinstance(value, BaseModel):
+            yield from _components(value)

@@ -1,0 +1,188 @@
+"""Text and videos become what the model takes.
+
+Shape letters: B sequences, S positions, V videos, T frames, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import BatchFeature, ProcessorMixin
+
+from vlmkit.api.aligner import AlignerSpec
+from vlmkit.api.dataset import Turn
+from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.video import VideoShape
+from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
+from vlmkit.errors import UserError
+from vlmkit.model.config import restore
+from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
+from vlmkit.spec.slots import validate_slot
+
+__all__ = ["Encoded", "VideoLMProcessor"]
+
+VIDEO = "<video>"
+Side = Literal["left", "right"]
+Video = str | Path | npt.NDArray[np.uint8] | FittedVideo
+
+
+class Encoded(NamedTuple):
+    """Token sequences as tensors."""
+
+    input_ids: Tensor
+    """(B, S) int64."""
+    attention_mask: Tensor
+    """(B, S) int64, 0 where padded."""
+    labels: Tensor
+    """(B, S) int64, -100 where nothing is learnt."""
+
+
+class VideoLMProcessor(ProcessorMixin):
+    """Holds the tokenizer with its chat template; knows what pixels the aligner wants and how many tokens it gives."""
+
+    def __init__(
+        self,
+        tokenizer: Any = None,
+        model: dict[str, Any] | None = None,
+        components: dict[str, dict[str, str]] | None = None,
+        reader: str | dict[str, Any] = "decord",
+        chat_template: Any = None,
+    ) -> None:
+        """Of a tokenizer, and of a model's spec as `vlmkit.model.config.describe` gives it.
+
+        `reader` is the component that decodes video files. The chat template is always the tokenizer's.
+        """
+        self.tokenizer = tokenizer
+        self.model = model or {}
+        self.components = components or {}
+        self.reader = reader
+        self.chat_template = None
+
+    @cached_property
+    def aligner(self) -> AlignerSpec:
+        """The spec of the aligner. A CheckpointError where its plugin is missing."""
+        return restore(self.model, self.components).aligner
+
+    def prompt(self, question: str) -> str:
+        """One user turn as the chat template puts it, up to where the answer begins."""
+        messages = [{"role": "user", "content": question}]
+        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def __call__(
+        self,
+        text: str | Sequence[str],
+        videos: Sequence[Video] | None = None,
+        padding_side: Side = "left",
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """What `VideoLM.generate` takes.
+
+        Args:
+            text: prompts, as `prompt` gives them.
+            videos: one for each text that has `<video>`, in that order: a path, (n, H, W, 3) uint8 RGB frames that are
+                sampled already, or a fitted video.
+            padding_side: where shorter sequences are padded.
+            kwargs: nothing; transformers passes `return_tensors="pt"`, which is what is done anyway.
+
+        Returns:
+            `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values`, `content`, `frames`.
+
+        Raises:
+            UserError: where texts and videos do not belong together, or a video cannot be read.
+        """
+        if unknown := set(kwargs) - {"return_tensors", "padding"}:
+            raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
+        texts = [text] if isinstance(text, str) else list(text)
+        fitted = [self.fit(video) for video in videos or ()]
+        shapes = self._deal(texts, [video.shape for video in fitted])
+        encoded = self._pad(self._expand(tokenize(self.tokenizer, texts), shapes), padding_side)
+        features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
+        if fitted:
+            batch = to_batch(fitted, self.aligner.input)
+            features |= {"pixel_values": batch.pixels, "content": batch.content, "frames": batch.frames}
+        return BatchFeature(features)
+
+    def fit(self, video: Video) -> FittedVideo:
+        """One video on the aligner's canvas: the file at a path, or frames that are sampled already."""
+        if isinstance(video, FittedVideo):
+            return video
+        if isinstance(video, np.ndarray):
+            return fit_frames(video, self.aligner.input)
+        spec = validate_slot(ReaderSpec.kind, self.reader)
+        assert isinstance(spec, ReaderSpec)
+        return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(video)["aligner"]
+
+    def encode(
+        self,
+        samples: Sequence[Sequence[Turn]],
+        shapes: Sequence[VideoShape | None],
+        max_length: int | None = None,
+        padding_side: Side = "right",
+    ) -> Encoded:
+        """Conversations to learn from: the answers, with what ends them, are the labels.
+
+        Args:
+            samples: B conversations; `<video>` stands once where the video goes, or nowhere.
+            shapes: for each the fitted shape of its video, or None.
+            max_length: longer sequences are cut at the end; None: as long as they are.
+            padding_side: where shorter sequences are padded.
+
+        Raises:
+            UserError: where `<video>` and shape do not go together, the video alone is longer than `max_length`, or the
+                chat template is none that can be learnt from.
+        """
+        tokens = self._expand(tokenize_turns(self.tokenizer, samples), shapes)
+        return self._pad([self._cut(item, max_length) for item in tokens], padding_side)
+
+    def _deal(self, texts: Sequence[str], shapes: Sequence[VideoShape]) -> list[VideoShape | None]:
+        """Each text that has a placeholder gets the next video."""
+        wanting = [VIDEO in text for text in texts]
+        if sum(wanting) != len(shapes):
+            raise UserError(
+                f"{sum(wanting)} of {len(texts)} texts hold {VIDEO}, but {len(shapes)} videos are given; "
+                "give one video for each such text"
+            )
+        rest = iter(shapes)
+        return [next(rest) if wants else None for wants in wanting]
+
+    def _expand(self, tokens: Sequence[Tokens], shapes: Sequence[VideoShape | None]) -> list[Tokens]:
+        token_id = self.tokenizer.video_token_id
+        expanded = []
+        for row, (item, shape) in enumerate(zip(tokens, shapes, strict=True)):
+            found, expected = int((item.ids == token_id).sum()), int(shape is not None)
+            if found != expected:
+                whose = "one video belongs to it" if expected else "no video belongs to it"
+                raise UserError(f"text {row} of the batch holds {VIDEO} {found} times, but {whose}")
+            item = Tokens(item.ids, np.where(item.ids == token_id, IGNORE, item.labels))
+            expanded.append(item if shape is None else expand(item, token_id, self.aligner.layout(shape).tokens))
+        return expanded
+
+    def _cut(self, tokens: Tokens, max_length: int | None) -> Tokens:
+        if max_length is None or len(tokens.ids) <= max_length:
+            return tokens
+        if (tokens.ids[max_length:] == self.tokenizer.video_token_id).any():
+            visual = int((tokens.ids == self.tokenizer.video_token_id).sum())
+            raise UserError(
+                f"max_length {max_length} leaves no room for the {visual} tokens of a video; raise it, or give the "
+                "aligner fewer frames or a smaller size"
+            )
+        return Tokens(tokens.ids[:max_length], tokens.labels[:max_length])
+
+    def _pad(self, tokens: Sequence[Tokens], side: Side) -> Encoded:
+        shape = (len(tokens), max(len(item.ids) for item in tokens))
+        ids = torch.full(shape, self.tokenizer.pad_token_id)
+        mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORE)
+        for row, item in enumerate(tokens):
+            length = len(item.ids)
+            where = slice(shape[1] - length, None) if side == "left" else slice(length)
+            ids[row, where], labels[row, where] = torch.from_numpy(item.ids), torch.from_numpy(item.labels)
+            mask[row, where] = 1
+        return Encoded(ids, mask, labels)

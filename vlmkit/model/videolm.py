@@ -1,0 +1,205 @@
+"""The model: an aligner and a causal language model behind transformers' interface.
+
+Shape letters: B sequences, S positions, V videos of the batch, T frames, H W pixels, N visual tokens of a video,
+L LLM layers, D LLM width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from vlmkit.api.modules import Aligner
+from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.model.config import VideoLMConfig
+from vlmkit.model.placement import find_positions, place
+
+__all__ = ["IGNORE", "VideoLM", "VideoLMOutput"]
+
+IGNORE = -100
+"""The label of a position that is not learnt."""
+
+
+@dataclass
+class VideoLMOutput(ModelOutput):
+    """What a forward gives."""
+
+    loss: Tensor | None = None
+    """() float32: cross-entropy of the language, where there are labels."""
+    logits: Tensor | None = None
+    """(B, S, vocabulary); with labels only the K positions at which any row has something to predict."""
+    past_key_values: Any = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    """L + 1 of (B, S, D), the embeddings first, the last after the final norm."""
+    visual: VisualTokens | None = None
+    """The visual tokens of the V videos."""
+    positions: Tensor | None = None
+    """(V, N, 2) int64: row and column of each visual token among B and S, -1 where there is none."""
+
+
+class VideoLM(PreTrainedModel, GenerationMixin):
+    """A video-language model: `aligner` turns videos into tokens, `backbone` reads them among the text.
+
+    Names of the weights begin with `aligner.` or `backbone.`. The components initialise themselves.
+    """
+
+    config_class = VideoLMConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _skip_keys_device_placement = ("past_key_values",)
+
+    aligner: Aligner
+    backbone: PreTrainedModel
+
+    def __init__(self, config: VideoLMConfig, aligner: Aligner | None = None, backbone: Any = None) -> None:
+        """Of these parts; those that are missing are built, with fresh weights, as the config's spec says."""
+        super().__init__(config)
+        spec = config.spec()
+        self.aligner = aligner if aligner is not None else spec.aligner.build(spec.backbone.width)
+        self.backbone = backbone if backbone is not None else spec.backbone.build()
+        for part, dtype in config.part_dtypes.items():
+            _cast(getattr(self, part), getattr(torch, dtype))
+        config.text_config = self.backbone.config
+        config.tie_word_embeddings = getattr(self.backbone.config, "tie_word_embeddings", False)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Nothing: the aligner's constructor has done it, the backbone has its own rule."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The LLM's embedding table."""
+        return self.backbone.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The LLM's head."""
+        return self.backbone.get_output_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the LLM's embedding table."""
+        self.backbone.set_input_embeddings(value)
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the LLM's head."""
+        self.backbone.set_output_embeddings(value)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        content: Tensor | None = None,
+        frames: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        past_key_values: Any = None,
+        num_items_in_batch: Tensor | int | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> VideoLMOutput:
+        """One pass over text and videos.
+
+        Args:
+            input_ids: (B, S); a row holds as many placeholders `<video>` as its video has tokens, or none.
+            attention_mask: (B, S), 0 where a row is padded, left or right.
+            position_ids: (B, S); by default counted over what the mask shows.
+            pixel_values: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
+            content: (V, 4) as `VideoBatch`; by default the whole canvas.
+            frames: (V, T) as `VideoBatch`; by default all of them.
+            inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
+            labels: (B, S), -100 where nothing is learnt.
+            past_key_values: the cache of what came before.
+            num_items_in_batch: by how many targets the loss is divided; by default by those of this batch.
+            logits_to_keep: as in transformers: the last so many positions (0: all), or (K,) positions. Not with labels.
+            kwargs: passed to the backbone: `use_cache`, `output_hidden_states`, …
+        """
+        visual = positions = None
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise ValueError("expected input_ids or inputs_embeds, found neither")
+            inputs_embeds = self._embed(input_ids)
+            if pixel_values is not None:
+                visual = self.see(pixel_values, content, frames)
+                positions = find_positions(input_ids, self.config.video_token_id, visual.mask)
+                inputs_embeds = place(inputs_embeds, visual, positions)
+        if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
+            position_ids = _count_positions(attention_mask, inputs_embeds.shape[1])
+        if labels is not None:
+            logits_to_keep = _predicting(labels)
+        output = self.backbone(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            logits_to_keep=logits_to_keep,
+            **kwargs | {"return_dict": True},
+        )
+        loss = None
+        if labels is not None:
+            loss = _language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
+        return VideoLMOutput(
+            loss=loss,
+            logits=output.logits,
+            past_key_values=output.get("past_key_values"),
+            hidden_states=output.get("hidden_states"),
+            visual=visual,
+            positions=positions,
+        )
+
+    def see(self, pixel_values: Tensor, content: Tensor | None = None, frames: Tensor | None = None) -> VisualTokens:
+        """The visual tokens of (V, T, 3, H, W) pixels; arguments as in `forward`."""
+        dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values.dtype)
+        full = VideoBatch.full(pixel_values.to(dtype))
+        boxes = full.content if content is None else content
+        return self.aligner(VideoBatch(full.pixels, boxes, full.frames if frames is None else frames))
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        """(B, S) -> (B, S, D). Placeholders are overwritten afterwards; their id may lie beyond the table."""
+        known = input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
+        return self.get_input_embeddings()(known)
+
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
+        """As in transformers, safetensors only; the config then tells the dtype of each part."""
+        parts = {"aligner": self.aligner, "backbone": self.backbone}
+        self.config.part_dtypes = {
+            name: str(value.dtype).removeprefix("torch.")
+            for name, part in parts.items()
+            if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
+        }
+        super().save_pretrained(save_directory, **kwargs)
+
+
+def _cast(part: nn.Module, dtype: torch.dtype) -> None:
+    """Parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
+    for value in part.parameters():
+        if value.is_floating_point() and value.dtype != dtype:
+            value.data = value.data.to(dtype)
+
+
+def _count_positions(attention_mask: Tensor, length: int) -> Tensor:
+    """Positions count what is shown, so that padding on either side changes nothing."""
+    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -length:]
+
+
+def _predicting(labels: Tensor) -> Tensor:
+    """(K,) positions at which any row has a next token to learn: only there are logits worth their memory."""
+    return (labels[:, 1:] != IGNORE).any(0).nonzero().squeeze(1)
+
+
+def _language_loss(logits: Tensor, targets: Tensor, count: Tensor | int | None) -> Tensor:
+    """Mean cross-entropy in float32; 0 where there is no target."""
+    total = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    if count is None:
+        count = (targets != IGNORE).sum().clamp(min=1)
+    return total / count
