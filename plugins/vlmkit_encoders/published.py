@@ -56,18 +56,18 @@ class PublishedSpec(EncoderSpec):
 
     def check_config(self, config: Mapping[str, Any], where: str) -> None:
         """A CheckpointError that names every field which contradicts the config found at `where`."""
-        published = self.from_config(config)
-        wrong = [
-            f"{field}: the config says {value!r} ({self.keys[field].name}), the spec {getattr(self, field)!r}"
-            for field, value in published.items()
-            if getattr(self, field) != value
-        ]
+        vision = config.get("vision_config", config)
+        stated = {field for field, key in self.keys.items() if vision.get(key.name) is not None}
+        wrong = {
+            field: value
+            for field, value in self.from_config(config).items()
+            # What the config leaves out has its class's default, unless the spec knows better.
+            if getattr(self, field) != value and (field in stated or field not in self.model_fields_set)
+        }
         if wrong:
-            hint = ", ".join(
-                f"{field}: {value!r}" for field, value in published.items() if getattr(self, field) != value
+            found = "; ".join(
+                f"{field}: the config says {value!r} ({self.keys[field].name}), the spec {getattr(self, field)!r}"
+                for field, value in wrong.items()
             )
-            raise CheckpointError(
-                f"encoder {self.type!r} does not fit the weights at {where}; "
-                + "; ".join(wrong)
-                + f"; set {hint} in the spec"
-            )
+            remedy = ", ".join(f"{field}: {value}" for field, value in wrong.items())
+            raise CheckpointError(f"encoder {self.type!r} does not fit the weights at {where}; {found}; set {remedy}")

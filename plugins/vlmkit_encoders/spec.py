@@ -157,7 +157,7 @@ class DinoV2Spec(VitSpec):
     """Added to the new grid side, in patches, when the position table is interpolated: 0.1 in DINOv2's own code, 0 in
     transformers."""
 
-    keys: ClassVar[Mapping[str, Key]] = {**_VIT, "patch": Key("patch_size", 14)}
+    keys: ClassVar[Mapping[str, Key]] = {**_VIT, "patch": Key("patch_size", 14), "mlp": Key("mlp_ratio", 4)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class DinoV2Spec(VitSpec):
                 "encoder 'dinov2' has the MLP of DINOv2's small to large models; these weights have SwiGLU"
             )
         values = super().from_config(config)
-        return {**values, "mlp": values["width"] * config.get("mlp_ratio", 4)}
+        return {**values, "mlp": values["width"] * values["mlp"]}
 
     @model_validator(mode="after")
     def _multiple(self) -> DinoV2Spec:

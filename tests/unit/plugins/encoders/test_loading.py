@@ -1,0 +1,222 @@
+"""Published weights: layouts, files, and every way in which they can fail to fit."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
+
+from vlmkit.api import CheckpointError, EncoderSpec
+from vlmkit_encoders.spec import ClipVisionSpec, LanguageBindImageSpec, LanguageBindVideoSpec
+
+TINY = {"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28}
+VISION = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def clip() -> Tensor:
+    return torch.randn(1, 3, 3, 28, 28, generator=torch.Generator().manual_seed(1))
+
+
+def features(spec: EncoderSpec) -> Tensor:
+    encoder = spec.build()
+    encoder.load_pretrained()
+    with torch.no_grad():
+        return encoder(clip())
+
+
+def languagebind() -> tuple[dict[str, Tensor], Tensor]:
+    """A tiny video tower's published state dict, and its features."""
+    torch.manual_seed(3)
+    encoder = LanguageBindVideoSpec.model_validate({**TINY, "frames": 4}).build()
+    with torch.no_grad():
+        return dict(encoder.state_dict()), encoder(clip())
+
+
+def config(**vision: Any) -> str:
+    published = {**VISION, "hidden_act": "gelu", "num_frames": 4, "add_time_attn": True, **vision}
+    return json.dumps({"model_type": "LanguageBindVideo", "text_config": {}, "vision_config": published})
+
+
+def test_clip_tower_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = CLIPVisionModel(CLIPVisionConfig(**VISION)).eval()
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        expected = model(clip().flatten(0, 1), output_hidden_states=True).hidden_states[-2]
+    torch.testing.assert_close(features(ClipVisionSpec(path=str(tmp_path)))[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_vision_tower_of_a_whole_clip(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    text = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "vocab_size": 9,
+    }
+    model = CLIPModel(CLIPConfig(vision_config={**VISION, "hidden_act": "gelu"}, text_config=text)).eval()
+    model.save_pretrained(tmp_path)
+    spec = ClipVisionSpec(path=str(tmp_path))
+    assert (spec.width, spec.activation) == (32, "gelu")
+    with torch.no_grad():
+        expected = model.vision_model(clip().flatten(0, 1), output_hidden_states=True).hidden_states[-2]
+    torch.testing.assert_close(features(spec)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["bin", "safetensors", "sharded-bin", "sharded-safetensors"])
+def test_languagebind_folder(tmp_path: Path, layout: str) -> None:
+    state, expected = languagebind()
+    published = {f"vision_model.{name}": tensor for name, tensor in state.items()}
+    published |= {"vision_model.embeddings.position_ids": torch.arange(5)[None], "logit_scale": torch.ones(())}
+    published |= {"text_model.embeddings.token_embedding.weight": torch.ones(2, 2)}
+    names = sorted(published)
+    parts = [names] if "sharded" not in layout else [names[::2], names[1::2]]
+    stem, end = ("pytorch_model", "bin") if "bin" in layout else ("model", "safetensors")
+    files = [f"{stem}.{end}" if len(parts) == 1 else f"{stem}-{number}.{end}" for number in range(len(parts))]
+    for file, part in zip(files, parts, strict=True):
+        shard = {name: published[name] for name in part}
+        torch.save(shard, tmp_path / file) if end == "bin" else save_file(shard, tmp_path / file)
+    if len(parts) > 1:
+        index = {"weight_map": {name: file for file, part in zip(files, parts, strict=True) for name in part}}
+        (tmp_path / f"{stem}.{end}.index.json").write_text(json.dumps(index))
+    (tmp_path / "config.json").write_text(config())
+    assert torch.equal(features(LanguageBindVideoSpec(path=str(tmp_path))), expected)
+
+
+def test_half_precision_weights_become_the_modules_dtype(tmp_path: Path) -> None:
+    state, expected = languagebind()
+    save_file({name: tensor.to(torch.bfloat16) for name, tensor in state.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config())
+    found = features(LanguageBindVideoSpec(path=str(tmp_path)))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.1, rtol=0.1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_file(languagebind()[0], tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config())
+    return tmp_path
+
+
+def test_what_is_not_set_comes_from_the_config_and_stays(folder: Path) -> None:
+    spec = LanguageBindVideoSpec(path=str(folder))
+    assert {name: getattr(spec, name) for name in TINY} == TINY
+    assert (spec.frames, spec.activation, spec.temporal) == (4, "gelu", True)
+    resolved = spec.model_dump(mode="json")
+    assert LanguageBindVideoSpec.model_validate({**resolved, "path": None}).frames == 4
+
+
+def test_what_the_config_leaves_out_is_its_class_default(folder: Path) -> None:
+    published = json.loads(config())["vision_config"]
+    del published["hidden_act"], published["num_frames"]
+    (folder / "config.json").write_text(json.dumps(published))
+    spec = LanguageBindVideoSpec(path=str(folder))
+    assert (spec.activation, spec.frames) == ("quick_gelu", 1)
+    knowing = {"path": str(folder), "activation": "gelu", "frames": 4}
+    assert torch.equal(features(LanguageBindVideoSpec.model_validate(knowing)), languagebind()[1])
+
+
+def test_contradictions_are_named_together(folder: Path) -> None:
+    encoder = LanguageBindVideoSpec.model_validate(
+        {"path": str(folder), "activation": "quick_gelu", "frames": 8}
+    ).build()
+    with pytest.raises(CheckpointError) as caught:
+        encoder.load_pretrained()
+    message = str(caught.value)
+    assert "activation: the config says 'gelu' (hidden_act), the spec 'quick_gelu'" in message
+    assert "frames: the config says 4 (num_frames), the spec 8" in message
+    assert message.endswith("set activation: gelu, frames: 4")
+
+
+def test_video_weights_do_not_pass_as_image_weights(folder: Path) -> None:
+    encoder = LanguageBindImageSpec(path=str(folder)).build()
+    with pytest.raises(CheckpointError, match=r"unexpected: encoder\.layers\.0\.temporal"):
+        encoder.load_pretrained()
+
+
+def test_missing_tensors_and_wrong_shapes_are_named(folder: Path) -> None:
+    state, _ = languagebind()
+    del state["pre_layrnorm.bias"]
+    state["post_layernorm.bias"] = torch.zeros(31)
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(CheckpointError) as caught:
+        features(LanguageBindVideoSpec(path=str(folder)))
+    assert "missing: pre_layrnorm.bias (32,)" in str(caught.value)
+    assert "post_layernorm.bias: expected (32,), found (31,)" in str(caught.value)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("touched-by-a-pickle"),)
+
+
+def test_a_pickle_that_wants_more_is_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weights": _Evil()}, folder / "pytorch_model.bin", pickle_module=pickle)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is not a plain state dict"):
+        features(LanguageBindVideoSpec(path=str(folder)))
+    assert not Path("touched-by-a-pickle").exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_missing_files_are_named(folder: Path, file: str) -> None:
+    spec = LanguageBindVideoSpec(path=str(folder))
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=file.replace(".", r"\.")):
+        features(spec)
+
+
+def test_missing_shard_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    with pytest.raises(CheckpointError, match=r"names the shard model-1\.safetensors, which is missing"):
+        features(LanguageBindVideoSpec(path=str(folder)))
+
+
+def test_config_that_is_not_json_is_reported_by_the_spec(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
+        LanguageBindVideoSpec(path=str(folder))
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "./no/such", "no/such/folder"])
+def test_folder_that_is_not_there(path: str) -> None:
+    with pytest.raises(CheckpointError, match=r"expected the folder .*check `path`"):
+        features(ClipVisionSpec.model_validate({**TINY, "path": path}))
+
+
+def test_hub_id_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def offline(repo: str, name: str) -> str:
+        raise huggingface_hub.errors.LocalEntryNotFoundError("outgoing traffic is disabled")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    with pytest.raises(CheckpointError) as caught:
+        features(ClipVisionSpec.model_validate({**TINY, "path": "openai/clip-vit-large-patch14"}))
+    for part in ("openai/clip-vit-large-patch14", "config.json", "local folder", "disabled", "go online once"):
+        assert part in str(caught.value)
+
+
+def test_without_a_path_nothing_is_loaded() -> None:
+    encoder = ClipVisionSpec.model_validate(TINY).build()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    encoder.load_pretrained()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
