@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 __all__ = ["Groups", "dpc_knn", "merge", "neighbours_for"]
 
 _SAME = 1e-12
-"""Squared distances below this fraction of the tokens' squared norms are rounding: such tokens are the same."""
+"""Squared distances below this fraction of the largest squared norm are rounding: such tokens are the same."""
 
 
 class Groups(NamedTuple):
@@ -86,10 +86,10 @@ def _distances(x: Tensor) -> Tensor:
     """(R, N, C) -> (R, N, N) float32."""
     x = x.double()
     square = x.square().sum(-1)
-    scale = square[:, :, None] + square[:, None, :]
-    between = scale - 2 * (x @ x.mT)
-    between = between.masked_fill(between < _SAME * scale, 0)
-    return (between / x.shape[-1]).sqrt().float()
+    # In place: this matrix is the largest tensor of all.
+    between = torch.baddbmm(square[:, None, :], x, x.mT, alpha=-2).add_(square[:, :, None])
+    between.masked_fill_(between < _SAME * square.amax(1)[:, None, None], 0)
+    return between.div_(x.shape[-1]).sqrt_().float()
 
 
 def _density(distance: Tensor, neighbours: Tensor, k: int) -> Tensor:

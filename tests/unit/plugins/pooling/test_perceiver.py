@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm
 
 from vlmkit_pooling.spec import PerceiverSpec
+from vlmkit_stab.spec import StabSpec
 
 
 def norm(x: Tensor, layer: nn.LayerNorm) -> Tensor:
@@ -99,3 +100,14 @@ def test_rows(spec: PerceiverSpec, keeps_rows: bool, grid: tuple[int, int]) -> N
 def test_rows_need_a_square_number_of_latents() -> None:
     with pytest.raises(ValidationError, match="square number of latents, found 60"):
         PerceiverSpec(latents=60, rows=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parameters"),
+    [(PerceiverSpec(), 51_623_250), (PerceiverSpec(latents=64, media=4, rows=True), 51_430_738)],
+    ids=str,
+)
+def test_parameter_counts_within_stab(spec: PerceiverSpec, parameters: int) -> None:
+    with torch.device("meta"):
+        module = StabSpec(downsampler=spec).build(4096)
+    assert sum(parameter.numel() for parameter in module.parameters()) == parameters
