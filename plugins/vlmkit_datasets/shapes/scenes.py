@@ -64,7 +64,7 @@ def _motions(pair: Pair, motion: Motion, types: Sequence[str], decks: Decks, rng
 def _about(colour: str, shape: str, direction: str, speed: str, types: Sequence[str]) -> list[Question]:
     questions = {
         "direction": Question("direction", f"Which way does the {colour} {shape} move?", direction),
-        "speed": Question("speed", f"How fast does the {colour} {shape} move?", speed),
+        "speed": Question("speed", f"At which speed does the {colour} {shape} move?", speed),
     }
     return [questions[kind] for kind in types]
 

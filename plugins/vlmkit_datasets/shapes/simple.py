@@ -34,7 +34,7 @@ def _lone(decks: Decks, rng: np.random.Generator) -> tuple[tuple[Mover, ...], di
         Question("colour", "What colour is the shape?", colour),
         Question("shape", "Which shape is it?", shape),
         Question("direction", "Which way does it move?", direction),
-        Question("speed", "How fast does it move?", speed),
+        Question("speed", "At which speed does it move?", speed),
     )
     return (mover,), {question.type: question for question in asked}
 

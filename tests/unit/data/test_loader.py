@@ -39,7 +39,7 @@ class _Reader(Reader):
 
     def open(self, source: str | Path | bytes) -> OpenVideo:
         if "bad" in str(source):
-            raise UnreadableVideo(f"{source}: broken")
+            raise UnreadableVideo(f"{source!s}: broken")
         return _Counting(self.length, 10.0, 20, 20, self.asked)
 
 
