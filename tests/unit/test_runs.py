@@ -1,0 +1,142 @@
+"""The run folder: made, continued, refused; writes that a kill cannot tear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlmkit.errors import RunError
+from vlmkit.runs import RunFolder, atomic_folder, write_atomic
+from vlmkit.spec import ExperimentSpec
+
+SPEC: dict[str, Any] = {
+    "vlmkit": 1,
+    "name": "one",
+    "model": {
+        "aligner": {"type": "stab", "width": 16, "heads": 2, "input": {"frames": 4}},
+        "backbone": {
+            "type": "hf-causal-lm",
+            "init": "random",
+            "config": {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2},
+            "tokenizer": {"text": ["a red circle"]},
+        },
+    },
+    "training": {
+        "stages": [{"name": "all", "data": [{"type": "moving-shapes"}], "train": {"aligner": 1e-3}, "steps": 2}]
+    },
+}
+
+
+def spec(**changes: Any) -> ExperimentSpec:
+    return ExperimentSpec.model_validate({**SPEC, **changes})
+
+
+def test_a_new_run_holds_the_resolved_spec_and_the_environment(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    assert run.path == tmp_path / "one"
+    assert run.spec() == spec()
+    (environment,) = json.loads(run.environment_file.read_text())
+    assert environment["packages"]["vlmkit"]
+    assert {"stab", "backbones"} <= {plugin["name"] for plugin in environment["plugins"]}
+
+
+def test_the_same_spec_continues(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    run.bad_samples.write_text("kept\n")
+    again = RunFolder.open(spec(), tmp_path)
+    assert again.bad_samples.read_text() == "kept\n"
+    assert len(json.loads(again.environment_file.read_text())) == 1
+
+
+def test_another_spec_is_refused_with_the_keys_that_changed(tmp_path: Path) -> None:
+    RunFolder.open(spec(), tmp_path)
+    stage = {**SPEC["training"]["stages"][0], "train": {"aligner": 2e-3}}
+    with pytest.raises(RunError) as refusal:
+        RunFolder.open(spec(seed=7, training={"stages": [stage]}), tmp_path)
+    message = str(refusal.value)
+    assert "seed: 42 -> 7" in message
+    assert "training.stages.0.train.aligner: 0.001 -> 0.002" in message
+    assert "2 keys differ" in message
+    assert "--output" in message
+    assert RunFolder(tmp_path / "one").spec() == spec()
+
+
+def test_another_component_counts_as_one_change(tmp_path: Path) -> None:
+    RunFolder.open(spec(), tmp_path)
+    model = {**SPEC["model"], "aligner": {"type": "eve", "width": 16, "heads": 2}}
+    with pytest.raises(RunError, match=r"1 keys differ:\n  model\.aligner: "):
+        RunFolder.open(spec(model=model), tmp_path)
+
+
+def test_what_leaves_the_weights_as_they_are_may_change(tmp_path: Path) -> None:
+    RunFolder.open(spec(), tmp_path)
+    changed = spec(evaluation={"benchmarks": ["msvd-qa"]}, data={"cache_mib": 5, "max_bad_fraction": 0.5})
+    run = RunFolder.open(changed, tmp_path)
+    assert run.spec() == changed
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("precious")
+    with pytest.raises(RunError, match=r"no spec\.yaml, but holds thesis\.tex"):
+        RunFolder.open(spec(), tmp_path)
+    assert [file.name for file in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_half_created_folder_is_completed(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / ".spec.yaml.saving").write_text("vlmki")
+    assert RunFolder.open(spec(), tmp_path).spec() == spec()
+
+
+def test_an_unreadable_spec_is_a_clear_error(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    run.spec_file.write_text(run.spec_file.read_text().replace("type: stab", "type: gone"))
+    with pytest.raises(RunError, match="cannot be read any more"):
+        RunFolder.open(spec(), tmp_path)
+
+
+def test_a_missing_run_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected a run folder"):
+        RunFolder(tmp_path).spec()
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    with run.locked():
+        with pytest.raises(RunError, match="another process"), run.locked():
+            pass
+    with run.locked():
+        pass
+
+
+def test_a_failed_write_leaves_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as new:
+        (new / "weights").write_text("old")
+        assert not folder.exists()
+
+    def fail() -> None:
+        with atomic_folder(folder) as new:
+            (new / "weights").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (folder / "weights").read_text() == "old"
+    with atomic_folder(folder) as new:
+        (new / "weights").write_text("new")
+    assert (folder / "weights").read_text() == "new"
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_text_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a.json", "1")
+    write_atomic(tmp_path / "a.json", "2")
+    assert (tmp_path / "a.json").read_text() == "2"
+    assert len(list(tmp_path.iterdir())) == 1

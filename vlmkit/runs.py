@@ -1,0 +1,204 @@
+"""The folder that one experiment fills, and writing into it so that a kill at any moment leaves it whole.
+
+    runs/NAME/  spec.yaml  environment.json  bad_samples.jsonl
+      stages/1-align/{checkpoint-100/, metrics.jsonl, stage.json, weights.safetensors}
+      model/   eval/BENCHMARK/   report.html
+
+A run belongs to one spec. What may change without a new run is listed in `FREE`: keys that leave the trained weights as
+they are. `spec.yaml` then follows the change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vlmkit.environment import environment
+from vlmkit.errors import RunError, SpecError
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.load import read_resolved, resolved
+
+__all__ = ["FREE", "RunFolder", "atomic_folder", "write_atomic"]
+
+FREE = ("evaluation", "data.cache_mib", "data.max_bad_fraction", "training.workers")
+"""Dotted keys that a continued run may change: the trained weights do not depend on them."""
+
+_SAVING = ".saving"
+_OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader finds the old one or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}{_SAVING}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill; when the block ends well it takes the place of `path`, otherwise it is removed."""
+    temporary = path.with_name(f".{path.name}{_SAVING}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    old = path.with_name(f".{path.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    temporary.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class RunFolder:
+    """Where everything of one run lies."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:
+        """The run folder `root`/NAME: a new one, or the one that an interrupted run of the same spec left behind.
+
+        Raises:
+            RunError: the folder belongs to another spec (with the keys that differ), or is no run folder at all.
+        """
+        run = cls(Path(root) / spec.name)
+        if run.spec_file.is_file():
+            run._continue(spec)
+        else:
+            run._create(spec)
+        run._note_environment()
+        return run
+
+    @property
+    def spec_file(self) -> Path:
+        """The resolved spec."""
+        return self.path / "spec.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, plugins and threads: a JSON list with one entry for each environment that worked on the run."""
+        return self.path / "environment.json"
+
+    @property
+    def bad_samples(self) -> Path:
+        """One JSON line for each sample that could not be read; absent while there is none."""
+        return self.path / "bad_samples.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The trained model and its processor; absent until all stages are done."""
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.path / "report.html"
+
+    def spec(self) -> ExperimentSpec:
+        """The spec that the run belongs to."""
+        if not self.spec_file.is_file():
+            raise RunError(f"{self.path}: expected a run folder, but there is no {self.spec_file.name} in it")
+        return read_resolved(self.spec_file)
+
+    def stage(self, number: int, name: str) -> Path:
+        """Folder of a training stage; `number` counts from 1."""
+        return self.path / "stages" / f"{number}-{name}"
+
+    def evaluation(self, benchmark: str) -> Path:
+        """Folder of a benchmark's predictions, verdicts and result."""
+        return self.path / "eval" / benchmark
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out while this one works on the run; ends with the process, however that ends.
+
+        Raises:
+            RunError: another process is at work here.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunError(
+                    f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
+                ) from None
+            yield
+
+    def _create(self, spec: ExperimentSpec) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path}: expected a folder for the run, found a file; use another --output")
+        self.path.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(_SAVING))
+        if foreign:
+            raise RunError(
+                f"{self.path}: this folder is no run: it has no spec.yaml, but holds {', '.join(foreign[:5])}; "
+                "empty it, or use another name or --output"
+            )
+        write_atomic(self.spec_file, resolved(spec))
+
+    def _continue(self, spec: ExperimentSpec) -> None:
+        try:
+            old = self.spec().model_dump(mode="json")
+        except SpecError as error:
+            raise RunError(
+                f"{self.path}: the spec of this run cannot be read any more; use another name or --output\n{error}"
+            ) from None
+        changes = dict(_changes(old, spec.model_dump(mode="json"), ()))
+        refused = {key: change for key, change in changes.items() if not _free(key)}
+        if refused:
+            lines = [f"  {key}: {_show(before)} -> {_show(after)}" for key, (before, after) in refused.items()]
+            raise RunError(
+                "\n".join(
+                    [
+                        f"{self.path}: this run belongs to another spec; {len(lines)} keys differ:",
+                        *lines,
+                        "give the changed spec another `name`, choose another --output, or remove the folder",
+                    ]
+                )
+            )
+        if changes:
+            write_atomic(self.spec_file, resolved(spec))
+
+    def _note_environment(self) -> None:
+        now = environment()
+        file = self.environment_file
+        before: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        if now not in before:
+            write_atomic(file, json.dumps([*before, now], indent=2))
+
+
+_ABSENT = object()
+
+
+def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Dotted keys whose values differ; a component of another type counts as one change."""
+    if old == new:
+        return
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)) or old.get("type") != new.get("type"):
+        yield ".".join(path), (old, new)
+        return
+    for key in [*old, *(key for key in new if key not in old)]:
+        yield from _changes(old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, str(key)))
+
+
+def _free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE)
+
+
+def _show(value: Any) -> str:
+    if value is _ABSENT:
+        return "(absent)"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
