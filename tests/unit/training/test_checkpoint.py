@@ -1,0 +1,64 @@
+"""Weights on disk: whole, found again, put back bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from vlmkit.errors import CheckpointError
+from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.aligner = nn.BatchNorm1d(2)
+        self.backbone = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
+        self.backbone["head"].weight = self.backbone["embed"].weight
+
+
+def test_only_what_a_stage_changes_is_saved_and_comes_back(tmp_path: Path) -> None:
+    model, head = Tied(), nn.Linear(2, 2)
+    model.aligner.requires_grad_(False)
+    model.aligner.running_mean.fill_(0.1)
+    state = stage_state(model, head)
+    assert sorted(state) == [
+        "aligner.num_batches_tracked",
+        "aligner.running_mean",
+        "aligner.running_var",
+        "backbone.embed.weight",
+        "distillation.bias",
+        "distillation.weight",
+    ]
+    save_weights(state, tmp_path / "weights.safetensors")
+    other, other_head = Tied(), nn.Linear(2, 2)
+    load_weights(tmp_path / "weights.safetensors", other, other_head)
+    assert torch.equal(other.backbone["head"].weight, model.backbone["embed"].weight)
+    assert torch.equal(other.aligner.running_mean, model.aligner.running_mean)
+    assert torch.equal(other_head.weight, head.weight)
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_weights({"aligner.weight": torch.zeros(5)}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match=r"aligner\.weight has shape \(5,\), the model has shape \(2,\)"):
+        load_weights(tmp_path / "w", Tied(), None)
+    save_weights({"aligner.gone": torch.zeros(5)}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match="the model has nothing of that name"):
+        load_weights(tmp_path / "w", Tied(), None)
+
+
+def test_incomplete_checkpoints_are_ignored_and_removed(tmp_path: Path) -> None:
+    for name in ("checkpoint-9", "checkpoint-10", ".saving/checkpoint-11", ".checkpoint-8.old", "checkpoint-x"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".weights.safetensors.saving").write_text("half")
+    (tmp_path / "metrics.jsonl").write_text("")
+    newest = latest(tmp_path)
+    assert newest == tmp_path / "checkpoint-10"
+    clean(tmp_path, keep=newest)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-x", "metrics.jsonl"]
+    clean(tmp_path, keep=None)
+    assert latest(tmp_path) is None

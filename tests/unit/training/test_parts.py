@@ -1,0 +1,83 @@
+"""Which parameters a stage trains, and that the others stand still."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from vlmkit.errors import SpecError
+from vlmkit.spec import StageSpec
+from vlmkit.training.parts import assign, freeze, named_parameters
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.aligner = nn.Sequential()
+        self.aligner.add_module("norm", nn.BatchNorm1d(4))
+        self.aligner.add_module("projector", nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 4)))
+        self.backbone = nn.ModuleDict({"embed": nn.Embedding(3, 4), "head": nn.Linear(4, 3, bias=False)})
+        self.backbone["head"].weight = self.backbone["embed"].weight
+
+
+def stage(train: dict[str, float]) -> StageSpec:
+    return StageSpec.model_validate({"name": "a", "data": [{"type": "moving-shapes"}], "train": train, "steps": 1})
+
+
+def test_the_longest_pattern_wins_and_each_parameter_is_trained_once() -> None:
+    named = named_parameters(Model(), nn.Linear(2, 2))
+    found = assign(
+        stage({"aligner": 1, "aligner.projector": 2, "aligner.projector.2.bias": 3, "distillation": 4}), named
+    )
+    assert found == {
+        "aligner": ["aligner.norm.weight", "aligner.norm.bias"],
+        "aligner.projector": ["aligner.projector.0.weight", "aligner.projector.0.bias", "aligner.projector.2.weight"],
+        "aligner.projector.2.bias": ["aligner.projector.2.bias"],
+        "distillation": ["distillation.weight", "distillation.bias"],
+    }
+
+
+def test_tied_weights_answer_to_both_names_once() -> None:
+    named = named_parameters(Model(), None)
+    assert assign(stage({"backbone": 1}), named) == {"backbone": ["backbone.embed.weight"]}
+    assert assign(stage({"backbone.head": 1}), named) == {"backbone.head": ["backbone.embed.weight"]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("aligner.projektor", "did you mean 'aligner.projector'?"),
+        ("aligner.projector.0.wait", "did you mean 'aligner.projector.0.weight'?"),
+        ("aligner.proj", "below 'aligner' there are: aligner.norm, aligner.projector"),
+        ("distillation", "there are: aligner, backbone"),
+    ],
+)
+def test_a_pattern_without_parameters_is_an_error_with_names(pattern: str, expected: str) -> None:
+    with pytest.raises(SpecError) as error:
+        assign(stage({pattern: 1}), named_parameters(Model(), None))
+    assert expected in str(error.value)
+    assert repr(pattern) in str(error.value)
+
+
+def test_frozen_modules_stay_still_in_training_mode() -> None:
+    model = Model()
+    still = freeze([model], model.aligner.projector.parameters())
+    assert {id(module) for module in still} == {id(model.aligner.norm), id(model.backbone)}
+    assert [n for n, p in model.named_parameters() if p.requires_grad] == [
+        f"aligner.projector.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")
+    ]
+
+
+def test_a_frozen_model_is_one_module() -> None:
+    model = Model()
+    assert freeze([model], []) == [model]
+
+
+def test_a_partly_trained_layer_keeps_its_running_statistics_when_frozen() -> None:
+    model = Model()
+    for module in freeze([model], model.aligner.projector.parameters()):
+        module.eval()
+    before = model.aligner.norm.running_mean.clone()
+    model.aligner(torch.randn(8, 4))
+    assert torch.equal(model.aligner.norm.running_mean, before)

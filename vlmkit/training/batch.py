@@ -1,0 +1,166 @@
+"""From positions of a stage to micro-batches. Runs in the training process or in worker processes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vlmkit.api.dataset import Dataset, Sample
+from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.tensors import VideoBatch
+from vlmkit.api.video import VideoInput
+from vlmkit.data import FittedVideo, VideoLoader, to_batch
+from vlmkit.errors import DataError, UnreadableVideo, UserError
+from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.videolm import IGNORE
+from vlmkit.training.order import Order, flips
+
+__all__ = ["Bad", "Collator", "Item", "MicroBatch", "Samples", "StageItems", "Videos"]
+
+
+class Bad(NamedTuple):
+    """A sample that could not be read."""
+
+    id: str
+    video: str
+    reason: str
+
+
+class Item(NamedTuple):
+    """A sample that was read."""
+
+    id: str
+    sample: Sample
+    views: Mapping[str, FittedVideo]
+    """The fitted video for each input; empty where the sample has no video."""
+
+
+@dataclass
+class MicroBatch:
+    """What one forward pass takes. Samples that could not be read are not in the tensors."""
+
+    text: dict[str, Tensor]
+    """`input_ids`, `attention_mask` and `labels`, (B, S) each; empty where no sample could be read."""
+    video: VideoBatch | None
+    """The aligner's videos, in the order of the rows that have one."""
+    teacher: VideoBatch | None
+    """The same videos as the teacher wants them."""
+    good: list[str]
+    bad: list[Bad]
+    error: UserError | None = None
+    """What is wrong with the data as a whole. It is raised in the training process: crossing from a worker as an
+    exception would bury its message in a traceback."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are learnt."""
+        return int((self.text["labels"][:, 1:] != IGNORE).sum()) if self.text else 0
+
+    @property
+    def frames(self) -> int:
+        """Frames that are compared with the teacher."""
+        return int(self.video.frames.sum()) if self.video is not None and self.teacher is not None else 0
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> MicroBatch:
+        """The same on another device; `dtype` is that of the pixels."""
+        text = {name: tensor.to(device, non_blocking=True) for name, tensor in self.text.items()}
+        video = self.video.to(device, dtype) if self.video is not None else None
+        teacher = self.teacher.to(device, dtype) if self.teacher is not None else None
+        return replace(self, text=text, video=video, teacher=teacher)
+
+
+class Samples(Sequence[tuple[str, Sample]]):
+    """The datasets of a stage as one sequence of (id, sample). With several, an id begins with its dataset's number."""
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self.datasets = list(datasets)
+        self._ends = list(accumulate(len(dataset) for dataset in self.datasets))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> tuple[str, Sample]:  # type: ignore[override]
+        number = bisect_right(self._ends, index)
+        sample = self.datasets[number][index - (self._ends[number - 1] if number else 0)]
+        return (sample.id if len(self.datasets) == 1 else f"{number}:{sample.id}"), sample
+
+
+class Videos:
+    """A `VideoLoader` that opens its reader where it is used: it can be sent to a worker process."""
+
+    def __init__(self, reader: ReaderSpec, inputs: Mapping[str, VideoInput], cache_bytes: int = 0) -> None:
+        self.reader, self.inputs, self.cache_bytes = reader, dict(inputs), cache_bytes
+        self._loader: VideoLoader | None = None
+
+    def load(self, path: str, flip: bool) -> Mapping[str, FittedVideo]:
+        """As `VideoLoader.load`."""
+        if self._loader is None:
+            self._loader = VideoLoader(self.reader.build(), self.inputs, self.cache_bytes)
+        return self._loader.load(path, flip)
+
+    def serves(self, inputs: Mapping[str, VideoInput]) -> bool:
+        """Whether what is cached here can be used for these inputs."""
+        return self.cache_bytes > 0 and all(self.inputs.get(name) == wanted for name, wanted in inputs.items())
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_loader": None}
+
+
+@dataclass
+class StageItems:
+    """Position -> what was read there. A dataset for torch's DataLoader."""
+
+    order: Order
+    samples: Samples
+    videos: Videos
+    flip: bool
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, position: int) -> Item | Bad:
+        epoch, index = self.order[position]
+        key, sample = self.samples[index]
+        if sample.video is None:
+            return Item(key, sample, {})
+        try:
+            return Item(key, sample, self.videos.load(sample.video, self.flip and flips(self.order, epoch, key)))
+        except UnreadableVideo as error:
+            return Bad(key, sample.video, str(error))
+
+
+@dataclass
+class Collator:
+    """Items -> MicroBatch."""
+
+    processor: VideoLMProcessor
+    aligner: VideoInput
+    teacher: VideoInput | None
+    max_length: int
+
+    def __call__(self, items: Sequence[Item | Bad]) -> MicroBatch:
+        """Any number of items, none included."""
+        good = [item for item in items if isinstance(item, Item)]
+        bad = [item for item in items if isinstance(item, Bad)]
+        if not good:
+            return MicroBatch({}, None, None, [], bad)
+        shapes = [item.views["aligner"].shape if item.views else None for item in good]
+        try:
+            encoded = self.processor.encode([item.sample.turns for item in good], shapes, max_length=self.max_length)
+        except UserError as error:
+            names = ", ".join(item.id for item in good)
+            return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))
+        seen = [item.views for item in good if item.views]
+        return MicroBatch(
+            text=encoded._asdict(),
+            video=to_batch([views["aligner"] for views in seen], self.aligner) if seen else None,
+            teacher=to_batch([views["teacher"] for views in seen], self.teacher) if seen and self.teacher else None,
+            good=[item.id for item in good],
+            bad=bad,
+        )

@@ -1,0 +1,93 @@
+"""Weights on disk: complete files and folders only, found again by the step in their name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vlmkit.errors import CheckpointError
+
+__all__ = ["clean", "latest", "load_weights", "save_weights", "stage_state"]
+
+PREFIX = "checkpoint-"
+_LEFT = (".saving", ".old")
+
+
+def latest(stage: Path) -> Path | None:
+    """The newest checkpoint of a stage. A folder with this name is complete: it is renamed when it is."""
+    found = _checkpoints(stage)
+    return found[-1] if found else None
+
+
+def clean(stage: Path, keep: Path | None) -> None:
+    """Remove what a kill has left half written, and every checkpoint but `keep`."""
+    for folder in _checkpoints(stage):
+        if folder != keep:
+            # Renamed first: a kill in the middle of the removal must not leave a part of it under its good name.
+            gone = folder.with_name(f".{folder.name}.old")
+            shutil.rmtree(gone, ignore_errors=True)
+            folder.rename(gone)
+    for left in [entry for entry in stage.iterdir() if entry.name.startswith(".") and entry.name.endswith(_LEFT)]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def _checkpoints(stage: Path) -> list[Path]:
+    numbered = [f for f in stage.glob(f"{PREFIX}*") if f.is_dir() and f.name[len(PREFIX) :].isdigit()]
+    return sorted(numbered, key=lambda folder: int(folder.name[len(PREFIX) :]))
+
+
+def stage_state(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
+    """Everything that a stage can change: its trainable parameters and all persistent buffers, by our names.
+
+    Frozen parameters come from the stage before, or from composing the model. Tied weights appear once.
+    """
+    state: dict[str, Tensor] = {}
+    for prefix, module in (("", model), ("distillation.", head)):
+        if module is None:
+            continue
+        frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
+        first = {name for name, _ in module.named_parameters()}
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        for name, tensor in module.state_dict(keep_vars=True).items():
+            if name not in frozen and (name not in parameters or name in first):
+                state[prefix + name] = tensor.detach()
+    return state
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.saving")
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
+    temporary.replace(path)
+
+
+def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:
+    """Put a file of `save_weights` into the model and the head, bit by bit.
+
+    Raises:
+        CheckpointError: it holds names or shapes that the model does not have.
+    """
+    own = dict(model.state_dict(keep_vars=True))
+    if head is not None:
+        own |= {f"distillation.{name}": tensor for name, tensor in head.state_dict(keep_vars=True).items()}
+    state = load_file(path)
+    for name, tensor in state.items():
+        target = own.get(name)
+        if target is None and name.startswith("distillation.") and head is None:
+            continue
+        if target is None or target.shape != tensor.shape:
+            found = "nothing of that name" if target is None else f"shape {tuple(target.shape)}"
+            raise CheckpointError(
+                f"{path}: {name} has shape {tuple(tensor.shape)}, the model has {found}; was the run made with "
+                "another version of a plugin? (environment.json) Start it anew under another name"
+            )
+        with torch.no_grad():
+            target.copy_(tensor)

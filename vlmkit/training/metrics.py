@@ -1,0 +1,128 @@
+"""What a stage reports: separate losses, learning rates and time, in metrics.jsonl and on the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from torch import Tensor
+
+from vlmkit.runs import write_atomic
+
+__all__ = ["LossSums", "MetricsFile", "Progress"]
+
+
+class LossSums:
+    """Language and distillation loss since the last line of metrics.jsonl, added up on the device.
+
+    Nothing is read from the device until a line is written. The state travels in checkpoints, so that a continued run
+    writes the same lines.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(2, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
+        self.steps = 0
+        self.skipped = 0
+        """Samples skipped since the stage began; a sample met in two epochs counts twice."""
+
+    def add(self, language: Tensor, distillation: Tensor) -> None:
+        """One micro-batch's share of the losses of its step."""
+        self.sums += torch.stack([language.detach(), distillation.detach()]).to(self.sums)
+
+    def take(self) -> tuple[float, float]:
+        """Mean language and distillation loss per step; begins anew."""
+        language, distillation = (self.sums / max(1, self.steps)).tolist()
+        self.sums.zero_()
+        self.steps = 0
+        return language, distillation
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"sums": self.sums.tolist(), "steps": self.steps, "skipped": self.skipped}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
+        self.steps, self.skipped = state["steps"], state["skipped"]
+
+
+class MetricsFile:
+    """metrics.jsonl of a stage: one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def cut(self, step: int) -> None:
+        """Drop the lines after `step`, and one that a kill has torn: they will be written again."""
+        if not self.path.is_file():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if not line.endswith("\n") or json.loads(line)["step"] > step:
+                break
+            kept.append(line)
+        write_atomic(self.path, "".join(kept))
+
+    def append(self, metrics: dict[str, Any]) -> None:
+        """One line, in the file when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(metrics) + "\n")
+
+
+class Progress:
+    """A bar on a terminal, now and then a plain line elsewhere."""
+
+    SECONDS = 10.0
+    """Between two plain lines."""
+
+    def __init__(self, stage: str, steps: int, done: int) -> None:
+        self.stage, self.steps, self.done = stage, steps, done
+        self.last = time.monotonic()
+        self.bar: Bar | None = None
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            self.bar = Bar(*_COLUMNS, console=Console(stderr=True))
+            self.task = self.bar.add_task(stage, total=steps, completed=done, losses="")
+            self.bar.start()
+        else:
+            self._say(f"step {done} of {steps}" if done else f"{steps} steps")
+
+    def step(self) -> None:
+        """One optimizer step is done."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.advance(self.task)
+
+    def show(self, metrics: dict[str, Any]) -> None:
+        """A line of metrics.jsonl was written."""
+        parts = [f"{name.removesuffix('_loss')} {metrics[name]:.4f}" for name in _LOSSES if name in metrics]
+        if metrics["samples_skipped"]:
+            parts.append(f"{metrics['samples_skipped']} skipped")
+        losses = ", ".join(parts)
+        if self.bar is not None:
+            self.bar.update(self.task, losses=losses)
+        elif time.monotonic() - self.last >= self.SECONDS or self.done == self.steps:
+            self.last = time.monotonic()
+            pace = metrics["seconds_per_step"]
+            left = (self.steps - self.done) * pace / 60
+            self._say(f"step {self.done} of {self.steps}, {losses}, {pace:.2f} s/step, {left:.1f} min left")
+
+    def close(self) -> None:
+        """The stage is over, well or not."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def _say(self, text: str) -> None:
+        print(f"{self.stage}: {text}", file=sys.stderr, flush=True)
+
+
+_LOSSES = ("loss", "language_loss", "distillation_loss")
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"))  # fmt: skip

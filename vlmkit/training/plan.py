@@ -1,0 +1,75 @@
+"""What each stage trains, known before any weight loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from vlmkit.errors import SpecError
+from vlmkit.model.compose import compose
+from vlmkit.spec.checks import PARTS
+from vlmkit.spec.experiment import ExperimentSpec, StageSpec
+from vlmkit.training.objective import build_head
+from vlmkit.training.parts import Named, assign, named_parameters
+
+__all__ = ["Plan", "StagePlan", "plan"]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What one stage trains."""
+
+    name: str
+    trains: dict[str, int]
+    """Trainable parameters by part (`aligner`, `backbone`, `distillation`)."""
+    patterns: dict[str, int]
+    """Parameters that each key of `train` governs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the stages train."""
+
+    stages: list[StagePlan]
+    head_parameters: int
+    """Parameters of the distillation head; 0 without distillation."""
+
+
+def plan(spec: ExperimentSpec, model: nn.Module | None = None) -> Plan:
+    """Count what each stage trains, on the meta device.
+
+    Args:
+        spec: with `training`.
+        model: the composed model, where it is there already (on any device).
+
+    Raises:
+        SpecError: `training` is missing, or keys of a `train` match no parameter (all of them at once).
+    """
+    if spec.training is None:
+        raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to plan")
+    if model is None:
+        model = compose(spec.model, meta=True)[0]
+    with torch.device("meta"):
+        head = build_head(spec)
+    named = named_parameters(model, head)
+    stages, problems = [], []
+    for stage in spec.training.stages:
+        try:
+            stages.append(_stage(stage, named))
+        except SpecError as error:
+            problems.append(str(error))
+    if problems:
+        raise SpecError("\n".join([f"{spec.name}: the training does not fit the model", *(f"  {p}" for p in problems)]))
+    return Plan(stages, sum(p.numel() for p in head.parameters()) if head is not None else 0)
+
+
+def _stage(stage: StageSpec, named: Named) -> StagePlan:
+    trained = assign(stage, named)
+    patterns = {pattern: sum(named[name].numel() for name in names) for pattern, names in trained.items()}
+    trains = dict.fromkeys(PARTS, 0)
+    for names in trained.values():
+        for name in names:
+            trains[name.split(".")[0]] += named[name].numel()
+    return StagePlan(stage.name, {part: count for part, count in trains.items() if count}, patterns)

@@ -1,0 +1,218 @@
+"""All stages of an experiment, each resumable: what was finished is not repeated, what was interrupted goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.utils import logging as transformers_logging
+
+from vlmkit.api.modules import Teacher
+from vlmkit.api.video import VideoInput
+from vlmkit.data import BadSamples
+from vlmkit.errors import DataError, RunError, SpecError
+from vlmkit.model.compose import compose
+from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.videolm import VideoLM
+from vlmkit.registry import registry
+from vlmkit.runs import RunFolder, atomic_folder, write_atomic
+from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
+from vlmkit.training.batch import Collator, Samples, StageItems, Videos
+from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
+from vlmkit.training.engine import Schedule, rank
+from vlmkit.training.objective import Distillation, Objective, build_head
+from vlmkit.training.order import Order
+from vlmkit.training.parts import assign, freeze, named_parameters
+from vlmkit.training.plan import plan
+from vlmkit.training.precision import Precision
+from vlmkit.training.trainer import StageRun, StageTrainer
+
+__all__ = ["train"]
+
+_DONE = "stage.json"
+_WEIGHTS = "weights.safetensors"
+
+
+def train(spec: ExperimentSpec, run: RunFolder) -> None:
+    """Train all stages and write the model into `run.model`.
+
+    Called again after an interruption it continues at the last checkpoint, with the same result as without one. Where
+    the model is there already, nothing happens.
+
+    Raises:
+        SpecError: keys of a `train` match no parameter.
+        DataError: data is missing, or more samples are unreadable than `data.max_bad_fraction` allows.
+        RunError: another process works on the run, or its data has changed.
+    """
+    if spec.training is None:
+        raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
+    if run.model.is_dir():
+        return
+    if rank():
+        _Training(spec, spec.training, run).stages()
+        return
+    with run.locked():
+        _Training(spec, spec.training, run).stages()
+
+
+class _Training:
+    """The model on its way through the stages."""
+
+    def __init__(self, spec: ExperimentSpec, training: TrainingSpec, run: RunFolder) -> None:
+        plan(spec)  # refuses patterns that match nothing before any weight loads
+        transformers_logging.disable_progress_bar()
+        self.spec, self.training, self.run = spec, training, run
+        self.videos: Videos | None = None
+        self.model: VideoLM
+        self.processor: VideoLMProcessor
+        self.model, self.processor = compose(spec.model, seed=spec.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(spec.seed)
+            self.head = build_head(spec)
+        self.named = named_parameters(self.model, self.head)
+        ever = {name for stage in training.stages for names in assign(stage, self.named).values() for name in names}
+        self.precision = Precision(self.model, [self.named[name] for name in ever], training.precision)
+        self.teacher: Teacher | None = None
+
+    def stages(self) -> None:
+        """Every stage, then the model."""
+        for number, stage in enumerate(self.training.stages, 1):
+            folder = self.run.stage(number, stage.name)
+            if (folder / _DONE).is_file():
+                load_weights(folder / _WEIGHTS, self.model, self.head)
+                if not rank():
+                    clean(folder, keep=None)
+                    print(f"stage {number}, {stage.name}: done before", file=sys.stderr)
+                continue
+            self._stage(number, stage, folder)
+        if not rank():
+            self._save_model()
+
+    def _stage(self, number: int, stage: StageSpec, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        samples = Samples([dataset.build() for dataset in stage.data])
+        if not len(samples):
+            raise DataError(f"stage {stage.name}: its datasets hold no samples")
+        if not rank():
+            _check_data(folder, stage, samples)
+        stage_run = self._stage_run(number, stage, samples)
+        trained = [p for members in stage_run.trained.values() for p in members]
+        still = freeze([self.model, *([self.head] if self.head is not None else [])], trained)
+        _checkpoint_activations(self.model, stage.gradient_checkpointing)
+        objective = Objective(self.model, self._distillation(stage), still)
+        checkpoint = latest(folder)
+        hook = registry().hook
+        trainer = StageTrainer(stage_run, objective)
+        if not rank():
+            clean(folder, keep=checkpoint)
+            trainer.metrics.cut(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+            hook.vlmkit_stage_started(run=self.run.path, stage=stage.name, config=stage.model_dump(mode="json"))
+        if checkpoint:
+            trainer.restore(checkpoint)
+        started = time.monotonic()
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            trainer.close()
+        stage_run.bad.finish()
+        self.model.to("cpu")
+        if self.head is not None:
+            self.head.to("cpu")
+        if not rank():
+            save_weights(stage_state(self.model, objective.distillation), folder / _WEIGHTS)
+            done = {
+                "steps": stage_run.schedule.steps,
+                "samples": len(samples),
+                "samples_skipped": trainer.sums.skipped,
+                "seconds_since_resumed": time.monotonic() - started,
+            }
+            write_atomic(folder / _DONE, json.dumps(done, indent=2))
+            clean(folder, keep=None)
+            hook.vlmkit_stage_ended(run=self.run.path, stage=stage.name)
+
+    def _stage_run(self, number: int, stage: StageSpec, samples: Samples) -> StageRun:
+        order = Order.of(stage, len(samples), self.spec.seed, number)
+        inputs = self._inputs(stage)
+        if self.videos is None or not self.videos.serves(inputs):
+            workers = max(1, self.training.workers)
+            self.videos = Videos(self.spec.data.reader, inputs, self.spec.data.cache_mib * 2**20 // workers)
+        trained = {pattern: [self.named[n] for n in names] for pattern, names in assign(stage, self.named).items()}
+        where = f"stages/{number}-{stage.name}"
+        return StageRun(
+            run=self.run,
+            number=number,
+            stage=stage,
+            training=self.training,
+            seed=int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0]),
+            trained=trained,
+            items=StageItems(order, samples, self.videos, stage.flip),
+            collator=Collator(self.processor, inputs["aligner"], inputs.get("teacher"), stage.max_length),
+            bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where),
+            schedule=Schedule(stage, order.steps),
+        )
+
+    def _inputs(self, stage: StageSpec) -> Mapping[str, VideoInput]:
+        """What the aligner wants to see, and the teacher where the stage distils: the same frames."""
+        own = self.spec.model.aligner.input
+        if not stage.distils:
+            return {"aligner": own}
+        assert self.training.distillation is not None
+        frames = {"frames": own.frames, "sampling": own.sampling}
+        return {"aligner": own, "teacher": self.training.distillation.teacher.input.model_copy(update=frames)}
+
+    def _distillation(self, stage: StageSpec) -> Distillation | None:
+        if not stage.distils:
+            return None
+        spec = self.training.distillation
+        assert spec is not None
+        assert self.head is not None
+        if self.teacher is None:
+            with torch.random.fork_rng():
+                torch.manual_seed(self.spec.seed)
+                self.teacher = spec.teacher.build()
+                self.teacher.load_pretrained()
+            self.teacher.requires_grad_(False).eval()
+        return Distillation(spec, self.head, self.teacher)
+
+    def _save_model(self) -> None:
+        self.precision.restore()
+        self.model.eval()
+        with atomic_folder(self.run.model) as folder:
+            self.model.save_pretrained(folder)
+            self.processor.save_pretrained(folder)
+
+
+def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
+    """A continued stage must find the data that it began with: its positions count on it."""
+    now: list[dict[str, Any]] = [
+        {"type": spec.type, "samples": len(dataset), "fingerprint": dataset.fingerprint()}
+        for spec, dataset in zip(stage.data, samples.datasets, strict=True)
+    ]
+    file = folder / "data.json"
+    if not file.is_file():
+        write_atomic(file, json.dumps(now, indent=2))
+        return
+    before: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    for index, (old, new) in enumerate(zip(before, now, strict=True)):
+        if old != new:
+            raise RunError(
+                f"stage {stage.name}: dataset {index} ({new['type']}) has changed since this stage began: it held "
+                f"{old['samples']} samples with fingerprint {old['fingerprint'][:12]}, now {new['samples']} with "
+                f"{new['fingerprint'][:12]}; restore the data, or train anew under another name"
+            )
+
+
+def _checkpoint_activations(model: VideoLM, on: bool) -> None:
+    """Whether the LLM recomputes its activations. Newer transformers call it by another name."""
+    backbone = model.backbone
+    name = "activation_checkpointing" if hasattr(backbone, "is_activation_checkpointing") else "gradient_checkpointing"
+    if on:
+        getattr(backbone, f"{name}_enable")(**{f"{name}_kwargs": {"use_reentrant": False}})
+    elif getattr(backbone, f"is_{name}"):
+        getattr(backbone, f"{name}_disable")()

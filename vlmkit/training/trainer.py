@@ -1,0 +1,264 @@
+"""One stage in transformers' Trainer: our data order, our losses, our optimizer groups, checkpoints that are whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from vlmkit.data import BadSamples
+from vlmkit.registry import registry
+from vlmkit.runs import RunFolder
+from vlmkit.spec.experiment import StageSpec, TrainingSpec
+from vlmkit.training.batch import Collator, MicroBatch, StageItems
+from vlmkit.training.checkpoint import clean, load_weights, save_weights, stage_state
+from vlmkit.training.engine import Schedule, processes, rank, trainer_arguments
+from vlmkit.training.metrics import LossSums, MetricsFile, Progress
+from vlmkit.training.objective import Objective, Totals
+from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler
+from vlmkit.training.order import MicroBatches
+
+__all__ = ["StageRun", "StageTrainer"]
+
+_WORKER_TIMEOUT = 600.0
+"""Seconds after which a worker that gives nothing counts as stuck."""
+
+
+@dataclass
+class StageRun:
+    """Everything about one stage of one run."""
+
+    run: RunFolder
+    number: int
+    """From 1."""
+    stage: StageSpec
+    training: TrainingSpec
+    seed: int
+    """Of this stage."""
+    trained: dict[str, list[nn.Parameter]]
+    """Parameters by pattern of `stage.train`."""
+    items: StageItems
+    collator: Collator
+    bad: BadSamples
+    schedule: Schedule
+
+    @property
+    def folder(self) -> Path:
+        """Where its checkpoints and metrics lie."""
+        return self.run.stage(self.number, self.stage.name)
+
+
+class StageTrainer(Trainer):
+    """Trains one stage. `train(resume_from_checkpoint=…)` goes on exactly where the checkpoint was written."""
+
+    def __init__(self, stage_run: StageRun, objective: Objective) -> None:
+        self.stage_run = stage_run
+        self.started = time.monotonic()
+        self.progress: Progress | None = None
+        self.optimizer: torch.optim.Optimizer | None
+        self.lr_scheduler: LambdaLR | None
+        arguments = trainer_arguments(
+            stage_run.folder, stage_run.stage, stage_run.training, stage_run.schedule, stage_run.seed
+        )
+        self.sums = LossSums(arguments.device)
+        self.metrics = MetricsFile(stage_run.folder / "metrics.jsonl")
+        super().__init__(model=objective, args=arguments, train_dataset=stage_run.items, callbacks=[_Flow(self)])
+        self.remove_callback(PrinterCallback)
+        objective.move_teacher(arguments.device)
+
+    def close(self) -> None:
+        """The stage is over, well or not."""
+        if self.progress is not None:
+            self.progress.close()
+        self.accelerator.free_memory()
+
+    # Data
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Micro-batches of this process; the Trainer skips those before a checkpoint without reading them."""
+        run, workers = self.stage_run, self.stage_run.training.workers
+        # Workers are spawned: a forked one would inherit locks of decoders and of the device's driver.
+        options: dict[str, Any] = {"timeout": _WORKER_TIMEOUT, "multiprocessing_context": "spawn"} if workers else {}
+        return DataLoader[Any](
+            run.items,  # type: ignore[arg-type]  # a sequence will do
+            batch_sampler=MicroBatches(run.items.order, run.schedule.micro, rank(), processes()),
+            collate_fn=run.collator,
+            num_workers=workers,
+            **options,
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[MicroBatch], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, MicroBatch]], Totals]:
+        """The micro-batches of one optimizer step, and what they hold together."""
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        for batch in batches:
+            if batch.error is not None:
+                raise batch.error
+            for sample in batch.good:
+                self.stage_run.bad.good(sample)
+            for bad in batch.bad:
+                self.sums.skipped += 1
+                self.stage_run.bad.record(bad.id, bad.video, bad.reason)
+        counts = torch.tensor([sum(b.tokens for b in batches), sum(b.frames for b in batches)])
+        if processes() > 1:
+            counts = counts.to(device)
+            torch.distributed.all_reduce(counts)
+        tokens, frames = counts.tolist()
+        return [{"batch": batch} for batch in batches], Totals(tokens, frames, processes())
+
+    # Steps
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """This micro-batch's share of the step's loss."""
+        objective: Objective = self.model
+        batch: MicroBatch = inputs["batch"]
+        if not batch.text:
+            return objective.nothing()
+        # DeepSpeed keeps the model itself in bfloat16, where otherwise autocast converts.
+        dtype = next(objective.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
+        losses = model(batch.to(self.args.device, dtype), num_items_in_batch)
+        self.sums.add(*losses)
+        return objective.total(losses)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Only where it is written down, or known anyway from clipping."""
+        if grad_norm is not None or not self.logs_at(self.state.global_step + 1):
+            return grad_norm
+        if self.is_deepspeed_enabled:
+            return self.model_wrapped.get_global_grad_norm()
+        gradients = [p.grad for members in self.stage_run.trained.values() for p in members if p.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients, foreach=True)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """A group for each part."""
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.stage_run.stage, self.stage_run.trained)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The stage's schedule, for all groups alike."""
+        if self.lr_scheduler is None:
+            used = optimizer or self.optimizer
+            assert used is not None
+            self.lr_scheduler = make_scheduler(self.stage_run.stage, num_training_steps, used)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def logs_at(self, step: int) -> bool:
+        """Whether metrics.jsonl has a line for this step."""
+        return step % self.stage_run.training.log_every == 0 or step == self.stage_run.schedule.steps
+
+    def log(self, logs: dict[str, Any], start_time: float | None = None) -> None:
+        """A line of metrics.jsonl. The Trainer's own summary at the end is left out."""
+        if "loss" not in logs:
+            return
+        run, step = self.stage_run, self.state.global_step
+        steps = max(1, self.sums.steps)
+        language, distillation = self.sums.take()
+        now = time.monotonic()
+        metrics: dict[str, Any] = {"step": step, "epoch": run.items.order.epoch_after(step), "loss": language}
+        metrics["language_loss"] = language
+        if run.stage.distils:
+            assert run.training.distillation is not None
+            metrics["loss"] = language + run.training.distillation.weight * distillation
+            metrics["distillation_loss"] = distillation
+        moved = factor(run.stage, run.schedule.steps, step - 1)
+        metrics["lr"] = {pattern: rate * moved for pattern, rate in run.stage.train.items()}
+        if (norm := logs.get("grad_norm")) is not None:
+            metrics["grad_norm"] = float(norm)
+        metrics["seconds_per_step"] = (now - self.started) / steps
+        metrics["samples_skipped"] = self.sums.skipped
+        self.started = now
+        self.report(metrics)
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        """To the file, the terminal and the plugins."""
+        if rank():
+            return
+        run = self.stage_run
+        self.metrics.append(metrics)
+        if self.progress is not None:
+            self.progress.show(metrics)
+        flat = {name: value for name, value in metrics.items() if name != "lr"}
+        flat |= {f"lr/{pattern}": rate for pattern, rate in metrics["lr"].items()}
+        registry().hook.vlmkit_step_ended(run=run.run.path, stage=run.stage.name, step=metrics["step"], metrics=flat)
+
+    # Checkpoints
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """The Trainer writes a checkpoint here, hidden; it gets its place when it is whole."""
+        return str(self.stage_run.folder / ".saving")
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = self.stage_run.folder
+        self.accelerator.wait_for_everyone()
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if not rank():
+            name = f"checkpoint-{self.state.global_step}"
+            (folder / ".saving" / name).rename(folder / name)
+            clean(folder, keep=folder / name)
+        self.accelerator.wait_for_everyone()
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """What the stage changes, and our own state. DeepSpeed's engine writes the weights itself."""
+        if not self.args.should_save or output_dir is None:
+            return
+        folder = Path(output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.is_deepspeed_enabled:
+            objective: Objective = self.model
+            save_weights(stage_state(objective.model, objective.distillation), folder / _WEIGHTS)
+        (folder / _STATE).write_text(json.dumps(self.sums.state()), encoding="utf-8")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        objective: Objective = self.model
+        load_weights(Path(resume_from_checkpoint) / _WEIGHTS, objective.model, objective.distillation)
+
+    def restore(self, checkpoint: Path) -> None:
+        """Our own state, and which samples the stage has met already."""
+        self.sums.restore(json.loads((checkpoint / _STATE).read_text(encoding="utf-8")))
+        step = int(checkpoint.name.rpartition("-")[2])
+        items = self.stage_run.items
+        for position in range(min(step * items.order.batch_size, len(items))):
+            self.stage_run.bad.good(items.samples[items.order[position][1]][0])
+
+
+_WEIGHTS = "weights.safetensors"
+_STATE = "stage.json"
+
+
+class _Flow(TrainerCallback):
+    """What happens after each step besides what the Trainer's own flow decides."""
+
+    def __init__(self, trainer: StageTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The bar."""
+        trainer = self.trainer
+        trainer.started = time.monotonic()
+        run = trainer.stage_run
+        trainer.progress = Progress(f"stage {run.number}, {run.stage.name}", run.schedule.steps, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The last step is logged always, and not saved: the stage's final weights follow."""
+        self.trainer.sums.steps += 1
+        if self.trainer.progress is not None:
+            self.trainer.progress.step()
+        control.should_log = self.trainer.logs_at(state.global_step)
+        if state.global_step >= state.max_steps:
+            control.should_save = False
