@@ -42,14 +42,18 @@ class Source:
         """All tensors, on the CPU, of the first of `names` that exists, or of the file that the path itself names."""
         if self.local.is_file():
             return _read(self.local)
+        unreachable: CheckpointError | None = None
         for name in names:
-            file = self._file(name)
-            if file is None:
+            try:
+                file = self._file(name)
+            except CheckpointError as error:  # offline, a file of another name may still be in the cache
+                unreachable = unreachable or error
                 continue
-            if not name.endswith(".index.json"):
-                return _read(file)
-            return self._shards(file)
-        raise CheckpointError(f"expected weights at {self.path} ({', '.join(names)}), found none of them")
+            if file is not None:
+                return self._shards(file) if name.endswith(".index.json") else _read(file)
+        raise unreachable or CheckpointError(
+            f"expected weights at {self.path} ({', '.join(names)}), found none of them"
+        )
 
     def _shards(self, index: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = {}

@@ -18,8 +18,8 @@ class Key(NamedTuple):
     """Where a published config has the value of a field."""
 
     name: str
-    absent: Any = None
-    """What it means when the config does not have the key; None: the config says nothing."""
+    absent: Any
+    """What it means when the config does not have the key: the default of its class."""
 
 
 class PublishedSpec(EncoderSpec):
@@ -51,8 +51,8 @@ class PublishedSpec(EncoderSpec):
     def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that a published config decides; of a config for image and text, its vision part."""
         vision = config.get("vision_config", config)
-        values = {field: vision.get(key.name, key.absent) for field, key in cls.keys.items()}
-        return {field: value for field, value in values.items() if value is not None}
+        stated = {field: vision.get(key.name) for field, key in cls.keys.items()}
+        return {field: cls.keys[field].absent if value is None else value for field, value in stated.items()}
 
     def check_config(self, config: Mapping[str, Any], where: str) -> None:
         """A CheckpointError that names every field which contradicts the config found at `where`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -45,6 +45,11 @@ class VitSpec(PublishedSpec):
     """Side of a patch, pixels."""
     image_size: PositiveInt = 224
     """Side of the square frames that its position table is made for, pixels."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Three blocks of 32 channels for frames of 2x2 patches."""
+        return cls.model_validate({"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28})
 
     @property
     def grid(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -34,6 +34,11 @@ class HogSpec(TeacherSpec):
     """Bins of a histogram over the half circle; bin 0 is a horizontal gradient, that is a vertical edge."""
     contrast: float = Field(default=0.02, gt=0)
     """Mean gradient of a cell at which its edges count as much as its flatness, grey levels (0..1) per pixel."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Frames of 2x2 patches."""
+        return cls(input=TeacherInput(size=28))
 
     @model_validator(mode="after")
     def _divides(self) -> HogSpec:

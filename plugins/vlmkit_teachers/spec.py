@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -65,6 +65,12 @@ class EncoderTeacherSpec(TeacherSpec):
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     encoder: VitSpec
     """The encoder's options."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """A tiny encoder for frames of 2x2 patches."""
+        encoder: type[VitSpec] = cls.model_fields["encoder"].annotation  # type: ignore[assignment]
+        return cls.model_validate({"encoder": encoder.tiny().model_dump(), "input": {"size": 28}})
 
     @model_validator(mode="before")
     @classmethod

@@ -215,6 +215,30 @@ def test_hub_id_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("end", ["bin", "safetensors"])
+def test_hub_id_from_the_cache_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    import huggingface_hub
+
+    state, expected = languagebind()
+    if end == "bin":
+        torch.save(state, tmp_path / "pytorch_model.bin")
+    else:
+        save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config())
+
+    def cache(repo: str, name: str) -> str:
+        if repo != "LanguageBind/tiny" or not (tmp_path / name).is_file():
+            raise huggingface_hub.errors.LocalEntryNotFoundError("outgoing traffic is disabled")
+        return str(tmp_path / name)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", cache)
+    spec = LanguageBindVideoSpec.model_validate({**TINY, "frames": 4, "path": "LanguageBind/tiny"})
+    assert torch.equal(features(spec), expected)
+    (tmp_path / "config.json").write_text(config(hidden_act=None))
+    with pytest.raises(CheckpointError, match="activation: the config says 'quick_gelu'"):
+        features(spec)
+
+
 def test_without_a_path_nothing_is_loaded() -> None:
     encoder = ClipVisionSpec.model_validate(TINY).build()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
