@@ -39,9 +39,10 @@ def dpc_knn(x: Tensor, groups: Groups, clusters: Tensor, neighbours: Tensor, mos
     """Assign tokens to clusters.
 
     A token's density is exp(-mean squared distance to its k nearest). Its score is the density times the distance to
-    the nearest denser token (the densest one: the largest distance in the group). The best scores are centres; a token
-    goes to the nearest centre. Of equals the earlier one wins, everywhere. Distances are divided by sqrt(C), and
-    computed in float64 so that it matters little how a matrix product adds up.
+    the nearest denser token. The best scores are centres, the densest token the first of them (in the source it gets
+    the largest distance of all, which comes to the same); a token goes to the nearest centre. Of equals the earlier one
+    wins, everywhere. Distances are divided by sqrt(C), and computed in float64 so that it matters little how a matrix
+    product adds up.
 
     Args:
         x: (R, N, C) tokens.
@@ -55,19 +56,17 @@ def dpc_knn(x: Tensor, groups: Groups, clusters: Tensor, neighbours: Tensor, mos
     """
     K, k = most
     N = x.shape[1]
-    distance = _distances(x)
-    together = (groups.of[:, :, None] == groups.of[:, None, :]) & (groups.of >= 0)[:, :, None]
+    apart = (groups.of[:, :, None] != groups.of[:, None, :]) | (groups.of < 0)[:, :, None]
+    distance = _distances(x).masked_fill_(apart, torch.inf)
     member_RGN = groups.of[:, None, :] == torch.arange(groups.number, device=x.device)[:, None]
 
-    density = _density(distance.masked_fill(~together, torch.inf), neighbours, k)
-    score = density * _to_denser(distance, density, together, member_RGN, groups)
+    score = _score(distance, _density(distance, neighbours, k))
     ranked = score[:, None].where(member_RGN, -1.0).sort(stable=True, dim=-1, descending=True).indices
     ranked = ranked[..., :K].clone(memory_format=torch.contiguous_format)
     chosen = (torch.arange(K, device=x.device) < clusters[:, None, None]) & member_RGN.gather(-1, ranked)
 
     to_centre = distance.gather(1, ranked.flatten(1)[..., None].expand(-1, -1, N)).unflatten(1, (groups.number, K))
-    reachable = member_RGN[:, :, None] & chosen[..., None]
-    assigned = to_centre.masked_fill(~reachable, torch.inf).flatten(1, 2).argmin(1)
+    assigned = to_centre.masked_fill(~chosen[..., None], torch.inf).flatten(1, 2).argmin(1)
     return _centres_to_themselves(assigned, ranked.flatten(1), chosen.flatten(1))
 
 
@@ -99,14 +98,13 @@ def _density(distance: Tensor, neighbours: Tensor, k: int) -> Tensor:
     return (-nearest.square().where(counted, 0.0).sum(-1) / neighbours[:, None]).exp()
 
 
-def _to_denser(distance: Tensor, density: Tensor, together: Tensor, member_RGN: Tensor, groups: Groups) -> Tensor:
-    """(R, N): the distance to the nearest denser token of the group, its largest distance where there is none."""
+def _score(distance: Tensor, density: Tensor) -> Tensor:
+    """(R, N), from distances that are infinite between groups; infinite where no token of the group is denser."""
     place = torch.arange(density.shape[1], device=density.device)
     equal = density[:, None, :] == density[:, :, None]
     denser = (density[:, None, :] > density[:, :, None]) | (equal & (place[None, :] < place[:, None]))
-    largest = distance.where(together, 0.0).amax(-1)[:, None].where(member_RGN, 0.0).amax(-1)
-    fallback = largest.gather(1, groups.of.clamp(min=0))
-    return torch.minimum(distance.where(denser & together, torch.inf).amin(-1), fallback)
+    nearest = distance.masked_fill(~denser, torch.inf).amin(-1)
+    return nearest.where(nearest.isinf(), nearest * density)
 
 
 def _centres_to_themselves(assigned: Tensor, centres: Tensor, chosen: Tensor) -> Tensor:
