@@ -65,7 +65,7 @@ def summarize(spec: ExperimentSpec) -> Summary:
     parts = {"aligner": count(model.aligner), "backbone": count(model.backbone)}
     stages: list[StageSummary] = []
     if spec.training is not None:
-        planned = plan(spec)
+        planned = plan(spec, model)
         if (distillation := spec.training.distillation) is not None:
             parts["distillation"] = planned.head_parameters
             with torch.device("meta"):
@@ -98,14 +98,13 @@ def _stage(spec: ExperimentSpec, stage: StageSpec, planned: StagePlan, parts: di
 
 
 def _memory(spec: ExperimentSpec, stage: StageSpec, trained: int, parts: dict[str, int], gpus: int) -> int:
-    """Bytes per GPU: weights, gradients, AdamW's states and activations.
+    """Bytes per GPU: weights, gradients, AdamW's states and activations of the LLM.
 
     ZeRO partitions (Rajbhandari et al., 2020, arXiv:1910.02054): with mixed precision 2 bytes a weight, 2 a gradient
-    and 12 an optimizer state (master copy and two moments); stage 1 shares the states among the GPUs, stage 2 the gradients
-    too. A single process keeps weights, gradients and moments in float32. Activations per layer and token: about 34
-    bytes a channel in half precision (Korthikanti et al., 2022, arXiv:2205.05198, without the attention matrix, which
-    fused kernels do not store), or 2 with checkpointing plus one layer's peak; and the logits of the answer tokens,
-    for which a quarter of the text is assumed.
+    and 12 an optimizer state (master copy and two moments); stage 1 shares the states among the GPUs, stage 2 the
+    gradients too. A single process keeps weights, gradients and moments in float32. Activations: about 34 bytes per
+    layer, token and channel in half precision (Korthikanti et al., 2022, arXiv:2205.05198, without the attention
+    matrix, which fused kernels do not store), or 2 with checkpointing plus one layer's peak.
     """
     assert spec.training is not None
     engine, bf16 = spec.training.engine, spec.training.precision == "bfloat16"

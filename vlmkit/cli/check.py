@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,7 @@ def command(
     experiment = load_spec(spec, set=parse_overrides(set_ or []))
     if show:
         typer.echo(resolved(experiment))
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: a check never asks a hub
     from vlmkit.summary import summarize
 
     typer.echo(_text(summarize(experiment)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, PositiveInt, field_validator, model_validator
+from pydantic_core import CoreSchema
 
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
@@ -44,6 +45,10 @@ class BenchmarkUse(Spec):
     """Extensions tried in order for `{ext}`; None: the entry's."""
     limit: PositiveInt | None = None
     """Only the first so many questions; the result says so."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,8 @@ class Problem:
 
     path: Path_
     message: str
+    key: Path_ = ()
+    """The key below the path that is to blame, where it is one."""
 
 
 def from_pydantic(error: ValidationError) -> list[Problem]:
@@ -35,7 +37,7 @@ def from_pydantic(error: ValidationError) -> list[Problem]:
             message = item["msg"]
         else:
             message = f"{_expected(item['msg'])}; found {found!r} ({type(found).__name__})"
-        problems.append(Problem(path, message))
+        problems.append(Problem(path, message, ("type",) if kind == "unknown_component" else ()))
     return problems
 
 
@@ -47,7 +49,8 @@ def _expected(message: str) -> str:
 def spec_error(problems: Iterable[Problem], origins: Mapping[Path_, str], name: str) -> SpecError:
     """One SpecError for all problems, each with the nearest known place."""
     lines = [
-        f"{_place(problem.path, origins, name)}: {_dotted(problem.path)}: {problem.message}" for problem in problems
+        f"{_place((*problem.path, *problem.key), origins, name)}: {_dotted(problem.path)}: {problem.message}"
+        for problem in problems
     ]
     count = f"{len(lines)} problem{'s' if len(lines) != 1 else ''}"
     return SpecError("\n".join([f"{name}: this spec has {count}", *(f"  {line}" for line in lines)]))

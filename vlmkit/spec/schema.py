@@ -6,6 +6,7 @@ from typing import Any
 
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.slots import SLOT_MARK
 
 __all__ = ["json_schema"]
 
@@ -22,4 +23,17 @@ def json_schema() -> dict[str, Any]:
             definitions[f"{kind}.{component.spec.component_name()}"] = own
     schema["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    _fill_slots(schema)
     return schema
+
+
+def _fill_slots(node: Any) -> None:
+    """Any component of the kind, by its name or with its options, where a slot is marked."""
+    if isinstance(node, dict):
+        if kind := node.pop(SLOT_MARK, None):
+            names = registry().names(kind)
+            choices = [{"$ref": f"#/$defs/{kind}.{name}"} for name in names]
+            node["oneOf"] = [{"type": "string", "enum": names}, *choices] if names else [{"type": "string"}]
+        node = list(node.values())
+    for item in node if isinstance(node, list) else []:
+        _fill_slots(item)

@@ -11,7 +11,9 @@ from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 from vlmkit.registry import registry
 
-__all__ = ["slot_json_schema", "validate_slot"]
+__all__ = ["SLOT_MARK", "slot_json_schema", "validate_slot"]
+
+SLOT_MARK = "x-vlmkit-slot"
 
 
 def validate_slot(kind: str, value: object) -> ComponentSpec:
@@ -35,7 +37,5 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
 
 
 def slot_json_schema(kind: str) -> dict[str, Any]:
-    """The JSON schema of a slot: any installed component of the kind, by name or with its options."""
-    names = registry().names(kind)
-    options: list[dict[str, Any]] = [{"$ref": f"#/$defs/{kind}.{name}"} for name in names]
-    return {"title": kind, "oneOf": [{"type": "string", "enum": names}, *options]}
+    """A mark for the slot, in place of which `vlmkit.spec.schema` puts every installed component of the kind."""
+    return {"title": kind, SLOT_MARK: kind}

@@ -1,0 +1,145 @@
+"""Whole spec files: what is accepted, and what is said of what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from vlmkit.errors import SpecError
+from vlmkit.spec import json_schema, load_spec, parse_overrides, read_resolved, resolved, sha256
+
+
+def message(file: Path, text: str | None = None, **overrides: object) -> str:
+    """What loading the file complains of."""
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_spec(file, set=overrides)
+    return str(caught.value)
+
+
+def test_defaults_are_filled_in(small_file: Path) -> None:
+    spec = load_spec(small_file)
+    assert spec.seed == 42
+    assert spec.model.aligner.downsampler.type == "lsd"
+    assert spec.evaluation.benchmarks[0].name == "moving-shapes"
+    assert spec.training.stages[0].distils
+
+
+def test_a_resolved_spec_loads_to_the_same(small_file: Path, tmp_path: Path) -> None:
+    spec = load_spec(small_file)
+    (tmp_path / "spec.yaml").write_text(resolved(spec))
+    again = read_resolved(tmp_path / "spec.yaml")
+    assert again == spec
+    assert sha256(again) == sha256(spec)
+
+
+def test_an_unknown_key_names_place_and_nearest(small_file: Path, small: str) -> None:
+    found = message(small_file, small.replace("    patch: 8", "    pach: 8"))
+    assert f"{small_file}:7: model.aligner.pach: unknown key pach; did you mean 'patch'?" in found
+
+
+def test_an_unknown_component_names_the_nearest_and_all(small_file: Path, small: str) -> None:
+    found = message(small_file, small.replace("type: stab", "type: stabb"))
+    assert f"{small_file}:5: model.aligner: no installed plugin offers aligner 'stabb'" in found
+    assert "did you mean 'stab'?" in found
+    assert "eve" in found
+
+
+def test_a_wrong_type_says_what_it_expected_and_found(small_file: Path, small: str) -> None:
+    found = message(small_file, small.replace("width: 32\n", "width: wide\n"))
+    assert f"{small_file}:6: model.aligner.width: expected a valid integer" in found
+    assert "found 'wide' (str)" in found
+
+
+def test_a_missing_field_is_named(small_file: Path, small: str) -> None:
+    found = message(small_file, small.replace("name: small\n", ""))
+    assert "name: this field is required" in found
+
+
+def test_all_problems_come_at_once(small_file: Path, small: str) -> None:
+    text = (
+        small.replace("patch: 8", "pach: 8").replace("steps: 3", "stepps: 3").replace("layer_rate: 2", "layer_rate: x")
+    )
+    found = message(small_file, text)
+    assert "this spec has 4 problems" in found
+    for path in ("model.aligner.pach", "training.stages.0.stepps", "training.distillation.layer_rate"):
+        assert path in found
+    assert "give exactly one of `epochs` and `steps`" not in found or "training.stages.0" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("steps: 3", "steps: 3\n      epochs: 1", "give exactly one of `epochs` and `steps`"),
+        ("train: {aligner: 4e-4, distillation: 4e-4}", "train: {alinger: 1e-3}", "did you mean 'aligner'?"),
+        ("distillation: 4e-4", "backbone: 4e-4", "no stage uses the teacher"),
+        ("layer_rate: 2", "layer_rate: 9", "leaves no layer to fuse"),
+        ("heads: 1", "heads: 7", "7 heads do not divide the teacher's width"),
+        (
+            "input: {size: 32, multiple: 16}\n  b",
+            "input: {size: 40, multiple: 16}\n  b",
+            "size 40 is not a multiple of 16",
+        ),
+        ("train: {aligner: 4e-4", "train: {aligner: -1", "greater than 0"),
+        ("name: small", "name: Small Spec!", "pattern"),
+        ("vlmkit: 1", "vlmkit: 2", "vlmkit"),
+        ("patch: 8, input: {size: 32,", "patch: 16, input: {size: 48,", "do not divide each other"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old: str, new: str, said: str) -> None:
+    assert old in small
+    assert said in message(small_file, small.replace(old, new))
+
+
+def test_an_override_that_is_no_key(small_file: Path) -> None:
+    found = message(small_file, **{"model.aligner.fsar": False})
+    assert "--set model.aligner.fsar: model.aligner.fsar: unknown key fsar; did you mean 'fsra'?" in found
+
+
+def test_an_override_changes_the_spec(small_file: Path) -> None:
+    spec = load_spec(small_file, set=parse_overrides(["model.aligner.fsra=false", "training.stages.align.steps=7"]))
+    assert not spec.model.aligner.fsra
+    assert spec.training.stages[0].steps == 7
+
+
+def test_overrides_are_key_and_value() -> None:
+    with pytest.raises(SpecError, match="expected KEY=VALUE"):
+        parse_overrides(["seed"])
+
+
+def test_a_file_that_is_missing_lists_the_shipped_ones(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"no such spec file.*specs/quickstart\.yaml"):
+        load_spec(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "just words"])
+def test_a_file_that_is_no_mapping(small_file: Path, text: str) -> None:
+    assert str(small_file) in message(small_file, text)
+
+
+def test_the_json_schema_accepts_and_refuses(small: str) -> None:
+    schema = json.loads(json.dumps(json_schema()))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    good = json.loads(json.dumps(yaml.safe_load(small.replace("4e-4", "0.0004"))))
+    assert validator.is_valid(good)
+    assert not validator.is_valid(good | {"sed": 3})
+    assert "Channels of the patch features." in json.dumps(schema)
+
+
+def test_no_torch_is_imported(small_file: Path) -> None:
+    code = (
+        "import sys, vlmkit; from vlmkit.registry import registry\n"
+        f"vlmkit.load_spec({str(small_file)!r}); registry().components('aligner')\n"
+        "from vlmkit.spec import json_schema; json_schema(); import vlmkit.cli\n"
+        "heavy = {'torch', 'transformers', 'decord', 'matplotlib', 'lm_eval'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
