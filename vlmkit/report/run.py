@@ -1,0 +1,138 @@
+"""What a run folder holds, finished or not, as data for the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from vlmkit.errors import RunError, UserError
+from vlmkit.runs import RunFolder
+from vlmkit.spec import ExperimentSpec, read_resolved
+
+__all__ = ["RunFiles", "StageLog", "read_run"]
+
+
+@dataclass(frozen=True)
+class StageLog:
+    """The metrics of one training stage."""
+
+    name: str
+    rows: list[dict[str, Any]]
+    """Lines of metrics.jsonl by ascending step; of a step that was repeated after an interruption, the last."""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What the files of one run say. What is absent is empty."""
+
+    folder: Path
+    spec_text: str
+    options: dict[str, Any]
+    """The resolved spec as plain data."""
+    spec: ExperimentSpec | None
+    """The same, validated; None where this installation cannot (a plugin is missing)."""
+    spec_problem: str
+    """Why `spec` is None."""
+    environments: list[dict[str, Any]]
+    """One entry for each environment that worked on the run."""
+    composition: dict[str, Any]
+    stages: dict[str, StageLog]
+    """By stage name."""
+    trained: bool
+    """Whether the trained model is written, which happens after the last stage."""
+    bad: list[dict[str, Any]]
+    results: dict[str, dict[str, Any]]
+    """By benchmark."""
+    started: datetime
+    ended: datetime
+
+    @property
+    def planned_stages(self) -> list[dict[str, Any]]:
+        """The training stages of the spec."""
+        return list((self.options.get("training") or {}).get("stages", []))
+
+    @property
+    def planned_benchmarks(self) -> list[str]:
+        """The results that the spec asks for, by name."""
+        uses = (self.options.get("evaluation") or {}).get("benchmarks", [])
+        return [use.get("label") or use["name"] for use in uses]
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read a run folder. A RunError where it is none, or where a file in it is malformed."""
+    path = folder / "spec.yaml"
+    if not path.is_file():
+        raise RunError(f"{folder}: expected a run folder with a spec.yaml, found none; is this the folder of a run?")
+    text = path.read_text(encoding="utf-8")
+    spec, problem = _validated(path)
+    logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
+    results = sorted(folder.glob("eval/*/result.json"))
+    times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
+    stages = {log.parent.name.partition("-")[2]: _by_step(_read_lines(log)) for log in logs}
+    return RunFiles(
+        folder=folder,
+        spec_text=text,
+        options=yaml.safe_load(text),
+        spec=spec,
+        spec_problem=problem,
+        environments=_read_json(folder / "environment.json", list),
+        composition=_read_json(folder / "model.json", dict),
+        stages={name: StageLog(name, rows) for name, rows in stages.items()},
+        trained=RunFolder(folder).model.is_dir(),
+        bad=_read_lines(folder / "bad_samples.jsonl"),
+        results={file.parent.name: _read_json(file, dict) for file in results},
+        started=min(times),
+        ended=max(times),
+    )
+
+
+def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
+    try:
+        return read_resolved(path), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _number(folder: str) -> int:
+    number = folder.partition("-")[0]
+    return int(number) if number.isdigit() else 0
+
+
+T = TypeVar("T", dict[str, Any], list[Any])
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    """The object or list of a JSON file; empty where there is no file."""
+    if not path.is_file():
+        return kind()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: expected JSON: {error}; remove the file and run the command again") from None
+    if not isinstance(found, kind):
+        raise RunError(f"{path}: expected a JSON {kind.__name__}, found a {type(found).__name__}; remove the file")
+    return found
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file. A torn last line, as an interruption leaves it, is no line yet."""
+    if not path.is_file():
+        return []
+    *lines, _torn = path.read_text(encoding="utf-8").split("\n")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except ValueError as error:
+            raise RunError(f"{path}, line {number}: expected a JSON object: {error}") from None
+    return rows
+
+
+def _by_step(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    last = {row["step"]: row for row in rows}
+    return [last[step] for step in sorted(last)]
