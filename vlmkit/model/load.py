@@ -21,7 +21,13 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     """
     folder = Path(path)
     _check(folder)
-    model = VideoLM.from_pretrained(folder, local_files_only=True)
+    model, report = VideoLM.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if found := sorted(map(str, report[what])):
+            raise CheckpointError(
+                f"{folder}: the weights do not fit the model that config.json describes: {len(found)} "
+                f"{what.replace('_', ' ')}: {', '.join(found[:5])}{', …' if len(found) > 5 else ''}"
+            )
     return model, VideoLMProcessor.from_pretrained(folder, local_files_only=True)
 
 

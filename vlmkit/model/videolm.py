@@ -137,6 +137,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             position_ids = _count_positions(attention_mask, inputs_embeds.shape[1])
         if labels is not None:
             logits_to_keep = _predicting(labels)
+            kwargs.setdefault("use_cache", False)
         output = self.backbone(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -169,6 +170,16 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         known = input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
         return self.get_input_embeddings()(known)
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
+        """As in transformers; by default every part has the dtype in which it was saved."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        _restore_buffers(model)
+        if dtype != "auto":
+            _cast(model, getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+        return loaded
+
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """As in transformers, safetensors only; the config then tells the dtype of each part."""
         parts = {"aligner": self.aligner, "backbone": self.backbone}
@@ -185,6 +196,18 @@ def _cast(part: nn.Module, dtype: torch.dtype) -> None:
     for value in part.parameters():
         if value.is_floating_point() and value.dtype != dtype:
             value.data = value.data.to(dtype)
+
+
+def _restore_buffers(model: VideoLM) -> None:
+    """What the aligner computes in its constructor and does not save is lost while loading, by way of the meta device."""
+    lost = dict(model.aligner.named_buffers()).keys() - model.aligner.state_dict().keys()
+    if not lost:
+        return
+    spec = model.config.spec()
+    with torch.random.fork_rng():
+        fresh = spec.aligner.build(spec.backbone.width)
+    for name in lost:
+        model.aligner.get_buffer(name).copy_(fresh.get_buffer(name))
 
 
 def _count_positions(attention_mask: Tensor, length: int) -> Tensor:
