@@ -1,0 +1,149 @@
+"""Saving and loading: bit-equal, through the Auto classes, and what can be wrong with a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
+
+from vlmkit.data import FittedVideo
+from vlmkit.errors import CheckpointError
+from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
+from vlmkit.registry import Registry
+
+Clips = Callable[..., FittedVideo]
+
+
+@pytest.fixture
+def saved(composed: tuple[VideoLM, VideoLMProcessor], tmp_path: Path) -> Path:
+    """The tiny model on disk, with weights and running statistics that differ from the initial ones."""
+    model, processor = composed
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.is_floating_point():
+                value.add_(torch.rand_like(value), alpha=0.1)
+    return save(model, processor, tmp_path / "model")
+
+
+def save(model: VideoLM, processor: VideoLMProcessor, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def assert_same(model: VideoLM, other: VideoLM) -> None:
+    ours, theirs = model.state_dict(), other.state_dict()
+    assert list(ours) == list(theirs)
+    for name, value in ours.items():
+        assert value.dtype == theirs[name].dtype, name
+        assert torch.equal(value, theirs[name]), name
+    assert {value.device.type for value in (*other.parameters(), *other.buffers())} == {"cpu"}
+
+
+def test_round_trip(composed: tuple[VideoLM, VideoLMProcessor], saved: Path, make_clip: Clips) -> None:
+    model, processor = composed
+    loaded, read = load(saved)
+    assert_same(model, loaded)
+    assert not list(saved.glob("*.bin"))
+    batch = processor([processor.prompt("<video>\nred?")], [make_clip()])
+    same = read([read.prompt("<video>\nred?")], [make_clip()])
+    assert all(torch.equal(batch[key], same[key]) for key in batch)
+    assert torch.equal(model(**batch).logits, loaded(**batch).logits)
+    options: dict[str, Any] = {"max_new_tokens": 4}
+    assert torch.equal(model.generate(**batch, **options), loaded.generate(**batch, **options))
+
+
+def test_auto_classes(composed: tuple[VideoLM, VideoLMProcessor], saved: Path) -> None:
+    for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
+        assert_same(composed[0], auto.from_pretrained(saved))
+    processor = AutoProcessor.from_pretrained(saved)
+    assert isinstance(processor, VideoLMProcessor)
+    assert processor.prompt("red?") == composed[1].prompt("red?")
+    assert processor.aligner == composed[1].aligner
+
+
+@pytest.mark.parametrize(
+    "change", [{"config": {"tie_word_embeddings": True}}, {"backbone": {"dtype": "bfloat16"}}], ids=["tied", "bfloat16"]
+)
+def test_tied_and_mixed_weights(make_spec: Any, tmp_path: Path, change: dict[str, Any]) -> None:
+    model, processor = compose(make_spec(**change), seed=4)
+    loaded = load(save(model, processor, tmp_path))[0]
+    assert_same(model, loaded)
+    tied = loaded.get_input_embeddings().weight is loaded.get_output_embeddings().weight
+    assert tied == ("config" in change)
+
+
+def test_weights_keep_the_type_in_which_they_were_trained(make_spec: Any, tmp_path: Path) -> None:
+    model, processor = compose(make_spec(backbone={"dtype": "bfloat16"}), seed=4)
+    model.float()
+    folder = save(model, processor, tmp_path)
+    assert_same(model, load(folder)[0])
+    assert {value.dtype for value in VideoLM.from_pretrained(folder, dtype=torch.bfloat16).parameters()} == {
+        torch.bfloat16
+    }
+
+
+def test_buffers_that_are_not_saved_are_computed_again(
+    composed: tuple[VideoLM, VideoLMProcessor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, processor = composed
+    build = type(processor.aligner).build
+
+    def with_buffer(self: Any, llm_width: int) -> Any:
+        aligner = build(self, llm_width)
+        aligner.register_buffer("scale", torch.tensor([3.0, 4.0]), persistent=False)
+        return aligner
+
+    monkeypatch.setattr(type(processor.aligner), "build", with_buffer)
+    loaded, _ = load(save(model, processor, tmp_path))
+    assert loaded.aligner.scale.tolist() == [3.0, 4.0]
+    assert_same(model, loaded)
+
+
+def test_missing_plugin_is_named(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmkit.model.config.registry", lambda: Registry([]))
+    with pytest.raises(
+        CheckpointError, match=r"aligner 'stab' of the plugin 'stab' from the package vlmkit .*pip install"
+    ):
+        load(saved)
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is no such folder"):
+        load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("file", ["config.json", "processor_config.json", "model.safetensors"])
+def test_missing_file(saved: Path, file: str) -> None:
+    (saved / file).unlink()
+    with pytest.raises(CheckpointError, match=file.replace("model", r"\*")):
+        load(saved)
+
+
+def test_model_of_others(saved: Path) -> None:
+    (saved / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    with pytest.raises(CheckpointError, match="expected model_type 'vlmkit', found 'llama'"):
+        load(saved)
+
+
+def test_spec_that_no_longer_fits(saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["model"]["aligner"]["widht"] = 3
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"model\.aligner\.widht: unknown key"):
+        load(saved)
+
+
+def test_missing_weight(saved: Path) -> None:
+    weights = load_file(saved / "model.safetensors")
+    del weights["backbone.model.norm.weight"]
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"1 missing keys: backbone\.model\.norm\.weight"):
+        load(saved)

@@ -1,0 +1,128 @@
+"""Prompts, expansion of `<video>`, labels, truncation, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vlmkit.api import Turn
+from vlmkit.data import FittedVideo, to_batch
+from vlmkit.errors import UserError
+from vlmkit.model import VideoLM, VideoLMProcessor, compose
+
+Clips = Callable[..., FittedVideo]
+
+
+@pytest.fixture
+def processor(composed: tuple[VideoLM, VideoLMProcessor]) -> VideoLMProcessor:
+    return composed[1]
+
+
+def learnt(processor: VideoLMProcessor, labels: torch.Tensor) -> str:
+    return str(processor.tokenizer.decode(labels[labels != -100]))
+
+
+def test_prompt(processor: VideoLMProcessor) -> None:
+    assert processor.prompt("<video>\nred?") == "USER: <video>\nred? ASSISTANT:"
+
+
+def test_answers_with_their_end_are_learnt(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    clip = make_clip(wide=True)
+    samples = [[Turn("<video>\nwhat colour?", "red"), Turn("which way?", "left of it")], [Turn("hello", "you")]]
+    ids, mask, labels = processor.encode(samples, [clip.shape, None])
+    assert learnt(processor, labels[0]) == " red</s> left of it</s>"
+    assert learnt(processor, labels[1]) == " you</s>"
+    kept = labels != -100
+    assert torch.equal(ids[kept], labels[kept])
+    assert mask.sum(1).tolist()[1] < mask.sum(1).tolist()[0] == ids.shape[1]
+    assert (ids[1, mask[1] == 0] == processor.tokenizer.pad_token_id).all()
+
+
+def test_video_becomes_as_many_placeholders_as_the_layout_says(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    for wide, tokens in ((False, 28), (True, 16)):
+        ids, _, labels = processor.encode([[Turn("<video>\nred?", "yes")]], [make_clip(wide=wide).shape])
+        is_placeholder = ids == processor.tokenizer.video_token_id
+        assert is_placeholder.sum() == tokens == processor.aligner.layout(make_clip(wide=wide).shape).tokens
+        assert (labels[is_placeholder] == -100).all()
+
+
+def test_prompt_is_what_training_saw(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    clip = make_clip()
+    prompt = processor([processor.prompt("<video>\nwhat colour?")], [clip])["input_ids"][0]
+    trained, _, labels = processor.encode([[Turn("<video>\nwhat colour?", "red")]], [clip.shape])
+    assert torch.equal(trained[0, : len(prompt)], prompt)
+    assert (labels[0, : len(prompt)] == -100).all()
+    assert (labels[0, len(prompt) :] != -100).all()
+
+
+def test_padding_sides(processor: VideoLMProcessor) -> None:
+    texts = ["a", "a red circle"]
+    left, right = processor(texts), processor(texts, padding_side="right")
+    assert left["attention_mask"][0, -1] == right["attention_mask"][0, 0] == 1
+    assert left["attention_mask"][0, 0] == right["attention_mask"][0, -1] == 0
+
+
+def test_pixels_are_those_of_the_data_pipeline(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    clip = make_clip(wide=True)
+    batch = processor(["<video>"], [clip])
+    expected = to_batch([clip], processor.aligner.input)
+    assert torch.equal(batch["pixel_values"], expected.pixels)
+    assert batch["content"].tolist() == [[0, 28, 0, 56]]
+
+
+def test_frames_are_fitted(processor: VideoLMProcessor) -> None:
+    batch = processor(["<video>"], [np.zeros((3, 90, 160, 3), np.uint8)])
+    assert batch["content"].tolist() == [[0, 56, 0, 56]]
+    assert batch["frames"].tolist() == [[True, True, True, False]]
+
+
+def test_truncation_at_the_end(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    sample = [[Turn("<video>\nred?", "yes " * 20)]]
+    ids, mask, labels = processor.encode(sample, [make_clip().shape], max_length=50)
+    whole = processor.encode(sample, [make_clip().shape])
+    assert ids.shape == mask.shape == labels.shape == (1, 50)
+    assert torch.equal(ids, whole.input_ids[:, :50])
+
+
+def test_truncation_never_cuts_a_video(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    with pytest.raises(UserError, match="max_length 20 leaves no room for the 28 tokens of a video"):
+        processor.encode([[Turn("<video>\nred?", "yes")]], [make_clip().shape], max_length=20)
+
+
+def test_video_and_text_have_to_go_together(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    with pytest.raises(UserError, match="text 1 of the batch holds <video> 0 times, but one video belongs to it"):
+        processor.encode([[Turn("<video> a", "b")], [Turn("a", "b")]], [make_clip().shape] * 2)
+    with pytest.raises(UserError, match="1 times, but no video"):
+        processor.encode([[Turn("<video> a", "b")]], [None])
+    with pytest.raises(UserError, match="2 times, but one video"):
+        processor.encode([[Turn("<video> <video>", "b")]], [make_clip().shape])
+    with pytest.raises(UserError, match="1 of 2 texts hold <video>, but 2 videos are given"):
+        processor(["<video>", "a"], [make_clip(), make_clip()])
+
+
+def test_template_that_rewrites_the_past_is_refused(processor: VideoLMProcessor) -> None:
+    processor.tokenizer.chat_template = "{{ messages | length }}{% for m in messages %} {{ m['content'] }}{% endfor %}"
+    with pytest.raises(UserError, match="chat template cannot be used for training"):
+        processor.encode([[Turn("a", "b")]], [None])
+
+
+def test_vicuna_begins_once_with_the_begin_token(make_spec: Any) -> None:
+    processor = compose(make_spec(backbone={"chat_template": "vicuna-v1"}))[1]
+    ids, _, labels = processor.encode([[Turn("red?", "yes"), Turn("sure?", "no")]], [None])
+    assert (ids == processor.tokenizer.bos_token_id).sum() == 1
+    assert ids[0, 0] == processor.tokenizer.bos_token_id
+    text = processor.tokenizer.decode(ids[0])
+    assert text.startswith(
+        "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives"
+    )
+    assert text.endswith("questions. USER: red? ASSISTANT: yes</s>USER: sure? ASSISTANT: no</s>")
+    assert learnt(processor, labels[0]) == " yes</s> no</s>"
+
+
+def test_unknown_arguments(processor: VideoLMProcessor) -> None:
+    with pytest.raises(TypeError, match="imgaes"):
+        processor(["a"], imgaes=[])

@@ -1,0 +1,149 @@
+"""The backbone `hf-causal-lm`: config, weights, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from vlmkit.errors import UserError
+from vlmkit_backbones.spec import HfCausalLmSpec
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 64,
+}
+TEXT = {"text": ["what colour is it? red"], "vocab_size": 300}
+
+
+def spec(**options: Any) -> HfCausalLmSpec:
+    return HfCausalLmSpec.model_validate({"init": "random", "config": LLAMA, "tokenizer": TEXT} | options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained model with its tokenizer, as transformers saves them."""
+    path = tmp_path_factory.mktemp("llama")
+    torch.manual_seed(0)
+    options = {key: value for key, value in LLAMA.items() if key != "model_type"}
+    LlamaForCausalLM(LlamaConfig(vocab_size=300, **options)).save_pretrained(path)
+    spec(chat_template="plain").load_tokenizer().save_pretrained(path)
+    return path
+
+
+def test_vocabulary_is_the_tokenizers_where_the_config_says_none() -> None:
+    options = spec()
+    length = len(options.load_tokenizer())
+    assert options.build().get_input_embeddings().num_embeddings == length
+    assert options.self_contained().config == LLAMA | {"vocab_size": length}
+    assert spec(config=LLAMA | {"vocab_size": 77}).build().config.vocab_size == 77
+
+
+def test_dtype_is_that_of_the_weights_alone() -> None:
+    model = spec(dtype="bfloat16").build()
+    assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
+    assert model.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_pretrained(folder: Path) -> None:
+    options = HfCausalLmSpec(path=str(folder))
+    assert (options.width, options.layers) == (32, 2)
+    expected = LlamaForCausalLM.from_pretrained(folder).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in options.load().state_dict().items())
+    assert options.load_tokenizer().get_vocab() == spec(chat_template="plain").load_tokenizer().get_vocab()
+
+
+def test_checkpoint_needs_the_folder_no_more(folder: Path) -> None:
+    options = HfCausalLmSpec(path=str(folder)).self_contained()
+    moved = options.model_copy(update={"path": "/nowhere"})
+    assert [tuple(value.shape) for value in moved.build().parameters()] == [
+        tuple(value.shape) for value in HfCausalLmSpec(path=str(folder)).load().parameters()
+    ]
+
+
+def test_config_has_to_agree_with_the_folder(folder: Path) -> None:
+    assert HfCausalLmSpec(path=str(folder), config=LLAMA).load().config.vocab_size == 300
+    wrong = HfCausalLmSpec(path=str(folder), config=LLAMA | {"hidden_size": 48})
+    assert wrong.width == 48
+    with pytest.raises(UserError, match="hidden_size is 48, but 32 in the configuration at"):
+        wrong.load()
+
+
+def test_nothing_at_the_path(tmp_path: Path) -> None:
+    empty = HfCausalLmSpec(path=str(tmp_path), config=LLAMA)
+    for read, words in (
+        (empty.load, "no configuration can be read from"),
+        (empty.load_tokenizer, "no tokenizer can be read from"),
+    ):
+        with pytest.raises(UserError, match=words) as caught:
+            read()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"a hub id is not read for this: add the model's configuration as `config:`"):
+        _ = HfCausalLmSpec(path="lmsys/vicuna-7b-v1.5").width
+
+
+def test_folder_without_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"vocab_size": 300}))
+    with pytest.raises(UserError, match=r"model\.backbone\.path: no weights of a language model can be read"):
+        HfCausalLmSpec(path=str(tmp_path)).load()
+
+
+def test_config_json_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: not readable as JSON"):
+        _ = HfCausalLmSpec(path=str(tmp_path)).width
+
+
+@pytest.mark.parametrize("names", [("hidden_size", "num_hidden_layers"), ("n_embd", "n_layer")])
+def test_width_and_layers_by_the_names_of_the_family(names: tuple[str, str]) -> None:
+    options = spec(config={"model_type": "gpt2", names[0]: 48, names[1]: 3})
+    assert (options.width, options.layers) == (48, 3)
+
+
+def test_another_family() -> None:
+    config = {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2}
+    assert spec(config=config).build().get_input_embeddings().embedding_dim == 16
+
+
+def test_config_that_transformers_refuses() -> None:
+    with pytest.raises(UserError, match="transformers cannot build this 'lama'"):
+        spec(config=LLAMA | {"model_type": "lama", "vocab_size": 3}).build()
+    with pytest.raises(ValueError, match="does not say the width: expected a number as hidden_size"):
+        _ = spec(config={"model_type": "llama"}).width
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"init": "pretrained"}, "give the `path` of the weights"),
+        ({"config": None}, "give a `config`"),
+        ({"config": {"hidden_size": 3}}, "`config` has no `model_type`"),
+        ({"tokenizer": None}, "give a `tokenizer`"),
+        ({"tokenizer": {"text": []}}, "at least 1 item"),
+        ({"tokenizer": {"text": ["a"], "vocab_size": 10}}, "greater than or equal to 260"),
+    ],
+)
+def test_incomplete_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        spec(**options)
+
+
+def test_spec_is_light() -> None:
+    code = (
+        "import sys; from vlmkit_backbones.spec import HfCausalLmSpec as S;"
+        "s = S(path='x', config={'model_type': 'llama', 'hidden_size': 8, 'num_hidden_layers': 3});"
+        "assert (s.width, s.layers) == (8, 3);"
+        "assert not {'torch', 'transformers', 'tokenizers', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
