@@ -40,7 +40,7 @@ def normalise(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces: `"The  Red-ball."` -> `"red ball"`.
 
     The steps of SQuAD's answer normalisation (Rajpurkar et al., 2016, arXiv:1606.05250), except that punctuation other
-    than the apostrophe becomes a space. What consists of articles alone is kept, so that the answer `a` is no empty one.
+    than the apostrophe becomes a space. What consists of articles alone is kept, so that the answer `a` stays one.
     """
     words = _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold().replace("'", ""))
     return " ".join(_ARTICLES.sub(" ", words).split()) or " ".join(words.split())

@@ -111,7 +111,7 @@ def _document(
 
 def _field(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
     for key in keys:
-        if key in row:
+        if row.get(key) is not None:
             return str(row[key])
     raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
 

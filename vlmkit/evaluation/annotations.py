@@ -39,8 +39,8 @@ class Annotations:
 
     files: tuple[Path, ...]
     video_root: Path
-    verified: bool
-    """Whether these are the registry's own files, with the checksums that it states."""
+    registered: bool
+    """Whether these are the registry's own: files with the checksums that it states, or the dataset with its options."""
     source: Mapping[str, Any]
     """For the result: files with checksums, or the dataset's options."""
 
@@ -72,8 +72,8 @@ def _registered(use: BenchmarkUse, split: Split, where: str) -> tuple[Path, ...]
     names = ", ".join(file.name for file in split.files)
     if use.annotation_root is None:
         sources = "; ".join(file.source for file in split.files)
-        raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list other "
-                        "files under `annotations`")  # fmt: skip
+        raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
+                        "other files under `annotations`")  # fmt: skip
     return tuple(_check_registered(Path(use.annotation_root) / file.name, file, where) for file in split.files)
 
 
@@ -118,7 +118,8 @@ def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Anno
         raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
                         "prepare(), annotations() and video_root()")  # fmt: skip
     spec.prepare()
-    return Annotations((spec.annotations(),), spec.video_root(), True, {"dataset": spec.model_dump(mode="json")})
+    source = {"dataset": spec.model_dump(mode="json")}
+    return Annotations((spec.annotations(),), spec.video_root(), not use.dataset, source)
 
 
 def _sha256(path: Path) -> str:

@@ -35,7 +35,7 @@ def evaluate(
     """
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
-    selections = prepare(spec.evaluation)
+    selections = prepare(spec)
     from vlmkit.evaluation.measure import measure
     from vlmkit.evaluation.respond import responder
 

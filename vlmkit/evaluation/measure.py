@@ -127,7 +127,7 @@ def _what(selection: Selection, options: EvaluationSpec, judge: Judge) -> dict[s
         "split": selection.split,
         "judge": {"name": options.judge.type, "version": judge.version},
         "limit": selection.limit,
-        "annotations": {**selection.annotations.source, "verified": selection.annotations.verified},
+        "annotations": {**selection.annotations.source, "registered": selection.annotations.registered},
     }
 
 

@@ -1,4 +1,4 @@
-"""What one benchmark of a spec asks: its questions, verified, and where their videos lie."""
+"""What one benchmark of a spec asks: its questions, checked, and where their videos lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from vlmkit.errors import DataError
 from vlmkit.evaluation.annotations import Annotations, locate
 from vlmkit.evaluation.blind import other_clips
 from vlmkit.evaluation.registry import Benchmark, find_benchmark
-from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
+from vlmkit.spec.evaluation import BenchmarkUse
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.slots import validate_slot
 
 __all__ = ["Selection", "prepare", "select"]
@@ -35,15 +36,19 @@ class Selection:
     limit: int | None = None
 
 
-def prepare(spec: EvaluationSpec) -> list[Selection]:
-    """All benchmarks of a spec: entries, splits, annotations and videos found and verified, datasets generated.
+def prepare(spec: ExperimentSpec) -> list[Selection]:
+    """All benchmarks of a spec: entries, splits, annotations and videos found and verified, clips drawn.
 
     Worth calling before a long training: what is missing is a DataError here.
     """
-    selections = [select(use) for use in spec.benchmarks]
-    if spec.blind:
-        for selection in selections:
-            other_clips(selection.videos, seed=0)
+    options = spec.evaluation
+    if options is None:
+        return []
+    selections = [select(use) for use in options.benchmarks]
+    for selection in selections:
+        _check_missing(selection, spec.data.max_bad_fraction)
+        if options.blind:
+            other_clips(selection.videos, seed=spec.seed)
     return selections
 
 
@@ -59,7 +64,7 @@ def select(use: BenchmarkUse) -> Selection:
         known = ", ".join(evaluator.metrics())
         raise DataError(f"{benchmark.folder}: evaluator {options.type!r} has no metric {unknown[0]!r}; it has: {known}")
     documents = evaluator.documents(annotations.files)
-    if annotations.verified and split.questions is not None and len(documents) != split.questions:
+    if annotations.registered and split.questions is not None and len(documents) != split.questions:
         raise DataError(
             f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
             f"found {len(documents)} in {', '.join(map(str, annotations.files))}; correct {benchmark.folder}"
@@ -69,6 +74,17 @@ def select(use: BenchmarkUse) -> Selection:
     return Selection(
         use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit
     )
+
+
+def _check_missing(selection: Selection, max_fraction: float) -> None:
+    absent, total = len(selection.missing), len(selection.missing) + len(selection.videos)
+    if absent > max_fraction * total:
+        first = next(iter(selection.missing.values()))
+        raise DataError(
+            f"{selection.name}: {absent} of {total} videos have no file, more than data.max_bad_fraction = "
+            f"{max_fraction:g} allows; the first: {first}. Add them, correct `video_root`, `video_file` or `extensions`, or "
+            "raise data.max_bad_fraction"
+        )
 
 
 def _find_videos(

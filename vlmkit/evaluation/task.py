@@ -7,7 +7,8 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
-from lm_eval.api.task import Task
+from lm_eval.api.task import Task, TaskConfig
+from lm_eval.filters import build_filter_ensemble
 
 from vlmkit.api.evaluator import Document, Evaluator
 from vlmkit.api.judge import Unscored, Verdict
@@ -42,16 +43,12 @@ class BenchmarkTask(Task):
         self.metrics = tuple(metrics)
         self.judge = judge
         self.generation = {"max_gen_toks": max_new_tokens, "do_sample": False, "until": []}
-        config = {
-            "task": name,
-            "num_fewshot": 0,
-            "generation_kwargs": self.generation,
-            "metadata": {"version": version},
-        }
-        super().__init__(config=config)
-
-    def download(self, *_: Any, **__: Any) -> None:
-        """Nothing: the documents are at hand."""
+        # Task.__init__ would load a dataset of the hub; like lm-eval's ConfigurableTask, this one does without it.
+        self._config = TaskConfig(
+            task=name, num_fewshot=0, generation_kwargs=self.generation, metadata={"version": version}
+        )
+        self._filters = [build_filter_ensemble("none", [["take_first", None]])]
+        self._instances: list[Instance] = []
 
     def has_training_docs(self) -> bool:
         """None."""

@@ -1,0 +1,108 @@
+"""Entries of the benchmark registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from vlmkit.errors import DataError
+from vlmkit.evaluation import benchmarks, find_benchmark
+from vlmkit.evaluation import registry as benchmark_registry
+
+
+def test_every_shipped_entry_is_valid() -> None:
+    assert {"moving-shapes", "msvd-qa"} <= set(benchmarks())
+    for name in benchmarks():
+        entry = find_benchmark(name)
+        assert entry.name == name
+        assert entry.split(None)[0] == entry.default_split
+
+
+def test_msvd_qa_repeats_what_the_paper_prints(shared: Path) -> None:
+    table = yaml.safe_load((shared / "published" / "video-panda.yaml").read_text())["table_1_open_ended_videoqa"]
+    column = table["columns"].index("msvd_qa")
+    expected = [
+        (row[0], row[1], row[2], {"accuracy": row[column][0] / 100} | ({"score": score} if score is not None else {}))
+        for row in table["rows"]
+        for score in (row[column][1],)
+    ]
+    published = find_benchmark("msvd-qa").published
+    assert published is not None
+    found = [(row["model"], row["data"], row["vision_parameters_m"], row["metrics"]) for row in published["results"]]
+    assert [row[:3] for row in found] == [row[:3] for row in expected]
+    assert [row[3] for row in found] == [pytest.approx(row[3]) for row in expected]
+
+
+def test_an_entry_of_a_plugin_is_found(tiny: SimpleNamespace) -> None:
+    assert find_benchmark("tiny").version == "7"
+    assert "msvd-qa" in benchmarks()
+
+
+def test_an_unknown_benchmark_names_the_nearest_and_all(tiny: SimpleNamespace) -> None:
+    with pytest.raises(
+        DataError, match=r"'mvsd-qa'; did you mean 'msvd-qa'\? benchmarks: moving-shapes, msvd-qa, tiny"
+    ):
+        find_benchmark("mvsd-qa")
+
+
+def test_an_unknown_split_names_the_nearest_and_all() -> None:
+    with pytest.raises(DataError, match=r"no split 'tets'; did you mean 'test'\? splits: test, val, train"):
+        find_benchmark("msvd-qa").split("tets")
+
+
+def test_two_folders_with_one_name_are_both_named(tiny: SimpleNamespace) -> None:
+    (tiny.folder.parent / "msvd-qa").mkdir()
+    (tiny.folder.parent / "msvd-qa" / "benchmark.yaml").write_text("")
+    with pytest.raises(
+        DataError, match=r"two folders offer the benchmark 'msvd-qa': .*benchmarks_registry.* and .*more"
+    ):
+        benchmarks()
+
+
+def test_a_folder_that_a_plugin_promises_has_to_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hook = SimpleNamespace(vlmkit_benchmarks=lambda: [[tmp_path / "gone"]])
+    monkeypatch.setattr(benchmark_registry, "registry", lambda: SimpleNamespace(hook=hook))
+    with pytest.raises(DataError, match=r"gone: a plugin offers this folder"):
+        benchmarks()
+
+
+def test_all_problems_are_reported_with_file_and_path(tiny: SimpleNamespace) -> None:
+    tiny.write(version=2, titel="x", generation={"max_new_tokens": 0, "greedy": True})
+    with pytest.raises(DataError) as caught:
+        find_benchmark("tiny")
+    message = str(caught.value)
+    assert f"{tiny.folder / 'benchmark.yaml'}: this benchmark has 3 problem(s)" in message
+    assert "the whole file: Additional properties are not allowed ('titel' was unexpected)" in message
+    assert "generation.max_new_tokens: 0 is less than the minimum of 1" in message
+    assert "version: 2 is not of type 'string'" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"default_split": "dev"}, "default_split: 'dev' is none of the splits test"),
+        ({"splits": {"test": {}}}, "splits.test: expected either `files` or `dataset`"),
+        ({"video": {"file": "{video}{ext}"}}, "video.extensions: the template has {ext}"),
+    ],
+)
+def test_what_a_schema_cannot_say(tiny: SimpleNamespace, changes: dict[str, Any], message: str) -> None:
+    tiny.write(**changes)
+    with pytest.raises(DataError) as caught:
+        find_benchmark("tiny")
+    assert message in str(caught.value)
+
+
+def test_an_entry_needs_a_readme(tiny: SimpleNamespace) -> None:
+    (tiny.folder / "README.md").unlink()
+    with pytest.raises(DataError, match=r"README\.md: there is none beside it"):
+        find_benchmark("tiny")
+
+
+def test_yaml_that_cannot_be_read(tiny: SimpleNamespace) -> None:
+    (tiny.folder / "benchmark.yaml").write_text("title: [")
+    with pytest.raises(DataError, match="cannot read this benchmark"):
+        find_benchmark("tiny")

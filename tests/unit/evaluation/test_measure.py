@@ -1,0 +1,219 @@
+"""A whole evaluation, with a function in the model's place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlmkit.api import Unscored, Verdict
+from vlmkit.data import FittedVideo, VideoLoader
+from vlmkit.errors import DataError, RunError
+from vlmkit.evaluation import prepare, read_predictions
+from vlmkit.evaluation.measure import measure
+from vlmkit.evaluation.statistics import estimate
+from vlmkit.registry import registry
+from vlmkit.runs import RunFolder
+from vlmkit.spec import ExperimentSpec, sha256
+from vlmkit_judges.exact import ExactJudge
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval describes the machine after each evaluation, which takes a second and which nothing here looks at."""
+    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda storage: None)
+
+
+Experiment = Callable[..., ExperimentSpec]
+Model = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
+
+
+def run_it(spec: ExperimentSpec, folder: Path, model: Model) -> dict[str, Any]:
+    [selection] = prepare(spec)
+    return measure(selection, spec, RunFolder.open(spec, folder), model)
+
+
+def scores(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if key != "seconds"}
+
+
+def knows_what(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_tokens: int) -> list[str]:
+    """Right about every "what" question that is asked about ada, else wrong."""
+    return ["What of ADA!" if "what" in prompt else "no idea" for prompt in prompts]
+
+
+def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
+    spec = experiment(blind=True)
+    result = run_it(spec, tmp_path, knows_what)
+    assert {key: result[key] for key in ("benchmark", "version", "split", "judge", "limit")} == {
+        "benchmark": "tiny",
+        "version": "7",
+        "split": "test",
+        "judge": {"name": "exact", "version": ExactJudge.version},
+        "limit": None,
+    }
+    assert (result["n"], result["skipped"], result["unscored"]) == (12, 0, 0)
+    expected = estimate([1.0] + [0.0] * 11, [index % 4 for index in range(12)])
+    assert result["metrics"]["accuracy"] == {"value": pytest.approx(1 / 12), "ci95": [expected.low, expected.high]}
+    assert result["metrics"]["score"]["value"] == pytest.approx(5 / 12)
+    assert list(result["by_type"]) == ["how", "what", "who"]
+    assert result["by_type"]["what"]["n"] == 4
+    assert result["by_type"]["what"]["metrics"]["accuracy"]["value"] == 0.25
+    assert result["blind"]["metrics"] == result["metrics"]
+    assert result["spec_sha256"] == sha256(spec)
+    assert result["plugins"] == {plugin.name: plugin.package for plugin in registry().plugins}
+    assert result["vlmkit_version"]
+    assert result["decoding"] == {"greedy": True, "max_new_tokens": 5, "batch_size": 5}
+    assert json.loads((tmp_path / "measured/eval/tiny/result.json").read_text()) == result
+
+
+def test_predictions_are_joined_with_verdicts(experiment: Experiment, tmp_path: Path) -> None:
+    run_it(experiment(blind=True), tmp_path, knows_what)
+    rows = read_predictions(tmp_path / "measured", "tiny")
+    assert [row["id"] for row in rows[:5]] == ["ada-what", "bob-what", "cy-what", "dee-what", "ada-who"]
+    assert rows[0] == {
+        "id": "ada-what",
+        "video": "ada",
+        "question": "what is it?",
+        "answer": "what of ada",
+        "type": "what",
+        "prediction": "What of ADA!",
+        "correct": True,
+        "score": 5.0,
+        "judge": "'what of ada' == 'what of ada'",
+    }
+    assert rows[1]["correct"] is False
+    blind = read_predictions(RunFolder(tmp_path / "measured"), "tiny", blind=True)
+    assert all(row["shown"] != row["video"] for row in blind)
+    with pytest.raises(RunError, match="no result of other in this run"):
+        read_predictions(tmp_path / "measured", "other")
+
+
+def test_a_video_is_decoded_once(
+    experiment: Experiment, tmp_path: Path, oracle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = VideoLoader.load
+    monkeypatch.setattr(VideoLoader, "load", lambda self, path: (loaded.append(Path(path).name), load(self, path))[1])
+    run_it(experiment(blind=True), tmp_path, oracle)
+    assert sorted(loaded) == ["ada.mp4", "bob.mp4", "cy.mp4", "dee.mp4"]
+    assert [len(batch) for batch in oracle.batches] == [5, 5, 5, 5, 4]
+
+
+class KilledError(BaseException):
+    """As a kill: nothing may catch it."""
+
+
+@pytest.mark.parametrize(("after", "torn"), [(0, False), (3, False), (3, True)])
+def test_an_interrupted_evaluation_goes_on(
+    experiment: Experiment, tmp_path: Path, oracle: Any, after: int, torn: bool
+) -> None:
+    spec = experiment(blind=True)
+    expected = run_it(spec, tmp_path / "whole", oracle)
+    asked, oracle.batches = oracle.batches, []
+
+    def killed(prompts: Sequence[str], videos: Sequence[FittedVideo], longest: int) -> Sequence[str]:
+        if len(oracle.batches) == after:
+            raise KilledError
+        return oracle(prompts, videos, longest)
+
+    with pytest.raises(KilledError):
+        run_it(spec, tmp_path / "cut", killed)
+    folders = [tmp_path / name / "measured" / "eval" / "tiny" for name in ("whole", "cut")]
+    again = after
+    if torn:
+        journal = folders[1] / "predictions.jsonl"
+        journal.write_bytes(journal.read_bytes()[:-7])
+        again = after - 1
+    oracle.batches = []
+    assert scores(run_it(spec, tmp_path / "cut", oracle)) == scores(expected)
+    assert len(oracle.batches) == len(asked) - again
+    for name in ("predictions.jsonl", "blind_predictions.jsonl"):
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+
+
+def test_what_was_asked_differently_is_asked_again(experiment: Experiment, tmp_path: Path, oracle: Any) -> None:
+    run_it(experiment(), tmp_path, oracle)
+    first, oracle.batches = oracle.batches, []
+    run_it(experiment(), tmp_path, oracle)
+    assert oracle.batches == []
+    run_it(experiment(max_new_tokens=9), tmp_path, oracle)
+    assert oracle.batches == first
+
+
+def test_unreadable_videos_are_skipped_recorded_and_counted(
+    experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any
+) -> None:
+    (clips / "bob.mp4").write_bytes(b"no video at all")
+    (clips / "cy.mp4").unlink()
+    spec = experiment(blind=True, data={"max_bad_fraction": 0.5})
+    result = run_it(spec, tmp_path, oracle)
+    assert (result["n"], result["skipped"], result["unscored"]) == (6, 6, 0)
+    assert result["by_type"]["how"]["n"] == 2
+    assert result["blind"]["skipped"] == 6
+    bad = [json.loads(line) for line in (tmp_path / "measured" / "bad_samples.jsonl").read_text().splitlines()]
+    assert {(line["id"], line["where"]) for line in bad} == {("bob", "tiny"), ("cy", "tiny")}
+    rows = {row["id"]: row for row in read_predictions(tmp_path / "measured", "tiny")}
+    assert rows["cy-who"]["prediction"] is rows["cy-who"]["correct"] is None
+    assert rows["cy-who"]["skipped"] == f"no file cy.avi or cy.mp4 in {clips}"
+    assert "bob.mp4" in rows["bob-how"]["skipped"]
+    oracle.batches = []
+    assert scores(run_it(spec, tmp_path, oracle)) == scores(result)
+    assert oracle.batches == []
+
+
+def test_a_repaired_video_is_asked_about(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
+    whole = (clips / "bob.mp4").read_bytes()
+    (clips / "bob.mp4").write_bytes(b"no video at all")
+    spec = experiment(data={"max_bad_fraction": 0.5})
+    assert run_it(spec, tmp_path, oracle)["skipped"] == 3
+    (clips / "bob.mp4").write_bytes(whole)
+    assert run_it(spec, tmp_path, oracle)["skipped"] == 0
+
+
+def test_more_unreadable_videos_than_allowed(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
+    (clips / "bob.mp4").write_bytes(b"no video at all")
+    with pytest.raises(DataError, match=r"tiny: 1 of 4 samples could not be read, more than max_bad_fraction = 0\.01"):
+        run_it(experiment(), tmp_path, oracle)
+    assert not (tmp_path / "measured/eval/tiny/result.json").exists()
+
+
+def test_a_judge_failure_is_not_a_wrong_answer(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = ExactJudge.judge
+
+    def fails(self: ExactJudge, question: str, reference: str, prediction: str) -> Verdict | Unscored:
+        return Unscored("no answer") if question.startswith("who") else judge(self, question, reference, prediction)
+
+    monkeypatch.setattr(ExactJudge, "judge", fails)
+    result = run_it(experiment(), tmp_path, knows_what)
+    assert (result["n"], result["skipped"], result["unscored"]) == (8, 0, 4)
+    assert result["metrics"]["accuracy"]["value"] == pytest.approx(1 / 8)
+    assert result["by_type"]["who"] == {"n": 0, "metrics": {}}
+    row = next(row for row in read_predictions(tmp_path / "measured", "tiny") if row["id"] == "bob-who")
+    assert row["correct"] is None
+    assert row["unscored"] == "no answer"
+
+
+def test_the_value_is_the_one_of_lm_eval(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lm_eval
+
+    seen: dict[str, Any] = {}
+    evaluate = lm_eval.simple_evaluate
+
+    def spy(*args: Any, **kwargs: Any) -> Any:
+        seen.update(evaluate(*args, **kwargs))
+        return seen
+
+    monkeypatch.setattr(lm_eval, "simple_evaluate", spy)
+    result = run_it(experiment(), tmp_path, knows_what)
+    for name in ("accuracy", "score"):
+        assert seen["results"]["tiny"][f"{name},none"] == pytest.approx(result["metrics"][name]["value"])
+    assert seen["versions"] == {"tiny": "7"}
+    assert seen["n-samples"]["tiny"] == {"original": 12, "effective": 12}

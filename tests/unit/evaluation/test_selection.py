@@ -1,0 +1,162 @@
+"""Finding and verifying what a benchmark needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from vlmkit.errors import DataError, SpecError
+from vlmkit.evaluation import prepare, select
+from vlmkit.spec import BenchmarkUse, EvaluationSpec, ExperimentSpec
+
+Experiment = Callable[..., ExperimentSpec]
+
+
+def use(tiny: SimpleNamespace, clips: Path, **changes: Any) -> BenchmarkUse:
+    options = {"name": "tiny", "annotation_root": str(tiny.annotations.parent), "video_root": str(clips)}
+    return BenchmarkUse.model_validate({**options, **changes})
+
+
+def test_documents_and_videos(tiny: SimpleNamespace, clips: Path) -> None:
+    selection = select(use(tiny, clips))
+    assert len(selection.documents) == 12
+    assert selection.documents[0].type == "what"
+    assert selection.videos == {name: clips / f"{name}.mp4" for name in ("ada", "bob", "cy", "dee")}
+    assert not selection.missing
+    assert selection.annotations.registered
+
+
+def test_limit_takes_the_first(tiny: SimpleNamespace, clips: Path) -> None:
+    selection = select(use(tiny, clips, limit=2))
+    assert [document.id for document in selection.documents] == ["ada-what", "bob-what"]
+    assert list(selection.videos) == ["ada", "bob"]
+
+
+def test_a_changed_annotation_file_is_refused(tiny: SimpleNamespace, clips: Path) -> None:
+    tiny.annotations.write_text("[]")
+    with pytest.raises(DataError) as caught:
+        select(use(tiny, clips))
+    message = str(caught.value)
+    assert str(tiny.annotations) in message
+    assert "expected sha256" in message
+    assert "found 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945" in message
+    assert "the author's desk" in message
+
+
+def test_own_annotations_may_have_another_checksum(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps([{"id": 1, "video": "ada", "question": "who?", "answer": "she"}]))
+    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert len(selection.documents) == 1
+    assert not selection.annotations.registered
+    with pytest.raises(DataError, match=r"own\.json: expected sha256 0+ as the spec says, found"):
+        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own), "sha256": "0" * 64}]))
+
+
+def test_the_number_of_questions_is_verified(tiny: SimpleNamespace, clips: Path) -> None:
+    files = [{"name": tiny.annotations.name, "sha256": _digest(tiny.annotations), "source": "x"}]
+    tiny.write(splits={"test": {"questions": 13, "files": files}})
+    with pytest.raises(DataError, match="expected 13 questions as the registry says, found 12"):
+        select(use(tiny, clips))
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"video_root": None}, "set `video_root`"),
+        ({"video_root": "/no/such/folder"}, r"no folder of videos /no/such/folder .*; correct `video_root`"),
+        ({"annotation_root": None}, r"set `annotation_root` to the folder that holds questions\.json"),
+        (
+            {"annotation_root": "/nowhere"},
+            r"no annotation file /nowhere/questions\.json; get it from the author's desk",
+        ),
+        ({"annotations": [{"path": "a.json"}]}, "set either `annotation_root` or `annotations`"),
+        ({"annotations": [{"path": "a.json"}], "annotation_root": None}, r"no annotation file a\.json"),
+        ({"dataset": {"clips": 3}}, "`dataset` cannot be set"),
+        (
+            {"video_file": "clip_{video}{ext}"},
+            r"none of its 4 videos was found; the first: no file clip_ada\.avi or clip_",
+        ),
+        ({"split": "train"}, "there is no split 'train'"),
+        ({"name": "tinny"}, "did you mean 'tiny'"),
+    ],
+)
+def test_mistakes(tiny: SimpleNamespace, clips: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        select(use(tiny, clips, **changes))
+
+
+def test_a_template_finds_other_names(tiny: SimpleNamespace, clips: Path) -> None:
+    for clip in list(clips.iterdir()):
+        clip.rename(clip.with_name(f"x_{clip.stem}.MP4"))
+    selection = select(use(tiny, clips, video_file="x_{video}{ext}", extensions=[".mkv", ".MP4"]))
+    assert selection.videos["cy"] == clips / "x_cy.MP4"
+
+
+def test_more_missing_videos_than_allowed(experiment: Experiment, clips: Path) -> None:
+    (clips / "bob.mp4").unlink()
+    with pytest.raises(DataError, match=r"tiny: 1 of 4 videos have no file, more than data\.max_bad_fraction = 0\.01"):
+        prepare(experiment())
+    [selection] = prepare(experiment(data={"max_bad_fraction": 0.25}))
+    assert selection.missing == {"bob": f"no file bob.avi or bob.mp4 in {clips}"}
+
+
+def test_blind_needs_two_clips(experiment: Experiment) -> None:
+    with pytest.raises(DataError, match="at least two clips, found 1"):
+        prepare(experiment(use={"limit": 1}, blind=True))
+
+
+def test_a_dataset_gives_questions_and_videos(tmp_path: Path) -> None:
+    options = {"clips": 8, "size": 32, "root": str(tmp_path)}
+    selection = select(BenchmarkUse(name="moving-shapes", split="scenes", dataset=options))
+    assert selection.annotations.source["dataset"]["level"] == "scenes"
+    assert not selection.missing
+    assert {document.type for document in selection.documents} == {"colour", "shape", "direction", "speed"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"dataset": {"clip": 3}}, SpecError, "unknown key clip; did you mean 'clips'"),
+        ({"video_root": "x"}, DataError, "`video_root` cannot be set: questions and videos come from the dataset"),
+    ],
+)
+def test_mistakes_with_a_dataset(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        select(BenchmarkUse.model_validate({"name": "moving-shapes", **options}))
+
+
+def test_one_benchmark_twice_needs_labels() -> None:
+    with pytest.raises(ValidationError, match="2 benchmarks have the name 'moving-shapes'"):
+        EvaluationSpec.model_validate({"benchmarks": ["moving-shapes", {"name": "moving-shapes", "split": "scenes"}]})
+    spec = EvaluationSpec.model_validate(
+        {"benchmarks": ["moving-shapes", {"name": "moving-shapes", "label": "scenes"}]}
+    )
+    assert [use.result_name for use in spec.benchmarks] == ["moving-shapes", "scenes"]
+
+
+def test_msvd_qa_in_both_layouts(shared: Path) -> None:
+    where = {"name": "msvd-qa", "video_root": str(shared / "videos"), "video_file": "msvd_{video}{ext}"}
+    mini = shared / "annotations" / "mini" / "MSVD_test"
+    files = [{"path": str(mini / "test_q.json")}, {"path": str(mini / "test_a.json")}]
+    small = select(BenchmarkUse.model_validate({**where, "annotations": files}))
+    assert len(small.documents) == 73
+    assert not small.missing
+    assert all(path.is_file() for path in small.videos.values())
+    whole = select(BenchmarkUse.model_validate({**where, "annotation_root": str(shared / "annotations" / "msvd_qa")}))
+    assert len(whole.documents) == 13157
+    assert whole.videos == small.videos
+    ours = {(d.video, d.question, d.answer, d.type) for d in small.documents}
+    assert ours == {(d.video, d.question, d.answer, d.type) for d in whole.documents if d.video in small.videos}

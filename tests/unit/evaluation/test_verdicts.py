@@ -1,0 +1,52 @@
+"""The memory of judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlmkit.api import Judge, Unscored, Verdict
+from vlmkit.evaluation.verdicts import VerdictStore
+
+
+class Moody(Judge):
+    """Fails as often as it is told, then finds everything right; counts its calls."""
+
+    def __init__(self, failures: int = 0, version: str = "1") -> None:
+        self.failures, self.version, self.calls = failures, version, 0
+
+    def judge(self, question: str, reference: str, prediction: str) -> Verdict | Unscored:
+        self.calls += 1
+        return Unscored("asleep") if self.calls <= self.failures else Verdict(True, 4.5, "yes", 0.25)
+
+
+ASKED = ("who?", "man", "a man")
+
+
+def test_a_verdict_is_asked_for_once(tmp_path: Path) -> None:
+    judge = Moody()
+    for _ in range(2):
+        with VerdictStore.open(tmp_path / "v.sqlite") as store:
+            assert store.judge("moody", judge, *ASKED) == Verdict(True, 4.5, "yes", 0.25)
+    assert judge.calls == 1
+
+
+def test_what_differs_is_judged_anew(tmp_path: Path) -> None:
+    judge, newer = Moody(), Moody(version="2")
+    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        store.judge("moody", judge, *ASKED)
+        for asked in (("what?", "man", "a man"), ("who?", "cat", "a man"), ("who?", "man", "a cat")):
+            store.judge("moody", judge, *asked)
+        store.judge("other", judge, *ASKED)
+        store.judge("moody", newer, *ASKED)
+    assert judge.calls == 5
+    assert newer.calls == 1
+
+
+def test_a_failure_is_no_verdict_and_is_asked_again(tmp_path: Path) -> None:
+    judge = Moody(failures=1)
+    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        assert store.find("moody", "1", *ASKED) is None
+        assert store.judge("moody", judge, *ASKED) == Unscored("asleep")
+        assert store.find("moody", "1", *ASKED) == Unscored("asleep")
+        assert store.judge("moody", judge, *ASKED) == Verdict(True, 4.5, "yes", 0.25)
+        assert store.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25)

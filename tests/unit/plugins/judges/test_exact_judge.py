@@ -1,0 +1,44 @@
+"""The judge `exact`."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlmkit_judges.exact import ExactSpec, normalise
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Red", "red"),
+        ("  the   Red-ball. ", "red ball"),
+        ("A dog, an ape; the cat!", "dog ape cat"),
+        ("theatre another", "theatre another"),
+        ("don't", "dont"),
+        ("snow_board", "snow board"),
+        ("Straße", "strasse"),
+        ("ﬁve", "five"),
+        ("2.5", "2 5"),
+        ("The", "the"),
+        ("a", "a"),
+        ("...", ""),
+        ("", ""),
+    ],
+)
+def test_normalise(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "prediction", "correct"),
+    [("man", "A man.", True), ("man", "men", False), ("man", "the man runs", False), ("two", "", False)],
+)
+def test_verdicts(reference: str, prediction: str, correct: bool) -> None:
+    verdict = ExactSpec().build().judge("who?", reference, prediction)
+    assert verdict.correct is correct
+    assert verdict.score == (5.0 if correct else 0.0)
+    assert verdict.cost == 0
+
+
+def test_the_verdict_shows_what_was_compared() -> None:
+    assert ExactSpec().build().judge("who?", "The Man", "cat").raw == "'cat' != 'man'"
