@@ -25,9 +25,10 @@ class BadSamples:
     A line holds `id`, `video`, `reason` and `where`. A sample counts once however often it is met, also over a
     continued run: what the file already says of this place is read back.
 
-    The run stops when the bad samples exceed `max_fraction` of the samples seen, where fewer than 100 count as 100 so
-    that an early bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0
-    the first bad sample stops the run.
+    The run stops when the bad samples exceed `max_fraction` of the samples, both counted since this object was made (the
+    file does not say how many good ones an earlier process met). Fewer than 100 samples count as 100 so that an early
+    bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0 the first bad
+    sample stops the run.
     """
 
     def __init__(self, path: Path, max_fraction: float, where: str) -> None:
@@ -36,16 +37,17 @@ class BadSamples:
         self.where = where
         self._bad: dict[str, _Bad] = {}
         self._seen: set[str] = set()
+        self._met: set[str] = set()
         self._read_back()
 
     @property
     def bad(self) -> int:
-        """How many different samples could not be read."""
+        """How many different samples could not be read, those of an earlier process included."""
         return len(self._bad)
 
     @property
     def seen(self) -> int:
-        """How many different samples were met, bad ones included."""
+        """How many different samples this process met, bad ones included."""
         return len(self._seen)
 
     def __contains__(self, sample: str) -> bool:
@@ -59,6 +61,7 @@ class BadSamples:
     def record(self, sample: str, video: str | None, reason: str) -> None:
         """A sample that could not be read. A `DataError` once there are too many of them."""
         self._seen.add(sample)
+        self._met.add(sample)
         if sample not in self._bad:
             self._bad[sample] = _Bad(video, reason)
             line = {"id": sample, "video": video, "reason": reason, "where": self.where}
@@ -72,11 +75,12 @@ class BadSamples:
         self._check(self.seen)
 
     def _check(self, among: int) -> None:
-        if self.bad <= self.max_fraction * among:
+        met = [(name, bad) for name, bad in self._bad.items() if name in self._met]
+        if len(met) <= self.max_fraction * among:
             return
-        first = "; ".join(f"{name} ({bad.video}): {bad.reason}" for name, bad in list(self._bad.items())[:_SHOWN])
+        first = "; ".join(f"{name} ({bad.video}): {bad.reason}" for name, bad in met[:_SHOWN])
         raise DataError(
-            f"{self.where}: {self.bad} of {self.seen} samples could not be read, more than max_bad_fraction = "
+            f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than max_bad_fraction = "
             f"{self.max_fraction:g} allows; the first: {first}; all of them: {self.path}. "
             "Repair or remove these files, or raise max_bad_fraction"
         )
@@ -92,4 +96,3 @@ class BadSamples:
             entry = json.loads(line)
             if entry["where"] == self.where:
                 self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])
-                self._seen.add(entry["id"])

@@ -29,7 +29,7 @@ __all__ = ["clips_of", "draw_missing", "folder_name", "identity", "prepare"]
 _VERSION = 1
 """To be raised whenever the same options would give other clips or questions."""
 _FEW = 64
-"""So many clips are drawn here; more of them are shared out to processes."""
+"""A process of its own is worth while from so many clips."""
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +82,7 @@ def draw_missing(spec: MovingShapesSpec, start: int, step: int) -> None:
 
 
 def _draw_all(spec: MovingShapesSpec) -> None:
-    shares = len(os.sched_getaffinity(0)) if spec.clips > _FEW else 1
+    shares = max(1, min(len(os.sched_getaffinity(0)), spec.clips // _FEW))
     _log.info("drawing %d clips of moving-shapes (%s, %s) in %s", spec.clips, spec.level, spec.split, spec.folder())
     if shares == 1:
         draw_missing(spec, 0, 1)

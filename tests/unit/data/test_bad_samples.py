@@ -38,9 +38,10 @@ def test_a_continued_run_counts_on(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"id": "half a li')
     again = BadSamples(path, 0.5, "align")
-    assert (again.bad, again.seen) == (1, 1)
+    assert (again.bad, again.seen) == (1, 0)
     again.record("b", "b.mp4", "broken")
     again.record("c", "c.mp4", "broken")
+    assert (again.bad, again.seen) == (2, 2)
     assert [line["id"] for line in _lines(path)] == ["b", "q", "c"]
 
 
@@ -82,3 +83,15 @@ def test_nothing_bad_is_allowed_with_zero(tmp_path: Path) -> None:
     bad.finish()
     with pytest.raises(DataError, match="1 of 2"):
         bad.record("b", "b.mp4", "broken")
+
+
+def test_a_continued_run_is_not_stopped_by_what_an_earlier_one_met(tmp_path: Path) -> None:
+    path = tmp_path / "bad_samples.jsonl"
+    first = BadSamples(path, 0.02, "align")
+    for i in range(1000):
+        first.good(str(i))
+    for i in range(15):
+        first.record(f"bad {i}", None, "broken")
+    again = BadSamples(path, 0.02, "align")
+    again.record("bad 15", None, "broken")
+    assert (again.bad, again.seen) == (16, 1)

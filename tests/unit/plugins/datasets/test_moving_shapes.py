@@ -129,12 +129,12 @@ def test_an_interrupted_drawing_goes_on(tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once_share_one_folder(tmp_path: Path) -> None:
-    spec = MovingShapesSpec(clips=120, root=tmp_path)  # enough that worker processes draw them
+    spec = MovingShapesSpec(clips=128, root=tmp_path)  # enough that worker processes draw them
     code = "import sys; from vlmkit_datasets.spec import MovingShapesSpec as S; "
     code += "S.model_validate_json(sys.argv[1]).prepare()"
     both = [subprocess.Popen([sys.executable, "-c", code, spec.model_dump_json()]) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
-    assert len(list(spec.video_root().iterdir())) == 120
+    assert len(list(spec.video_root().iterdir())) == 128
     assert spec.annotations().is_file()
 
 
