@@ -25,10 +25,10 @@ class BadSamples:
     A line holds `id`, `video`, `reason` and `where`. A sample counts once however often it is met, also over a
     continued run: what the file already says of this place is read back.
 
-    The run stops when the bad samples exceed `max_fraction` of the samples, both counted since this object was made (the
-    file does not say how many good ones an earlier process met). Fewer than 100 samples count as 100 so that an early
-    bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0 the first bad
-    sample stops the run.
+    The run stops when the bad samples exceed `max_fraction` of the samples, both counted since this object was made
+    (the file does not say how many good ones an earlier process met). Fewer than 100 samples count as 100 so that an
+    early bad one does not end a long run; `finish` then compares with the true number. With `max_fraction` 0 the first
+    bad sample stops the run.
     """
 
     def __init__(self, path: Path, max_fraction: float, where: str) -> None:
@@ -75,9 +75,9 @@ class BadSamples:
         self._check(self.seen)
 
     def _check(self, among: int) -> None:
-        met = [(name, bad) for name, bad in self._bad.items() if name in self._met]
-        if len(met) <= self.max_fraction * among:
+        if len(self._met) <= self.max_fraction * among:
             return
+        met = [(name, bad) for name, bad in self._bad.items() if name in self._met]
         first = "; ".join(f"{name} ({bad.video}): {bad.reason}" for name, bad in met[:_SHOWN])
         raise DataError(
             f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than max_bad_fraction = "
