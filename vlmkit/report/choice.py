@@ -1,4 +1,4 @@
-"""Which predictions the gallery shows: drawn by a seed, right and wrong ones in proportion."""
+"""Which predictions the gallery shows: drawn by a seed, correct and wrong ones in proportion."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Prediction = Mapping[str, Any]
 
 
 def outcome(prediction: Prediction) -> str:
-    """`right`, `wrong` or `unscored`."""
+    """`correct`, `wrong` or `unscored`. (Not `right`, which is an answer too.)"""
     correct = prediction.get("correct")
-    return "unscored" if correct is None else "right" if correct else "wrong"
+    return "unscored" if correct is None else "correct" if correct else "wrong"
 
 
 def choose(predictions: Sequence[Prediction], wanted: int, seed: int) -> list[Prediction]:

@@ -17,7 +17,7 @@ __all__ = ["SHOWN", "galleries"]
 
 SHOWN = 15
 """Videos per page."""
-_MARKS = {"right": "✓", "wrong": "✗", "unscored": NONE}
+_MARKS = {"correct": "✓", "wrong": "✗", "unscored": NONE}
 
 
 def galleries(run: RunFiles, predictions: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Html]:

@@ -85,7 +85,8 @@ def _plugins(run: RunFiles) -> str:
 
 def _sections(run: RunFiles) -> list[Html]:
     predictions = {name: read_predictions(run.folder, name) for name in run.results}
-    videos = [_section("videos", "Test videos", *galleries(run, predictions))] if predictions else []
+    answered = {name: answers for name, answers in predictions.items() if answers}
+    videos = [_section("videos", "Test videos", *galleries(run, answered))] if answered else []
     return [
         _results(run),
         _section("model", "The model", composition(run)),

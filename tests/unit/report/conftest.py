@@ -106,7 +106,9 @@ default_split: test
 splits:
   test:
     files:
-      - {name: questions.json, source: nowhere, sha256: "0000000000000000000000000000000000000000000000000000000000000000"}
+      - name: questions.json
+        source: nowhere
+        sha256: "0000000000000000000000000000000000000000000000000000000000000000"
 video: {file: "{video}"}
 generation: {max_new_tokens: 8, greedy: true}
 evaluator: {type: asks}

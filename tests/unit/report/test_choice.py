@@ -43,5 +43,5 @@ def test_all_are_shown_once_where_there_are_few(have: int) -> None:
     assert sorted(p["id"] for p in choose(every, 15, 0)) == sorted(p["id"] for p in every)
 
 
-def test_unscored_is_neither_right_nor_wrong() -> None:
-    assert [outcome({"correct": value}) for value in (True, False, None)] == ["right", "wrong", "unscored"]
+def test_unscored_is_neither_correct_nor_wrong() -> None:
+    assert [outcome({"correct": value}) for value in (True, False, None)] == ["correct", "wrong", "unscored"]

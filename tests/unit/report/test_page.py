@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -123,7 +125,7 @@ def test_text_has_contrast(root: Path, mode: str) -> None:
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     for ground in ("paper", "panel"):
-        for name in ("ink", "muted", "accent", "blind", "right", "wrong"):
+        for name in ("ink", "muted", "accent", "blind", "correct", "wrong"):
             bright, dim = sorted((luminance(colours[ground]), luminance(colours[name])), reverse=True)
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ground, name)
 
@@ -145,13 +147,13 @@ def test_hostile_text_stays_text(run_folder: Path) -> None:
     assert page.says(HOSTILE)
 
 
-def test_right_and_wrong_are_told_in_words_and_in_proportion(run_folder: Path) -> None:
+def test_correct_and_wrong_are_told_in_words_and_in_proportion(run_folder: Path) -> None:
     result = json.loads((run_folder / "eval/shapes/result.json").read_text())
     page = render(run_folder)
     shown = Counter(entry["class"] for entry in page.all("span") if "verdict" in (entry.get("class") or ""))
     share = 15 * result["metrics"]["accuracy"]["value"]
-    assert abs(shown["verdict right"] - share) < 1
-    assert shown["verdict right"] + shown["verdict wrong"] == 15
+    assert abs(shown["verdict correct"] - share) < 1
+    assert shown["verdict correct"] + shown["verdict wrong"] == 15
     assert page.says("✗ wrong")
 
 
@@ -170,6 +172,13 @@ def test_what_is_missing_is_said(run_folder: Path, gone: str, told: str) -> None
     path = run_folder / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert render(run_folder).says(told)
+
+
+def test_a_result_without_its_predictions_has_no_gallery(run_folder: Path) -> None:
+    (run_folder / "eval/shapes/predictions.jsonl").unlink()
+    page = render(run_folder)
+    assert page.all("article") == []
+    assert not page.says("Test videos")
 
 
 def test_only_a_spec(run_folder: Path) -> None:
@@ -259,6 +268,11 @@ def test_further_metrics_and_limits_are_shown(run_folder: Path) -> None:
     for told in ("3.21", "Only the first 60 questions of the split.", "Annotations other than the registered ones.",
                  "The blind baseline was not measured."):  # fmt: skip
         assert page.says(told), told
+
+
+def test_it_costs_no_torch() -> None:
+    code = "import sys, vlmkit.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_same_run_gives_the_same_page(run_folder: Path) -> None:
