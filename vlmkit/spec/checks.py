@@ -71,6 +71,12 @@ def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Prob
     if not any(stage.distils for stage in training.stages):
         yield Problem(where, "no stage uses the teacher: list `distillation` in the `train` of a stage, or remove this")
     teacher, aligner = distillation.teacher, spec.model.aligner
+    limit, frames = teacher.frame_limit, aligner.input.frames
+    if limit is not None and frames > limit:
+        message = (
+            f"the teacher takes at most {limit} frames, the aligner gives {frames}; lower the aligner's input.frames"
+        )
+        yield Problem((*where, "teacher"), message)
     if teacher.width % distillation.heads:
         yield Problem(
             (*where, "heads"), f"{distillation.heads} heads do not divide the teacher's width {teacher.width}"

@@ -98,6 +98,12 @@ def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old
     assert said in message(small_file, small.replace(old, new))
 
 
+def test_a_teacher_of_fewer_frames_is_refused(small_file: Path) -> None:
+    teacher = {"type": "languagebind-video", "encoder": {"frames": 4}, "input": {"size": 28}}
+    found = message(small_file, **{"training.distillation.teacher": teacher, "training.distillation.heads": 8})
+    assert "the teacher takes at most 4 frames, the aligner gives 8" in found
+
+
 def test_an_override_that_is_no_key(small_file: Path) -> None:
     found = message(small_file, **{"model.aligner.fsar": False})
     assert "--set model.aligner.fsar: model.aligner.fsar: unknown key fsar; did you mean 'fsra'?" in found
