@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vlmkit.api import BackboneSpec, Spec
 
@@ -28,6 +29,11 @@ class TrainedTokenizer(Spec):
     """At most so many tokens, the 256 bytes and the 4 special ones included; frequent words become one token first."""
 
 
+def _trained(value: object) -> object:
+    """A mapping can only mean a tokenizer to train: mistakes in it are reported as such, not as a wrong path."""
+    return TrainedTokenizer.model_validate(value) if isinstance(value, Mapping) else value
+
+
 class HfCausalLmSpec(BackboneSpec):
     """Any decoder language model of transformers, from a folder, from the hub, or built from a config."""
 
@@ -41,7 +47,7 @@ class HfCausalLmSpec(BackboneSpec):
     """Weights from `path`, or drawn."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the weights."""
-    tokenizer: str | TrainedTokenizer | None = None
+    tokenizer: Annotated[str | TrainedTokenizer | None, BeforeValidator(_trained)] = None
     """Folder or hub id of a tokenizer, or one that is trained on given text; None: the one at `path`."""
     chat_template: str = "vicuna-v1"
     """`vicuna-v1`, `videopanda-v1`, `plain`, `tokenizer` (the tokenizer's own), or a Jinja template."""

@@ -173,7 +173,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
         """As in transformers; by default every part has the dtype in which it was saved."""
-        loaded = super().from_pretrained(*args, **kwargs)
+        loaded = super().from_pretrained(*args, **{"use_safetensors": True} | kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         _restore_buffers(model)
         if dtype != "auto":
@@ -199,7 +199,9 @@ def _cast(part: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _restore_buffers(model: VideoLM) -> None:
-    """What the aligner computes in its constructor and does not save is lost while loading, by way of the meta device."""
+    """Loading goes by way of the meta device, where what the aligner computes in its constructor and does not save is
+    lost: take it from a fresh one.
+    """
     lost = dict(model.aligner.named_buffers()).keys() - model.aligner.state_dict().keys()
     if not lost:
         return

@@ -47,6 +47,7 @@ def test_visual_tokens_stand_at_their_placeholders(composed: Composed, batch: di
     assert rows.unique().tolist() == [0, 2]
     assert (output.positions[~output.visual.mask] == -1).all()
     assert len(output.hidden_states) == 3
+    assert torch.equal(model.get_output_embeddings()(output.hidden_states[-1]), output.logits)
 
 
 def test_text_between_videos_is_embedded_as_ever(composed: Composed, batch: dict[str, Tensor]) -> None:

@@ -139,6 +139,12 @@ def test_incomplete_options(options: dict[str, Any], message: str) -> None:
         spec(**options)
 
 
+def test_mistakes_in_a_trained_tokenizer_are_reported_where_they_are() -> None:
+    with pytest.raises(ValidationError) as caught:
+        spec(tokenizer={"text": ["a"], "vocab_sizee": 300})
+    assert [error["loc"] for error in caught.value.errors()] == [("tokenizer", "vocab_sizee")]
+
+
 def test_spec_is_light() -> None:
     code = (
         "import sys; from vlmkit_backbones.spec import HfCausalLmSpec as S;"
