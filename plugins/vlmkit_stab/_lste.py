@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vlmkit.nn import depthwise
+
 __all__ = ["Lste", "VideoNorm"]
 
 
@@ -76,7 +78,7 @@ class TemporalMixer(nn.Module):
             inner = F.linear(flat, weight * factor, bias[0])
         else:
             inner = torch.baddbmm(bias[:, None], flat, (weight * factor[:, None]).transpose(1, 2))
-        inner = _convolve(self.temporal, inner.view(batch * time // chunk, chunk, rows, columns, -1))
+        inner = depthwise(self.temporal, inner.view(batch * time // chunk, chunk, rows, columns, -1))
         return F.linear(inner, self.expand.weight.flatten(1), self.expand.bias).view_as(x)
 
 
@@ -93,13 +95,9 @@ class Lste(nn.Module):
     def forward(self, x: Tensor, chunk: int) -> Tensor:
         """(B, T, H, W, C) -> the same shape; chunks of `chunk` frames do not see each other."""
         if self.lmhra is not None:
-            x = x + self.lmhra(x, chunk)
+            x = self.lmhra(x, chunk).add_(x)
         if self.dpe is not None:
             chunks = x.view(-1, chunk, *x.shape[2:])
-            x = x + _convolve(self.dpe, chunks).view_as(x)
+            x = depthwise(self.dpe, chunks).add_(chunks).view_as(x)
         return x
 
-
-def _convolve(layer: nn.Conv3d, x: Tensor) -> Tensor:
-    """(N, t, H, W, C) -> the same shape. Channels last is how the features lie anyway, so nothing is copied."""
-    return layer(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1).contiguous()

@@ -96,9 +96,7 @@ class StabSpec(AlignerSpec):
         if self.lste and not (self.lmhra or self.dpe):
             raise ValueError("lste without lmhra and dpe does nothing; set lste to false")
         if self.dense and not self.lste:
-            raise ValueError(
-                "dense adds the patch features to what lste makes of them; without lste it would double them"
-            )
+            raise ValueError("dense adds the patch features to what lste makes of them; without lste it doubles them")
         if self.cls_head and not (self.fsra or self.gstra):
             raise ValueError("cls_head works on the CLS token, which is made by fsra or gstra; both are false")
         return self
@@ -108,20 +106,20 @@ class StabSpec(AlignerSpec):
         check_heads("heads", self.heads, self.width)
         check_heads("gstra_heads", self.query_heads, self.width)
         self.downsampler.check_width(self.width)
-        check_geometry(
-            self.input, self.patch, self.downsampler, whole_canvas=self.downsampler_position == "before-lste"
-        )
+        whole = self.downsampler_position == "before-lste"
+        check_geometry(self.input, self.patch, self.downsampler, whole_canvas=whole)
         return self
 
     @model_validator(mode="after")
     def _frames_fit(self) -> StabSpec:
         frames = self.input.frames
+        if frames == 1 and (self.lste or self.gstra or self.cls_head):
+            raise ValueError(
+                "input.frames is 1, and a single frame passes neither lste nor gstra nor cls_head; "
+                "set all three to false, or use the aligner eve"
+            )
         if not (self.lste or self.gstra):
             return self
-        if frames == 1:
-            raise ValueError(
-                "input.frames is 1: a single frame passes neither lste nor gstra; set both to false, or use eve"
-            )
         if self.input.sampling == "one-fps" and self.chunk_frames != "all":
             raise ValueError("sampling one-fps gives videos of any length; chunk_frames has to be all")
         self.frames_per_chunk(frames)

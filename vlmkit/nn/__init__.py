@@ -1,7 +1,7 @@
 """Layers and arithmetic that several aligners share. Plugins may import them.
 
 `FrameBlocks` and its words need numpy alone, so that a spec can lay tokens out without torch; the layers are imported
-when they are first used.
+when they are first used. The function `assemble` is imported from its module, `vlmkit.nn.assemble`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlmkit.nn.assemble import assemble
     from vlmkit.nn.attention import SingleQueryAttention, attend
     from vlmkit.nn.blocks import Box, FrameBlocks, FrameGroup
+    from vlmkit.nn.convolution import depthwise
     from vlmkit.nn.framewise import crop_frames, lay_out_frames
     from vlmkit.nn.initialise import initialise_linears
     from vlmkit.nn.patches import PatchEmbedding
@@ -27,10 +27,10 @@ __all__ = [
     "QueryPool",
     "SingleQueryAttention",
     "WindowPool",
-    "assemble",
     "attend",
     "build_projector",
     "crop_frames",
+    "depthwise",
     "initialise_linears",
     "lay_out_frames",
 ]
@@ -43,10 +43,10 @@ _HOMES = {
     "QueryPool": "pooling",
     "SingleQueryAttention": "attention",
     "WindowPool": "pooling",
-    "assemble": "assemble",
     "attend": "attention",
     "build_projector": "projector",
     "crop_frames": "framewise",
+    "depthwise": "convolution",
     "initialise_linears": "initialise",
     "lay_out_frames": "framewise",
 }

@@ -61,7 +61,8 @@ def attend(query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale:
         scores = torch.bmm(folded, context.transpose(1, 2))
     read = torch.bmm(scores.softmax(2), context)  # N H C
     values = torch.bmm(read.transpose(0, 1), weights.value.view(heads, -1, width).transpose(1, 2))  # H N d
-    return values.transpose(0, 1).flatten(1) + weights.value_bias
+    values = values.transpose(0, 1).clone(memory_format=torch.contiguous_format)  # N H d
+    return values.view(-1, width) + weights.value_bias
 
 
 class SingleQueryAttention(nn.Module):

@@ -84,9 +84,7 @@ class FrameBlocks:
         """(H, W) patches. A ValueError where the canvas or the content is no multiple of the patch."""
         for name, sides in (("canvas", (video.height, video.width)), ("content", video.content)):
             if any(side % self.unit for side in sides):
-                raise ValueError(
-                    f"the {name} {sides} is not made of patches of {self.unit} pixels; fit it to multiples of it"
-                )
+                raise ValueError(f"the {name} {sides} is not made of whole patches of {self.unit} pixels")
         return video.height // self.unit, video.width // self.unit
 
     def layout(self, video: VideoShape) -> TokenLayout:
@@ -100,10 +98,9 @@ class FrameBlocks:
             rows.append((starts[:, None] + np.flatnonzero(order == ROW)).ravel())
             if span.first < video.present and self.downsampler.keeps_rows():
                 owner = _owners(canvas, span.box, patches.shape[1:], span.grid)
-                standing = np.append(np.flatnonzero(order >= 0), -1)[owner]
-                patches[span.first : span.first + span.number] = np.where(
-                    owner < 0, -1, starts[:, None, None] + standing
-                )
+                places = np.append(np.flatnonzero(order >= 0), -1)[owner]
+                stands = np.where(owner < 0, -1, starts[:, None, None] + places)
+                patches[span.first : span.first + span.number] = stands
             offset += span.number * len(order)
         return TokenLayout(offset, patches, np.concatenate(rows))
 
