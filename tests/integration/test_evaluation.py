@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from vlmkit import hookimpl
-from vlmkit.errors import CheckpointError, SpecError
+from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.evaluation import evaluate, read_predictions
 from vlmkit.model import VideoLM, compose
 from vlmkit.registry import registry
@@ -131,6 +131,12 @@ def test_without_an_evaluation_there_is_nothing_to_measure(spec: ExperimentSpec,
     bare = spec.model_copy(update={"evaluation": None})
     with pytest.raises(SpecError, match="this spec has no `evaluation`"):
         evaluate(bare, RunFolder.open(bare, tmp_path))
+
+
+def test_two_processes_do_not_measure_one_run(spec: ExperimentSpec, tmp_path: Path) -> None:
+    run = RunFolder.open(spec, tmp_path)
+    with run.locked(), pytest.raises(RunError, match="another process is working on this run"):
+        evaluate(spec, run)
 
 
 def test_without_a_model_nothing_can_be_asked(spec: ExperimentSpec, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Annotations:
     files: tuple[Path, ...]
     video_root: Path
     registered: bool
-    """Whether these are the registry's own: files with the checksums that it states, or the dataset with its options."""
+    """Whether these are the registry's own: files with the checksums it states, or the dataset with its options."""
     source: Mapping[str, Any]
     """For the result: files with checksums, or the dataset's options."""
 

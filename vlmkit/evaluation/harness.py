@@ -31,7 +31,8 @@ def evaluate(
         What each `result.json` holds, by the name of the result.
 
     Raises:
-        UserError: benchmark, split, annotations or videos are missing or changed, or too many videos are unreadable.
+        UserError: benchmark, split, annotations or videos are missing or changed, too many videos are unreadable, or
+            another process works on the run.
     """
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
@@ -41,12 +42,13 @@ def evaluate(
 
     respond = responder(lambda: (model, processor) if model is not None else _load(run.model))
     results = {}
-    for selection in selections:
-        result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec))
-        if result is None:
-            result = measure(selection, spec, run, respond)
-            registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
-        results[selection.name] = result
+    with run.locked():
+        for selection in selections:
+            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec))
+            if result is None:
+                result = measure(selection, spec, run, respond)
+                registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
+            results[selection.name] = result
     return results
 
 

@@ -82,7 +82,7 @@ def _check_missing(selection: Selection, max_fraction: float) -> None:
         first = next(iter(selection.missing.values()))
         raise DataError(
             f"{selection.name}: {absent} of {total} videos have no file, more than data.max_bad_fraction = "
-            f"{max_fraction:g} allows; the first: {first}. Add them, correct `video_root`, `video_file` or `extensions`, or "
+            f"{max_fraction:g} allows; the first: {first}. Add them, correct `video_root` or `video_file`, or "
             "raise data.max_bad_fraction"
         )
 

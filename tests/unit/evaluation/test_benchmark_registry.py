@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from vlmkit.errors import DataError
 from vlmkit.evaluation import benchmarks, find_benchmark
 from vlmkit.evaluation import registry as benchmark_registry
+
+
+def test_the_schema_is_one(root: Path) -> None:
+    Draft202012Validator.check_schema(json.loads((root / "benchmarks_registry" / "schema.json").read_text()))
 
 
 def test_every_shipped_entry_is_valid() -> None:
