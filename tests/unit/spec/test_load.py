@@ -99,7 +99,7 @@ def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old
 
 
 def test_a_teacher_of_fewer_frames_is_refused(small_file: Path) -> None:
-    teacher = {"type": "languagebind-video", "encoder": {"frames": 4}, "input": {"size": 28}}
+    teacher = {"type": "languagebind-video", "encoder": {"frames": 4, "image_size": 28}, "input": {"size": 28}}
     found = message(small_file, **{"training.distillation.teacher": teacher, "training.distillation.heads": 8})
     assert "the teacher takes at most 4 frames, the aligner gives 8" in found
 
