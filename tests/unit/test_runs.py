@@ -108,9 +108,8 @@ def test_a_missing_run_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
-    with run.locked():
-        with pytest.raises(RunError, match="another process"), run.locked():
-            pass
+    with run.locked(), pytest.raises(RunError, match="another process"), run.locked():
+        pass
     with run.locked():
         pass
 

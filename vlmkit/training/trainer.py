@@ -80,7 +80,7 @@ class StageTrainer(Trainer):
         """The stage is over, well or not."""
         if self.progress is not None:
             self.progress.close()
-        self.accelerator.free_memory()
+        self.optimizer = self.lr_scheduler = None
 
     # Data
 
