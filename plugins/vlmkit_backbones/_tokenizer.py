@@ -24,13 +24,13 @@ _VIDEO = {"video_token": "<video>"}
 _JINJA = re.compile(r"\{[%{#].*?[%}#]\}", re.DOTALL)
 
 
-def load_tokenizer(spec: HfCausalLmSpec) -> PreTrainedTokenizerBase:
+def load_tokenizer(spec: HfCausalLmSpec, offline: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer that the spec describes."""
     template = TEMPLATES.get(spec.chat_template, spec.chat_template)
     if isinstance(spec.tokenizer, TrainedTokenizer):
         tokenizer = _train(spec.tokenizer, _JINJA.sub(" ", template))
     else:
-        tokenizer = _read(str(spec.tokenizer or spec.path))
+        tokenizer = _read(str(spec.tokenizer or spec.path), offline)
     if spec.chat_template != "tokenizer":
         tokenizer.chat_template = template
     elif not tokenizer.chat_template:
@@ -59,7 +59,7 @@ def _train(options: TrainedTokenizer, template: str) -> Any:
     )
 
 
-def _read(source: str) -> Any:
+def _read(source: str, offline: bool) -> Any:
     """The tokenizer at a path or hub id. `<video>` gets the next free id; padding is the unknown token, as in LLaVA."""
     folder = Path(source)
     if (folder / "tokenizer.model").is_file() and not (folder / "tokenizer.json").is_file():
@@ -68,7 +68,7 @@ def _read(source: str) -> Any:
         tokenizer = read_llama(folder / "tokenizer.model", extra_special_tokens=_VIDEO)
     else:
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, extra_special_tokens=_VIDEO)
+            tokenizer = AutoTokenizer.from_pretrained(source, extra_special_tokens=_VIDEO, local_files_only=offline)
         except (OSError, ValueError) as error:
             raise UserError(
                 f"model.backbone.tokenizer: no tokenizer can be read from {source} (a folder with a tokenizer.json or "

@@ -115,8 +115,8 @@ class HfCausalLmSpec(BackboneSpec):
 
         return build(self) if self.init == "random" else load(self)
 
-    def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer with the chat template, a pad token and `<video>`."""
+    def load_tokenizer(self, offline: bool = False) -> PreTrainedTokenizerBase:
+        """The tokenizer with the chat template, a pad token and `<video>`; with `offline` from this machine only."""
         from vlmkit_backbones._tokenizer import load_tokenizer
 
-        return load_tokenizer(self)
+        return load_tokenizer(self, offline)

@@ -51,6 +51,9 @@ class BackboneSpec(ComponentSpec):
         raise NotImplementedError
 
     @abstractmethod
-    def load_tokenizer(self) -> PreTrainedTokenizerBase:
-        """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (its `video_token`)."""
+    def load_tokenizer(self, offline: bool = False) -> PreTrainedTokenizerBase:
+        """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (its `video_token`).
+
+        A UserError where it cannot be read; with `offline` no network is asked for it.
+        """
         raise NotImplementedError

@@ -28,14 +28,14 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
 
     Args:
         model: what to compose.
-        meta: shapes only, on the meta device: reads no weights, and may do without a tokenizer that is not at hand
-            (`processor.tokenizer` is then None).
+        meta: shapes only, on the meta device: reads no weights, asks no network, and does without a tokenizer that is
+            not at hand (`processor.tokenizer` is then None).
         seed: decides the drawn weights.
 
     Raises:
         UserError: where weights or tokenizer cannot be read.
     """
-    tokenizer = _tokenizer(model, optional=meta)
+    tokenizer = _tokenizer_at_hand(model) if meta else model.backbone.load_tokenizer()
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components)
@@ -53,13 +53,11 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
     return videolm.eval(), processor
 
 
-def _tokenizer(model: ModelSpec, optional: bool) -> Any:
+def _tokenizer_at_hand(model: ModelSpec) -> Any:
     try:
-        return model.backbone.load_tokenizer()
+        return model.backbone.load_tokenizer(offline=True)
     except UserError:
-        if optional:
-            return None
-        raise
+        return None
 
 
 def _set_generation(model: VideoLM, tokenizer: Any) -> None:

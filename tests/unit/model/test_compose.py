@@ -43,7 +43,13 @@ def test_composing_does_not_touch_the_components_weights(make_spec: Any) -> None
 
 
 def test_full_size_on_the_meta_device_without_a_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlmkit_backbones._tokenizer.AutoTokenizer.from_pretrained", _offline)
+    local_only: list[bool] = []
+
+    def offline(*args: Any, local_files_only: bool, **kwargs: Any) -> Any:
+        local_only.append(local_files_only)
+        raise OSError("offline")
+
+    monkeypatch.setattr("vlmkit_backbones._tokenizer.AutoTokenizer.from_pretrained", offline)
     config = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
               "intermediate_size": 11008, "vocab_size": 32000}  # fmt: skip
     backbone = {"type": "hf-causal-lm", "path": "lmsys/vicuna-7b-v1.5", "config": config, "dtype": "bfloat16"}
@@ -56,10 +62,7 @@ def test_full_size_on_the_meta_device_without_a_tokenizer(monkeypatch: pytest.Mo
     assert processor.aligner.layout(processor.aligner.input.shape(16, 9)).tokens == 1232
     with pytest.raises(UserError, match=r"no tokenizer can be read from lmsys/vicuna-7b-v1\.5"):
         compose(spec)
-
-
-def _offline(*args: Any, **kwargs: Any) -> Any:
-    raise OSError("offline")
+    assert local_only == [True, False]
 
 
 def _count(module: torch.nn.Module) -> int:
