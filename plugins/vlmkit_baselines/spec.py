@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from vlmkit.api import AlignerSpec, EncoderSpec, Projector, Slot, VideoShape, default_component
 
@@ -33,14 +33,6 @@ class EncoderAlignerSpec(AlignerSpec):
         """4 frames of 4x4 patches."""
         encoder = {**cls.model_fields["encoder"].default, **_TINY_ENCODER}
         return cls.model_validate({"input": {"frames": 4, "size": 28}, "encoder": encoder, **cls.tiny_options})
-
-    @field_validator("input", mode="before")
-    @classmethod
-    def _keep_own_defaults(cls, value: object) -> object:
-        """`input: {frames: 16}` changes the frames and leaves the rest as this aligner has it."""
-        if isinstance(value, Mapping):
-            return {**cls.model_fields["input"].default.model_dump(), **value}
-        return value
 
     @model_validator(mode="after")
     def _tiles(self) -> EncoderAlignerSpec:

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from vlmkit.api import TeacherSpec
-
-from .spec import TeacherInput
+from vlmkit.api import TeacherSpec, VideoInput
 
 if TYPE_CHECKING:
     from vlmkit.api import Teacher
@@ -24,8 +22,6 @@ class HogSpec(TeacherSpec):
     """
 
     type: Literal["hog"] = "hog"
-    input: TeacherInput = TeacherInput()
-    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     patch: PositiveInt = 14
     """Side of a patch, pixels."""
     cells: PositiveInt = 1
@@ -38,7 +34,7 @@ class HogSpec(TeacherSpec):
     @classmethod
     def tiny(cls) -> Self:
         """Frames of 2x2 patches."""
-        return cls(input=TeacherInput(size=28))
+        return cls(input=VideoInput(size=28, multiple=14))
 
     @model_validator(mode="after")
     def _divides(self) -> HogSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
 from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoInput
 from vlmkit_encoders.spec import (
@@ -25,35 +25,12 @@ __all__ = [
     "ClipTeacherSpec",
     "DinoV2TeacherSpec",
     "EncoderTeacherSpec",
-    "ImageNetInput",
     "InternVideo2TeacherSpec",
     "LanguageBindImageTeacherSpec",
     "LanguageBindVideoTeacherSpec",
-    "TeacherInput",
 ]
 
-RGB = tuple[float, float, float]
-
-
-class TeacherInput(VideoInput):
-    """The pixels that a teacher wants. Frames and sampling are the aligner's.
-
-    The default is half of Video-Panda's input: a patch of 14 pixels here for each window of 2x2 patches there.
-    """
-
-    size: PositiveInt = 224
-    """Side of the square canvas, pixels."""
-    multiple: PositiveInt = 14
-    """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
-
-
-class ImageNetInput(TeacherInput):
-    """The same, normalised as ImageNet models want it."""
-
-    mean: RGB = IMAGENET_MEAN
-    """Mean of the RGB values in 0..1; also the colour of the padding."""
-    std: RGB = IMAGENET_STD
-    """Standard deviation of the RGB values in 0..1."""
+_IMAGENET = VideoInput(size=224, multiple=14, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 class EncoderTeacherSpec(TeacherSpec):
@@ -61,8 +38,6 @@ class EncoderTeacherSpec(TeacherSpec):
 
     path: str | None = None
     """Local folder or hub id of the encoder's weights (short for `encoder.path`); None: random."""
-    input: TeacherInput = TeacherInput()
-    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     encoder: VitSpec
     """The encoder's options."""
 
@@ -154,7 +129,7 @@ class DinoV2TeacherSpec(EncoderTeacherSpec):
     """DINOv2, each frame on its own: patch tokens after the final norm."""
 
     type: Literal["dinov2"] = "dinov2"
-    input: ImageNetInput = ImageNetInput()
+    input: VideoInput = _IMAGENET
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     encoder: DinoV2Spec = DinoV2Spec()
     """The encoder's options; by default ViT-L/14."""
@@ -164,7 +139,7 @@ class InternVideo2TeacherSpec(EncoderTeacherSpec):
     """InternVideo2's video tower of 1B parameters and width 1408, all frames together."""
 
     type: Literal["internvideo2"] = "internvideo2"
-    input: ImageNetInput = ImageNetInput()
+    input: VideoInput = _IMAGENET
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     encoder: InternVideo2Spec = InternVideo2Spec()
     """The encoder's options."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from vlmkit.api.spec import ComponentSpec
-from vlmkit.api.video import TokenLayout, VideoInput, VideoShape
+from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoShape
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner
@@ -17,13 +16,10 @@ Projector = Literal["mlp2x_gelu", "linear", "identity"]
 """How tokens get the LLM's width: two layers with GELU between (LLaVA-1.5), one linear layer, or not at all."""
 
 
-class AlignerSpec(ComponentSpec):
+class AlignerSpec(VideoComponentSpec):
     """Options of an aligner."""
 
     kind: ClassVar[str] = "aligner"
-
-    input: VideoInput = VideoInput()
-    """The pixels it wants."""
 
     @abstractmethod
     def layout(self, video: VideoShape) -> TokenLayout:

@@ -29,7 +29,7 @@ class DownsamplerSpec(ComponentSpec):
         """Whether the tokens stand in rows and columns of the picture, as row tokens and distillation need it."""
         return True
 
-    def check_width(self, width: int) -> None:  # noqa: B027
+    def check_width(self, width: int) -> None:
         """A ValueError, with both numbers, where features of `width` channels do not fit its options, e.g. its heads."""
 
     @abstractmethod

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from vlmkit.api.spec import ComponentSpec
-from vlmkit.api.video import VideoInput
+from vlmkit.api.video import VideoComponentSpec, VideoInput
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Teacher
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["TeacherSpec"]
 
 
-class TeacherSpec(ComponentSpec):
+class TeacherSpec(VideoComponentSpec):
     """Options of a teacher."""
 
     kind: ClassVar[str] = "teacher"

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
-from vlmkit.api.spec import Spec
+from vlmkit.api.spec import ComponentSpec, Spec
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["CLIP_MEAN", "CLIP_STD", "IMAGENET_MEAN", "IMAGENET_STD", "Fit", "TokenLayout", "VideoInput", "VideoShape"]
+__all__ = [
+    "CLIP_MEAN",
+    "CLIP_STD",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Fit",
+    "TokenLayout",
+    "VideoComponentSpec",
+    "VideoInput",
+    "VideoShape",
+]
 
 RGB = tuple[float, float, float]
 CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
@@ -112,3 +123,18 @@ class VideoInput(Spec):
         count = self.frames if present is None else present
         slots = count if self.sampling == "one-fps" else self.frames
         return VideoShape(slots, self.size, self.size, (top, bottom, left, right), count)
+
+
+class VideoComponentSpec(ComponentSpec):
+    """A component that wants pixels."""
+
+    input: VideoInput = VideoInput()
+    """The pixels it wants."""
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _keep_own_defaults(cls, value: object) -> object:
+        """`input: {frames: 16}` changes the frames and leaves the rest as the component has it."""
+        if isinstance(value, Mapping):
+            return {**cls.model_fields["input"].default.model_dump(), **value}
+        return value
