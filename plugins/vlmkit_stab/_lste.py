@@ -100,4 +100,3 @@ class Lste(nn.Module):
             chunks = x.view(-1, chunk, *x.shape[2:])
             x = depthwise(self.dpe, chunks).add_(chunks).view_as(x)
         return x
-

@@ -118,9 +118,8 @@ class StabSpec(AlignerSpec):
                 "input.frames is 1, and a single frame passes neither lste nor gstra nor cls_head; "
                 "set all three to false, or use the aligner eve"
             )
-        if not (self.lste or self.gstra):
-            return self
-        if self.input.sampling == "one-fps" and self.chunk_frames != "all":
+        free = self.chunk_frames == "all" or not (self.lste or self.gstra)
+        if self.input.sampling == "one-fps" and not free:
             raise ValueError("sampling one-fps gives videos of any length; chunk_frames has to be all")
         self.frames_per_chunk(frames)
         return self
@@ -131,8 +130,11 @@ class StabSpec(AlignerSpec):
         return self.gstra_heads or (11 if self.width == 1408 else self.heads)
 
     def frames_per_chunk(self, frames: int) -> int:
-        """Frames of a chunk in a video of that many. A ValueError where chunks do not divide it."""
-        chunk = frames if self.chunk_frames == "all" else self.chunk_frames
+        """Frames of a chunk in a video of that many. A ValueError where chunks do not divide it.
+
+        Without lste and gstra nothing looks across frames, and the video is one chunk.
+        """
+        chunk = frames if self.chunk_frames == "all" or not (self.lste or self.gstra) else self.chunk_frames
         if frames % chunk:
             raise ValueError(f"chunk_frames is {chunk}, which does not divide {frames} frames; take a divisor, or all")
         return chunk
@@ -141,7 +143,7 @@ class StabSpec(AlignerSpec):
         """How the tokens of a video of that many frames are laid out."""
         from vlmkit.nn import FrameBlocks
 
-        if frames > 1 and (self.lste or self.gstra):
+        if frames > 1:
             self.frames_per_chunk(frames)
         cls = self.fsra or (self.gstra and frames > 1)
         return FrameBlocks(self.patch, self.input.multiple, self.downsampler, cls, self.row_tokens)

@@ -160,4 +160,4 @@ def _owners(canvas: tuple[int, int], box: Box, cells: tuple[int, ...], grid: tup
 def _along(size: int, start: int, stop: int, cells: int, tokens: int) -> Ints:
     centre = (np.arange(cells) + 0.5) * size / cells
     token = np.floor((centre - start) * tokens / (stop - start)).astype(np.int64)
-    return np.where((centre > start) & (centre < stop), token, -1)
+    return np.where((centre >= start) & (centre < stop), token, -1)

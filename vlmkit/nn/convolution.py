@@ -26,7 +26,7 @@ def depthwise(layer: nn.Conv3d, x: Tensor) -> Tensor:
         padding = (layer.kernel_size[0] // 2, 0)
         out = F.conv2d(flat, layer.weight.squeeze(-1), layer.bias, padding=padding, groups=layer.groups)
         return out.permute(0, 2, 3, 1).contiguous().view_as(x)
-    out = _SpaceTime.apply(x.permute(0, 4, 1, 2, 3), layer.weight.to(x.dtype), layer.bias.to(x.dtype))
+    out = _SpaceTime.apply(x.permute(0, 4, 1, 2, 3), layer.weight, layer.bias)
     return out.permute(0, 2, 3, 4, 1).contiguous()
 
 
@@ -35,8 +35,10 @@ class _SpaceTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _convolve(x, weight, bias)
+        out = F.conv3d(x, weight, bias, padding=1, groups=len(weight))
+        # Autocast may have changed the dtype; the gradient will come in that of the output.
+        ctx.save_for_backward(x.to(out.dtype), weight.to(out.dtype))
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -46,13 +48,8 @@ class _SpaceTime(torch.autograd.Function):
         before = _weight_gradient(x[:, :, :-1], grad[:, :, 1:], weight)
         same = _weight_gradient(x, grad, weight)
         after = _weight_gradient(x[:, :, 1:], grad[:, :, :-1], weight)
-        weight_gradient = torch.stack([before, same, after], 2)
-        return _convolve(grad, weight.flip(2, 3, 4), None), weight_gradient, grad.sum((0, 2, 3, 4))
-
-
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return F.conv3d(x, weight, bias, padding=1, groups=len(weight))
+        input_gradient = F.conv3d(grad, weight.flip(2, 3, 4), padding=1, groups=len(weight))
+        return input_gradient, torch.stack([before, same, after], 2), grad.sum((0, 2, 3, 4))
 
 
 def _weight_gradient(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""Depthwise convolutions against torch's, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vlmkit.nn import PatchEmbedding, depthwise
+
+
+def layer(kernel: tuple[int, int, int], channels: int = 6) -> nn.Conv3d:
+    padding = tuple(side // 2 for side in kernel)
+    return nn.Conv3d(channels, channels, kernel, padding=padding, groups=channels).double()
+
+
+def plain(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    return conv(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
+@pytest.mark.parametrize("shape", [(2, 4, 5, 3, 6), (1, 1, 4, 4, 6), (3, 2, 2, 6, 6)])
+def test_forward_and_backward(kernel: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+    conv = layer(kernel)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    cotangent = torch.randn(shape, dtype=torch.float64)
+    results = []
+    for function in (depthwise, plain):
+        out = function(conv, x)
+        results.append([out, *torch.autograd.grad((out * cotangent).sum(), [x, conv.weight, conv.bias])])
+    for ours, theirs in zip(*results, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
+def test_mixed_precision_keeps_the_dtype_of_the_features(kernel: tuple[int, int, int]) -> None:
+    conv = layer(kernel).float()
+    x = torch.randn(2, 4, 4, 4, 6).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = depthwise(conv, x)
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert conv.weight.grad.dtype == torch.float32
+    assert torch.allclose(out.float(), plain(conv, x.float()), atol=0.05)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_patch_embedding_is_a_convolution(stride: int) -> None:
+    embed = PatchEmbedding(5, 4, stride)
+    pixels = torch.randn(2, 3, 3, 16, 24)
+    images = nn.functional.avg_pool2d(pixels.flatten(0, 1), stride)
+    expected = nn.functional.conv2d(images, embed.weight, stride=4).permute(0, 2, 3, 1)
+    assert embed(pixels).shape == (2, 3, 4 // stride, 6 // stride, 5)
+    assert torch.allclose(embed(pixels).flatten(0, 1), expected, atol=1e-5)
+
+
+def test_patch_embedding_starts_as_a_convolution_does() -> None:
+    torch.manual_seed(0)
+    expected = nn.Conv2d(3, 5, 4, stride=4, bias=False).weight
+    torch.manual_seed(0)
+    assert torch.equal(PatchEmbedding(5, 4).weight, expected)
+
+
+def test_autocast_takes_features_of_any_dtype() -> None:
+    conv, x = layer((3, 3, 3)).float(), torch.randn(1, 4, 4, 4, 6, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = depthwise(conv, x)
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert x.grad.dtype == conv.weight.grad.dtype == torch.float32
