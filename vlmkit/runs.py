@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ _OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader finds the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}{_SAVING}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SAVING}")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 

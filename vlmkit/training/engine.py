@@ -58,6 +58,10 @@ def trainer_arguments(
             f"training.engine: `single` runs in one process, but the launcher has started {processes()}; "
             "use `{type: deepspeed}`, or start vlmkit without a launcher"
         )
+    if not torch.cuda.is_available():
+        os.environ.setdefault(
+            "DS_ACCELERATOR", "cpu"
+        )  # accelerate imports DeepSpeed where it finds it, which then talks
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,
@@ -65,7 +69,7 @@ def trainer_arguments(
         gradient_accumulation_steps=schedule.accumulate,
         max_grad_norm=stage.max_grad_norm or 0.0,
         bf16=training.precision == "bfloat16",
-        use_cpu=engine.type == "single" and not torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
         seed=seed,
         logging_steps=training.log_every,
         logging_nan_inf_filter=False,  # looking at the loss of every step would wait for the device
@@ -86,9 +90,7 @@ def deepspeed_config(engine: EngineSpec, stage: StageSpec, training: TrainingSpe
     """ZeRO with the optimizer that vlmkit makes."""
     if find_spec("deepspeed") is None:
         raise PluginError("training.engine: DeepSpeed is not installed; pip install 'vlmkit[deepspeed]'")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed.ops
 
         # Without this the first start compiles a C++ extension.

@@ -38,8 +38,12 @@ class LossSums:
         self.sums += torch.stack([language.detach(), distillation.detach()]).to(self.sums)
 
     def take(self) -> tuple[float, float]:
-        """Mean language and distillation loss per step; begins anew."""
-        language, distillation = (self.sums / max(1, self.steps)).tolist()
+        """Mean language and distillation loss per step, over all processes; begins anew."""
+        sums = self.sums / max(1, self.steps)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+            sums /= torch.distributed.get_world_size()
+        language, distillation = sums.tolist()
         self.sums.zero_()
         self.steps = 0
         return language, distillation

@@ -252,7 +252,8 @@ class _Flow(TrainerCallback):
         trainer = self.trainer
         trainer.started = time.monotonic()
         run = trainer.stage_run
-        trainer.progress = Progress(f"stage {run.number}, {run.stage.name}", run.schedule.steps, state.global_step)
+        if not rank():
+            trainer.progress = Progress(f"stage {run.number}, {run.stage.name}", run.schedule.steps, state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The last step is logged always, and not saved: the stage's final weights follow."""

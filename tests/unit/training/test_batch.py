@@ -1,0 +1,128 @@
+"""From datasets to micro-batches, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vlmkit.api import Dataset, Sample, Turn, UnreadableVideo, UserError, VideoInput
+from vlmkit.data import FittedVideo
+from vlmkit.model.processor import Encoded
+from vlmkit.spec import StageSpec
+from vlmkit.training.batch import Bad, Collator, Item, Samples, StageItems, Videos
+from vlmkit.training.order import Order
+
+INPUT = VideoInput(frames=2, size=28)
+
+
+class Few(Dataset):
+    def __init__(self, *videos: str | None) -> None:
+        self.videos = videos
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Sample(str(index), (Turn("a", "b"),), self.videos[index])
+
+    def fingerprint(self) -> str:
+        return "few"
+
+
+class FakeVideos:
+    """Pixels that tell whether the video was mirrored; `bad` cannot be read."""
+
+    def load(self, path: str, flip: bool) -> dict[str, FittedVideo]:
+        if path == "bad":
+            raise UnreadableVideo("bad: no video")
+        pixels = np.zeros((2, 28, 28, 3), np.uint8)
+        pixels[:, :, 0] = 255
+        view = FittedVideo(pixels, (0, 28, 0, 28), 2)
+        return dict.fromkeys(("aligner", "teacher"), view.flipped() if flip else view)
+
+
+class FakeProcessor:
+    def encode(self, samples: Sequence[Any], shapes: Sequence[Any], max_length: int) -> Encoded:
+        if max_length < 4:
+            raise UserError("too long")
+        ones = torch.ones(len(samples), 3, dtype=torch.int64)
+        return Encoded(ones, ones, torch.tensor([[1, -100, 1]]).expand(len(samples), 3))
+
+
+def items(*videos: str | None, flip: bool = False) -> StageItems:
+    stage = StageSpec.model_validate({"name": "a", "data": [{"type": "moving-shapes"}], "train": {"aligner": 1.0},
+                                      "epochs": 40})  # fmt: skip
+    samples = Samples([Few(*videos)])
+    videos_: Any = FakeVideos()
+    return StageItems(Order.of(stage, len(samples), 0, 1), samples, videos_, flip)
+
+
+def collate(found: Sequence[Item | Bad], teacher: bool = True, max_length: int = 9) -> Any:
+    processor: Any = FakeProcessor()
+    return Collator(processor, INPUT, INPUT if teacher else None, max_length)(found)
+
+
+def test_ids_of_several_datasets_do_not_clash() -> None:
+    samples = Samples([Few("a", "b"), Few("c")])
+    assert [samples[i][0] for i in range(len(samples))] == ["0:0", "0:1", "1:0"]
+    assert [samples[i][1].video for i in range(len(samples))] == ["a", "b", "c"]
+    assert Samples([Few("a")])[0][0] == "0"
+
+
+def test_a_batch_of_videos_text_and_something_unreadable() -> None:
+    source = items("good", None, "bad", "good")
+    batch = collate([source[position] for position in range(4)])
+    assert len(batch.text["input_ids"]) == 3
+    assert batch.video.pixels.shape == batch.teacher.pixels.shape == (2, 2, 3, 28, 28)
+    assert batch.bad == [Bad("2", "bad", "bad: no video")]
+    assert sorted(batch.good) == ["0", "1", "3"]
+    assert (batch.tokens, batch.frames) == (3, 4)
+
+
+def test_without_a_teacher_nothing_is_compared() -> None:
+    batch = collate([items("good")[0]], teacher=False)
+    assert batch.teacher is None
+    assert (batch.tokens, batch.frames) == (1, 0)
+
+
+def test_text_alone_has_no_video() -> None:
+    batch = collate([items(None)[0]])
+    assert batch.video is None
+    assert batch.frames == 0
+
+
+@pytest.mark.parametrize("found", [[], [Bad("2", "bad", "no video")]])
+def test_a_batch_without_anything_readable_is_empty(found: list[Bad]) -> None:
+    batch = collate(found)
+    assert batch.text == {}
+    assert (batch.tokens, batch.frames) == (0, 0)
+
+
+def test_errors_of_the_data_as_a_whole_are_carried_not_raised() -> None:
+    batch = collate([items(None)[0]], max_length=1)
+    assert str(batch.error) == "too long (one of 0)"
+
+
+def test_aligner_and_teacher_see_the_same_mirrored_picture() -> None:
+    source = items("good", flip=True)
+    left = []
+    for position in range(40):
+        batch = collate([source[position]])
+        assert torch.equal(batch.video.pixels, batch.teacher.pixels)
+        left.append(bool(batch.video.pixels[0, 0, 0, 0, 0] > 0))
+    assert 5 < sum(left) < 35
+    assert all(collate([items("good")[p]]).video.pixels[0, 0, 0, 0, 0] > 0 for p in range(3))
+
+
+def test_a_cache_serves_stages_that_want_no_more_than_it_holds() -> None:
+    reader: Any = SimpleNamespace()
+    both = Videos(reader, {"aligner": INPUT, "teacher": INPUT}, cache_bytes=1)
+    assert both.serves({"aligner": INPUT})
+    assert not both.serves({"aligner": VideoInput(frames=3, size=28)})
+    assert not Videos(reader, {"aligner": INPUT}, 1).serves({"aligner": INPUT, "teacher": INPUT})
+    assert not Videos(reader, {"aligner": INPUT}, 0).serves({"aligner": INPUT})

@@ -1,0 +1,49 @@
+"""Trainer's arguments, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlmkit.errors import PluginError, SpecError
+from vlmkit.spec import StageSpec, TrainingSpec
+from vlmkit.training import engine
+from vlmkit.training.engine import Schedule, deepspeed_config, trainer_arguments
+
+
+def training(stage: dict[str, Any], **options: Any) -> tuple[StageSpec, TrainingSpec]:
+    defaults = {"name": "a", "data": [{"type": "moving-shapes"}], "train": {"aligner": 1.0}, "steps": 40}
+    spec = TrainingSpec.model_validate({"stages": [defaults | stage], **options})
+    return spec.stages[0], spec
+
+
+def test_micro_batches_accumulate_to_the_batch(tmp_path: Path) -> None:
+    stage, spec = training({"batch_size": 12, "micro_batch_size": 3}, log_every=7)
+    arguments = trainer_arguments(tmp_path, stage, spec, Schedule(stage, 40), seed=5)
+    assert arguments.per_device_train_batch_size == 3
+    assert arguments.gradient_accumulation_steps == 4
+    assert (arguments.max_steps, arguments.save_steps, arguments.logging_steps, arguments.seed) == (40, 4, 7, 5)
+    assert arguments.max_grad_norm == 0
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(SpecError, match=r"a\.batch_size: expected a multiple of 2 samples x 4 processes, found 12"):
+        Schedule(training({"batch_size": 12, "micro_batch_size": 2})[0], 1)
+    assert Schedule(training({"batch_size": 16, "micro_batch_size": 2})[0], 1).accumulate == 2
+
+
+def test_one_process_is_what_single_means(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    stage, spec = training({})
+    with pytest.raises(SpecError, match=r"the launcher has started 2; use `\{type: deepspeed\}`"):
+        trainer_arguments(tmp_path, stage, spec, Schedule(stage, 1), seed=0)
+
+
+def test_a_missing_deepspeed_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, spec = training({}, engine={"type": "deepspeed"})
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"pip install 'vlmkit\[deepspeed\]'"):
+        deepspeed_config(spec.engine, stage, spec)
