@@ -51,7 +51,7 @@ def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
     for metric, value in result["metrics"].items():
         low, high = value["ci95"]
         blind = result.get("blind")
-        beside = f", blind {blind['metrics'][metric]['value']:.3f}" if blind else ""
+        beside = f", blind {blind['metrics'][metric]['value']:.3f}" if blind and blind["metrics"] else ""
         judge = result["judge"]
         lines.append(
             f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
@@ -73,6 +73,10 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`; `vlmkit run` trains and evaluates, so give it one")
+    if spec.evaluation is not None:
+        from vlmkit.evaluation import prepare
+
+        prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
     folder = train(spec, output)
     results = _evaluate(spec, folder) if spec.evaluation is not None else {}
     from vlmkit.report import write_report
