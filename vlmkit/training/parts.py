@@ -20,8 +20,11 @@ Named = dict[str, nn.Parameter]
 
 
 def named_parameters(model: nn.Module, head: nn.Module | None) -> Named:
-    """Every parameter under all of its names (tied weights have several)."""
-    named = dict(model.named_parameters(remove_duplicate=False))
+    """Every parameter of a fresh model that can be trained, under all of its names (tied weights have several).
+
+    What a component has built frozen, e.g. the blocks of an encoder that its forward never reaches, stays frozen.
+    """
+    named = {name: p for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
     if head is not None:
         named |= {f"distillation.{name}": parameter for name, parameter in head.named_parameters()}
     return named

@@ -81,3 +81,11 @@ def test_a_partly_trained_layer_keeps_its_running_statistics_when_frozen() -> No
     before = model.aligner.norm.running_mean.clone()
     model.aligner(torch.randn(8, 4))
     assert torch.equal(model.aligner.norm.running_mean, before)
+
+
+def test_what_is_built_frozen_cannot_be_trained() -> None:
+    model = Model()
+    model.aligner.norm.requires_grad_(False)
+    assert [name for name in named_parameters(model, None) if name.startswith("aligner.norm")] == []
+    found = assign(stage({"aligner": 1}), named_parameters(model, None))
+    assert "aligner.norm.weight" not in found["aligner"]
