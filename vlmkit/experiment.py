@@ -73,11 +73,15 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`; `vlmkit run` trains and evaluates, so give it one")
+    from vlmkit.training.engine import rank
+
     if spec.evaluation is not None:
         from vlmkit.evaluation import prepare
 
         prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
     folder = train(spec, output)
+    if rank():  # one process of several measures
+        return Run(folder.path, folder.model)
     results = _evaluate(spec, folder) if spec.evaluation is not None else {}
     from vlmkit.report import write_report
 
