@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlmkit.nn import depthwise
+from vlmkit.nn import add_space_time, convolve_time
 
 __all__ = ["Lste", "VideoNorm"]
 
@@ -55,7 +55,7 @@ class VideoNorm(nn.Module):
 
 
 class TemporalMixer(nn.Module):
-    """LMHRA (UniFormerV2): per position to fewer channels, a convolution over 3 frames, and back. All linear."""
+    """x + LMHRA(x) (UniFormerV2): per position to fewer channels, a convolution over 3 frames, and back. All linear."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -78,12 +78,13 @@ class TemporalMixer(nn.Module):
             inner = F.linear(flat, weight * factor, bias[0])
         else:
             inner = torch.baddbmm(bias[:, None], flat, (weight * factor[:, None]).transpose(1, 2))
-        inner = depthwise(self.temporal, inner.view(batch * time // chunk, chunk, rows, columns, -1))
-        return F.linear(inner, self.expand.weight.flatten(1), self.expand.bias).view_as(x)
+        inner = convolve_time(self.temporal, inner.view(batch * time // chunk, chunk, rows, columns, -1))
+        out = F.linear(inner.flatten(0, 3), self.expand.weight.flatten(1), self.expand.bias)
+        return out.add_(x.flatten(0, 3)).view_as(x)
 
 
 class Lste(nn.Module):
-    """Local spatio-temporal encoding: temporal mixer, then a depthwise 3x3x3 convolution, each added to its input."""
+    """Local spatio-temporal encoding: LMHRA, then a depthwise 3x3x3 convolution (DPE), each added to its input."""
 
     def __init__(self, width: int, *, lmhra: bool, dpe: bool) -> None:
         super().__init__()
@@ -95,8 +96,8 @@ class Lste(nn.Module):
     def forward(self, x: Tensor, chunk: int) -> Tensor:
         """(B, T, H, W, C) -> the same shape; chunks of `chunk` frames do not see each other."""
         if self.lmhra is not None:
-            x = self.lmhra(x, chunk).add_(x)
+            x = self.lmhra(x, chunk)
         if self.dpe is not None:
             chunks = x.view(-1, chunk, *x.shape[2:])
-            x = depthwise(self.dpe, chunks).add_(chunks).view_as(x)
+            x = add_space_time(self.dpe, chunks).view_as(x)
         return x

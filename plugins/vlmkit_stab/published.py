@@ -90,11 +90,13 @@ VIDEO_PANDA = PublishedFormat(
         *llama_rules(),
     ),
     drop=(
-        (r"(?:model\.)?vision_tower\..+", "alias of model.video_tower, the same tensors"),
-        (r"(?:model\.)?mm_projector\..+", "alias of model.video_projector, the same tensors"),
         (r"(?:model\.)?video_teacher\..+", "the frozen teacher, which a spec names by itself"),
         (r"(?:model\.)?video_tower_compressor\.teacher_layer\..+", "a second copy of the frozen teacher"),
         (rf"{_TOWER}lmhra2\..+", "created but never used by the published model"),
         (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),
+    ),
+    alias=(
+        (r"((?:model\.)?)vision_tower\.(.+)", r"\1video_tower.\2"),
+        (r"((?:model\.)?)mm_projector\.(.+)", r"\1video_projector.\2"),
     ),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vlmkit.nn.attention import SingleQueryAttention, attend
     from vlmkit.nn.blocks import Box, FrameBlocks, FrameGroup
-    from vlmkit.nn.convolution import depthwise
+    from vlmkit.nn.convolution import add_space_time, convolve_time
     from vlmkit.nn.framewise import crop_frames, lay_out_frames
     from vlmkit.nn.initialise import initialise_linears
     from vlmkit.nn.patches import PatchEmbedding
@@ -27,10 +27,11 @@ __all__ = [
     "QueryPool",
     "SingleQueryAttention",
     "WindowPool",
+    "add_space_time",
     "attend",
     "build_projector",
+    "convolve_time",
     "crop_frames",
-    "depthwise",
     "initialise_linears",
     "lay_out_frames",
 ]
@@ -43,10 +44,11 @@ _HOMES = {
     "QueryPool": "pooling",
     "SingleQueryAttention": "attention",
     "WindowPool": "pooling",
+    "add_space_time": "convolution",
     "attend": "attention",
     "build_projector": "projector",
+    "convolve_time": "convolution",
     "crop_frames": "framewise",
-    "depthwise": "convolution",
     "initialise_linears": "initialise",
     "lay_out_frames": "framewise",
 }

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vlmkit.api.tensors import VisualTokens
 from vlmkit.api.video import TokenLayout
@@ -32,4 +33,6 @@ def assemble(pool: Tensor, sources: Sequence[npt.NDArray[np.int64]], layouts: Se
     mask = torch.from_numpy(index < len(pool)).to(pool.device)
     padded = torch.cat([pool, pool.new_zeros(1, pool.shape[1])]) if (index == len(pool)).any() else pool
     patches = torch.from_numpy(np.stack([layout.patches for layout in layouts])).to(pool.device)
-    return VisualTokens(padded[torch.from_numpy(index).to(pool.device)], mask, patches)
+    # An embedding look-up: unlike indexing, it has a fast backward for tokens that stand in many places.
+    embeddings = F.embedding(torch.from_numpy(index).to(pool.device), padded)
+    return VisualTokens(embeddings, mask, patches)

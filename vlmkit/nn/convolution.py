@@ -15,30 +15,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["depthwise"]
+__all__ = ["add_space_time", "convolve_time"]
 
 
-def depthwise(layer: nn.Conv3d, x: Tensor) -> Tensor:
-    """Apply a depthwise convolution with stride 1 and "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
-    assert layer.bias is not None
-    if layer.kernel_size[1:] == (1, 1):
-        flat = x.flatten(2, 3).permute(0, 3, 1, 2)
-        padding = (layer.kernel_size[0] // 2, 0)
-        out = F.conv2d(flat, layer.weight.squeeze(-1), layer.bias, padding=padding, groups=layer.groups)
-        return out.permute(0, 2, 3, 1).contiguous().view_as(x)
-    out = _SpaceTime.apply(x.permute(0, 4, 1, 2, 3), layer.weight, layer.bias)
+def convolve_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
+    """A depthwise convolution over time alone, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
+    flat = x.flatten(2, 3).permute(0, 3, 1, 2)
+    padding = (layer.kernel_size[0] // 2, 0)
+    out = F.conv2d(flat, layer.weight.squeeze(-1), layer.bias, padding=padding, groups=layer.groups)
+    return out.permute(0, 2, 3, 1).contiguous().view_as(x)
+
+
+def add_space_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
+    """x + a depthwise 3x3x3 convolution of it, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
+    out: Tensor = _AddSpaceTime.apply(x.permute(0, 4, 1, 2, 3), layer.weight, layer.bias)
     return out.permute(0, 2, 3, 4, 1).contiguous()
 
 
-class _SpaceTime(torch.autograd.Function):
-    """A depthwise 3x3x3 convolution of (N, C, t, H, W), channels last in memory."""
+class _AddSpaceTime(torch.autograd.Function):
+    """x + a depthwise 3x3x3 convolution of it, for (N, C, t, H, W), channels last in memory."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         out = F.conv3d(x, weight, bias, padding=1, groups=len(weight))
         # Autocast may have changed the dtype; the gradient will come in that of the output.
         ctx.save_for_backward(x.to(out.dtype), weight.to(out.dtype))
-        return out
+        return out.add_(x)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -48,7 +50,7 @@ class _SpaceTime(torch.autograd.Function):
         before = _weight_gradient(x[:, :, :-1], grad[:, :, 1:], weight)
         same = _weight_gradient(x, grad, weight)
         after = _weight_gradient(x[:, :, 1:], grad[:, :, :-1], weight)
-        input_gradient = F.conv3d(grad, weight.flip(2, 3, 4), padding=1, groups=len(weight))
+        input_gradient = F.conv3d(grad, weight.flip(2, 3, 4), padding=1, groups=len(weight)).add_(grad)
         return input_gradient, torch.stack([before, same, after], 2), grad.sum((0, 2, 3, 4))
 
 

@@ -28,6 +28,8 @@ def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:
     if len(group.frames) < len(x):
         x = x[torch.from_numpy(group.frames).to(x.device)]
     (top, bottom, left, right), (height, width) = group.box, group.canvas
+    if (bottom - top, right - left) == (height, width):
+        return x
     rows = slice(top * x.shape[1] // height, bottom * x.shape[1] // height)
     columns = slice(left * x.shape[2] // width, right * x.shape[2] // width)
     return x[:, rows, columns]

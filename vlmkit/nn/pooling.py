@@ -39,4 +39,5 @@ class WindowPool(SingleQueryAttention):
         rows, columns = height // size, width // size
         windows = x.view(frames, rows, size, columns, size, channels).transpose(2, 3)
         windows = windows.reshape(-1, size * size, channels)
-        return self.read(windows.mean(1), windows).view(frames, rows, columns, channels)
+        mean = windows.sum(1) / size**2
+        return self.read(mean, windows).view(frames, rows, columns, channels)

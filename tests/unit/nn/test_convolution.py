@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from vlmkit.nn import PatchEmbedding, depthwise
+from vlmkit.nn import PatchEmbedding, add_space_time, convolve_time
+
+Kernel = tuple[int, int, int]
+Function = Callable[[nn.Conv3d, Tensor], Tensor]
 
 
-def layer(kernel: tuple[int, int, int], channels: int = 6) -> nn.Conv3d:
+def layer(kernel: Kernel, channels: int = 6) -> nn.Conv3d:
     padding = tuple(side // 2 for side in kernel)
     return nn.Conv3d(channels, channels, kernel, padding=padding, groups=channels).double()
 
 
-def plain(conv: nn.Conv3d, x: Tensor) -> Tensor:
+def over_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
     return conv(x.permute(0, 4, 1, 2, 3)).permute(0, 2, 3, 4, 1)
 
 
-@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
+def over_space_and_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    return x + over_time(conv, x)
+
+
+FUNCTIONS = [((3, 1, 1), convolve_time, over_time), ((3, 3, 3), add_space_time, over_space_and_time)]
+
+
+@pytest.mark.parametrize(("kernel", "ours", "theirs"), FUNCTIONS)
 @pytest.mark.parametrize("shape", [(2, 4, 5, 3, 6), (1, 1, 4, 4, 6), (3, 2, 2, 6, 6)])
-def test_forward_and_backward(kernel: tuple[int, int, int], shape: tuple[int, ...]) -> None:
+def test_forward_and_backward(kernel: Kernel, ours: Function, theirs: Function, shape: tuple[int, ...]) -> None:
     conv = layer(kernel)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     cotangent = torch.randn(shape, dtype=torch.float64)
     results = []
-    for function in (depthwise, plain):
+    for function in (ours, theirs):
         out = function(conv, x)
         results.append([out, *torch.autograd.grad((out * cotangent).sum(), [x, conv.weight, conv.bias])])
-    for ours, theirs in zip(*results, strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-12)
+    for left, right in zip(*results, strict=True):
+        assert torch.allclose(left, right, atol=1e-12)
 
 
-@pytest.mark.parametrize("kernel", [(3, 1, 1), (3, 3, 3)])
-def test_mixed_precision_keeps_the_dtype_of_the_features(kernel: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("kernel", "ours", "theirs"), FUNCTIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast(kernel: Kernel, ours: Function, theirs: Function, dtype: torch.dtype) -> None:
     conv = layer(kernel).float()
-    x = torch.randn(2, 4, 4, 4, 6).bfloat16().requires_grad_()
+    x = torch.randn(2, 4, 4, 4, 6).to(dtype).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        out = depthwise(conv, x)
+        out = ours(conv, x)
     out.float().sum().backward()
     assert out.dtype == torch.bfloat16
+    assert x.grad.dtype == dtype
     assert conv.weight.grad.dtype == torch.float32
-    assert torch.allclose(out.float(), plain(conv, x.float()), atol=0.05)
+    assert torch.allclose(out.float(), theirs(conv, x.float()), atol=0.05)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -59,12 +73,3 @@ def test_patch_embedding_starts_as_a_convolution_does() -> None:
     expected = nn.Conv2d(3, 5, 4, stride=4, bias=False).weight
     torch.manual_seed(0)
     assert torch.equal(PatchEmbedding(5, 4).weight, expected)
-
-
-def test_autocast_takes_features_of_any_dtype() -> None:
-    conv, x = layer((3, 3, 3)).float(), torch.randn(1, 4, 4, 4, 6, requires_grad=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        out = depthwise(conv, x)
-    out.float().sum().backward()
-    assert out.dtype == torch.bfloat16
-    assert x.grad.dtype == conv.weight.grad.dtype == torch.float32
