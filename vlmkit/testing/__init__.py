@@ -26,5 +26,9 @@ def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
     from vlmkit.testing import aligners, downsamplers, teachers
 
-    own = {"aligner": aligners.CHECKS, "downsampler": downsamplers.CHECKS, "teacher": teachers.CHECKS}
+    own: dict[str, tuple[Check, ...]] = {
+        "aligner": aligners.CHECKS,
+        "downsampler": downsamplers.CHECKS,
+        "teacher": teachers.CHECKS,
+    }
     return (spec_round_trips, *own.get(kind, ()))
