@@ -70,7 +70,7 @@ def test_eve_fills_its_aligner_exactly(published_shapes: Shapes) -> None:
 def test_the_language_model_is_taken(name: str) -> None:
     form = published_format(name)
     for key in LLAMA:
-        assert fate(form, key) == ("taken", f"backbone.{key}", "")
+        assert fate(form, key)[:2] == ("taken", f"backbone.{key}")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_dropped_with_the_reason(form: str, key: str, why: str) -> None:
 def test_names_without_prefix() -> None:
     form = published_format("video-panda")
     for key in ("dpe.weight", "video_tower.dpe.weight", "model.video_tower.dpe.weight"):
-        assert fate(form, key) == ("renamed", "aligner.lste.dpe.weight", "")
+        assert fate(form, key)[:2] == ("renamed", "aligner.lste.dpe.weight")
 
 
 def test_tensors_are_handed_on_as_they_are() -> None:
