@@ -131,18 +131,21 @@ class Registry:
         if offers:
             owners = " and ".join(f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers)
             raise PluginError(
-                f"two plugins offer {kind} {name!r}: {owners}; uninstall one, or name the others in VLMKIT_PLUGINS"
+                f"two plugins offer {kind} {name!r}: {owners}; uninstall one, or name in VLMKIT_PLUGINS "
+                "those that should be loaded"
             )
         raise PluginError(self._missing(kind, name))
 
     def _missing(self, kind: str, name: str) -> str:
         names = self.names(kind)
-        parts = [f"no installed plugin offers {kind} {name!r}"]
-        if close := near(name, names):
-            parts.append(f"did you mean {close!r}?")
-        parts.append(f"installed: {', '.join(names) or 'none'}")
-        parts += [
-            f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error}" for p in self._in_state("broken")
+        hint = f"did you mean {close!r}? " if (close := near(name, names)) else ""
+        parts = [
+            f"no installed plugin offers {kind} {name!r}",
+            f"{hint}installed: {', '.join(names) or 'none'}",
+            *(
+                f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error} (see `vlmkit plugins`)"
+                for p in self._in_state("broken")
+            ),
         ]
         if left_out := [p.name for p in self._in_state("left out")]:
             parts.append(f"left out by VLMKIT_PLUGINS: {', '.join(left_out)}")

@@ -89,7 +89,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: cannot read the conversations: {error.strerror or error}") from None
+        raise DataError(
+            f"{path}: cannot read the conversations: {error.strerror or error}; correct `path` of llava-json"
+        ) from None
 
 
 def _entries(content: bytes, path: Path) -> list[Any]:

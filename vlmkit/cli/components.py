@@ -19,8 +19,8 @@ def command(
 ) -> None:
     """List the installed components by kind, each with the plugin that it comes from."""
     if kind is not None and kind not in KINDS:
-        hint = f"; did you mean {close!r}?" if (close := near(kind, KINDS)) else ""
-        raise PluginError(f"there is no kind {kind!r}; kinds: {', '.join(sorted(KINDS))}{hint}")
+        hint = f"did you mean {close!r}? " if (close := near(kind, KINDS)) else ""
+        raise PluginError(f"there is no kind {kind!r}; {hint}kinds: {', '.join(sorted(KINDS))}")
     for shown in [kind] if kind else sorted(KINDS):
         typer.echo(shown)
         offers = registry().components(shown)

@@ -17,7 +17,8 @@ def command(
 ) -> None:
     """Write the HTML page of a run, finished or not, from what its folder holds."""
     if not (run / "spec.yaml").is_file():
-        raise RunError(f"{run}: expected a run folder, which holds spec.yaml; found none. Runs are in runs/NAME")
+        found = "there is no spec.yaml in it" if run.is_dir() else "there is no such folder"
+        raise RunError(f"{run}: expected a run folder, but {found}; give the folder of a run, e.g. runs/quickstart")
     from vlmkit.report import write_report
 
     typer.echo(f"report: {write_report(run)}")

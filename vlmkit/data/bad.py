@@ -78,11 +78,17 @@ class BadSamples:
         if len(self._met) <= self.max_fraction * among:
             return
         met = [(name, bad) for name, bad in self._bad.items() if name in self._met]
-        first = "; ".join(f"{name} ({bad.video}): {bad.reason}" for name, bad in met[:_SHOWN])
+        first = [f"  {name}: {bad.reason}" if str(bad.video) in bad.reason else f"  {name} ({bad.video}): {bad.reason}"
+                 for name, bad in met[:_SHOWN]]  # fmt: skip
         raise DataError(
-            f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than max_bad_fraction = "
-            f"{self.max_fraction:g} allows; the first: {first}; all of them: {self.path}. "
-            "Repair or remove these files, or raise max_bad_fraction"
+            "\n".join(
+                [
+                    f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than "
+                    f"data.max_bad_fraction = {self.max_fraction:g} allows; the first:",
+                    *first,
+                    f"all of them: {self.path}; repair or remove these files, or raise data.max_bad_fraction",
+                ]
+            )
         )
 
     def _read_back(self) -> None:

@@ -53,10 +53,8 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
     for pattern in stage.train:
         part = pattern.split(".")[0]
         if part not in PARTS:
-            hint = f"; did you mean {close!r}?" if (close := near(part, PARTS)) else ""
-            yield Problem(
-                (*where, pattern), f"{part!r} is no part of the model; expected one of {', '.join(PARTS)}{hint}"
-            )
+            hint = f"did you mean {close!r}? " if (close := near(part, PARTS)) else ""
+            yield Problem((*where, pattern), f"{part!r} is no part of the model; {hint}parts: {', '.join(PARTS)}")
 
 
 def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from vlmkit.errors import SpecError
+from vlmkit.registry import near
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.merge import apply, read_extended
@@ -49,8 +51,20 @@ def find_spec(path: Path) -> Path:
     inside = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
     if not path.is_absolute() and (shipped / inside).is_file():
         return shipped / inside
-    names = ", ".join(sorted(f"specs/{found.relative_to(shipped)}" for found in shipped.rglob("*.yaml")))
-    raise SpecError(f"{path}: there is no such spec file here ({Path.cwd()}); shipped specs: {names}")
+    if path.is_dir():
+        raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
+    raise SpecError(f"{path}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
+
+
+def _shipped(path: Path, folder: Path) -> str:
+    """The nearest of the specs that vlmkit ships, and all of them."""
+    files = sorted(found.relative_to(folder) for found in folder.rglob("*.yaml"))
+    stems = {file.stem: file for file in files}
+    hint = f"did you mean specs/{stems[close]}? " if (close := near(path.stem, stems)) else ""
+    names = [f"specs/{file}" for file in files if len(file.parts) == 1]
+    below = Counter(file.parts[0] for file in files if len(file.parts) > 1)
+    names += [f"{count} in specs/{name}" for name, count in below.items()]
+    return f"{hint}shipped specs: {', '.join(names)}"
 
 
 def _validate(document: Document, name: str) -> ExperimentSpec:
@@ -70,7 +84,7 @@ def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise SpecError(f"--set {item}: expected KEY=VALUE, e.g. --set model.aligner.fsra=false")
-        overrides[key] = parse_scalar(value)
+        overrides[key] = parse_scalar(value, f"--set {key}")
     return overrides
 
 

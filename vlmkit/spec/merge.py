@@ -73,23 +73,26 @@ def _set(node: Any, keys: list[str], value: Any, path: Path_, origins: dict[Path
         return result
     key, *rest = keys
     if isinstance(node, list):
-        index = _index(node, key, place)
+        index = _index(node, key, path, place)
         return [
             _set(item, rest, value, (*path, i), origins, place) if i == index else item for i, item in enumerate(node)
         ]
     if node is None or isinstance(node, str):
         node = {"type": node} if node else {}
     if not isinstance(node, Mapping):
-        raise SpecError(f"{place}: {'.'.join(map(str, path))} is {node!r}, which has nothing below it")
+        dotted = ".".join(map(str, path))
+        raise SpecError(
+            f"{place}: {dotted} is {node!r}, which has nothing below it; to change it, --set {dotted}=VALUE"
+        )
     return {**node, key: _set(node.get(key), rest, value, (*path, key), origins, place)}
 
 
-def _index(items: list[Any], key: str, place: str) -> int:
+def _index(items: list[Any], key: str, path: Path_, place: str) -> int:
     names = [str(item.get("name")) for item in items if isinstance(item, Mapping) and "name" in item]
     if key in names:
         return next(i for i, item in enumerate(items) if isinstance(item, Mapping) and str(item.get("name")) == key)
     if key.isdigit() and int(key) < len(items):
         return int(key)
-    hint = f"; did you mean {close!r}?" if (close := near(key, names)) else ""
-    known = f" or one of {', '.join(names)}" if names else ""
-    raise SpecError(f"{place}: {key!r} names no item of this list; expected 0 to {len(items) - 1}{known}{hint}")
+    hint = f"did you mean {close!r}? " if (close := near(key, names)) else ""
+    known = f"items: {', '.join(names)}" if names else f"it has {len(items)}, counted from 0"
+    raise SpecError(f"{place}: {key!r} names no item of the list {'.'.join(map(str, path))}; {hint}{known}")

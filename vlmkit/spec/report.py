@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,6 +13,9 @@ from vlmkit.errors import SpecError
 from vlmkit.spec.yaml import Path_
 
 __all__ = ["Problem", "from_pydantic", "spec_error"]
+
+_LONGEST = 80
+"""Characters of a value that are shown."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +41,54 @@ def from_pydantic(error: ValidationError) -> list[Problem]:
         elif kind in ("unknown_key", "unknown_component", "no_component", "wrong_kind"):
             message = item["msg"]
         else:
-            message = f"{_expected(item['msg'])}; found {found!r} ({type(found).__name__})"
+            message = f"{_expected(kind, item['msg'], item.get('ctx', {}))}; found {_found(found)}"
         problems.append(Problem(path, message, ("type",) if kind == "unknown_component" else ()))
     return problems
 
 
-def _expected(message: str) -> str:
-    """`Input should be a valid integer` -> `expected a valid integer`."""
-    return message.replace("Input should be ", "expected ").replace("Input should ", "expected to ")
+_PLAIN = (
+    ("int_", "expected a whole number"),
+    ("float_", "expected a number"),
+    ("bool_", "expected true or false"),
+    ("string_type", "expected text"),
+    ("list_", "expected a list"),
+    ("tuple_", "expected a list"),
+    ("dict_", "expected a mapping of keys to values"),
+    ("model_", "expected a mapping of keys to values"),
+    ("too_short", "expected at least {min_length} in the list"),
+    ("too_long", "expected at most {max_length} in the list"),
+    ("greater_than", "expected a number {msg}"),
+    ("less_than", "expected a number {msg}"),
+)
+"""By the beginning of pydantic's name for a problem, what people say."""
+
+
+def _expected(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """`Input should be a valid integer, unable to …` -> `expected a whole number`."""
+    short = message.removeprefix("Input should be ")
+    for beginning, words in _PLAIN:
+        if kind.startswith(beginning):
+            return words.format(msg=short, **context)
+    return f"expected {short}" if short != message else message.replace("Input should ", "expected to ")
+
+
+def _found(value: object) -> str:
+    """As a spec file could have it: `"big"`, `null`, `true`."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def spec_error(problems: Iterable[Problem], origins: Mapping[Path_, str], name: str) -> SpecError:
     """One SpecError for all problems, each with the nearest known place."""
-    lines = [
-        f"{_place((*problem.path, *problem.key), origins, name)}: {_dotted(problem.path)}: {problem.message}"
-        for problem in problems
-    ]
+    lines = [_line(problem, _place((*problem.path, *problem.key), origins, name)) for problem in problems]
     count = f"{len(lines)} problem{'s' if len(lines) != 1 else ''}"
     return SpecError("\n".join([f"{name}: this spec has {count}", *(f"  {line}" for line in lines)]))
+
+
+def _line(problem: Problem, place: str) -> str:
+    dotted = _dotted(problem.path)
+    same = place == f"--set {dotted}"  # said once
+    return f"{place}: {problem.message}" if same else f"{place}: {dotted}: {problem.message}"
 
 
 def _place(path: Path_, origins: Mapping[Path_, str], name: str) -> str:

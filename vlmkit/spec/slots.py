@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,13 +28,21 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
     if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
         names = ", ".join(registry().names(kind)) or "none"
         raise PydanticCustomError(
-            "no_component", "expected the name of a {kind} or a mapping with `type: name`; installed: {names}",
-            {"kind": kind, "names": names})  # fmt: skip
+            "no_component",
+            "expected a name, or a mapping with `type: name` and options; {found}; installed of kind {kind}: {names}",
+            {"kind": kind, "names": names, "found": _found(options)},
+        )
     try:
         component = registry().get(kind, str(options["type"]))
     except PluginError as error:
         raise PydanticCustomError("unknown_component", "{message}", {"message": str(error)}) from None
     return component.spec.model_validate(dict(options))
+
+
+def _found(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "found a mapping without `type`" if "type" not in value else f"found `type: {json.dumps(value['type'])}`"
+    return f"found {json.dumps(value, default=repr)}"
 
 
 def slot_json_schema(kind: str) -> dict[str, Any]:

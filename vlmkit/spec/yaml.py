@@ -59,12 +59,13 @@ def read(path: Path) -> Document:
     return document
 
 
-def parse_scalar(text: str) -> Any:
+def parse_scalar(text: str, place: str = "--set") -> Any:
     """The value of `--set key=TEXT`: YAML, so that numbers, lists and mappings can be written."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
     except yaml.YAMLError as error:
-        raise SpecError(f"--set: {text!r} is not valid YAML: {error}") from None
+        reason = getattr(error, "problem", None) or error
+        raise SpecError(f"{place}: {text!r} is not valid YAML: {reason}") from None
 
 
 def _convert(node: yaml.Node, path: Path_, origins: dict[Path_, str], file: Path) -> Any:

@@ -52,7 +52,13 @@ def test_too_many_stop_the_run(tmp_path: Path) -> None:
     bad.record("1", "1.mp4", "broken")  # 2 of 2, but a long run may follow
     with pytest.raises(DataError) as error:
         bad.record("2", "2.mp4", "no moov atom")
-    for part in ("align: 3 of 3", "max_bad_fraction = 0.02", "0 (0.mp4): broken", "2 (2.mp4): no moov atom", str(path)):
+    for part in (
+        "align: 3 of 3",
+        "max_bad_fraction = 0.02",
+        "  0 (0.mp4): broken\n",
+        "  2 (2.mp4): no moov atom\n",
+        str(path),
+    ):
         assert part in str(error.value)
 
 

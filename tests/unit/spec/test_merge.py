@@ -74,8 +74,8 @@ def test_an_override_of_something_unset_makes_the_way(base: Path) -> None:
 @pytest.mark.parametrize(
     ("dotted", "message"),
     [
-        ("training.stages.tow.steps", r"'tow' names no item .* one of one, two; did you mean 'two'\?"),
-        ("training.stages.7.steps", "expected 0 to 1"),
+        ("training.stages.tow.steps", r"'tow' names no item of .*\.stages; did you mean 'two'\? items: one, two"),
+        ("training.stages.7.steps", "names no item of the list training.stages; items: one, two"),
         ("model.aligner.width.x", "model.aligner.width is 64, which has nothing below it"),
     ],
 )
