@@ -4,8 +4,8 @@
       stages/1-align/{checkpoint-100/, metrics.jsonl, stage.json, weights.safetensors}
       model/   eval/BENCHMARK/   report.html
 
-A run belongs to one spec. What may change without a new run is listed in `FREE`: keys that leave the trained weights as
-they are. `spec.yaml` then follows the change.
+A run belongs to one spec from the first file of a stage on. What may change without a new run is listed in `FREE`: keys
+that leave the trained weights as they are. `spec.yaml` then follows the change.
 """
 
 from __future__ import annotations
@@ -156,12 +156,13 @@ class RunFolder:
             ) from None
         changes = dict(_changes(old, spec.model_dump(mode="json"), ()))
         refused = {key: change for key, change in changes.items() if not _free(key)}
-        if refused:
+        if refused and self._begun():
             lines = [f"  {key}: {_show(before)} -> {_show(after)}" for key, (before, after) in refused.items()]
+            differ = f"{len(lines)} keys differ" if len(lines) > 1 else "1 key differs"
             raise RunError(
                 "\n".join(
                     [
-                        f"{self.path}: this run belongs to another spec; {len(lines)} keys differ:",
+                        f"{self.path}: this run belongs to another spec; {differ}:",
                         *lines,
                         "give the changed spec another `name`, choose another --output, or remove the folder",
                     ]
@@ -169,6 +170,10 @@ class RunFolder:
             )
         if changes:
             write_atomic(self.spec_file, resolved(spec))
+
+    def _begun(self) -> bool:
+        """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""
+        return any(file.is_file() for name in ("stages", "model", "eval") for file in (self.path / name).rglob("*"))
 
     def _note_environment(self) -> None:
         now = environment()

@@ -34,6 +34,12 @@ def spec(**changes: Any) -> ExperimentSpec:
     return ExperimentSpec.model_validate({**SPEC, **changes})
 
 
+def begin(run: RunFolder) -> None:
+    """What the first stage leaves behind as soon as it starts."""
+    run.stage(1, "all").mkdir(parents=True)
+    (run.stage(1, "all") / "data.json").write_text("[]")
+
+
 def test_a_new_run_holds_the_resolved_spec_and_the_environment(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
     assert run.path == tmp_path / "one"
@@ -52,7 +58,7 @@ def test_the_same_spec_continues(tmp_path: Path) -> None:
 
 
 def test_another_spec_is_refused_with_the_keys_that_changed(tmp_path: Path) -> None:
-    RunFolder.open(spec(), tmp_path)
+    begin(RunFolder.open(spec(), tmp_path))
     stage = {**SPEC["training"]["stages"][0], "train": {"aligner": 2e-3}}
     with pytest.raises(RunError) as refusal:
         RunFolder.open(spec(seed=7, training={"stages": [stage]}), tmp_path)
@@ -64,15 +70,24 @@ def test_another_spec_is_refused_with_the_keys_that_changed(tmp_path: Path) -> N
     assert RunFolder(tmp_path / "one").spec() == spec()
 
 
-def test_another_component_counts_as_one_change(tmp_path: Path) -> None:
+def test_a_run_that_holds_nothing_yet_takes_the_new_spec(tmp_path: Path) -> None:
     RunFolder.open(spec(), tmp_path)
+    run = RunFolder.open(spec(seed=7), tmp_path)
+    assert run.spec() == spec(seed=7)
+    begin(run)
+    with pytest.raises(RunError, match="seed: 7 -> 42"):
+        RunFolder.open(spec(), tmp_path)
+
+
+def test_another_component_counts_as_one_change(tmp_path: Path) -> None:
+    begin(RunFolder.open(spec(), tmp_path))
     model = {**SPEC["model"], "aligner": {"type": "eve", "width": 16, "heads": 2}}
-    with pytest.raises(RunError, match=r"1 keys differ:\n  model\.aligner: "):
+    with pytest.raises(RunError, match=r"1 key differs:\n  model\.aligner: "):
         RunFolder.open(spec(model=model), tmp_path)
 
 
 def test_what_leaves_the_weights_as_they_are_may_change(tmp_path: Path) -> None:
-    RunFolder.open(spec(), tmp_path)
+    begin(RunFolder.open(spec(), tmp_path))
     changed = spec(evaluation={"benchmarks": ["msvd-qa"]}, data={"cache_mib": 5, "max_bad_fraction": 0.5})
     run = RunFolder.open(changed, tmp_path)
     assert run.spec() == changed

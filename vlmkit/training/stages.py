@@ -95,10 +95,10 @@ class _Training:
             self._save_model()
 
     def _stage(self, number: int, stage: StageSpec, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         samples = Samples([dataset.build() for dataset in stage.data])
         if not len(samples):
             raise DataError(f"stage {stage.name}: its datasets hold no samples")
+        folder.mkdir(parents=True, exist_ok=True)
         if not rank():
             _check_data(folder, stage, samples)
         stage_run = self._stage_run(number, stage, samples)
