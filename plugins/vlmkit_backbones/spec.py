@@ -103,6 +103,10 @@ class HfCausalLmSpec(BackboneSpec):
 
         return self.model_copy(update={"config": full_config(self)})
 
+    def with_tokenizer(self, source: str) -> Self:
+        """With `tokenizer` set to `source`."""
+        return self.model_copy(update={"tokenizer": source})
+
     def build(self) -> PreTrainedModel:
         """The model with drawn weights, by transformers' own initialisation."""
         from vlmkit_backbones._model import build

@@ -40,6 +40,10 @@ class BackboneSpec(ComponentSpec):
         """
         return self
 
+    def with_tokenizer(self, source: str) -> Self:
+        """The same options with the tokenizer at `source`, a folder or hub id; unchanged where it reads none."""
+        return self
+
     @abstractmethod
     def build(self) -> PreTrainedModel:
         """The module with fresh weights. Used on the meta device and to take a checkpoint's weights."""

@@ -1,0 +1,274 @@
+"""`vlmkit import` on checkpoints in the released layout: full-size visual parts, the reference's outputs, memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+from torch import nn
+
+from vlmkit.api import VideoBatch
+from vlmkit.cli import app, main
+from vlmkit.model import load
+from vlmkit.model.importing import DISTILLATION
+
+Shapes = dict[str, tuple[int, ...]]
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class Case(NamedTuple):
+    """One golden file, of the format that its weights are published in."""
+
+    file: str
+    form: str
+    seed: str
+    chunks: int
+    frames: int
+    pixels: int
+    videos: int
+    rows: tuple[int, int] | None = None
+    projected: bool = False
+
+
+CASES = [
+    Case("stab_video_1x4x84_projected", "video-panda", "pub-d", 1, 4, 84, 1, projected=True),
+    Case("stab_video_1x4x112", "video-panda", "pub-a", 1, 4, 112, 1),
+    Case("stab_video_2x4x112_wide", "video-panda", "pub-b", 2, 4, 112, 2, rows=(28, 84)),
+    Case("stab_image_2x1x112", "video-panda", "pub-c", 2, 1, 112, 2),
+    Case("eve_1x4x112", "eve", "pub-e", 1, 4, 112, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def fill(golden: Path) -> ModuleType:
+    """The weights and inputs behind the golden files."""
+    found = importlib.util.spec_from_file_location("golden_fill", golden / "fill.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path) -> Path:
+    """A Video-Panda whose language model is small: 2 layers of width 256, 300 words."""
+
+    def llama(**changes: int) -> dict[str, Any]:
+        return {"model_type": "llama", "vocab_size": 300, "hidden_size": 256, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 4, "intermediate_size": 128, **changes}  # fmt: skip
+
+    backbone = {"type": "hf-causal-lm", "init": "random", "config": llama(),
+                "tokenizer": {"text": ["what is it? a cat"], "vocab_size": 300}}  # fmt: skip
+    content = {
+        "vlmkit": 1,
+        "name": "small-panda",
+        "model": {"aligner": {"type": "stab"}, "backbone": backbone},
+        "training": {
+            "distillation": {"teacher": {"type": "languagebind-video"}, "layer_rate": 1},
+            "stages": [{"name": "a", "data": ["moving-shapes"], "train": {"distillation": 1}, "steps": 1}],
+        },
+    }
+    file = tmp_path / "small-panda.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def _language_model(width: int = 256, layers: int = 2, inner: int = 128) -> Shapes:
+    shapes: Shapes = {f"model.{n}.weight": s for n, s in (("embed_tokens", (300, width)), ("norm", (width,)))}
+    shapes["lm_head.weight"] = (300, width)
+    for layer in range(layers):
+        below = f"model.layers.{layer}."
+        shapes |= {f"{below}self_attn.{part}_proj.weight": (width, width) for part in "qkvo"}
+        shapes |= {f"{below}mlp.{part}_proj.weight": (inner, width) for part in ("gate", "up")}
+        shapes |= {f"{below}mlp.down_proj.weight": (width, inner)}
+        shapes |= {f"{below}{part}_layernorm.weight": (width,) for part in ("input", "post_attention")}
+    return shapes
+
+
+def _head() -> Shapes:
+    shapes: Shapes = {"input_layer.weight": (1024, 256), "input_layer.bias": (1024,)}
+    shapes |= {"output_layer.weight": (1024, 1024), "output_layer.bias": (1024,)}
+    for layer in range(3):
+        shapes |= {f"norm_layer.{layer}.0.{part}": (256,) for part in ("weight", "bias")}
+        shapes[f"norm_layer.{layer}.1.weight"] = (1024, 256)
+    return shapes
+
+
+def _published(case: Case, golden: Path, fill: ModuleType) -> Arrays:
+    """Everything that the released checkpoint holds, with the golden weights in its visual part."""
+    prefix = "model.video_tower."
+    table = json.loads((golden / "video_panda_shapes.json").read_text())
+    tower: Shapes = {n.removeprefix(prefix): tuple(s) for n, s in table.items() if n.startswith(prefix)}
+    projector: Shapes = {"video_projector.0.weight": (256, 1024), "video_projector.0.bias": (256,)}
+    projector |= {"video_projector.2.weight": (256, 256), "video_projector.2.bias": (256,)}
+    found: Arrays = {prefix + name: value for name, value in fill.weights(tower, case.seed).items()}
+    found |= {f"model.{name}": value for name, value in fill.weights(projector, case.seed).items()}
+    for name in list(found):
+        found[name.replace("video_tower", "vision_tower").replace("video_projector", "mm_projector")] = found[name]
+    if case.form == "eve":
+        frames = ("patch_embedding", "class_embedding", "split_embedding", "local_attention", "global_attention")
+        found = {
+            n: v for n, v in found.items() if "mm_projector" in n or ("vision_tower" in n and n.split(".")[2] in frames)
+        }
+    compressor = "vision_tower_compressor" if case.form == "eve" else "video_tower_compressor"
+    found |= {f"model.{compressor}.{name}": value for name, value in fill.weights(_head(), case.seed).items()}
+    teacher = {"pre_layrnorm.weight": np.ones(1024, np.float32)}
+    places = ["vision_clip."] if case.form == "eve" else ["video_teacher.", "video_tower_compressor.teacher_layer."]
+    found |= {f"model.{place}video_tower.{name}": value for place in places for name, value in teacher.items()}
+    found |= fill.weights(_language_model(), case.seed)
+    return found
+
+
+def _save(arrays: Arrays, folder: Path, shards: int = 4) -> Path:
+    """As transformers 4.31 saved it: pickled shards with an index."""
+    folder.mkdir()
+    index: dict[str, str] = {}
+    for number in range(shards):
+        name = f"pytorch_model-{number + 1:05}-of-{shards:05}.bin"
+        part = {key: torch.from_numpy(arrays[key]) for key in list(arrays)[number::shards]}
+        torch.save(part, folder / name)
+        index |= dict.fromkeys(part, name)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    config = {"model_type": "videopanda_llama", "hidden_size": 256, "num_hidden_layers": 2, "rms_norm_eps": 1e-6}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def _import(*arguments: object) -> None:
+    app([*map(str, ("import", *arguments))], standalone_mode=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)
+def test_imported_checkpoint_gives_the_golden_outputs(
+    case: Case, golden: Path, fill: ModuleType, tmp_path: Path, spec_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = _published(case, golden, fill)
+    if case.form == "eve":
+        spec_file.write_text(spec_file.read_text().replace("type: stab", "type: eve"))
+    _import(case.form, _save(arrays, tmp_path / "released"), tmp_path / "out", "--spec", spec_file)
+    assert f"every key: {tmp_path / 'out' / 'import.json'}" in capsys.readouterr().out
+
+    model, processor = load(tmp_path / "out")
+    if not case.projected:  # these files hold what goes into the projector
+        model.aligner.projector = nn.Identity()
+    pixels = torch.from_numpy(fill.pixels(case.seed, case.chunks, case.frames, case.pixels, case.pixels))
+    video = VideoBatch.full(pixels.view(case.videos, -1, *pixels.shape[2:]))
+    if case.rows:
+        video.content = torch.tensor([[*case.rows, 0, case.pixels]] * case.videos)
+    with torch.no_grad():
+        tokens = model.aligner(video).embeddings
+    expected = np.load(golden / f"{case.file}.npz")["tokens"]
+    assert np.abs(tokens.view(expected.shape).numpy() - expected).max() <= 1e-4
+    assert torch.equal(model.state_dict()["backbone.lm_head.weight"], torch.from_numpy(arrays["lm_head.weight"]))
+    assert processor.tokenizer.video_token_id == model.config.video_token_id
+
+    report = json.loads((tmp_path / "out" / "import.json").read_text())
+    assert {key["name"] for key in report["keys"]} == arrays.keys()
+    assert report["fresh"] == []
+    assert (tmp_path / "out" / DISTILLATION).is_file()
+
+
+def test_mistakes_end_with_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLMKIT_DEBUG", raising=False)
+    (tmp_path / "there").mkdir()
+    for arguments, message in (
+        (["video-pnda", tmp_path, tmp_path / "out"], "did you mean 'video-panda'?"),
+        (["video-panda", tmp_path / "gone", tmp_path / "out"], "there is no such folder"),
+        (["video-panda", tmp_path, tmp_path / "there"], "exists already"),
+        (["video-panda", tmp_path, tmp_path / "out", "--spec", "specs/video-pandas.yaml"], "no such spec file"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["vlmkit", "import", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+_MEASURE = """
+import sys
+from pathlib import Path
+from vlmkit import load_spec
+from vlmkit.model import compose
+from vlmkit.model.importing import import_checkpoint
+
+def kib(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(key)))
+
+source, destination, spec_file, group = sys.argv[1:]
+spec = load_spec(spec_file)
+compose(spec.model, meta=True)
+Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+before = kib("VmRSS")
+import_checkpoint("video-panda", source, destination, spec=spec, group_bytes=int(group))
+print((kib("VmHWM") - before) * 1024)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["bin", "safetensors"])
+def test_memory_is_that_of_a_shard_and_a_group(tmp_path: Path, spec_file: Path, suffix: str) -> None:
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("needs Linux's /proc/self/clear_refs to measure a peak")
+    width, layers, inner, shards, group = 512, 16, 1024, 8, 2 * 2**20
+    content = yaml.safe_load(spec_file.read_text())
+    content["model"]["aligner"] |= {"width": 16, "projector": "linear"}
+    content["model"]["backbone"]["config"] |= {
+        "hidden_size": width, "num_hidden_layers": layers, "intermediate_size": inner}  # fmt: skip
+    del content["training"]
+    spec_file.write_text(yaml.safe_dump(content))
+
+    source = tmp_path / "released"
+    source.mkdir()
+    shapes = _language_model(width, layers, inner)
+    shapes |= _tiny_tower(content["model"]["aligner"], width)
+    names, size = list(shapes), 0
+    index: dict[str, str] = {}
+    for number in range(shards):
+        part = {name: _filled(name, shapes[name]) for name in names[number::shards]}
+        file = f"part-{number}.{suffix}"
+        torch.save(part, source / file) if suffix == "bin" else save_file(part, source / file)
+        index |= dict.fromkeys(part, file)
+        size = max(size, (source / file).stat().st_size)
+    stem = "pytorch_model.bin" if suffix == "bin" else "model.safetensors"
+    (source / f"{stem}.index.json").write_text(json.dumps({"weight_map": index}))
+
+    arguments = [source, tmp_path / "out", spec_file, group]
+    command = [sys.executable, "-c", _MEASURE, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    peak, total = int(result.stdout), sum(file.stat().st_size for file in source.glob(f"*.{suffix}"))
+    slack = 12 * 2**20  # what Python and the libraries allocate besides
+    assert total > 3 * (size + group + slack)
+    assert peak < size + group + slack
+
+
+def _filled(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    counts = name.endswith("num_batches_tracked")
+    return torch.full(shape, 1, dtype=torch.int64) if counts else torch.full(shape, 0.5, dtype=torch.bfloat16)
+
+
+def _tiny_tower(aligner: dict[str, Any], width: int) -> Shapes:
+    """The published names of a small visual part, with its shapes."""
+    import vlmkit
+    from vlmkit.model.published import fate, published_format
+
+    built = vlmkit.build("aligner", aligner, llm_width=width)
+    golden = Path(__file__).parents[1] / "golden" / "video_panda_shapes.json"
+    form = published_format("video-panda")
+    ours = {f"aligner.{name}": tuple(value.shape) for name, value in built.state_dict().items()}
+    found = {name: ours.get(fate(form, name).name) for name in json.loads(golden.read_text())}
+    return {name: shape for name, shape in found.items() if shape is not None}
