@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from vlmkit.api.tensors import VideoBatch
@@ -86,8 +87,10 @@ def macs(aligner: nn.Module, video: VideoInput) -> int:
     pixels = torch.empty(1, video.frames, 3, video.size, video.size, device="meta")
     was_training = aligner.training
     aligner.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        aligner(VideoBatch.full(pixels))
+    # Not `no_grad`: there the view of a parameter still asks for gradients, and the counter cannot follow it.
+    frozen = {name: value.detach() for name, value in aligner.named_parameters()}
+    with FlopCounterMode(display=False) as counter:
+        functional_call(aligner, frozen, (VideoBatch.full(pixels),))
     aligner.train(was_training)
     return counter.get_total_flops() // 2
 
