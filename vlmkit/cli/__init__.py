@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from vlmkit import __version__
-from vlmkit.cli import bench, check, components, evaluate, plugins, report, run, schema, train
+from vlmkit.cli import bench, check, components, evaluate, import_, plugins, report, run, schema, train
 from vlmkit.errors import UserError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app.command("train")(train.command)
 app.command("eval")(evaluate.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
+app.command("import")(import_.command)
 app.command("components")(components.command)
 app.command("plugins")(plugins.command)
 app.command("schema")(schema.command)

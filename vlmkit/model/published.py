@@ -29,6 +29,8 @@ class Fate(NamedTuple):
     """Our name; empty where it is not imported."""
     reason: str = ""
     """Why it is dropped."""
+    alias_of: str = ""
+    """The published name of the same tensor, where it is dropped for that."""
 
 
 def published_formats() -> dict[str, PublishedFormat]:
@@ -59,6 +61,10 @@ def fate(form: PublishedFormat, name: str) -> Fate:
     for pattern, reason in form.drop:
         if re.fullmatch(pattern, name):
             return Fate("dropped", reason=reason)
+    for pattern, template in form.alias:
+        if match := re.fullmatch(pattern, name):
+            original = match.expand(template)
+            return Fate("dropped", reason=f"alias of {original}, the same tensor", alias_of=original)
     for pattern, template in form.rename:
         if match := re.fullmatch(pattern, name):
             ours = match.expand(template)
