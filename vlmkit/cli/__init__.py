@@ -55,9 +55,14 @@ def main() -> None:
         app()
     except UserError as error:
         if os.environ.get("VLMKIT_DEBUG"):
-            traceback.print_exc()
-        print(f"vlmkit: {error}", file=sys.stderr)
+            traceback.print_exc()  # ends with the message
+        else:
+            print(f"vlmkit: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("vlmkit: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
+        sys.exit(1)

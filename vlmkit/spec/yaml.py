@@ -52,11 +52,19 @@ def read(path: Path) -> Document:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise SpecError(f"{path}: not valid YAML: {error}") from None
+        raise SpecError(_malformed(path, error)) from None
     document = Document({} if node is None else None)
     if node is not None:
         document.data = _convert(node, (), document.origins, path)
     return document
+
+
+def _malformed(path: Path, error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"{path}: not valid YAML: {error}"
+    mark = error.problem_mark
+    what = ", ".join(filter(None, [error.context, error.problem]))
+    return f"{path}:{mark.line + 1}: not valid YAML at column {mark.column + 1}: {what}"
 
 
 def parse_scalar(text: str, place: str = "--set") -> Any:
