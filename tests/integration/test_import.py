@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -21,6 +22,11 @@ from vlmkit.api import VideoBatch
 from vlmkit.cli import app, main
 from vlmkit.model import load
 from vlmkit.model.importing import DISTILLATION
+from vlmkit.model.importing.plan import make_plan
+from vlmkit.model.importing.source import Source
+from vlmkit.model.importing.target import build_target
+from vlmkit.model.published import published_format
+from vlmkit.spec import load_spec
 
 Shapes = dict[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -84,9 +90,9 @@ def spec_file(tmp_path: Path) -> Path:
     return file
 
 
-def _language_model(width: int = 256, layers: int = 2, inner: int = 128) -> Shapes:
-    shapes: Shapes = {f"model.{n}.weight": s for n, s in (("embed_tokens", (300, width)), ("norm", (width,)))}
-    shapes["lm_head.weight"] = (300, width)
+def _language_model(width: int = 256, layers: int = 2, inner: int = 128, words: int = 300) -> Shapes:
+    shapes: Shapes = {f"model.{n}.weight": s for n, s in (("embed_tokens", (words, width)), ("norm", (width,)))}
+    shapes["lm_head.weight"] = (words, width)
     for layer in range(layers):
         below = f"model.layers.{layer}."
         shapes |= {f"{below}self_attn.{part}_proj.weight": (width, width) for part in "qkvo"}
@@ -179,6 +185,61 @@ def test_imported_checkpoint_gives_the_golden_outputs(
     assert (tmp_path / "out" / DISTILLATION).is_file()
 
 
+def _sparse(shapes: Shapes, file: Path) -> None:
+    """A file of safetensors, bfloat16, all zeros, that takes no room on the disk."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, shape in shapes.items():
+        counts = name.endswith("num_batches_tracked")
+        start, end = end, end + int(np.prod(shape, dtype=np.int64)) * (8 if counts else 2)
+        header[name] = {"dtype": "I64" if counts else "BF16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.truncate(8 + len(text) + end)
+
+
+@pytest.mark.parametrize(
+    ("form", "spec_name", "parameters", "fresh"),
+    [
+        ("video-panda", "video-panda-7b", 45_066_578, 0),
+        ("eve", "eve-star-7b", 29_982_720, 0),
+        ("eve", "video-panda-7b", 29_982_720, 15_083_858),
+    ],
+)
+def test_shipped_specs_take_the_released_sizes(
+    form: str,
+    spec_name: str,
+    parameters: int,
+    fresh: int,
+    golden: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every name and shape of the 7B checkpoints; the values are zeros and are not copied."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    table: Shapes = {n: tuple(s) for n, s in json.loads((golden / "video_panda_shapes.json").read_text()).items()}
+    if form == "eve":
+        temporal = ("temporal_cls_token", "balance", "lmhra", "dpe.", "dec.", "tower.proj.")
+        table = {n: s for n, s in table.items() if not any(part in n for part in temporal)}
+        table = {n.replace("video_pro", "mm_pro").replace("video_", "vision_"): s for n, s in table.items()}
+    shapes = table | _language_model(4096, 32, 11008, 32000)
+    _sparse(shapes, tmp_path / "model.safetensors")
+    source, spec, released = Source(tmp_path), load_spec(f"specs/{spec_name}.yaml"), published_format(form)
+    target = build_target(released, spec, source, None)
+    plan = make_plan(released, source, target)
+
+    def count(names: Iterable[str]) -> int:
+        return sum(target.model.get_parameter(name).numel() for name in names if name in target.parameters)
+
+    assert count(key.ours for key in plan.taken() if key.ours.startswith("aligner.")) == parameters
+    assert count(key.ours for key in plan.taken() if key.ours.startswith("backbone.")) == 6_738_415_616
+    assert count(plan.fresh) == fresh
+    assert sum(key.ours.startswith("distillation.") for key in plan.keys) == len(target.head)
+    assert any("no tokenizer" in note for note in target.notes)
+
+
 def test_mistakes_end_with_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +261,7 @@ def test_mistakes_end_with_one_message(
 
 _MEASURE = """
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from vlmkit import load_spec
 from vlmkit.model import compose

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vlmkit
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model import VideoLM, compose, load
 from vlmkit.model.importing import DISTILLATION, ImportReport, import_checkpoint
 from vlmkit.model.published import fate, published_format
@@ -191,6 +191,10 @@ def test_report_holds_every_key(importer: Importer, tmp_path: Path, panda: State
     assert sum(report.counts().values()) == len(panda)
     rows = report.rows()
     assert ("taken", "2", "model.layers.*.mlp.up_proj.weight", "backbone.model.layers.*.mlp.up_proj.weight") in rows
+    assert ("renamed", "1", "model.video_tower.dpe.bias", "aligner.lste.dpe.bias") in rows
+    dropped = {(name, what) for state, _, name, what in rows if state == "dropped"}
+    assert ("model.vision_tower.*", "alias of model.video_tower.*, the same tensor") in dropped
+    assert ("model.video_teacher.video_tower.*", "the frozen teacher, which a spec names by itself") in dropped
     assert sum(int(row[1]) for row in rows[1:]) == len(panda)
 
 
@@ -235,6 +239,18 @@ def test_aliases_that_differ(importer: Importer, tmp_path: Path, panda: State, s
     name = "model.vision_tower.balance"
     message = _refusal(importer, tmp_path, panda | {name: panda[name] + 1}, shards=shards)
     assert f"{name} and model.video_tower.balance are to be the same tensor" in message
+
+
+def test_tied_weights(importer: Importer, tmp_path: Path, panda: State) -> None:
+    backbone = EXPERIMENT["model"]["backbone"] | {"config": LLAMA | {"tie_word_embeddings": True}}
+    tied = ExperimentSpec.model_validate(EXPERIMENT | {"model": EXPERIMENT["model"] | {"backbone": backbone}})
+    message = _refusal(importer, tmp_path, panda, spec=tied)
+    assert "lm_head.weight and model.embed_tokens.weight are to be the same tensor" in message
+    report = importer(panda | {"lm_head.weight": panda["model.embed_tokens.weight"]}, spec=tied)
+    reasons = {key.name: key.reason for key in report.plan.keys}
+    assert reasons["lm_head.weight"] == "tied to backbone.model.embed_tokens.weight, the same tensor"
+    model, _ = load(tmp_path / "out")
+    assert torch.equal(model.state_dict()["backbone.lm_head.weight"], panda["model.embed_tokens.weight"])
 
 
 def test_eve(importer: Importer, tmp_path: Path, eve: State, eve_experiment: ExperimentSpec) -> None:
@@ -286,6 +302,21 @@ def test_tokenizer_of_the_source(tmp_path: Path, panda: State, experiment: Exper
     model, processor = load(tmp_path / "out")
     assert processor.tokenizer("red").input_ids == experiment.model.backbone.load_tokenizer()("red").input_ids
     assert model.config.model["backbone"]["tokenizer"] == str(tmp_path / "nowhere")
+
+
+def test_given_tokenizer_and_a_single_file(tmp_path: Path, panda: State, experiment: ExperimentSpec) -> None:
+    experiment.model.backbone.load_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    backbone = experiment.model.backbone.model_copy(update={"tokenizer": str(tmp_path / "nowhere")})
+    spec = experiment.model_copy(update={"model": experiment.model.model_copy(update={"backbone": backbone})})
+    save_file({name: value.clone() for name, value in panda.items()}, tmp_path / "panda.safetensors")
+    source, out = tmp_path / "panda.safetensors", tmp_path / "out"
+    with pytest.raises(UserError, match="no tokenizer can be read"):
+        import_checkpoint("video-panda", source, out, spec=spec, tokenizer=str(tmp_path / "not here"))
+    report = import_checkpoint("video-panda", source, out, spec=spec, tokenizer=str(tmp_path / "tokenizer"))
+    assert load(out)[1].tokenizer("red").input_ids == experiment.model.backbone.load_tokenizer()("red").input_ids
+    assert [note.partition(" holds")[2] for note in report.notes] == [
+        " no config.json: the language model's options could not be compared"
+    ]
 
 
 def test_unknown_format_has_a_near_name(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def make_plan(form: PublishedFormat, source: Source, target: Target) -> Plan:
     keys = [_key(form, name, stored, files[name], target) for name in stored]
     fresh, problems = _missing(keys, target)
     problems = [*_unexpected(keys, form), *_doubled(keys), *_shapes(keys, target), *problems]
-    problems = problems or _aliases(form, keys)
+    problems = problems or _aliases(form, keys, target)
     if problems:
         rest = len(problems) - _SHOWN
         shown = [*problems[:_SHOWN], *([f"and {rest} more"] if rest > 0 else [])]
@@ -104,7 +104,7 @@ def _key(form: PublishedFormat, name: str, stored: Mapping[str, Stored], file: P
 
 def _not_wanted(found: Fate, target: Target) -> str:
     if found.name in target.tied:
-        return f"tied to {target.model.all_tied_weights_keys[found.name]}, the same tensor"
+        return f"tied to {target.tied[found.name]}, the same tensor"
     if found.name.startswith("distillation.") and not target.head:
         return "the distillation head, and the spec distils nothing"
     if found.name in target.published and found.name not in target.weights:
@@ -130,7 +130,7 @@ def _doubled(keys: list[Key]) -> list[str]:
 def _missing(keys: list[Key], target: Target) -> tuple[list[str], list[str]]:
     """What is drawn, and what should have been there."""
     there = {key.ours for key in keys}
-    absent = [name for name in target.weights if name not in there | target.tied]
+    absent = [name for name in target.weights if name not in there | target.tied.keys()]
     fresh = [name for name in absent if name.startswith("aligner.") and name not in target.published]
     lost = [name for name in absent if name not in set(fresh)]
     if any(name in there for name in target.head):
@@ -151,12 +151,16 @@ def _shapes(keys: list[Key], target: Target) -> Iterator[str]:
             yield f"{key.name} is of {key.stored.dtype}, but {key.ours} of {wanted[key.ours].dtype}"
 
 
-def _aliases(form: PublishedFormat, keys: list[Key]) -> list[str]:
-    """Aliases in the released code are one tensor under two names; which one counts is not to say where they differ."""
+def _aliases(form: PublishedFormat, keys: list[Key], target: Target) -> list[str]:
+    """Aliases and tied weights are one tensor under two names; which one counts is not to say where they differ."""
     taken = {key.name: key for key in keys if key.ours}
-    pairs = [
-        (key, taken[original]) for key in keys if not key.ours and (original := fate(form, key.name).alias_of) in taken
-    ]
+    taken |= {key.ours: key for key in taken.values()}
+    pairs = []
+    for key in keys:
+        found = fate(form, key.name)
+        original = found.alias_of or target.tied.get(found.name)
+        if original in taken and not key.ours:
+            pairs.append((key, taken[original]))
     by_file: dict[Path, set[str]] = defaultdict(set)
     for pair in pairs:
         for key in pair:

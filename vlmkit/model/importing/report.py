@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from typing import Any
 
@@ -37,15 +38,18 @@ class ImportReport:
         return dict(found) | {"fresh": len(self.plan.fresh)}
 
     def rows(self) -> list[tuple[str, ...]]:
-        """One row for all keys that differ only in the number of a layer: fate, how many, published name, where to or
-        why not."""
-        groups: Counter[tuple[str, ...]] = Counter()
+        """Fate, how many, published name, where to or why not. Keys that differ only in the number of a layer share a
+        row, and so do those that are dropped for one reason."""
+        groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for key in self.plan.keys:
-            groups[key.state, _any_layer(key.name), _any_layer(key.ours) or key.reason] += 1
-        for name in self.plan.fresh:
-            groups["fresh", "-", f"{name}, drawn by the spec's seed"] += 1
-        header = ("", "tensors", "published", "becomes, or why not")
-        return [header, *((state, str(count), name, what) for (state, name, what), count in groups.items())]
+            kept = _any_layer(key.ours) or _shared_reason(key.reason)
+            groups[key.state, kept].append((key.name, key.ours or key.reason))
+        rows = []
+        for (state, kept), members in groups.items():
+            name, what = members[0] if len(members) == 1 else (_shared_name([name for name, _ in members]), kept)
+            rows.append((state, str(len(members)), name, what))
+        rows += [("fresh", "1", "-", f"{name}, drawn by the spec's seed") for name in self.plan.fresh]
+        return [("", "tensors", "published", "becomes, or why not"), *sorted(rows, key=_by_state)]
 
     def as_dict(self) -> dict[str, Any]:
         """For import.json: every single key."""
@@ -74,6 +78,23 @@ class ImportReport:
             ],
             "fresh": self.plan.fresh,
         }
+
+
+def _by_state(row: tuple[str, ...]) -> tuple[int, str]:
+    return ("renamed", "taken", "fresh", "dropped").index(row[0]), row[3 if row[0] == "fresh" else 2]
+
+
+def _shared_name(names: list[str]) -> str:
+    """With a star in place of a layer's number, or of all that differs."""
+    anyone = {_any_layer(name) for name in names}
+    if len(anyone) == 1:
+        return anyone.pop()
+    columns = zip(*(name.split(".") for name in names), strict=False)
+    return ".".join([column[0] for column in takewhile(lambda parts: len(set(parts)) == 1, columns)] + ["*"])
+
+
+def _shared_reason(reason: str) -> str:
+    return re.sub(r"^(alias of (?:\w+\.){2}).+(, the same tensor)$", r"\1*\2", reason)
 
 
 def _any_layer(name: str) -> str:

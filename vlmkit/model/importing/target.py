@@ -48,8 +48,8 @@ class Target:
     """Parameters and buffers of the model."""
     parameters: frozenset[str]
     """Those of them that are parameters."""
-    tied: frozenset[str]
-    """Names of the model's weights that are only another name of one, so that a checkpoint may lack them."""
+    tied: dict[str, str]
+    """Names that are only another name of a weight, so that a checkpoint may lack them, and that weight's name."""
     head: dict[str, Stored]
     """Those of the distillation head; empty where the spec distils nothing."""
     published: frozenset[str]
@@ -87,7 +87,7 @@ def build_target(form: PublishedFormat, spec: ExperimentSpec, source: Source, to
         processor=processor,
         weights=_weights(model),
         parameters=frozenset(name for name, _ in model.named_parameters(remove_duplicate=False)),
-        tied=frozenset(model.all_tied_weights_keys),
+        tied=dict(model.all_tied_weights_keys),
         head=head,
         published=published,
         notes=notes,
