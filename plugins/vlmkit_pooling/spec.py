@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isqrt
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import NonNegativeInt, PositiveInt, model_validator
 
@@ -85,6 +85,11 @@ class AdaptivePoolSpec(DownsamplerSpec):
     width: PositiveInt = 12
     """Token columns per frame."""
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """2x2 tokens per frame."""
+        return cls(height=2, width=2)
+
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """The target, whatever the patches."""
         return self.height, self.width
@@ -119,6 +124,11 @@ class PerceiverSpec(DownsamplerSpec):
     tell frames apart where an aligner hands over whole chunks of `media` frames (4 in flamingo-pytorch); 0: none."""
     rows: bool | None = None
     """Whether the latents are read as the rows of a square picture. None: with 256 latents only."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """2x2 latents."""
+        return cls(latents=4, heads=2, dim_head=8, rows=True)
 
     @model_validator(mode="after")
     def _square(self) -> PerceiverSpec:
