@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from huggingface_hub.errors import StrictDataclassError
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from vlmkit.api import UserError
 
@@ -30,13 +33,39 @@ def full_config(spec: HfCausalLmSpec) -> dict[str, Any]:
 def build(spec: HfCausalLmSpec) -> PreTrainedModel:
     """The model with drawn weights."""
     options = full_config(spec)
+    if options["model_type"] not in CONFIG_MAPPING:
+        raise UserError(
+            f"model.backbone.config: transformers knows no model_type {options['model_type']!r}; "
+            f"{_nearest(options['model_type'], CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
+        )
     try:
         config = AutoConfig.for_model(**options)
+        if spec.path is None:
+            _refuse_unknown(config, options)
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, spec.dtype))
+    except StrictDataclassError as error:
+        reason = str(error.__cause__ or error)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"model.backbone.config: transformers cannot build this {options['model_type']!r}: {first_line(error)}"
-        ) from error
+        if isinstance(error, UserError):
+            raise
+        reason = first_line(error)
+    raise UserError(f"model.backbone.config: transformers cannot build this {options['model_type']!r}: {reason}")
+
+
+def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
+    """transformers keeps an option that it does not know, and does nothing with it."""
+    known = type(config)()
+    for key in options:
+        if key in vars(config) and not hasattr(known, key):
+            raise UserError(
+                f"model.backbone.config: {key} is no option of {options['model_type']!r} and would do nothing; "
+                f"{_nearest(key, known.to_dict())}correct it, or remove it"
+            )
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def load(spec: HfCausalLmSpec) -> PreTrainedModel:

@@ -117,8 +117,14 @@ def test_another_family() -> None:
 
 
 def test_config_that_transformers_refuses() -> None:
-    with pytest.raises(UserError, match="transformers cannot build this 'lama'"):
-        spec(config=LLAMA | {"model_type": "lama", "vocab_size": 3}).build()
+    for change, words in (
+        ({"model_type": "lama"}, r"knows no model_type 'lama'; did you mean 'llama'\?"),
+        ({"num_attention_heads": 5}, "cannot build this 'llama': .*not a multiple of the number of attention heads"),
+        ({"hidden_sise": 3}, r"hidden_sise is no option of 'llama' and would do nothing; did you mean 'hidden_size'\?"),
+    ):
+        with pytest.raises(UserError, match=words):
+            spec(config=LLAMA | {"vocab_size": 3} | change).build()
+    spec(config=LLAMA | {"vocab_size": 3, "rope_theta": 5e5}).build()
     with pytest.raises(ValueError, match="does not say the width: expected a number as hidden_size"):
         _ = spec(config={"model_type": "llama"}).width
 
