@@ -138,7 +138,12 @@ class RunFolder:
     def _create(self, spec: ExperimentSpec) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path}: expected a folder for the run, found a file; use another --output")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: this folder cannot be made: {error.strerror or error}; use another --output"
+            ) from None
         foreign = sorted(f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(_SAVING))
         if foreign:
             raise RunError(

@@ -102,6 +102,12 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in folder.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be made: Not a directory; use another --output"):
+        RunFolder.open(spec(), tmp_path / "file")
+
+
 def test_a_half_created_folder_is_completed(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
