@@ -120,7 +120,8 @@ def write(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
-MISTAKES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
+Edits = tuple[tuple[str, str], ...]
+MISTAKES: dict[str, tuple[Edits, tuple[str, ...]]] = {
     "unknown key": (
         (("width: 16", "widht: 16"),),
         ("tiny.yaml:6: model.aligner.widht: unknown key widht; did you mean 'width'? known keys: type, input, ",),
@@ -178,7 +179,7 @@ MISTAKES: dict[str, tuple[tuple[tuple[str, str], ...], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("edits", "said"), MISTAKES.values(), ids=MISTAKES)
-def test_a_spec_with_mistakes(cli: Cli, write: Callable[..., str], edits: tuple, said: tuple[str, ...]) -> None:
+def test_a_spec_with_mistakes(cli: Cli, write: Callable[..., str], edits: Edits, said: tuple[str, ...]) -> None:
     message = cli("check", write(*edits)).refusal()
     for part in said:
         assert part in message
@@ -402,7 +403,7 @@ def test_a_checkpoint_whose_plugin_is_missing(
             processor.save_pretrained(tmp_path / "model")
             type(model).from_pretrained(tmp_path / "model")
         registry.cache_clear()
-        openings = [
+        openings: list[Callable[[], object]] = [
             lambda: type(model).from_pretrained(tmp_path / "model"),
             lambda: AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
             lambda: type(processor).from_pretrained(tmp_path / "model").aligner,
