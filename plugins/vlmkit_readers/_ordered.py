@@ -38,7 +38,7 @@ class OrderedVideo(OpenVideo):
                 width, height = stream.codec_context.width, stream.codec_context.height
                 count = sum(1 for packet in container.demux(stream) if packet.size)
         except _ERRORS as error:
-            raise UnreadableVideo(f"{_name(source)}: {error}") from None
+            raise UnreadableVideo(f"{_name(source)}: {_reason(error)}") from None
         if count < (1 - _LOST) * announced or not count:
             raise UnreadableVideo(f"{_name(source)}: {count} of {announced} frames found; the file is incomplete")
         return cls(count, fps, width, height, source, threads)
@@ -52,7 +52,7 @@ class OrderedVideo(OpenVideo):
         try:
             pictures = self._decode(sorted(set(positions)))
         except _ERRORS as error:
-            raise UnreadableVideo(f"{_name(self.source)}: {error}") from None
+            raise UnreadableVideo(f"{_name(self.source)}: {_reason(error)}") from None
         return np.stack([pictures[position] for position in positions])
 
     def _decode(self, wanted: list[int]) -> dict[int, npt.NDArray[np.uint8]]:
@@ -78,6 +78,10 @@ class OrderedVideo(OpenVideo):
 
 def _container(source: str | Path | bytes) -> Any:
     return av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source))
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _stream(container: Any) -> Any:

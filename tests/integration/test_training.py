@@ -326,7 +326,7 @@ def test_bad_samples_are_skipped_recorded_once_and_counted(make: Make, damaged: 
 def test_too_many_bad_samples_stop_the_run(make: Make, damaged: dict[str, Any], tmp_path: Path) -> None:
     spec = make({"data": [damaged], "train": {"aligner": 1e-2}, "epochs": 1}, data={"max_bad_fraction": 0.2})
     run = RunFolder.open(spec, tmp_path / "runs")
-    with pytest.raises(DataError, match="2 of 7 samples could not be read, more than max_bad_fraction"):
+    with pytest.raises(DataError, match=r"2 of 7 samples could not be read, more than data\.max_bad_fraction"):
         train(spec, run)
     assert not run.model.exists()
     spec = make({"data": [damaged], "train": {"aligner": 1e-2}, "epochs": 1}, data={"max_bad_fraction": 0.3})

@@ -176,7 +176,9 @@ def test_a_repaired_video_is_asked_about(experiment: Experiment, tmp_path: Path,
 
 def test_more_unreadable_videos_than_allowed(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
     (clips / "bob.mp4").write_bytes(b"no video at all")
-    with pytest.raises(DataError, match=r"tiny: 1 of 4 samples could not be read, more than max_bad_fraction = 0\.01"):
+    with pytest.raises(
+        DataError, match=r"tiny: 1 of 4 samples could not be read, more than .*max_bad_fraction = 0\.01"
+    ):
         run_it(experiment(), tmp_path, oracle)
     assert not (tmp_path / "measured/eval/tiny/result.json").exists()
 
