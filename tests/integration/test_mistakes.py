@@ -253,6 +253,30 @@ def test_annotations_and_videos_that_are_missing_stop_before_the_training(
     assert not (tmp_path / "runs").exists()
 
 
+LLM = {
+    "an option that the family lacks": (
+        ("hidden_size: 16, i", "hidden_size: 16, tie_word_embedings: true, i"),
+        "model.backbone.config: tie_word_embedings is no option of 'llama' and would do nothing; did you mean "
+        "'tie_word_embeddings'? correct it, or remove it\n",
+    ),
+    "an unknown family": (
+        ("model_type: llama", "model_type: lama"),
+        "model.backbone.config: transformers knows no model_type 'lama'; did you mean 'llama'? e.g. llama, ",
+    ),
+    "numbers that do not fit": (
+        ("num_attention_heads: 2", "num_attention_heads: 3"),
+        "model.backbone.config: transformers cannot build this 'llama': The hidden size (16) is not a multiple of ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("edit", "said"), LLM.values(), ids=LLM)
+def test_a_language_model_that_cannot_be_built(
+    cli: Cli, write: Callable[..., str], edit: tuple[str, str], said: str
+) -> None:
+    assert cli("check", write(edit)).refusal().startswith(said)
+
+
 def conversations(folder: Path, videos: int) -> None:
     turns = [{"from": "human", "value": "<video>\nwhich colour?"}, {"from": "gpt", "value": "red"}]
     entries = [{"id": f"talk-{i}", "video": f"{i}.mp4", "conversations": turns} for i in range(videos)]
@@ -270,9 +294,16 @@ def test_training_data_that_is_missing(cli: Cli, write: Callable[..., str], tmp_
     (tmp_path / "clips" / "1.mp4").write_text("this is no video")
     message = cli("train", spec).refusal()
     assert "stages/1-words: 2 of 2 samples could not be read, more than data.max_bad_fraction = 0.01" in message
-    assert "  talk-1: clips/1.mp4: " in message
+    assert "  talk-1: clips/1.mp4: Invalid data found when processing input\n" in message
     assert "all of them: runs/tiny/bad_samples.jsonl; repair or remove these files, or raise" in message
     assert len((tmp_path / "runs/tiny/bad_samples.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_a_later_stage_lacks_stops_before_the_first(cli: Cli, write: Callable[..., str], tmp_path: Path) -> None:
+    stage = "    - {name: talk, data: [{type: llava-json, path: talks.json}], train: {aligner: 1e-3}, steps: 1}\n"
+    message = cli("train", write(more=stage)).refusal()
+    assert message.startswith("talks.json: cannot read the conversations: ")
+    assert not (tmp_path / "runs/tiny/stages").exists()
 
 
 def test_a_run_of_another_spec(cli: Cli, write: Callable[..., str]) -> None:

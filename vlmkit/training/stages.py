@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
+from vlmkit.api.dataset import Dataset
 from vlmkit.api.modules import Teacher
 from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
@@ -69,6 +70,7 @@ class _Training:
         transformers_logging.disable_progress_bar()
         self.spec, self.training, self.run = spec, training, run
         self.videos: Videos | None = None
+        self.datasets: dict[str, Dataset] = {}
         self.model: VideoLM
         self.processor: VideoLMProcessor
         self.model, self.processor = compose(spec.model, seed=spec.seed)
@@ -83,6 +85,9 @@ class _Training:
     def stages(self) -> None:
         """Every stage, then the model."""
         for number, stage in enumerate(self.training.stages, 1):
+            if not (self.run.stage(number, stage.name) / _DONE).is_file():
+                self._samples(stage)  # what a later stage lacks should stop the run now, not after hours
+        for number, stage in enumerate(self.training.stages, 1):
             folder = self.run.stage(number, stage.name)
             if (folder / _DONE).is_file():
                 load_weights(folder / _WEIGHTS, self.model, self.head)
@@ -95,9 +100,7 @@ class _Training:
             self._save_model()
 
     def _stage(self, number: int, stage: StageSpec, folder: Path) -> None:
-        samples = Samples([dataset.build() for dataset in stage.data])
-        if not len(samples):
-            raise DataError(f"stage {stage.name}: its datasets hold no samples")
+        samples = self._samples(stage)
         folder.mkdir(parents=True, exist_ok=True)
         if not rank():
             _check_data(folder, stage, samples)
@@ -135,6 +138,16 @@ class _Training:
             write_atomic(folder / _DONE, json.dumps(done, indent=2))
             clean(folder, keep=None)
             hook.vlmkit_stage_ended(run=self.run.path, stage=stage.name)
+
+    def _samples(self, stage: StageSpec) -> Samples:
+        """The stage's data. Stages that name the same dataset share it."""
+        for spec in stage.data:
+            if (key := spec.model_dump_json()) not in self.datasets:
+                self.datasets[key] = spec.build()
+        samples = Samples([self.datasets[spec.model_dump_json()] for spec in stage.data])
+        if not len(samples):
+            raise DataError(f"stage {stage.name}: its datasets hold no samples")
+        return samples
 
     def _stage_run(self, number: int, stage: StageSpec, samples: Samples) -> StageRun:
         order = Order.of(stage, len(samples), self.spec.seed, number)
