@@ -35,6 +35,7 @@ class VideoLMConfig(PreTrainedConfig):
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
         video_token_id: int | None = None,
         part_dtypes: dict[str, str] | None = None,
+        buffer_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         self.model = model or {}
@@ -47,7 +48,13 @@ class VideoLMConfig(PreTrainedConfig):
         """The id of `<video>`; it may lie beyond the embedding table."""
         self.part_dtypes = part_dtypes or {}
         """Name of the weights' dtype by part, where it is not the default of the components."""
+        self.buffer_dtype = buffer_dtype
+        """Name of the dtype of running statistics and the like."""
         super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers; `dtype`, in which it reads what is no parameter, is that of the buffers."""
+        return super().to_dict() | {"dtype": self.buffer_dtype}
 
     def spec(self) -> ModelSpec:
         """The model's spec. A CheckpointError that names the package where a plugin is missing."""

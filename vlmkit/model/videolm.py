@@ -7,6 +7,7 @@ L LLM layers, D LLM width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -181,13 +182,14 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         return loaded
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """As in transformers, safetensors only; the config then tells the dtype of each part."""
+        """As in transformers, safetensors only; the config then tells the dtype of each part and of the buffers."""
         parts = {"aligner": self.aligner, "backbone": self.backbone}
         self.config.part_dtypes = {
             name: str(value.dtype).removeprefix("torch.")
             for name, part in parts.items()
             if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
         }
+        self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
         super().save_pretrained(save_directory, **kwargs)
 
 
@@ -196,6 +198,13 @@ def _cast(part: nn.Module, dtype: torch.dtype) -> None:
     for value in part.parameters():
         if value.is_floating_point() and value.dtype != dtype:
             value.data = value.data.to(dtype)
+
+
+def _buffer_dtype(model: nn.Module) -> torch.dtype:
+    """The type that holds all saved buffers of numbers with a fraction; float32 where there is none."""
+    saved = model.state_dict().keys()
+    kinds = {b.dtype for name, b in model.named_buffers() if name in saved and b.is_floating_point()}
+    return reduce(torch.promote_types, kinds) if kinds else torch.float32
 
 
 def _restore_buffers(model: VideoLM) -> None:

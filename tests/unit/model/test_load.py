@@ -90,6 +90,23 @@ def test_weights_keep_the_type_in_which_they_were_trained(make_spec: Any, tmp_pa
     }
 
 
+@pytest.mark.parametrize("buffers", [torch.float32, torch.bfloat16])
+def test_running_statistics_keep_their_type_beside_a_bfloat16_aligner(
+    composed: tuple[VideoLM, VideoLMProcessor], tmp_path: Path, buffers: torch.dtype
+) -> None:
+    model, processor = composed
+    statistics = {name: b for name, b in model.aligner.named_buffers() if b.is_floating_point()}
+    for value in statistics.values():
+        value.data = value.add(1 / 3).to(buffers)
+    for parameter in model.aligner.parameters():
+        parameter.data = parameter.data.bfloat16()
+    loaded = load(save(model, processor, tmp_path))[0]
+    assert statistics
+    assert {loaded.aligner.get_buffer(name).dtype for name in statistics} == {buffers}
+    assert_same(model, loaded)
+    assert_same(model, load(save(loaded, processor, tmp_path / "again"))[0])
+
+
 def test_buffers_that_are_not_saved_are_computed_again(
     composed: tuple[VideoLM, VideoLMProcessor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

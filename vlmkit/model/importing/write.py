@@ -65,7 +65,6 @@ def write_config(plan: Plan, target: Target, folder: Path) -> None:
     config = target.model.config
     config.architectures = [type(target.model).__name__]
     config.part_dtypes = {part: str(dtype).removeprefix("torch.") for part, dtype in plan.dtypes.items()}
-    config.dtype = torch.float32  # in which transformers reads buffers; parameters have the type of their part
     config.save_pretrained(folder)
     target.model.generation_config.save_pretrained(folder)
     if target.processor.tokenizer is not None:
