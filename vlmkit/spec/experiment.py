@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
@@ -17,6 +26,7 @@ from vlmkit.spec.evaluation import EvaluationSpec
 __all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Rates = dict[str, PositiveFloat | None]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 
 
@@ -73,7 +83,8 @@ class StageSpec(Spec):
     """The datasets, mixed sample by sample."""
     train: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
     """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
-    `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins."""
+    `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins. `null`
+    takes back a key of the spec that this one extends."""
     batch_size: PositiveInt = 32
     """Samples per optimizer step, over all processes."""
     micro_batch_size: PositiveInt | None = None
@@ -100,6 +111,11 @@ class StageSpec(Spec):
     """Optimizer steps between checkpoints, from which an interrupted run goes on; None: a tenth of the stage."""
     flip: bool = False
     """Mirror half of the videos, drawn by the seed; aligner and teacher always see the same picture."""
+
+    @field_validator("train", mode="before", json_schema_input_type=Annotated[Rates, Field(min_length=1)])
+    @classmethod
+    def _take_back(cls, value: Any) -> Any:
+        return {k: rate for k, rate in value.items() if rate is not None} if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _length(self) -> StageSpec:

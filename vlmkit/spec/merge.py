@@ -36,7 +36,11 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
 
 
 def _merge(base: Any, over: Any, path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]) -> Any:
-    """`over` on top of `base`: mappings key by key; a component of another `type` drops the old one's options."""
+    """`over` on top of `base`: mappings key by key, a list by the names of its items where `over` is a mapping; a
+    component of another `type` drops the old one's options.
+    """
+    if isinstance(base, list) and isinstance(over, Mapping):
+        return _merge_items(base, over, path, origins, new)
     if isinstance(base, str) and isinstance(over, Mapping) and "type" not in over:
         base = {"type": base}
     if isinstance(over, str) and isinstance(base, Mapping) and "type" in base:
@@ -57,6 +61,22 @@ def _merge(base: Any, over: Any, path: Path_, origins: dict[Path_, str], new: Ma
             origins.update({k: place for k, place in new.items() if k[: len(below)] == below})
         if below in new:
             origins[below] = new[below]
+    return merged
+
+
+def _merge_items(
+    base: list[Any], over: Mapping[str, Any], path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]
+) -> list[Any]:
+    """Each value of `over` on top of the item that its key names."""
+    merged = list(base)
+    for key, value in over.items():
+        named = (*path, key)
+        place = next(new[named[:length]] for length in range(len(named), -1, -1) if named[:length] in new)
+        index = _index(base, key, path, place)
+        item = (*path, index)
+        below = {item: place} | {(*item, *k[len(named) :]): at for k, at in new.items() if k[: len(named)] == named}
+        merged[index] = _merge(merged[index], value, item, origins, below)
+        origins[item] = place
     return merged
 
 

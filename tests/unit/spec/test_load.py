@@ -139,6 +139,18 @@ def test_the_json_schema_accepts_and_refuses(small: str) -> None:
     assert "Channels of the patch features." in json.dumps(schema)
 
 
+def test_null_takes_back_a_learning_rate(small_file: Path) -> None:
+    over = small_file.with_name("over.yaml")
+    text = "extends: small.yaml\ntraining: {distillation: null, stages: {align: {train: {distillation: null}}}}\n"
+    over.write_text(text)
+    training = load_spec(over).training
+    assert training is not None
+    assert training.stages[0].train == {"aligner": 4e-4}
+    over.write_text(text.replace("{distillation: null}}", "{distillation: null, aligner: null}}"))
+    with pytest.raises(SpecError, match=r"over\.yaml:2: training\.stages\.0\.train: expected at least 1"):
+        load_spec(over)
+
+
 def test_no_torch_is_imported(small_file: Path) -> None:
     code = (
         "import sys, vlmkit; from vlmkit.registry import registry\n"

@@ -34,6 +34,51 @@ def test_extends_merges_mappings_and_replaces_the_rest(tmp_path: Path, base: Pat
     assert document.origins["model", "aligner", "downsampler"] == f"{base}:2"
 
 
+def test_a_mapping_changes_items_of_a_list_by_name_and_by_index(tmp_path: Path, base: Path) -> None:
+    text = "extends: base.yaml\ntraining:\n  stages:\n    two: {steps: 20}\n    0:\n      fraction: 0.5\n"
+    over = write(tmp_path, "over.yaml", text)
+    document = read_extended(over)
+    assert document.data["training"]["stages"] == [
+        {"name": "one", "steps": 1, "fraction": 0.5},
+        {"name": "two", "steps": 20},
+    ]
+    assert document.origins["training", "stages", 1, "steps"] == f"{over}:4"
+    assert document.origins["training", "stages", 0, "fraction"] == f"{over}:6"
+    assert document.origins["training", "stages", 0, "steps"] == f"{base}:5"
+    last = read_extended(write(tmp_path, "last.yaml", "extends: over.yaml\ntraining: {stages: {one: {steps: 3}}}\n"))
+    assert last.data["training"]["stages"][0] == {"name": "one", "steps": 3, "fraction": 0.5}
+
+
+def test_lists_below_items_of_a_list(tmp_path: Path) -> None:
+    write(tmp_path, "base.yaml", "stages:\n  - name: one\n    data: [{type: a, size: 2}, {type: a, size: 3}]\n")
+    over = write(tmp_path, "over.yaml", "extends: base.yaml\nstages:\n  one:\n    data:\n      1: {type: b, x: 1}\n")
+    document = read_extended(over)
+    assert document.data["stages"] == [{"name": "one", "data": [{"type": "a", "size": 2}, {"type": "b", "x": 1}]}]
+    assert document.origins["stages", 0, "data", 1, "x"] == f"{over}:5"
+    assert ("stages", 0, "data", 1, "size") not in document.origins
+
+
+def test_a_list_still_replaces_a_list(tmp_path: Path, base: Path) -> None:
+    over = write(tmp_path, "over.yaml", "extends: base.yaml\ntraining: {stages: [{name: three}]}\n")
+    assert read_extended(over).data["training"]["stages"] == [{"name": "three"}]
+    assert base.is_file()
+
+
+def test_a_mapping_that_names_no_item(tmp_path: Path, base: Path) -> None:
+    over = write(tmp_path, "over.yaml", "extends: base.yaml\ntraining:\n  stages:\n    tow: {steps: 2}\n")
+    with pytest.raises(SpecError, match=r"over\.yaml:4: 'tow' names no item .*stages; did you mean 'two'\? items: one"):
+        read_extended(over)
+    document = read_extended(base)
+    with pytest.raises(SpecError, match=r"--set training: 'tow' names no item of the list training\.stages"):
+        apply(document, "training", {"stages": {"tow": {"steps": 2}}})
+
+
+def test_a_mapping_over_a_list_from_the_command_line(base: Path) -> None:
+    document = read_extended(base)
+    apply(document, "training", {"stages": {"two": {"steps": 9}}})
+    assert [stage["steps"] for stage in document.data["training"]["stages"]] == [1, 9]
+
+
 def test_another_type_drops_the_options_of_the_old_one(tmp_path: Path, base: Path) -> None:
     over = write(tmp_path, "over.yaml", "extends: base.yaml\nmodel: {aligner: {type: eve}}\n")
     assert read_extended(over).data["model"]["aligner"] == {"type": "eve"}
