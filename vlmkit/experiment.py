@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vlmkit.allocator import keep_freed_memory
 from vlmkit.errors import RunError, SpecError
 from vlmkit.runs import RunFolder, write_atomic
 from vlmkit.spec.experiment import ExperimentSpec
@@ -95,6 +96,7 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     from vlmkit.summary import summarize
     from vlmkit.training import train as train_stages
 
+    keep_freed_memory()
     summary = summarize(spec)
     folder = RunFolder.open(spec, output)
     write_atomic(folder.path / "model.json", json.dumps(summary.as_dict(), indent=2))
@@ -116,6 +118,7 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
 
 
 def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:
+    keep_freed_memory()
     from vlmkit.evaluation import evaluate as evaluate_benchmarks
 
     return evaluate_benchmarks(spec, folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from vlmkit.allocator import keep_freed_memory
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.clock import matmul_rate, timed
@@ -120,6 +121,7 @@ def bench_vision(
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise SpecError("--device cuda: this machine has no GPU that torch can use; leave the option out")
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     peaks = [_peak(spec, options) for spec in specs]
     subjects = [_Subject(spec, options) for spec in specs]
     results = [subject.result for subject in subjects]
