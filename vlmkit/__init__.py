@@ -12,12 +12,11 @@ from vlmkit.api.hookspecs import hookimpl
 from vlmkit.errors import UserError
 from vlmkit.spec.load import load_spec
 
-
 if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch, VisualTokens
+    from vlmkit.experiment import Run, run
     from vlmkit.model.compose import build, compose
     from vlmkit.model.published import import_state_dict
-    from vlmkit.experiment import Run, run
 
 __all__ = [
     "Run",

@@ -24,7 +24,7 @@ class DataError(UserError):
     """Files or annotations that are missing, changed or malformed."""
 
 
-class UnreadableVideo(DataError):
+class UnreadableVideo(DataError):  # noqa: N818 -- it is what it is called in the documents
     """One video that cannot be decoded. The bad-sample policy skips, records and counts it."""
 
 

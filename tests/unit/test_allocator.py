@@ -15,7 +15,7 @@ if sys.argv[1] == "keep":
     keep_freed_memory()
 def work():
     return torch.ones(16 * 2**20).sum()
-work()
+work(), work()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):
     work()

@@ -30,7 +30,7 @@ class DownsamplerSpec(ComponentSpec):
         return True
 
     def check_width(self, width: int) -> None:
-        """A ValueError, with both numbers, where features of `width` channels do not fit its options, e.g. its heads."""
+        """A ValueError, with both numbers, where features of `width` channels do not fit its options (heads)."""
 
     @abstractmethod
     def build(self, width: int) -> Downsampler:

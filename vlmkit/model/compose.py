@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from transformers import GenerationConfig
 
 from vlmkit.api.spec import Slot
 from vlmkit.errors import SpecError, UserError
 from vlmkit.model.config import VideoLMConfig, describe
+from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import KINDS, near
@@ -24,7 +27,8 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
     """A fresh model with its processor.
 
     Weights are those that the spec names, the others are drawn from `seed`, for each part on its own: another aligner
-    leaves the backbone's weights as they are. Torch's own random state is left alone.
+    leaves the backbone's weights as they are. Torch's own random state is left alone. With `model.weights` all of them
+    come from that checkpoint, and nothing else is read or drawn.
 
     Args:
         model: what to compose.
@@ -34,12 +38,24 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
 
     Raises:
         UserError: where weights or tokenizer cannot be read.
+        CheckpointError: where the checkpoint `model.weights` does not fit.
     """
-    tokenizer = _tokenizer_at_hand(model) if meta else model.backbone.load_tokenizer()
+    tokenizer = _tokenizer_at_hand(model) if meta else _tokenizer(model)
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components)
     config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
+    if model.weights is not None and not meta:
+        videolm = _start(config, model.weights)
+    else:
+        videolm = _fresh(config, spec, model, meta, seed)
+    if tokenizer is not None:
+        _set_generation(videolm, tokenizer)
+    return videolm.eval(), processor
+
+
+def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool, seed: int) -> VideoLM:
+    """Of weights that `model` names and drawn ones; `spec` is the same with all that building needs in it."""
     with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
         torch.manual_seed(seed)
         aligner = spec.aligner.build(spec.backbone.width)
@@ -47,10 +63,31 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
             aligner.load_pretrained()
         torch.manual_seed(seed)
         backbone = spec.backbone.build() if meta else model.backbone.load()
-        videolm = VideoLM(config, aligner, backbone)
-    if tokenizer is not None:
-        _set_generation(videolm, tokenizer)
-    return videolm.eval(), processor
+        return VideoLM(config, aligner, backbone)
+
+
+def _start(config: VideoLMConfig, weights: str) -> VideoLM:
+    """Of the weights of a checkpoint. How it generates is the new model's, not the checkpoint's."""
+    config.dtype = torch.float32  # in which components that name no type are built
+    with torch.random.fork_rng():
+        videolm = load_as(weights, config)
+    videolm.generation_config = GenerationConfig.from_model_config(videolm.config)
+    return videolm
+
+
+def _tokenizer(model: ModelSpec) -> Any:
+    """The spec's own; otherwise that of the checkpoint that the model starts from, with the spec's chat template."""
+    try:
+        return model.backbone.load_tokenizer()
+    except UserError as error:
+        if model.weights is None:
+            raise
+        try:
+            tokenizer = model.backbone.with_tokenizer(model.weights).load_tokenizer(offline=True)
+        except UserError as other:
+            raise UserError(f"{error}; and the checkpoint has none either: {other}") from None
+        warnings.warn(f"{error}. The tokenizer of {model.weights} takes its place", stacklevel=3)
+        return tokenizer
 
 
 def _tokenizer_at_hand(model: ModelSpec) -> Any:

@@ -62,14 +62,17 @@ class VideoLMConfig(PreTrainedConfig):
 
 
 def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
-    """A model's spec as data, and for each component in it the plugin and package that it comes from."""
+    """A model's spec as data, and for each component in it the plugin and package that it comes from.
+
+    Where the model started from (`weights`) is left out: a checkpoint is complete.
+    """
     components = {}
     for component in _components(spec):
         plugin = registry().get(component.kind, component.type).plugin
         package, _, version = plugin.package.rpartition(" ")
         origin = {"plugin": plugin.name, "package": package, "version": version}
         components[f"{component.kind}/{component.type}"] = origin
-    return spec.model_dump(mode="json"), components
+    return spec.model_dump(mode="json", exclude={"weights"}), components
 
 
 def restore(model: dict[str, Any], components: dict[str, dict[str, str]]) -> ModelSpec:
