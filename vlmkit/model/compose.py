@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from transformers import GenerationConfig
 
 from vlmkit.api.spec import Slot
 from vlmkit.errors import SpecError, UserError
@@ -46,7 +45,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
     processor = VideoLMProcessor(tokenizer, described, components)
     config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
     if model.weights is not None and not meta:
-        videolm = _start(config, model.weights)
+        videolm = _start(config, spec, model.weights)
     else:
         videolm = _fresh(config, spec, model, meta, seed)
     if tokenizer is not None:
@@ -66,12 +65,15 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool,
         return VideoLM(config, aligner, backbone)
 
 
-def _start(config: VideoLMConfig, weights: str) -> VideoLM:
-    """Of the weights of a checkpoint. How it generates is the new model's, not the checkpoint's."""
+def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:
+    """Of the weights of a checkpoint. All else is as in a fresh model: what is built frozen, how it generates."""
     config.dtype = torch.float32  # in which components that name no type are built
     with torch.random.fork_rng():
         videolm = load_as(weights, config)
-    videolm.generation_config = GenerationConfig.from_model_config(videolm.config)
+    fresh = _fresh(config, spec, spec, meta=True, seed=0)
+    for name, parameter in fresh.named_parameters():
+        videolm.get_parameter(name).requires_grad_(parameter.requires_grad)
+    videolm.generation_config = fresh.generation_config
     return videolm
 
 
@@ -86,7 +88,7 @@ def _tokenizer(model: ModelSpec) -> Any:
             tokenizer = model.backbone.with_tokenizer(model.weights).load_tokenizer(offline=True)
         except UserError as other:
             raise UserError(f"{error}; and the checkpoint has none either: {other}") from None
-        warnings.warn(f"{error}. The tokenizer of {model.weights} takes its place", stacklevel=3)
+        warnings.warn(f"the tokenizer of {model.weights} takes the place of the spec's: {error}", stacklevel=3)
         return tokenizer
 
 

@@ -16,7 +16,10 @@ from torch.nn import functional as F
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.spec.experiment import DistillationSpec
 
-__all__ = ["DistillationHead", "build_head", "distillation_loss", "fused_layers"]
+__all__ = ["DISTILLATION", "DistillationHead", "build_head", "distillation_loss", "fused_layers"]
+
+DISTILLATION = "distillation.safetensors"
+"""File of a published head, beside the model: it is a part of the training."""
 
 
 def fused_layers(layers: int, rate: int) -> list[int]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers.utils import logging as transformers_logging
 
 from vlmkit.errors import CheckpointError
 from vlmkit.model.config import VideoLMConfig
+from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 
-__all__ = ["load", "load_as"]
+__all__ = ["load", "load_as", "load_head"]
 
 _SHOWN = 5
 
@@ -41,27 +46,62 @@ def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
     return _read(folder, "the spec's model", config=config)
 
 
+def load_head(path: str | Path, head: DistillationHead) -> bool:
+    """Give `head` the weights of the distillation head in the folder `path`, if there is one; whether there is.
+
+    Raises:
+        CheckpointError: it is a head for other layers, another teacher or another language model.
+    """
+    file = Path(path) / DISTILLATION
+    if not file.is_file():
+        return False
+    try:
+        state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
+    except SafetensorError as error:
+        raise CheckpointError(f"{file}: damaged or not complete: {error}") from None
+    own = head.state_dict()
+    shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
+    _refuse(file, "the head of training.distillation", own.keys() - state.keys(), state.keys() - own.keys(), shapes)
+    head.load_state_dict(state)
+    return True
+
+
 def _read(folder: Path, whose: str, **options: Any) -> VideoLM:
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        model, report = VideoLM.from_pretrained(folder, **options)
+        with _errors_only():
+            model, report = VideoLM.from_pretrained(folder, **options)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: its weights are damaged or not complete: {error}") from None
+    _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
+    assert isinstance(model, VideoLM)
+    return model
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Without transformers' own table of what does not fit: that is said in the error."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+def _refuse(
+    place: Path, whose: str, missing: Iterable[str], unexpected: Iterable[str], shapes: Iterable[tuple[str, Any, Any]]
+) -> None:
+    """One error for everything that does not fit, if anything does not."""
+    mismatched = [f"{name} is {tuple(there)} there and {tuple(here)} here" for name, there, here in shapes]
+    kinds = {"missing keys": missing, "unexpected keys": unexpected, "mismatched keys": mismatched}
     misfits = [
-        f"{len(found)} {what.replace('_', ' ')}: {', '.join(found[:_SHOWN])}{', …' if len(found) > _SHOWN else ''}"
-        for what in ("missing_keys", "unexpected_keys", "mismatched_keys")
-        if (found := sorted(map(_named, report[what])))
+        f"{len(found)} {kind}: {', '.join(found[:_SHOWN])}{', …' if len(found) > _SHOWN else ''}"
+        for kind, names in kinds.items()
+        if (found := sorted(names))
     ]
     if misfits:
-        raise CheckpointError(f"{folder}: the weights do not fit {whose}: {'; '.join(misfits)}")
-    return model  # type: ignore[no-any-return]
-
-
-def _named(key: Any) -> str:
-    if isinstance(key, str):
-        return key
-    name, there, here = key
-    return f"{name} is {tuple(there)} there and {tuple(here)} here"
+        raise CheckpointError(f"{place}: the weights do not fit {whose}: {'; '.join(misfits)}")
 
 
 def _check(folder: Path, *files: str) -> None:

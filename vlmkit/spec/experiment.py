@@ -38,9 +38,9 @@ class ModelSpec(Spec):
     backbone: Slot[BackboneSpec]
     """The language model."""
     weights: str | None = None
-    """Folder of a checkpoint that the model starts from, as `vlmkit train` and `vlmkit import` write it; it has to be of
-    the same parts. It takes the place of all weights that aligner and backbone name, its tokenizer that of one that
-    cannot be read, and its `distillation.safetensors`, if it has one, is where the spec's distillation head starts."""
+    """Folder of a vlmkit checkpoint that the model starts from, as `vlmkit train` and `vlmkit import` write it; it has
+    to be of the same parts. It takes the place of all weights that aligner and backbone name, its tokenizer that of one
+    that cannot be read, and its `distillation.safetensors`, if it has one, is where the spec's head starts."""
 
 
 class DataSpec(Spec):

@@ -19,6 +19,7 @@ from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
 from vlmkit.errors import DataError, RunError, SpecError
 from vlmkit.model.compose import compose
+from vlmkit.model.load import load_head
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
@@ -77,6 +78,8 @@ class _Training:
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
             self.head = build_head(spec)
+        if self.head is not None and spec.model.weights is not None:
+            load_head(spec.model.weights, self.head)
         self.named = named_parameters(self.model, self.head)
         ever = {name for stage in training.stages for names in assign(stage, self.named).values() for name in names}
         self.precision = Precision(self.model, [self.named[name] for name in ever], training.precision)

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vlmkit.errors import CheckpointError
+from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.importing.plan import make_plan
 from vlmkit.model.importing.report import ImportReport
 from vlmkit.model.importing.source import Source
 from vlmkit.model.importing.target import build_target
-from vlmkit.model.importing.write import DISTILLATION, write_config, write_distillation, write_weights
+from vlmkit.model.importing.write import write_config, write_distillation, write_weights
 from vlmkit.model.published import published_format
 from vlmkit.runs import atomic_folder
 from vlmkit.spec.experiment import ExperimentSpec

@@ -11,15 +11,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.importing.plan import Key, Plan
 from vlmkit.model.importing.source import open_shard
 from vlmkit.model.importing.target import Target
 from vlmkit.spec.experiment import ExperimentSpec
 
-__all__ = ["DISTILLATION", "write_config", "write_distillation", "write_weights"]
-
-DISTILLATION = "distillation.safetensors"
-"""The distillation head, beside the model: it is a part of the training."""
+__all__ = ["write_config", "write_distillation", "write_weights"]
 
 Progress = Callable[[str], None]
 

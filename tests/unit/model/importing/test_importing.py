@@ -14,8 +14,9 @@ from torch import Tensor
 
 import vlmkit
 from vlmkit.errors import UserError
-from vlmkit.model import VideoLM, compose, load
+from vlmkit.model import VideoLM, build_head, compose, load
 from vlmkit.model.importing import DISTILLATION, ImportReport, import_checkpoint
+from vlmkit.model.load import load_head
 from vlmkit.model.published import fate, published_format
 from vlmkit.spec import ExperimentSpec
 
@@ -199,3 +200,18 @@ def test_names_agree_with_import_state_dict(panda: State) -> None:
     ours = vlmkit.import_state_dict("video-panda", panda)
     assert torch.equal(ours["aligner.row_token"], panda["model.video_tower.split_embedding"])
     assert len(ours) == sum(bool(fate(published_format("video-panda"), name).name) for name in panda)
+
+
+def test_a_spec_starts_from_the_import(
+    importer: Importer, tmp_path: Path, eve: State, experiment: ExperimentSpec
+) -> None:
+    importer(eve, form="eve")
+    started, _ = compose(experiment.model.model_copy(update={"weights": str(tmp_path / "out")}), seed=8)
+    assert {value.dtype for value in started.parameters()} == {torch.float32}
+    imported = load(tmp_path / "out")[0].state_dict()
+    assert all(torch.equal(value, imported[name].to(value.dtype)) for name, value in started.state_dict().items())
+    assert experiment.training is not None
+    assert experiment.training.distillation is not None
+    head = build_head(experiment.training.distillation, experiment.model.backbone)
+    assert load_head(tmp_path / "out", head)
+    assert torch.equal(head.out.bias, eve["model.vision_tower_compressor.output_layer.bias"].float())
