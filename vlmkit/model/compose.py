@@ -67,10 +67,10 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool,
 
 def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:
     """Of the weights of a checkpoint. All else is as in a fresh model: what is built frozen, how it generates."""
+    fresh = _fresh(config, spec, spec, meta=True, seed=0)
     config.dtype = torch.float32  # in which components that name no type are built
     with torch.random.fork_rng():
         videolm = load_as(weights, config)
-    fresh = _fresh(config, spec, spec, meta=True, seed=0)
     for name, parameter in fresh.named_parameters():
         videolm.get_parameter(name).requires_grad_(parameter.requires_grad)
     videolm.generation_config = fresh.generation_config

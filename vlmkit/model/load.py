@@ -10,12 +10,14 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from vlmkit.errors import CheckpointError
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.same import differences
 from vlmkit.model.videolm import VideoLM
 
 __all__ = ["load", "load_as", "load_head"]
@@ -42,8 +44,11 @@ def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
         CheckpointError: where the folder is missing, holds no model of vlmkit, or one of other parts.
     """
     folder = Path(path)
-    _check(folder, "config.json")
-    return _read(folder, "the spec's model", config=config)
+    saved = _check(folder, "config.json")
+    language = config.text_config
+    wanted = language.to_dict() if isinstance(language, PreTrainedConfig) else {}
+    differ = differences(saved.get("text_config") or {}, wanted)
+    return _read(folder, "the spec's model", differ, config=config)
 
 
 def load_head(path: str | Path, head: DistillationHead) -> bool:
@@ -66,14 +71,14 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     return True
 
 
-def _read(folder: Path, whose: str, **options: Any) -> VideoLM:
+def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) -> VideoLM:
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
         with _errors_only():
             model, report = VideoLM.from_pretrained(folder, **options)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: its weights are damaged or not complete: {error}") from None
-    _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
+    _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     return model
 
@@ -90,11 +95,17 @@ def _errors_only() -> Iterator[None]:
 
 
 def _refuse(
-    place: Path, whose: str, missing: Iterable[str], unexpected: Iterable[str], shapes: Iterable[tuple[str, Any, Any]]
+    place: Path,
+    whose: str,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    shapes: Iterable[tuple[str, Any, Any]],
+    differ: Iterable[str] = (),
 ) -> None:
     """One error for everything that does not fit, if anything does not."""
     mismatched = [f"{name} is {tuple(there)} there and {tuple(here)} here" for name, there, here in shapes]
     kinds = {"missing keys": missing, "unexpected keys": unexpected, "mismatched keys": mismatched}
+    kinds |= {"other options of the language model": differ}
     misfits = [
         f"{len(found)} {kind}: {', '.join(found[:_SHOWN])}{', …' if len(found) > _SHOWN else ''}"
         for kind, names in kinds.items()
@@ -104,7 +115,8 @@ def _refuse(
         raise CheckpointError(f"{place}: the weights do not fit {whose}: {'; '.join(misfits)}")
 
 
-def _check(folder: Path, *files: str) -> None:
+def _check(folder: Path, *files: str) -> dict[str, Any]:
+    """The content of config.json."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
     for name in files:
@@ -114,8 +126,10 @@ def _check(folder: Path, *files: str) -> None:
         raise CheckpointError(f"{folder}: it holds no weights (model*.safetensors)")
     config = folder / "config.json"
     try:
-        found = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        content: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+        found = content.get("model_type")
     except (ValueError, AttributeError) as error:
         raise CheckpointError(f"{config}: not readable as the configuration of a model: {error}") from None
     if found != VideoLMConfig.model_type:
         raise CheckpointError(f"{config}: expected model_type {VideoLMConfig.model_type!r}, found {found!r}")
+    return content

@@ -111,16 +111,23 @@ def test_the_meta_device_asks_for_no_checkpoint(make_spec: Any, tmp_path: Path) 
         compose(spec)
 
 
-def test_what_does_not_fit_is_named_together(start: Starter, checkpoint: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named_together(start: Starter, checkpoint: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         start(aligner={"fsra": False}, config={"num_hidden_layers": 3, "intermediate_size": 48})
     message = str(error.value)
     assert f"{checkpoint}: the weights do not fit the spec's model: " in message
     assert "9 missing keys: backbone.model.layers.2.input_layernorm.weight, " in message
     assert "10 unexpected keys: aligner.balance, aligner.fsra.norm_context.bias, " in message
-    assert (
-        "6 mismatched keys: backbone.model.layers.0.mlp.down_proj.weight is (32, 64) there and (32, 48) here" in message
-    )
+    assert "6 mismatched keys: backbone.model.layers.0.mlp.down_proj.weight is (32, 64) there and (32, 48) " in message
+    assert "2 other options of the language model: intermediate_size is 64 there and 48 in the spec, num_hid" in message
+
+
+def test_a_language_model_of_the_same_shapes_that_computes_something_else(start: Starter) -> None:
+    with pytest.raises(CheckpointError) as error:
+        start(config={"rms_norm_eps": 1e-5, "num_attention_heads": 8, "num_key_value_heads": 4})
+    message = str(error.value)
+    assert "the spec's model: 3 other options of the language model: num_attention_heads is 4 there and 8 in" in message
+    assert "rms_norm_eps is 1e-06 there and 1e-05 in the spec" in message
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])

@@ -15,6 +15,7 @@ from vlmkit.model.config import describe
 from vlmkit.model.distillation import build_head
 from vlmkit.model.importing.source import Source, Stored
 from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.same import differences
 from vlmkit.model.videolm import VideoLM
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
 from vlmkit.spec.load import load_spec
@@ -22,19 +23,6 @@ from vlmkit.spec.load import load_spec
 __all__ = ["Target", "build_target"]
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
-_MATTERS = (
-    "hidden_act",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "rms_norm_eps",
-    "rope_theta",
-    "tie_word_embeddings",
-    "vocab_size",
-)
-"""Keys of a language model's configuration that change what its weights compute."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +119,7 @@ def _describe_as(spec: ModelSpec, model: VideoLM, processor: VideoLMProcessor) -
 
 
 def _compare_config(published: dict[str, Any], ours: Any, source: Source) -> None:
-    rope = getattr(ours, "rope_parameters", None) or {}
-    differ = []
-    for key in _MATTERS:
-        wanted = getattr(ours, key, None) if key != "rope_theta" else rope.get(key, getattr(ours, key, None))
-        found = published.get(key)
-        if found is not None and wanted is not None and found != wanted:
-            differ.append(f"{key} is {found!r} there and {wanted!r} in the spec")
-    if differ:
+    if differ := differences(published, ours.to_dict()):
         raise CheckpointError(
             f"{source.folder / 'config.json'} describes another language model than the spec's model.backbone: "
             f"{'; '.join(differ)}. Give the spec that fits with --spec"
