@@ -98,7 +98,7 @@ def _entries(content: bytes, path: Path) -> list[Any]:
     try:
         text = content.decode("utf-8")
         if path.suffix == ".jsonl":
-            return [_line(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+            return [_line(line, number, path) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         entries = json.loads(text)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: expected JSON, found {error}") from None

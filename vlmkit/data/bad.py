@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.errors import DataError
+from vlmkit.lines import read_lines
 
 __all__ = ["BadSamples"]
 
@@ -92,13 +93,6 @@ class BadSamples:
         )
 
     def _read_back(self) -> None:
-        if not self.path.is_file():
-            return
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # a kill in the middle of a line
-            self.path.write_text(whole, encoding="utf-8")
-        for line in whole.splitlines():
-            entry = json.loads(line)
+        for entry in read_lines(self.path, mend=True):
             if entry["where"] == self.where:
                 self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])

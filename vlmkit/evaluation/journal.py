@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmkit.lines import read_lines
 from vlmkit.runs import write_atomic
 
 __all__ = ["Journal"]
@@ -23,15 +24,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines: dict[str, dict[str, Any]] = {}
-        if path.is_file():
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            if whole != content:
-                os.truncate(path, len(whole))
-            for line in whole.splitlines():
-                entry = json.loads(line)
-                self._lines[entry["id"]] = entry
+        self._lines: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in read_lines(path, mend=True)}
 
     def __contains__(self, key: str) -> bool:
         """Whether the question of this id has an answer, or was skipped."""

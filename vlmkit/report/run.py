@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from vlmkit.errors import RunError, UserError
+from vlmkit.lines import read_lines
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
 
@@ -73,7 +74,7 @@ def read_run(folder: Path) -> RunFiles:
     logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
     results = sorted(folder.glob("eval/*/result.json"))
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
-    stages = {log.parent.name.partition("-")[2]: _by_step(_read_lines(log)) for log in logs}
+    stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log)) for log in logs}
     return RunFiles(
         folder=folder,
         spec_text=text,
@@ -84,7 +85,7 @@ def read_run(folder: Path) -> RunFiles:
         composition=_read_json(folder / "model.json", dict),
         stages={name: StageLog(name, rows) for name, rows in stages.items()},
         trained=RunFolder(folder).model.is_dir(),
-        bad=_read_lines(folder / "bad_samples.jsonl"),
+        bad=read_lines(folder / "bad_samples.jsonl"),
         results={file.parent.name: _read_json(file, dict) for file in results},
         started=min(times),
         ended=max(times),
@@ -117,20 +118,6 @@ def _read_json(path: Path, kind: type[T]) -> T:
     if not isinstance(found, kind):
         raise RunError(f"{path}: expected a JSON {kind.__name__}, found a {type(found).__name__}; remove the file")
     return found
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file. A torn last line, as an interruption leaves it, is no line yet."""
-    if not path.is_file():
-        return []
-    *lines, _torn = path.read_text(encoding="utf-8").split("\n")
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(dict(json.loads(line)))
-        except ValueError as error:
-            raise RunError(f"{path}, line {number}: expected a JSON object: {error}") from None
-    return rows
 
 
 def _by_step(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from torch import Tensor
 
+from vlmkit.lines import read_lines
 from vlmkit.runs import write_atomic
 
 __all__ = ["LossSums", "MetricsFile", "Progress"]
@@ -66,14 +67,9 @@ class MetricsFile:
 
     def cut(self, step: int) -> None:
         """Drop the lines after `step`, and one that a kill has torn: they will be written again."""
-        if not self.path.is_file():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
-            if not line.endswith("\n") or json.loads(line)["step"] > step:
-                break
-            kept.append(line)
-        write_atomic(self.path, "".join(kept))
+        if self.path.is_file():
+            kept = [line for line in read_lines(self.path) if line["step"] <= step]
+            write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, metrics: dict[str, Any]) -> None:
         """One line, in the file when this returns."""
