@@ -11,10 +11,11 @@ import numpy.typing as npt
 from vlmkit.api.dataset import Turn
 from vlmkit.errors import UserError
 
-__all__ = ["Tokens", "expand", "tokenize", "tokenize_turns"]
+__all__ = ["IGNORE", "Tokens", "expand", "tokenize", "tokenize_turns"]
 
 Ids = npt.NDArray[np.int64]
 IGNORE = -100
+"""The label of a position that is not learnt."""
 
 
 class Tokens(NamedTuple):

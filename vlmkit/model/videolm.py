@@ -19,12 +19,10 @@ from transformers.modeling_outputs import ModelOutput
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.model.config import VideoLMConfig
+from vlmkit.model.conversation import IGNORE
 from vlmkit.model.placement import find_positions, place
 
-__all__ = ["IGNORE", "VideoLM", "VideoLMOutput"]
-
-IGNORE = -100
-"""The label of a position that is not learnt."""
+__all__ = ["VideoLM", "VideoLMOutput"]
 
 
 @dataclass

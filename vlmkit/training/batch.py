@@ -17,8 +17,8 @@ from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
+from vlmkit.model.conversation import IGNORE
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.videolm import IGNORE
 from vlmkit.training.order import Order, flips
 
 __all__ = ["Bad", "Collator", "Item", "MicroBatch", "Samples", "StageItems", "Videos"]
