@@ -12,9 +12,9 @@ from lm_eval.api.model import LM
 from vlmkit.data import BadSamples, FittedVideo
 from vlmkit.errors import UnreadableVideo
 from vlmkit.evaluation.journal import Journal
-from vlmkit.evaluation.progress import Progress
 from vlmkit.evaluation.questions import Question
 from vlmkit.evaluation.respond import Respond
+from vlmkit.progress import Progress
 
 __all__ = ["VideoLMAdapter"]
 
@@ -60,6 +60,7 @@ class VideoLMAdapter(LM):
                     self._answer(batch)
                 self._count(batch)
                 progress.advance(len(batch))
+                progress.tell(f"{progress.done} of {progress.total} questions")
         self._bad.finish()
         self._videos = {}
         return [self._kept(request)["prediction"] for request in requests]

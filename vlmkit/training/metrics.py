@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from torch import Tensor
 
 from vlmkit.lines import read_lines
+from vlmkit.progress import Progress
 from vlmkit.runs import write_atomic
 
-__all__ = ["LossSums", "MetricsFile", "Progress"]
+__all__ = ["LossSums", "MetricsFile", "StageProgress"]
 
 
 class LossSums:
@@ -77,52 +72,21 @@ class MetricsFile:
             file.write(json.dumps(metrics) + "\n")
 
 
-class Progress:
-    """A bar on a terminal, now and then a plain line elsewhere."""
-
-    SECONDS = 10.0
-    """Between two plain lines."""
+class StageProgress(Progress):
+    """Optimizer steps of a stage, with their losses."""
 
     def __init__(self, stage: str, steps: int, done: int) -> None:
-        self.stage, self.steps, self.done = stage, steps, done
-        self.last = time.monotonic()
-        self.bar: Bar | None = None
-        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            self.bar = Bar(*_COLUMNS, console=Console(stderr=True))
-            self.task = self.bar.add_task(stage, total=steps, completed=done, losses="")
-            self.bar.start()
-        else:
-            self._say(f"step {done} of {steps}" if done else f"{steps} steps")
-
-    def step(self) -> None:
-        """One optimizer step is done."""
-        self.done += 1
-        if self.bar is not None:
-            self.bar.advance(self.task)
+        super().__init__(stage, steps, done)
+        self.say(f"step {done} of {steps}" if done else f"{steps} steps")
 
     def show(self, metrics: dict[str, Any]) -> None:
         """A line of metrics.jsonl was written."""
         parts = [f"{name.removesuffix('_loss')} {metrics[name]:.4f}" for name in _LOSSES if name in metrics]
         if metrics["samples_skipped"]:
             parts.append(f"{metrics['samples_skipped']} skipped")
-        losses = ", ".join(parts)
-        if self.bar is not None:
-            self.bar.update(self.task, losses=losses)
-        elif time.monotonic() - self.last >= self.SECONDS or self.done == self.steps:
-            self.last = time.monotonic()
-            pace = metrics["seconds_per_step"]
-            left = (self.steps - self.done) * pace / 60
-            self._say(f"step {self.done} of {self.steps}, {losses}, {pace:.2f} s/step, {left:.1f} min left")
-
-    def close(self) -> None:
-        """The stage is over, well or not."""
-        if self.bar is not None:
-            self.bar.stop()
-
-    def _say(self, text: str) -> None:
-        print(f"{self.stage}: {text}", file=sys.stderr, flush=True)
+        losses, pace = ", ".join(parts), metrics["seconds_per_step"]
+        left = (self.total - self.done) * pace / 60
+        self.tell(f"step {self.done} of {self.total}, {losses}, {pace:.2f} s/step, {left:.1f} min left", note=losses)
 
 
 _LOSSES = ("loss", "language_loss", "distillation_loss")
-_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"))  # fmt: skip

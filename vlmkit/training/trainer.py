@@ -23,7 +23,7 @@ from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, MicroBatch, StageItems
 from vlmkit.training.checkpoint import clean, load_weights, save_weights, stage_state
 from vlmkit.training.engine import Schedule, processes, rank, trainer_arguments
-from vlmkit.training.metrics import LossSums, MetricsFile, Progress
+from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler
 from vlmkit.training.order import MicroBatches
@@ -64,7 +64,7 @@ class StageTrainer(Trainer):
     def __init__(self, stage_run: StageRun, objective: Objective) -> None:
         self.stage_run = stage_run
         self.started = time.monotonic()
-        self.progress: Progress | None = None
+        self.progress: StageProgress | None = None
         self.optimizer: torch.optim.Optimizer | None
         self.lr_scheduler: LambdaLR | None
         arguments = trainer_arguments(
@@ -253,13 +253,14 @@ class _Flow(TrainerCallback):
         trainer.started = time.monotonic()
         run = trainer.stage_run
         if not rank():
-            trainer.progress = Progress(f"stage {run.number}, {run.stage.name}", run.schedule.steps, state.global_step)
+            title = f"stage {run.number}, {run.stage.name}"
+            trainer.progress = StageProgress(title, run.schedule.steps, state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The last step is logged always, and not saved: the stage's final weights follow."""
         self.trainer.sums.steps += 1
         if self.trainer.progress is not None:
-            self.trainer.progress.step()
+            self.trainer.progress.advance()
         control.should_log = self.trainer.logs_at(state.global_step)
         if state.global_step >= state.max_steps:
             control.should_save = False

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vlmkit.training.metrics import LossSums, MetricsFile, Progress
+from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 
 
 def test_lines_after_the_checkpoint_and_torn_ones_are_dropped(tmp_path: Path) -> None:
@@ -43,11 +43,11 @@ def test_sums_give_the_mean_of_the_steps_and_survive_a_checkpoint() -> None:
 
 
 def test_progress_is_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress("stage 1, align", steps=2, done=0)
+    progress = StageProgress("stage 1, align", steps=2, done=0)
     line = {"loss": 1.5, "language_loss": 1.0, "distillation_loss": 0.5, "seconds_per_step": 0.1, "samples_skipped": 2}
-    progress.step()
+    progress.advance()
     progress.show(line)
-    progress.step()
+    progress.advance()
     progress.show(line)
     progress.close()
     assert capsys.readouterr().err.splitlines() == [
