@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import traceback
 from collections import defaultdict
@@ -26,8 +25,9 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError
+from vlmkit.names import hint
 
-__all__ = ["KINDS", "Component", "Plugin", "Registry", "near", "registry"]
+__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry"]
 
 KINDS: dict[str, type[ComponentSpec]] = {
     base.kind: base
@@ -138,10 +138,9 @@ class Registry:
 
     def _missing(self, kind: str, name: str) -> str:
         names = self.names(kind)
-        hint = f"did you mean {close!r}? " if (close := near(name, names)) else ""
         parts = [
             f"no installed plugin offers {kind} {name!r}",
-            f"{hint}installed: {', '.join(names) or 'none'}",
+            f"{hint(name, names)}installed: {', '.join(names) or 'none'}",
             *(
                 f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error} (see `vlmkit plugins`)"
                 for p in self._in_state("broken")
@@ -163,12 +162,6 @@ def _check_offer(spec: object) -> None:
         raise PluginError(f"{spec.__name__} is of no known kind; derive it from one of {', '.join(sorted(KINDS))}")
     if not isinstance(spec.model_fields["type"].default, str):
         raise PluginError(f'{spec.__name__} has no name; write `type: Literal["name"] = "name"`')
-
-
-def near(name: str, names: Iterable[str]) -> str | None:
-    """The nearest of `names`, if any is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return close[0] if close else None
 
 
 @lru_cache

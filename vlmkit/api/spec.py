@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, cast, get_args
 
 from pydantic import (
@@ -17,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 from pydantic_core.core_schema import ErrorType
+
+from vlmkit.names import hint
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
 
@@ -45,9 +46,7 @@ def _detail(error: ErrorDetails, model: type[BaseModel]) -> InitErrorDetails:
     context = error.get("ctx", {})
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
         key, known = str(error["loc"][0]), list(model.model_fields)
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        context = {"key": key, "hint": hint, "known": ", ".join(known)}
+        context = {"key": key, "hint": hint(key, known), "known": ", ".join(known)}
         kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
     elif kind not in _BUILT_IN:
         kind = PydanticCustomError(cast(LiteralString, kind), "{message}", {"message": error["msg"]})

@@ -9,7 +9,8 @@ import typer
 
 from vlmkit.cli.options import table
 from vlmkit.errors import PluginError
-from vlmkit.registry import KINDS, near, registry
+from vlmkit.names import hint
+from vlmkit.registry import KINDS, registry
 
 __all__ = ["command"]
 
@@ -19,8 +20,7 @@ def command(
 ) -> None:
     """List the installed components by kind, each with the plugin that it comes from."""
     if kind is not None and kind not in KINDS:
-        hint = f"did you mean {close!r}? " if (close := near(kind, KINDS)) else ""
-        raise PluginError(f"there is no kind {kind!r}; {hint}kinds: {', '.join(sorted(KINDS))}")
+        raise PluginError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
     for shown in [kind] if kind else sorted(KINDS):
         typer.echo(shown)
         offers = registry().components(shown)

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from vlmkit.errors import DataError
-from vlmkit.registry import near, registry
+from vlmkit.names import hint
+from vlmkit.registry import registry
 
 __all__ = ["AnnotationSource", "Benchmark", "Split", "benchmarks", "find_benchmark", "read_benchmark"]
 
@@ -64,8 +65,8 @@ class Benchmark:
         """A split by name, or the default one. A DataError that lists the splits where there is none of this name."""
         chosen = name or self.default_split
         if chosen not in self.splits:
-            hint = f"did you mean {close!r}? " if (close := near(chosen, self.splits)) else ""
-            raise DataError(f"{self.name}: there is no split {chosen!r}; {hint}splits: {', '.join(self.splits)}")
+            known = f"{hint(chosen, self.splits)}splits: {', '.join(self.splits)}"
+            raise DataError(f"{self.name}: there is no split {chosen!r}; {known}")
         return chosen, self.splits[chosen]
 
 
@@ -99,8 +100,7 @@ def find_benchmark(name: str) -> Benchmark:
     """The entry of this name. A DataError with the nearest name and the list where there is none."""
     entries = benchmarks()
     if name not in entries:
-        hint = f"did you mean {close!r}? " if (close := near(name, entries)) else ""
-        raise DataError(f"there is no benchmark {name!r}; {hint}benchmarks: {', '.join(entries)}")
+        raise DataError(f"there is no benchmark {name!r}; {hint(name, entries)}benchmarks: {', '.join(entries)}")
     return read_benchmark(entries[name])
 
 

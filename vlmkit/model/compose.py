@@ -15,7 +15,8 @@ from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
-from vlmkit.registry import KINDS, near
+from vlmkit.names import hint
+from vlmkit.registry import KINDS
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.report import from_pydantic
 
@@ -121,8 +122,7 @@ def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:
         SpecError: with the dotted path of everything that is wrong with the options.
     """
     if kind not in KINDS:
-        hint = f"did you mean {close!r}? " if (close := near(kind, KINDS)) else ""
-        raise SpecError(f"there is no kind {kind!r}; {hint}kinds: {', '.join(sorted(KINDS))}")
+        raise SpecError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
     slot: TypeAdapter[Any] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
     try:
         spec = slot.validate_python(options)

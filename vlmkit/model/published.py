@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vlmkit.api.published import PublishedFormat
 from vlmkit.errors import CheckpointError
-from vlmkit.registry import near, registry
+from vlmkit.names import hint
+from vlmkit.registry import registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,9 +51,8 @@ def published_format(name: str) -> PublishedFormat:
     """The format `name`. A CheckpointError that says what there is where it is missing."""
     formats = published_formats()
     if name not in formats:
-        close = near(name, formats)
-        hint = f"did you mean {close!r}? " if close else ""
-        raise CheckpointError(f"no published format {name!r}; {hint}installed: {', '.join(formats) or 'none'}")
+        known = f"{hint(name, formats)}installed: {', '.join(formats) or 'none'}"
+        raise CheckpointError(f"no published format {name!r}; {known}")
     return formats[name]
 
 

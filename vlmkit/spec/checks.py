@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vlmkit.registry import near
+from vlmkit.names import hint
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.spec.report import Problem
 
@@ -53,8 +53,8 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
     for pattern in stage.train:
         part = pattern.split(".")[0]
         if part not in PARTS:
-            hint = f"did you mean {close!r}? " if (close := near(part, PARTS)) else ""
-            yield Problem((*where, pattern), f"{part!r} is no part of the model; {hint}parts: {', '.join(PARTS)}")
+            known = f"{hint(part, PARTS)}parts: {', '.join(PARTS)}"
+            yield Problem((*where, pattern), f"{part!r} is no part of the model; {known}")
 
 
 def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:

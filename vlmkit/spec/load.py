@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from vlmkit.errors import SpecError
-from vlmkit.registry import near
+from vlmkit.names import near
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.merge import apply, read_extended

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import SpecError
-from vlmkit.registry import near
+from vlmkit.names import hint
 from vlmkit.spec.yaml import Document, Path_, read
 
 __all__ = ["apply", "read_extended"]
@@ -113,6 +113,5 @@ def _index(items: list[Any], key: str, path: Path_, place: str) -> int:
         return next(i for i, item in enumerate(items) if isinstance(item, Mapping) and str(item.get("name")) == key)
     if key.isdigit() and int(key) < len(items):
         return int(key)
-    hint = f"did you mean {close!r}? " if (close := near(key, names)) else ""
     known = f"items: {', '.join(names)}" if names else f"it has {len(items)}, counted from 0"
-    raise SpecError(f"{place}: {key!r} names no item of the list {'.'.join(map(str, path))}; {hint}{known}")
+    raise SpecError(f"{place}: {key!r} names no item of the list {'.'.join(map(str, path))}; {hint(key, names)}{known}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from vlmkit.errors import SpecError
-from vlmkit.registry import near
+from vlmkit.names import near
 from vlmkit.spec.experiment import StageSpec
 
 __all__ = ["Named", "assign", "freeze", "named_parameters"]
