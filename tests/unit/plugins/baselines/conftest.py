@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlmkit.api import Encoder, EncoderSpec, VideoBatch
 
@@ -42,23 +41,6 @@ class TinyEncoder(Encoder):
         patches = self.embed(pixels.flatten(0, 1)).flatten(2).mT.tanh().unflatten(0, pixels.shape[:2])
         tokens = torch.cat([self.cls + patches.mean(2, keepdim=True), patches], 2)
         return tokens + tokens.mean(1, keepdim=True) if self.temporal else tokens
-
-
-class Calls(TorchDispatchMode):
-    """Counts operator calls."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.fixture
-def calls() -> type[Calls]:
-    return Calls
 
 
 @pytest.fixture

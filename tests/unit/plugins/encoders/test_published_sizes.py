@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlmkit.registry import registry
+from vlmkit.testing.counting import operator_calls
 from vlmkit_encoders.spec import (
     ClipVisionSpec,
     DinoV2Spec,
@@ -60,9 +61,9 @@ def test_operator_calls_do_not_grow_with_frames_or_videos(spec: type[VitSpec]) -
     encoder = spec.model_validate(TINY).build()
     counts = []
     for batch, frames in ((1, 2), (2, 2), (3, 5)):
-        with _Count() as count, torch.no_grad():
-            encoder(torch.zeros(batch, frames, 3, 28, 28))
-        counts.append(count.calls)
+        pixels = torch.zeros(batch, frames, 3, 28, 28)
+        with torch.no_grad():
+            counts.append(operator_calls(partial(encoder, pixels)))
     assert len(set(counts)) == 1, counts
 
 
@@ -79,13 +80,3 @@ def test_specs_cost_no_torch() -> None:
     modules = "vlmkit_encoders.spec, vlmkit_teachers.spec, vlmkit_teachers.hog_spec, sys"
     code = f"import {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
-
-
-class _Count(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.calls += 1
-        return func(*args, **(kwargs or {}))

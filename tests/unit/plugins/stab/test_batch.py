@@ -7,25 +7,15 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlmkit.api import VideoBatch
+from vlmkit.testing.counting import operator_calls
 from vlmkit_stab.spec import StabSpec
 
 FULL, WIDE, TALL = (0, 48, 0, 48), (16, 32, 0, 48), (0, 48, 16, 48)
 Make = Callable[..., StabSpec]
 Videos = Callable[..., VideoBatch]
 Awake = Callable[[nn.Module], nn.Module]
-
-
-class Counter(TorchDispatchMode):
-    """Counts operator calls."""
-
-    calls = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
 
 
 def one(video: VideoBatch, row: int) -> VideoBatch:
@@ -60,9 +50,8 @@ def test_padded_frames_take_part_in_their_chunk_and_give_their_own_tokens(
 
 
 def calls(aligner: nn.Module, video: VideoBatch) -> int:
-    with torch.no_grad(), Counter() as counter:
-        aligner(video)
-    return counter.calls
+    with torch.no_grad():
+        return operator_calls(lambda: aligner(video))
 
 
 def test_operator_calls_grow_neither_with_frames_nor_with_videos(tiny: Make, videos: Videos) -> None:
