@@ -99,7 +99,7 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     keep_freed_memory()
     summary = summarize(spec)
     folder = RunFolder.open(spec, output)
-    write_atomic(folder.path / "model.json", json.dumps(summary.as_dict(), indent=2))
+    write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
     train_stages(spec, folder)
     return folder
 

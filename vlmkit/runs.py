@@ -1,6 +1,6 @@
 """The folder that one experiment fills, and writing into it so that a kill at any moment leaves it whole.
 
-    runs/NAME/  spec.yaml  environment.json  bad_samples.jsonl
+    runs/NAME/  spec.yaml  environment.json  model.json  bad_samples.jsonl
       stages/1-align/{checkpoint-100/, metrics.jsonl, stage.json, weights.safetensors}
       model/   eval/BENCHMARK/   report.html
 
@@ -101,15 +101,27 @@ class RunFolder:
         return self.path / "model"
 
     @property
+    def composition_file(self) -> Path:
+        """What was composed, in numbers; absent while nothing was trained."""
+        return self.path / "model.json"
+
+    @property
     def report(self) -> Path:
         """The HTML page."""
         return self.path / "report.html"
 
     def spec(self) -> ExperimentSpec:
         """The spec that the run belongs to."""
-        if not self.spec_file.is_file():
-            raise RunError(f"{self.path}: expected a run folder, but there is no {self.spec_file.name} in it")
+        self.check()
         return read_resolved(self.spec_file)
+
+    def check(self) -> None:
+        """A RunError where this is no run folder."""
+        if not self.spec_file.is_file():
+            found = f"there is no {self.spec_file.name} in it" if self.path.is_dir() else "there is no such folder"
+            raise RunError(
+                f"{self.path}: expected a run folder, but {found}; give the folder of a run, e.g. runs/quickstart"
+            )
 
     def stage(self, number: int, name: str) -> Path:
         """Folder of a training stage; `number` counts from 1."""

@@ -17,7 +17,7 @@ from vlmkit.report.reproduce import reproduce
 from vlmkit.report.run import RunFiles, read_run
 from vlmkit.report.scores import headline
 from vlmkit.report.skipped import skipped
-from vlmkit.runs import write_atomic
+from vlmkit.runs import RunFolder, write_atomic
 
 __all__ = ["page", "write_report"]
 
@@ -30,7 +30,7 @@ def write_report(run_folder: Path) -> Path:
 
     A RunError where the folder is no run, or holds a malformed file.
     """
-    path = run_folder / "report.html"
+    path = RunFolder(run_folder).report
     write_atomic(path, page(read_run(run_folder)))
     return path
 

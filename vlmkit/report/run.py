@@ -66,9 +66,9 @@ class RunFiles:
 
 def read_run(folder: Path) -> RunFiles:
     """Read a run folder. A RunError where it is none, or where a file in it is malformed."""
-    path = folder / "spec.yaml"
-    if not path.is_file():
-        raise RunError(f"{folder}: expected a run folder with a spec.yaml, found none; is this the folder of a run?")
+    run = RunFolder(folder)
+    run.check()
+    path = run.spec_file
     text = path.read_text(encoding="utf-8")
     spec, problem = _validated(path)
     logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
@@ -81,11 +81,11 @@ def read_run(folder: Path) -> RunFiles:
         options=yaml.safe_load(text),
         spec=spec,
         spec_problem=problem,
-        environments=_read_json(folder / "environment.json", list),
-        composition=_read_json(folder / "model.json", dict),
+        environments=_read_json(run.environment_file, list),
+        composition=_read_json(run.composition_file, dict),
         stages={name: StageLog(name, rows) for name, rows in stages.items()},
-        trained=RunFolder(folder).model.is_dir(),
-        bad=read_lines(folder / "bad_samples.jsonl"),
+        trained=run.model.is_dir(),
+        bad=read_lines(run.bad_samples),
         results={file.parent.name: _read_json(file, dict) for file in results},
         started=min(times),
         ended=max(times),

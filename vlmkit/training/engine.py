@@ -32,9 +32,9 @@ class Schedule:
     def __init__(self, stage: StageSpec, steps: int) -> None:
         """A SpecError where the batch does not divide among the processes."""
         count = processes()
-        self.micro = stage.micro_batch_size or stage.batch_size // count
-        self.accumulate, rest = divmod(stage.batch_size, max(1, self.micro) * count)
-        if rest or not self.micro:
+        self.micro = stage.micro_batch_size or max(1, stage.batch_size // count)
+        self.accumulate, rest = divmod(stage.batch_size, self.micro * count)
+        if rest:
             where = f"training.stages.{stage.name}.batch_size"
             raise SpecError(
                 f"{where}: expected a multiple of {self.micro} samples x {count} processes, found {stage.batch_size}"

@@ -24,8 +24,6 @@ class StagePlan:
     name: str
     trains: dict[str, int]
     """Trainable parameters by part (`aligner`, `backbone`, `distillation`)."""
-    patterns: dict[str, int]
-    """Parameters that each key of `train` governs."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,8 @@ def plan(spec: ExperimentSpec, model: nn.Module | None = None) -> Plan:
 
 
 def _stage(stage: StageSpec, named: Named) -> StagePlan:
-    trained = assign(stage, named)
-    patterns = {pattern: sum(named[name].numel() for name in names) for pattern, names in trained.items()}
     trains = dict.fromkeys(PARTS, 0)
-    for names in trained.values():
+    for names in assign(stage, named).values():
         for name in names:
             trains[name.split(".")[0]] += named[name].numel()
-    return StagePlan(stage.name, {part: count for part, count in trains.items() if count}, patterns)
+    return StagePlan(stage.name, {part: count for part, count in trains.items() if count})
