@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import PositiveInt, model_validator
 
@@ -36,6 +36,11 @@ class EveSpec(AlignerSpec):
     """How patches become fewer tokens."""
     projector: Projector = "mlp2x_gelu"
     """From `width` to the LLM's width."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """8 frames of 4x4 tokens."""
+        return cls.model_validate({"width": 32, "patch": 4, "heads": 4, "input": {"size": 32, "multiple": 8}})
 
     @model_validator(mode="after")
     def _parts_fit(self) -> EveSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -77,6 +77,11 @@ class StabSpec(AlignerSpec):
     """Whether LSTE and GSTRA see tokens or patches."""
     projector: Projector = "mlp2x_gelu"
     """From `width` to the LLM's width."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """8 frames of 4x4 tokens."""
+        return cls.model_validate({"width": 32, "patch": 4, "heads": 4, "input": {"size": 32, "multiple": 8}})
 
     @model_validator(mode="before")
     @classmethod

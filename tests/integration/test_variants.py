@@ -35,8 +35,8 @@ BACKBONE = {
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
 FRAMEWISE = {"width": 32, "patch": 8, "heads": 4, "input": VIDEO}
 STAB = {"type": "stab", "dropout": 0.0} | FRAMEWISE
-SMALL: dict[str, Options] = {"stab": STAB, "eve": FRAMEWISE}
-"""What makes an aligner small whose `tiny()` is made for other pictures."""
+
+
 SWITCHES: dict[str, Options] = {
     "without row tokens": {"row_tokens": False},
     "without fsra": {"fsra": False},
@@ -70,7 +70,7 @@ def _cases() -> dict[str, tuple[Options, Options | None]]:
     for name, options in _tiny("downsampler").items():
         cases[f"downsampler {name}"] = (STAB | {"downsampler": options}, None)
     for name, options in _tiny("aligner").items():
-        cases[f"aligner {name}"] = (options | SMALL.get(name, {}), None)
+        cases[f"aligner {name}"] = (options, None)
     teachers = _tiny("teacher")
     for name, options in teachers.items():
         cases[f"teacher {name}"] = (STAB, {"teacher": options})

@@ -29,7 +29,7 @@ def _lone(decks: Decks, rng: np.random.Generator) -> tuple[tuple[Mover, ...], di
     across = rng.uniform(0.24, 0.76)
     x, y = DIRECTIONS[direction]
     centre = (along, across) if x else (across, along)
-    mover = Mover(colour, shape, rng.uniform(0.16, 0.22), centre, (x * length, y * length))
+    mover = Mover(colour, shape, rng.uniform(0.18, 0.23), centre, (x * length, y * length))
     asked = (
         Question("colour", "What colour is the shape?", colour),
         Question("shape", "Which shape is it?", shape),
@@ -55,7 +55,7 @@ def _count(decks: Decks, rng: np.random.Generator) -> Made:
     movers = []
     for quarter in rng.permutation(len(_QUARTERS))[: NUMBERS[number]]:
         colour, shape = decks.deal("pair", decks.even_pairs)
-        movers.append(_drifting(colour, shape, _QUARTERS[quarter], rng.uniform(0.11, 0.13), rng))
+        movers.append(_drifting(colour, shape, _QUARTERS[quarter], rng.uniform(0.12, 0.145), rng))
     return tuple(movers), (Question("count", "How many shapes are there?", number),)
 
 

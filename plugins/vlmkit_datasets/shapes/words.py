@@ -31,7 +31,7 @@ COLOURS = {
 SHAPES = ("circle", "square", "triangle")
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 """Unit steps in the picture, x to the right and y down."""
-SPEEDS = {"slow": (0.20, 0.28), "fast": (0.55, 0.68)}
+SPEEDS = {"slow": (0.28, 0.34), "fast": (0.60, 0.70)}
 """Way over the whole clip, in sides of the picture."""
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4}
 
