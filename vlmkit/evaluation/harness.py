@@ -57,7 +57,8 @@ def _finished(path: Path, spec_sha256: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return result if result["spec_sha256"] == spec_sha256 and not result["unscored"] else None
+    unscored = result["unscored"] or (result.get("blind") or {}).get("unscored")
+    return result if result["spec_sha256"] == spec_sha256 and not unscored else None
 
 
 def _load(path: Path) -> tuple[Any, Any]:
