@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vlmkit.api import CheckpointError
@@ -33,10 +35,7 @@ class Source:
             raise CheckpointError(
                 f"expected config.json at {self.path}, found none; is it a model in Hugging Face layout?"
             )
-        config = json.loads(file.read_text())
-        if not isinstance(config, dict):
-            raise CheckpointError(f"{file}: expected a mapping, found {type(config).__name__}")
-        return config
+        return _mapping(file)
 
     def state(self, names: tuple[str, ...] = STANDARD) -> dict[str, Tensor]:
         """All tensors, on the CPU, of the first of `names` that exists, or of the file that the path itself names."""
@@ -57,7 +56,7 @@ class Source:
 
     def _shards(self, index: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = {}
-        for shard in sorted(set(json.loads(index.read_text())["weight_map"].values())):
+        for shard in sorted(set(_mapping(index).get("weight_map", {}).values())):
             file = self._file(shard)
             if file is None:
                 raise CheckpointError(f"{index} names the shard {shard}, which is missing; fetch the folder again")
@@ -92,11 +91,22 @@ class Source:
         )
 
 
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file}: not readable as JSON ({error}); fetch it again") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file}: expected a mapping, found {type(found).__name__}")
+    return found
+
+
 def _read(file: Path) -> dict[str, Tensor]:
     if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return dict(load_file(file))
+        try:
+            return dict(load_file(file))
+        except SafetensorError as error:
+            raise CheckpointError(f"{file}: damaged or not complete ({error}); fetch it again") from None
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
