@@ -10,6 +10,8 @@ from vlmkit import hookimpl
 if TYPE_CHECKING:
     from vlmkit.api import ComponentSpec
 
+__all__ = ["VLMKIT_API", "vlmkit_components"]
+
 VLMKIT_API = 1
 
 

@@ -11,6 +11,8 @@ from vlmkit import hookimpl
 if TYPE_CHECKING:
     from vlmkit.api import ComponentSpec, PublishedFormat
 
+__all__ = ["VLMKIT_API", "vlmkit_components", "vlmkit_published"]
+
 VLMKIT_API = 1
 
 
