@@ -37,6 +37,7 @@ class EncoderAlignerSpec(AlignerSpec):
     @model_validator(mode="after")
     def _tiles(self) -> EncoderAlignerSpec:
         self.grid(self.input.size, self.input.size)
+        self.encoder.check_size(self.input.size)
         return self
 
     def grid(self, height: int, width: int) -> tuple[int, int]:

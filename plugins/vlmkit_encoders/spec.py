@@ -56,6 +56,14 @@ class VitSpec(PublishedSpec):
         """Patches per side of a frame of `image_size`."""
         return self.image_size // self.patch
 
+    def check_size(self, size: int) -> None:
+        """A ValueError for frames that its position table is not made for."""
+        if size != self.image_size:
+            raise ValueError(
+                f"input.size is {size}, but the encoder takes frames of {self.image_size} pixels only; make "
+                "`input.size` and `encoder.image_size` equal"
+            )
+
     @model_validator(mode="after")
     def _divides(self) -> VitSpec:
         if self.width % self.heads:
@@ -148,6 +156,11 @@ class LanguageBindVideoSpec(ClipSpec):
         """T of the temporal position table; 0: frames are encoded on their own."""
         return self.frames if self.temporal else 0
 
+    @property
+    def frame_limit(self) -> int | None:
+        """The length of the temporal position table."""
+        return self.frame_table or None
+
 
 class DinoV2Spec(VitSpec):
     """DINOv2 (arXiv:2304.07193), ViT-L/14 by default: the last block after the final norm, each frame on its own.
@@ -173,6 +186,9 @@ class DinoV2Spec(VitSpec):
             )
         values = super().from_config(config)
         return {**values, "mlp": values["width"] * values["mlp"]}
+
+    def check_size(self, size: int) -> None:
+        """Nothing: the position table is interpolated."""
 
     @model_validator(mode="after")
     def _multiple(self) -> DinoV2Spec:

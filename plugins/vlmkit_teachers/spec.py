@@ -9,7 +9,6 @@ from pydantic import model_validator
 
 from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoInput
 from vlmkit_encoders.spec import (
-    ClipSpec,
     ClipVisionSpec,
     DinoV2Spec,
     InternVideo2Spec,
@@ -64,11 +63,7 @@ class EncoderTeacherSpec(TeacherSpec):
     @model_validator(mode="after")
     def _fits(self) -> EncoderTeacherSpec:
         size, patch = self.input.size, self.encoder.patch
-        if isinstance(self.encoder, ClipSpec) and size != self.encoder.image_size:
-            raise ValueError(
-                f"input.size is {size}, but the encoder takes frames of {self.encoder.image_size} pixels only; make "
-                "`input.size` and `encoder.image_size` equal"
-            )
+        self.encoder.check_size(size)
         if size % patch:
             raise ValueError(f"input.size {size} is not a multiple of the encoder's patch side {patch}")
         if self.input.fit == "pad" and self.input.multiple % patch:
@@ -77,6 +72,11 @@ class EncoderTeacherSpec(TeacherSpec):
                 "border of the picture would cut patches"
             )
         return self
+
+    @property
+    def frame_limit(self) -> int | None:
+        """That of the encoder."""
+        return self.encoder.frame_limit
 
     @property
     def width(self) -> int:
@@ -118,11 +118,6 @@ class LanguageBindVideoTeacherSpec(EncoderTeacherSpec):
     type: Literal["languagebind-video"] = "languagebind-video"
     encoder: LanguageBindVideoSpec = LanguageBindVideoSpec()
     """The encoder's options; by default ViT-L/14 at 224 pixels, 8 frames, the hidden state before the last block."""
-
-    @property
-    def frame_limit(self) -> int | None:
-        """The length of the temporal position table."""
-        return self.encoder.frame_table or None
 
 
 class DinoV2TeacherSpec(EncoderTeacherSpec):

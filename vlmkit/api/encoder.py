@@ -30,6 +30,14 @@ class EncoderSpec(ComponentSpec):
     patch: PositiveInt
     """Side of a patch, pixels."""
 
+    @property
+    def frame_limit(self) -> int | None:
+        """The most frames that a video may have; None: any number."""
+        return None
+
+    def check_size(self, size: int) -> None:
+        """A ValueError, with both numbers, where it cannot take frames of size x size pixels (its position table)."""
+
     @abstractmethod
     def build(self) -> Encoder:
         """The module, freshly initialised; `Encoder.load_pretrained` then takes the weights from `path`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import model_validator
+
 from vlmkit.api import EncoderSpec, Slot, TokenLayout, VideoInput, VideoShape, default_component
 from vlmkit_baselines.spec import EncoderAlignerSpec
 
@@ -27,6 +29,16 @@ class VideoLlavaSpec(EncoderAlignerSpec):
     """The pixels it wants: 8 frames, centre crop of 224x224."""
     encoder: Slot[EncoderSpec] = default_component("languagebind-video")
     """The vision tower."""
+
+    @model_validator(mode="after")
+    def _one_clip(self) -> VideoLlavaSpec:
+        limit, frames = self.encoder.frame_limit, self.input.frames
+        if limit is not None and frames > limit:
+            raise ValueError(
+                f"input.frames is {frames}, but the encoder takes at most {limit} frames of a video; lower it, or take "
+                "weights made for more (`encoder.frames`)"
+            )
+        return self
 
     def order(self, present: int) -> Ints:
         """(n,) which of the present frames each of the n = `input.frames` blocks shows."""

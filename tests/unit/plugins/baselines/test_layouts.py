@@ -107,6 +107,14 @@ def test_refuses_a_size_that_patches_do_not_tile(spec: type[AlignerSpec]) -> Non
         spec.model_validate({"input": {"size": 225}})
 
 
+def test_refuses_what_the_encoder_cannot_take() -> None:
+    with pytest.raises(ValidationError, match=r"input\.size is 448, but the encoder takes frames of 224 pixels only"):
+        VideoChatGptSpec.model_validate({"input": {"size": 448}})
+    with pytest.raises(ValidationError, match=r"input\.frames is 16, but the encoder takes at most 8 frames"):
+        VideoLlavaSpec.model_validate({"input": {"frames": 16}})
+    assert VideoChatGptSpec.model_validate({"input": {"size": 448}, "encoder": "dinov2"}).encoder.patch == 14
+
+
 def test_pllava_refuses_fewer_pixels_after_the_projector() -> None:
     with pytest.raises(ValidationError, match="'half-resolution' works on pixels"):
         PllavaSpec(downsampler=HalfResolutionSpec())

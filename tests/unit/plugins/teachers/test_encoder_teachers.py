@@ -137,6 +137,11 @@ def test_defaults_are_those_of_the_papers() -> None:
             "input.size is 448, but the encoder takes frames of 224 pixels only",
         ),
         (
+            InternVideo2TeacherSpec,
+            {"input": {"size": 448}},
+            "input.size is 448, but the encoder takes frames of 224 pixels only",
+        ),
+        (
             DinoV2TeacherSpec,
             {"input": {"size": 225, "fit": "crop"}},
             "225 is not a multiple of the encoder's patch side 14",
