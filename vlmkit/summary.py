@@ -118,7 +118,7 @@ def _memory(spec: ExperimentSpec, stage: StageSpec, trained: int, parts: dict[st
     else:
         states = 4 * kept + 4 * trained + 8 * trained
     if stage.distils:
-        states += 2 * parts.get("teacher", 0)
+        states += 4 * parts.get("teacher", 0)  # it stays in float32
     micro = stage.micro_batch_size or -(-stage.batch_size // gpus)
     tokens = micro * min(stage.max_length, spec.model.aligner.layout(spec.model.aligner.input.shape(1, 1)).tokens + 128)
     backbone, unit = spec.model.backbone, 1 if bf16 else 2
