@@ -52,6 +52,14 @@ class HfCausalLmSpec(BackboneSpec):
     chat_template: str = "vicuna-v1"
     """`vicuna-v1`, `videopanda-v1`, `plain`, `tokenizer` (the tokenizer's own), or a Jinja template."""
 
+    @classmethod
+    def tiny(cls) -> Self:
+        """A Llama of two layers of 32 channels, with a tokenizer trained on a few words."""
+        config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+        tokenizer = {"text": ["which way does it move"], "vocab_size": 300}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+        return cls.model_validate({"init": "random", "config": config | heads, "tokenizer": tokenizer})
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.init == "pretrained" and self.path is None:

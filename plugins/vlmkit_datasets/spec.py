@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -28,6 +28,11 @@ class LlavaJsonSpec(DatasetSpec):
     """Tried in this order where an entry's video names no existing file."""
     limit: PositiveInt | None = None
     """Only the first so many entries. None: all."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Of a file that need not exist: it is read when the dataset is built."""
+        return cls(path=Path("conversations.json"))
 
     def build(self) -> Dataset:
         """Read and check the whole file. Whether a video can be read shows when it is needed."""
