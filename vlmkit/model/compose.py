@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from vlmkit.api.modules import Aligner
 from vlmkit.api.spec import Slot
 from vlmkit.errors import SpecError, UserError
 from vlmkit.model.config import VideoLMConfig, describe
@@ -37,7 +38,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
         seed: decides the drawn weights.
 
     Raises:
-        UserError: where weights or tokenizer cannot be read.
+        UserError: where weights or tokenizer cannot be read, or the aligner does not fit the LLM.
         CheckpointError: where the checkpoint `model.weights` does not fit.
     """
     tokenizer = _tokenizer_at_hand(model) if meta else _tokenizer(model)
@@ -58,12 +59,22 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool,
     """Of weights that `model` names and drawn ones; `spec` is the same with all that building needs in it."""
     with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
         torch.manual_seed(seed)
-        aligner = spec.aligner.build(spec.backbone.width)
+        aligner = _build_aligner(spec)
         if not meta:
             aligner.load_pretrained()
         torch.manual_seed(seed)
         backbone = spec.backbone.build() if meta else model.backbone.load()
         return VideoLM(config, aligner, backbone)
+
+
+def _build_aligner(spec: ModelSpec) -> Aligner:
+    """Options that fit each other need not fit the LLM."""
+    try:
+        return spec.aligner.build(spec.backbone.width)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise SpecError(f"model.aligner: {error}") from error
 
 
 def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:

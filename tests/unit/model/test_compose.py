@@ -76,6 +76,11 @@ def test_generation_stops_at_the_end_token_and_makes_no_placeholder(make_spec: A
     assert model.generation_config.suppress_tokens == [processor.tokenizer.video_token_id]
 
 
+def test_an_aligner_that_does_not_fit_the_llm_is_refused(make_spec: Any) -> None:
+    with pytest.raises(SpecError, match=r"model\.aligner: projector 'identity' needs features of the LLM's width"):
+        compose(make_spec(aligner={"projector": "identity"}), meta=True)
+
+
 def test_build() -> None:
     aligner = vlmkit.build("aligner", {"type": "stab", "width": 16, "projector": "identity"}, llm_width=16)
     tokens = aligner.eval()(vlmkit.VideoBatch.full(torch.zeros(1, 4, 3, 56, 56)))
