@@ -62,7 +62,7 @@ def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
 
 
 def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
-    """Train, evaluate and report. Called again with the same spec, it goes on where it stopped.
+    """Train, evaluate and report, whatever of it the spec asks for. Called again, it goes on where it stopped.
 
     Args:
         spec: a loaded spec, or the path of a spec file.
@@ -73,7 +73,7 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     """
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
-        raise SpecError(f"{spec.name}: this spec has no `training`; `vlmkit run` trains and evaluates, so give it one")
+        return evaluate(spec, output)
     from vlmkit.training.engine import rank
 
     if spec.evaluation is not None:
@@ -93,28 +93,35 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     """All training stages; the trained model is the run folder's `model`."""
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
-    from vlmkit.summary import summarize
+    keep_freed_memory()
+    folder = _open(spec, output)
     from vlmkit.training import train as train_stages
 
-    keep_freed_memory()
-    summary = summarize(spec)
-    folder = RunFolder.open(spec, output)
-    write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
     train_stages(spec, folder)
     return folder
 
 
 def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
-    """All benchmarks of the spec, on the model that its run has trained."""
+    """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one."""
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
-    folder = RunFolder.open(spec, output)
-    if not folder.model.is_dir():
+    folder = _open(spec, output)
+    if spec.training is not None and not folder.model.is_dir():
         raise RunError(f"{folder.model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
     results = _evaluate(spec, folder)
     from vlmkit.report import write_report
 
-    return Run(folder.path, folder.model, results, write_report(folder.path))
+    return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path))
+
+
+def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
+    """The run folder, with what the experiment is made of."""
+    from vlmkit.summary import summarize
+
+    summary = summarize(spec)  # first: what does not fit together leaves no folder behind
+    folder = RunFolder.open(spec, output)
+    write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
+    return folder
 
 
 def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import vlmkit
 from vlmkit import hookimpl
 from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.evaluation import evaluate, read_predictions
@@ -140,5 +141,15 @@ def test_two_processes_do_not_measure_one_run(spec: ExperimentSpec, tmp_path: Pa
 
 
 def test_without_a_model_nothing_can_be_asked(spec: ExperimentSpec, tmp_path: Path) -> None:
+    stage = {"name": "learn", "data": ["moving-shapes"], "train": {"backbone": 1e-3}, "steps": 1}
+    trained = ExperimentSpec.model_validate(spec.model_dump(mode="json") | {"training": {"stages": [stage]}})
     with pytest.raises(CheckpointError, match="model"):
-        evaluate(spec, RunFolder.open(spec, tmp_path))
+        evaluate(trained, RunFolder.open(trained, tmp_path))
+
+
+def test_a_spec_without_training_measures_the_composed_model(spec: ExperimentSpec, tmp_path: Path) -> None:
+    done = vlmkit.run(spec, tmp_path)
+    assert done.model_path is None
+    assert done.results["moving-shapes"]["n"] > 0
+    assert done.report_path is not None
+    assert "Started from the weights" not in done.report_path.read_text()

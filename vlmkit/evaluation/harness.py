@@ -24,7 +24,8 @@ def evaluate(
     Args:
         spec: the experiment, with an `evaluation`.
         run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`.
-        model: the run's model where it is loaded already; by default `run.model` is loaded, once it is needed.
+        model: the model where it is loaded already. By default `run.model` is loaded, or, where the spec trains
+            nothing, the model is composed, once it is needed.
         processor: the processor of `model`.
 
     Returns:
@@ -40,7 +41,7 @@ def evaluate(
     from vlmkit.evaluation.measure import measure
     from vlmkit.evaluation.respond import responder
 
-    respond = responder(lambda: (model, processor) if model is not None else _load(run.model))
+    respond = responder(lambda: (model, processor) if model is not None else _load(spec, run))
     results = {}
     with run.locked():
         for selection in selections:
@@ -61,10 +62,11 @@ def _finished(path: Path, spec_sha256: str) -> dict[str, Any] | None:
     return result if result["spec_sha256"] == spec_sha256 and not unscored else None
 
 
-def _load(path: Path) -> tuple[Any, Any]:
+def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
+    """The model that the run has trained; of a spec without training, the composed one."""
     import torch
 
-    from vlmkit.model import load
+    from vlmkit.model import compose, load
 
-    model, processor = load(path)
+    model, processor = compose(spec.model, seed=spec.seed) if spec.training is None else load(run.model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor

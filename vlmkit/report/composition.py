@@ -34,7 +34,7 @@ def composition(run: RunFiles) -> Html:
 
 def _parts(run: RunFiles) -> Html:
     """Components from the spec, parameters from model.json."""
-    components = dict(run.options["model"])
+    components = {name: run.options["model"][name] for name in ("aligner", "backbone")}
     distillation = (run.options.get("training") or {}).get("distillation")
     if distillation:
         components["teacher"] = distillation["teacher"]
@@ -47,7 +47,10 @@ def _parts(run: RunFiles) -> Html:
     if parameters:
         model = sum(number for name, number in parameters.items() if name in run.options["model"])
         rows.append(["model", "what is saved", count(model)])
-    return table("Parts of the model", ["Part", "Component", "Parameters"], rows, numeric=[2])
+    parts = table("Parts of the model", ["Part", "Component", "Parameters"], rows, numeric=[2])
+    if weights := run.options["model"].get("weights"):
+        return join([parts, el("p", f"Started from the weights in {weights}.", class_="note")])
+    return parts
 
 
 def _stages(run: RunFiles) -> Html:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clips_of", "draw_missing", "folder_name", "identity", "prepare"]
 
-_VERSION = 1
+_VERSION = 2
 """To be raised whenever the same options would give other clips or questions."""
 _FEW = 64
 """A process of its own is worth while from so many clips."""
