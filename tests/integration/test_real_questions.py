@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,12 @@ def spec_file(shared: Path, tmp_path: Path) -> Path:
                         "input": {"frames": 4, "size": 32, "multiple": 16}},
             "backbone": {"type": "hf-causal-lm", "init": "random", "chat_template": "plain",
                          "config": {"model_type": "llama", "hidden_size": 96, "intermediate_size": 256,
-                                    "num_hidden_layers": 3, "num_attention_heads": 4, "tie_word_embeddings": True},
+                                    "num_hidden_layers": 3, "num_attention_heads": 4, "tie_word_embeddings": True,
+                                    "initializer_range": 0.06},
                          "tokenizer": {"text": text, "vocab_size": 600}},
         },
         "data": {"cache_mib": 64},
-        "training": {"stages": [{"name": "learn", "steps": 120, "batch_size": 131, "max_grad_norm": 1.0, "warmup": 0.1,
+        "training": {"stages": [{"name": "learn", "steps": 110, "batch_size": 131, "max_grad_norm": 1.0, "warmup": 0.1,
                                  "data": [{"type": "llava-json", "path": str(tmp_path / "train.json"),
                                            "video_root": str(shared / "videos")}],
                                  "train": {"aligner": 3e-3, "backbone": 3e-3}}]},
@@ -60,11 +62,24 @@ def spec_file(shared: Path, tmp_path: Path) -> Path:
     return tmp_path / "spec.yaml"
 
 
-def test_training_questions_are_learnt_by_heart(spec_file: Path, tmp_path: Path) -> None:
+def _attainable(shared: Path) -> int:
+    """How many can be answered at all: 7 of the 131 ask what another asks of the same clip, with another answer."""
+    questions, answers = (
+        json.loads(Path(item["path"]).read_text())
+        for item in _annotations(shared / "annotations" / "mini" / "MSVD_train")
+    )
+    answer_of = {item["question_id"]: item["answer"] for item in answers}
+    said: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for item in questions:
+        said[item["video_name"], item["question"]][answer_of[item["question_id"]]] += 1
+    return sum(counts.most_common(1)[0][1] for counts in said.values())
+
+
+def test_training_questions_are_learnt_by_heart(spec_file: Path, shared: Path, tmp_path: Path) -> None:
     run = vlmkit.run(spec_file, tmp_path / "runs")
     learnt, unseen = run.results["train"], run.results["test"]
     assert learnt["n"] == 131
-    assert learnt["metrics"]["accuracy"]["value"] >= 0.95
+    assert learnt["metrics"]["accuracy"]["value"] * 131 >= 0.95 * _attainable(shared)
     assert (unseen["n"], unseen["skipped"], unseen["unscored"]) == (73, 0, 0)
     stored = json.loads((run.path / "eval" / "test" / "result.json").read_text())
     wanted = {"benchmark", "version", "split", "judge", "n", "skipped", "unscored", "metrics", "by_type", "spec_sha256",

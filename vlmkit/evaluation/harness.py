@@ -68,5 +68,6 @@ def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
 
     from vlmkit.model import compose, load
 
-    model, processor = compose(spec.model, seed=spec.seed) if spec.training is None else load(run.model)
+    trained = spec.training is not None or run.model.is_dir()
+    model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor
