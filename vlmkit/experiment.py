@@ -9,6 +9,7 @@ from typing import Any
 
 from vlmkit.allocator import keep_freed_memory
 from vlmkit.errors import RunError, SpecError
+from vlmkit.launch import rank
 from vlmkit.runs import RunFolder, write_atomic
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
@@ -74,8 +75,6 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
         return evaluate(spec, output)
-    from vlmkit.training.engine import rank
-
     if spec.evaluation is not None:
         from vlmkit.evaluation import prepare
 

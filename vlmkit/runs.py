@@ -21,6 +21,7 @@ from typing import Any
 
 from vlmkit.environment import environment
 from vlmkit.errors import RunError, SpecError
+from vlmkit.launch import rank
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
 
@@ -185,8 +186,9 @@ class RunFolder:
                     ]
                 )
             )
-        if changes:
-            write_atomic(self.spec_file, resolved(spec))
+        if changes and not rank():
+            with self.locked():
+                write_atomic(self.spec_file, resolved(spec))
 
     def _begun(self) -> bool:
         """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from vlmkit.api import DataError, Dataset, Sample, Turn
 
@@ -31,7 +31,7 @@ class LlavaJson(Dataset):
         content = _content(self.path)
         self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
         entries = _entries(content, self.path)[: spec.limit]
-        self._samples = _distinct([self._sample(entry, row) for row, entry in enumerate(entries)])
+        self._samples = _distinct([self._conversation(entry, row) for row, entry in enumerate(entries)])
         if any(sample.video for sample in self._samples) and not self.root.is_dir():
             raise DataError(
                 f"{self.path}: its videos should lie below {self.root}, which is no folder; set `video_root`"
@@ -40,20 +40,24 @@ class LlavaJson(Dataset):
     def __len__(self) -> int:
         return len(self._samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self._located(sample) for sample in self._samples[index]]
-        return self._located(self._samples[index])
+    def sample(self, index: int) -> Sample:
+        """The entry, with the path of its video: the first file there is, by its own extension or another.
+
+        The plain name where there is none, so that reading it fails and says so.
+        """
+        sample = self._samples[index]
+        if sample.video is None:
+            return sample
+        plain = self.root / sample.video
+        paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
+        paths += [plain.with_suffix(end) for end in self.extensions]
+        return replace(sample, video=str(next((path for path in paths if path.is_file()), plain)))
 
     def fingerprint(self) -> str:
         """The hash of the file's bytes and of how much of it is used."""
         return self._hash
 
-    def _sample(self, entry: Any, row: int) -> Sample:
+    def _conversation(self, entry: Any, row: int) -> Sample:
         where = f"{self.path}, entry {row}"
         if not isinstance(entry, dict):
             raise DataError(f"{where}: expected an object, found {type(entry).__name__}")
@@ -65,18 +69,6 @@ class LlavaJson(Dataset):
             raise DataError(f"{where}: `video` should be the name of a file, found {video!r}")
         turns = _turns(entry.get("conversations"), video is not None, where)
         return Sample(str(entry.get("id", row)), turns, video)
-
-    def _located(self, sample: Sample) -> Sample:
-        """The sample with the path of its video: the first file there is, by its own extension or another.
-
-        The plain name where there is none, so that reading it fails and says so.
-        """
-        if sample.video is None:
-            return sample
-        plain = self.root / sample.video
-        paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
-        paths += [plain.with_suffix(end) for end in self.extensions]
-        return replace(sample, video=str(next((path for path in paths if path.is_file()), plain)))
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:

@@ -230,6 +230,15 @@ EVALUATION = "evaluation: {benchmarks: [{name: msvd-qa, annotation_root: notes, 
 MOVING = "evaluation: {benchmarks: [{name: moving-shapes, dataset: {clips: 16, size: 32, root: shapes}}]}\n"
 
 
+def test_check_looks_for_the_benchmarks_and_not_for_their_files(cli: Cli, write: Callable[..., str]) -> None:
+    name = write(more=EVALUATION)
+    assert "msvd-qa  split test" in cli("check", name).out
+    said = cli("check", name, "--set", "evaluation.benchmarks=[mvsd-qa]").refusal()
+    assert "'mvsd-qa'; did you mean 'msvd-qa'?" in said
+    said = cli("check", name, "--set", "evaluation.benchmarks=[{name: msvd-qa, split: tets}]").refusal()
+    assert "no split 'tets'; did you mean 'test'?" in said
+
+
 def test_an_evaluation_before_the_training(cli: Cli, write: Callable[..., str]) -> None:
     message = cli("eval", write(more=MOVING)).refusal()
     assert message == "runs/tiny/model: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first\n"

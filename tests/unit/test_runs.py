@@ -135,6 +135,14 @@ def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
         pass
 
 
+def test_a_spec_stays_as_it_is_while_a_process_works_on_the_run(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    begin(run)
+    with run.locked(), pytest.raises(RunError, match="another process"):
+        RunFolder.open(spec(evaluation={"benchmarks": ["msvd-qa"]}), tmp_path)
+    assert run.spec() == spec()
+
+
 def test_a_failed_write_leaves_the_old_folder(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with atomic_folder(folder) as new:

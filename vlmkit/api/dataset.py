@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, overload
 
 from vlmkit.api.spec import ComponentSpec
 
@@ -34,11 +34,23 @@ class Sample:
 
 
 class Dataset(Sequence[Sample], ABC):
-    """A sequence of samples: random access and a length."""
+    """A sequence of samples. A plugin says how many there are, what each one is, and when they are the same."""
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample:
+        """Sample number `index`, at least 0 and below the length."""
 
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash of the content, written into the run so that a continued run can tell changed data."""
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        numbers = range(len(self))[index]
+        return self.sample(numbers) if isinstance(numbers, int) else [self.sample(number) for number in numbers]
 
 
 class DatasetSpec(ComponentSpec):

@@ -11,6 +11,7 @@ from vlmkit.cli.options import Overrides, SpecFile, table
 from vlmkit.spec.load import load_spec, parse_overrides, resolved
 
 if TYPE_CHECKING:
+    from vlmkit.spec.evaluation import EvaluationSpec
     from vlmkit.summary import Summary
 
 __all__ = ["command"]
@@ -28,10 +29,21 @@ def command(
     experiment = load_spec(spec, set=parse_overrides(set_ or []))
     if show:
         typer.echo(resolved(experiment))
+    benchmarks = _benchmarks(experiment.evaluation) if experiment.evaluation is not None else []
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: a check never asks a hub
     from vlmkit.summary import summarize
 
     typer.echo(_text(summarize(experiment)))
+    if benchmarks:
+        typer.echo(f"measured on\n{table(benchmarks)}")
+
+
+def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
+    """Name, split and title of each. A DataError where the registry has no such benchmark or split."""
+    from vlmkit.evaluation import find_benchmark
+
+    entries = [(use, find_benchmark(use.name)) for use in evaluation.benchmarks]
+    return [(use.result_name, f"split {entry.split(use.split)[0]}", entry.title) for use, entry in entries]
 
 
 def _text(summary: Summary) -> str:

@@ -11,19 +11,10 @@ import torch
 from transformers import TrainingArguments
 
 from vlmkit.errors import PluginError, SpecError
+from vlmkit.launch import processes
 from vlmkit.spec.experiment import EngineSpec, StageSpec, TrainingSpec
 
-__all__ = ["Schedule", "deepspeed_config", "processes", "rank", "trainer_arguments"]
-
-
-def processes() -> int:
-    """How many processes the launcher has started."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rank() -> int:
-    """Number of this process."""
-    return int(os.environ.get("RANK", "0"))
+__all__ = ["Schedule", "deepspeed_config", "trainer_arguments"]
 
 
 class Schedule:

@@ -18,6 +18,7 @@ from vlmkit.api.modules import Teacher
 from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
 from vlmkit.errors import DataError, RunError, SpecError
+from vlmkit.launch import rank
 from vlmkit.model.compose import compose
 from vlmkit.model.load import load_head
 from vlmkit.model.processor import VideoLMProcessor
@@ -27,7 +28,7 @@ from vlmkit.runs import RunFolder, atomic_folder, write_atomic
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, Samples, StageItems, Videos
 from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
-from vlmkit.training.engine import Schedule, rank
+from vlmkit.training.engine import Schedule
 from vlmkit.training.objective import Distillation, Objective, build_head
 from vlmkit.training.order import Order
 from vlmkit.training.parts import assign, freeze, named_parameters

@@ -17,12 +17,13 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from vlmkit.data import BadSamples
+from vlmkit.launch import processes, rank
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, MicroBatch, StageItems
 from vlmkit.training.checkpoint import clean, load_weights, save_weights, stage_state
-from vlmkit.training.engine import Schedule, processes, rank, trainer_arguments
+from vlmkit.training.engine import Schedule, trainer_arguments
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler

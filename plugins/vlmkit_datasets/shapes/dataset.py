@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlmkit.api import Dataset, Sample, Turn
 
-from .clips import Clip
 from .store import clips_of, identity, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..spec import MovingShapesSpec
 
 __all__ = ["MovingShapes"]
@@ -33,21 +30,14 @@ class MovingShapes(Dataset):
     def __len__(self) -> int:
         return len(self._clips)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self._sample(clip) for clip in self._clips[index]]
-        return self._sample(self._clips[index])
-
     def fingerprint(self) -> str:
         """A hash of the options that the samples follow from."""
         chosen = self.spec.model_dump(include={"questions_per_clip", "text_only"})
         return hashlib.sha256(json.dumps({**identity(self.spec), **chosen}, sort_keys=True).encode()).hexdigest()
 
-    def _sample(self, clip: Clip) -> Sample:
+    def sample(self, index: int) -> Sample:
+        """The conversation about clip number `index`."""
+        clip = self._clips[index]
         order = np.random.default_rng((*clip.seed, 1)).permutation(len(clip.questions))
         asked = [clip.questions[i] for i in order[: self.spec.questions_per_clip]]
         video = None if self.spec.text_only else str(self.spec.video_root() / f"{clip.name}.mp4")

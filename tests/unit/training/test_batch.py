@@ -27,7 +27,7 @@ class Few(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, index: Any) -> Any:
+    def sample(self, index: int) -> Sample:
         return Sample(str(index), (Turn("a", "b"),), self.videos[index])
 
     def fingerprint(self) -> str:
