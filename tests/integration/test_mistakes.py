@@ -335,6 +335,18 @@ def test_debug_shows_the_traceback_and_the_message_once(cli: Cli, write: Callabl
     assert outcome.err.count("did you mean 'width'?") == 1
 
 
+def test_an_interruption_says_how_to_go_on(
+    cli: Cli, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vlmkit.cli.check.load_spec", interrupt)
+    assert cli("check", write()) == Outcome(
+        130, "", "vlmkit: interrupted; `run`, `train` and `eval` go on where they stopped when called again\n"
+    )
+
+
 def test_a_defect_is_no_mistake_of_the_user(
     cli: Cli, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

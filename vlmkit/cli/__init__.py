@@ -14,6 +14,9 @@ from vlmkit.errors import UserError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
+
 app = typer.Typer(
     name="vlmkit",
     help="Compose, train and measure encoder-free video-language models out of plugins.",
@@ -50,7 +53,7 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: exit code 0 done, 1 a defect of vlmkit, 2 the user's input."""
+    """Entry point: exit code 0 done, 1 a defect of vlmkit, 2 the user's input, 130 interrupted."""
     try:
         app()
     except UserError as error:
@@ -59,9 +62,11 @@ def main() -> None:
         else:
             print(f"vlmkit: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("vlmkit: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            message = "interrupted; `run`, `train` and `eval` go on where they stopped when called again"
+            print(f"vlmkit: {message}", file=sys.stderr)
+        raise
     except Exception:
         traceback.print_exc()
         print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
