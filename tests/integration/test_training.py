@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import pickle
@@ -32,24 +31,14 @@ BACKBONE = {
     "tokenizer": {"text": ["which colour is the shape red green blue"], "vocab_size": 270},
 }
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 class Killed(BaseException):
     """The process ends here."""
 
 
 HOG = {"teacher": {"type": "hog", "input": {"size": 28}}, "layer_rate": 1, "heads": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """One thread for tiny tensors; and transformers collects garbage at each start, which takes long where much is
-    imported."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.freeze()
-    yield
-    gc.unfreeze()
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,7 @@ The cases come from the registry: a component that is registered is covered, at 
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -80,18 +78,7 @@ def _cases() -> dict[str, tuple[Options, Options | None]]:
 
 
 CASES = _cases()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """One thread for tiny tensors; and transformers collects garbage at each start, which takes long where much is
-    imported."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.freeze()
-    yield
-    gc.unfreeze()
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")
