@@ -10,21 +10,31 @@ from vlmkit.spec.slots import SLOT_MARK
 
 __all__ = ["json_schema"]
 
+_DEFINITIONS = "#/$defs/"
+_CHANGE = "change."
+"""Stands before the name of what a file with `extends` may say of a part."""
+
 
 def json_schema() -> dict[str, Any]:
-    """For editors: validates a spec file and completes its keys."""
-    schema = ExperimentSpec.model_json_schema()
-    definitions = schema.setdefault("$defs", {})
+    """For editors: validates a spec file and completes its keys, in a file with `extends` too."""
+    spec = ExperimentSpec.model_json_schema()
+    spec["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
+    definitions = spec.pop("$defs", {}) | {"spec": spec}
     for kind in KINDS:
         for component in registry().components(kind):
             own = component.spec.model_json_schema()
             definitions.update(own.pop("$defs", {}))
             own["required"] = sorted({"type", *own.get("required", [])})
             definitions[f"{kind}.{component.spec.component_name()}"] = own
-    schema["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    _fill_slots(schema)
-    return schema
+    _fill_slots(definitions)
+    definitions |= {_CHANGE + name: _change(schema) for name, schema in definitions.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": definitions,
+        "if": {"required": ["extends"]},
+        "then": {"$ref": f"{_DEFINITIONS}{_CHANGE}spec"},
+        "else": {"$ref": f"{_DEFINITIONS}spec"},
+    }
 
 
 def _fill_slots(node: Any) -> None:
@@ -32,8 +42,29 @@ def _fill_slots(node: Any) -> None:
     if isinstance(node, dict):
         if kind := node.pop(SLOT_MARK, None):
             names = registry().names(kind)
-            choices = [{"$ref": f"#/$defs/{kind}.{name}"} for name in names]
+            choices = [{"$ref": f"{_DEFINITIONS}{kind}.{name}"} for name in names]
             node["oneOf"] = [{"type": "string", "enum": names}, *choices] if names else [{"type": "string"}]
         node = list(node.values())
     for item in node if isinstance(node, list) else []:
         _fill_slots(item)
+
+
+def _change(schema: Any) -> Any:
+    """What may be said on top of another file: nothing is required, and the items of a list go by their names."""
+    if isinstance(schema, list):
+        return [_change(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _change(value) for key, value in schema.items() if not _demands(key, value)}
+    if isinstance(reference := changed.get("$ref"), str):
+        changed["$ref"] = reference.replace(_DEFINITIONS, _DEFINITIONS + _CHANGE)
+    if isinstance(choices := changed.pop("oneOf", None), list):
+        changed["anyOf"] = choices  # without its `type`, a component's options may be those of several
+    if changed.get("type") == "array":
+        return {"anyOf": [changed, {"type": "object", "additionalProperties": changed.get("items", True)}]}
+    return changed
+
+
+def _demands(key: str, value: Any) -> bool:
+    """Whether this is the keyword `required`, and not a field of that name."""
+    return key == "required" and isinstance(value, list)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,6 +14,9 @@ import yaml
 
 from vlmkit.errors import SpecError
 from vlmkit.spec import json_schema, load_spec, parse_overrides, read_resolved, resolved, sha256
+from vlmkit.spec.yaml import read
+
+SPECS = Path(__file__).resolve().parents[3] / "specs"
 
 
 def message(file: Path, text: str | None = None, **overrides: object) -> str:
@@ -137,6 +141,26 @@ def test_the_json_schema_accepts_and_refuses(small: str) -> None:
     assert validator.is_valid(good)
     assert not validator.is_valid(good | {"sed": 3})
     assert "Channels of the patch features." in json.dumps(schema)
+
+
+@pytest.mark.parametrize("file", sorted(SPECS.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_the_json_schema_accepts_the_shipped_specs(file: Path) -> None:
+    jsonschema.Draft202012Validator(json_schema()).validate(read(file).data)
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({"training": {"stages": {"align": {"steps": 3}}}}, True),
+        ({"training": {"stages": {"align": {"step": 3}}}}, False),
+        ({"model": {"aligner": {"fsra": False}}}, True),
+        ({"model": {"aligner": {"fsar": False}}}, False),
+    ],
+)
+def test_the_json_schema_knows_what_a_file_may_change(change: dict[str, Any], good: bool) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert validator.is_valid({"extends": "base.yaml", **change}) is good
+    assert not validator.is_valid(change)
 
 
 def test_null_takes_back_a_learning_rate(small_file: Path) -> None:
