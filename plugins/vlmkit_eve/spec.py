@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import PositiveInt, model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
-from vlmkit_stab.checks import check_geometry, check_heads
+from vlmkit_stab.checks import check_geometry, check_heads, check_sampling
 
 if TYPE_CHECKING:
     from vlmkit.api import Aligner
@@ -47,6 +47,7 @@ class EveSpec(AlignerSpec):
         check_heads("heads", self.heads, self.width)
         self.downsampler.check_width(self.width)
         check_geometry(self.input, self.patch, self.downsampler)
+        check_sampling(self.input)
         return self
 
     def blocks(self) -> FrameBlocks:

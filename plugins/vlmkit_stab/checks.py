@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from vlmkit.api import DownsamplerSpec, VideoInput
 
-__all__ = ["check_geometry", "check_heads"]
+__all__ = ["check_geometry", "check_heads", "check_sampling"]
 
 
 def check_heads(name: str, heads: int, width: int) -> None:
     """A ValueError where `heads` does not divide `width`."""
     if width % heads:
         raise ValueError(f"{name} is {heads}, which does not divide the width {width}")
+
+
+def check_sampling(video: VideoInput) -> None:
+    """A ValueError where videos would differ in their number of frames: padding in time gives tokens here, so that
+    those of a video would depend on the longest one of its batch."""
+    if video.sampling == "one-fps":
+        raise ValueError(
+            f"sampling one-fps gives videos of 1 to {video.frames} frames; expected a fixed number, as in the paper: "
+            "take reference, uniform, segment-midpoint or segment-centre"
+        )
 
 
 def check_geometry(video: VideoInput, patch: int, downsampler: DownsamplerSpec, *, whole_canvas: bool = False) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
 
-from .checks import check_geometry, check_heads
+from .checks import check_geometry, check_heads, check_sampling
 
 if TYPE_CHECKING:
     from vlmkit.api import Aligner
@@ -108,8 +108,10 @@ class StabSpec(AlignerSpec):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> StabSpec:
-        check_heads("heads", self.heads, self.width)
-        check_heads("gstra_heads", self.query_heads, self.width)
+        if self.fsra:
+            check_heads("heads", self.heads, self.width)
+        if self.gstra:
+            check_heads("gstra_heads", self.query_heads, self.width)
         self.downsampler.check_width(self.width)
         whole = self.downsampler_position == "before-lste"
         check_geometry(self.input, self.patch, self.downsampler, whole_canvas=whole)
@@ -117,15 +119,13 @@ class StabSpec(AlignerSpec):
 
     @model_validator(mode="after")
     def _frames_fit(self) -> StabSpec:
+        check_sampling(self.input)
         frames = self.input.frames
         if frames == 1 and (self.lste or self.gstra or self.cls_head):
             raise ValueError(
                 "input.frames is 1, and a single frame passes neither lste nor gstra nor cls_head; "
                 "set all three to false, or use the aligner eve"
             )
-        free = self.chunk_frames == "all" or not (self.lste or self.gstra)
-        if self.input.sampling == "one-fps" and not free:
-            raise ValueError("sampling one-fps gives videos of any length; chunk_frames has to be all")
         self.frames_per_chunk(frames)
         return self
 

@@ -85,6 +85,7 @@ def test_frames_do_not_see_each_other() -> None:
         ({"heads": 5}, "heads is 5, which does not divide the width 64"),
         ({"patch": 10}, "not a multiple of the patch of 10"),
         ({"downsampler": {"type": "avg-pool", "window": 4}}, "do not tile"),
+        ({"input": VideoInput(size=48, multiple=16, sampling="one-fps")}, "expected a fixed number"),
     ],
     ids=str,
 )

@@ -31,7 +31,7 @@ from vlmkit_stab.spec import StabSpec
         ({"input": VideoInput(size=48, multiple=8)}, "even number of patches"),
         ({"input": VideoInput(size=48, multiple=12)}, "input.multiple is 12 pixels"),
         ({"input": VideoInput(frames=1, size=48, multiple=16)}, "a single frame passes neither lste nor gstra"),
-        ({"input": VideoInput(size=48, multiple=16, sampling="one-fps")}, "chunk_frames has to be all"),
+        ({"input": VideoInput(size=48, multiple=16, sampling="one-fps")}, "expected a fixed number"),
         ({"dropout": 1.0}, "dropout"),
         ({"widht": 64}, "widht"),
     ],
@@ -65,10 +65,14 @@ def test_published_heads_of_gstra(width: int, heads: int) -> None:
     assert StabSpec(width=width).query_heads == heads
 
 
+def test_heads_of_what_is_not_there_may_be_any(tiny: Callable[..., StabSpec]) -> None:
+    assert tiny(fsra=False, heads=5, gstra_heads=4).build(32).fsra is None
+    assert tiny(gstra=False, gstra_heads=5).build(32).gstra is None
+
+
 def test_videos_of_any_length_are_one_chunk(tiny: Callable[..., StabSpec]) -> None:
-    free = VideoInput(size=48, multiple=16, sampling="one-fps")
-    assert tiny(input=free, chunk_frames="all").frames_per_chunk(7) == 7
-    assert tiny(input=free, lste=False, gstra=False).chunk_frames == 4
+    assert tiny(chunk_frames="all").frames_per_chunk(7) == 7
+    assert tiny(lste=False, gstra=False).frames_per_chunk(7) == 7
 
 
 def test_identity_needs_the_width_of_the_llm(tiny: Callable[..., StabSpec]) -> None:
