@@ -2,7 +2,7 @@
 
 Shape letters: F frames, H W patches, P = H * W, L latents, C channels, A heads, E channels per head.
 
-Initialisation: latents and media embeddings N(0, 1); linear layers and norms as PyTorch has them.
+Initialisation: latents N(0, 1); linear layers and norms as PyTorch has them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ class Perceiver(Downsampler):
         super().__init__()
         self.grid = spec.grid(1, 1)
         self.latents = nn.Parameter(torch.randn(spec.latents, width))
-        self.media = nn.Parameter(torch.randn(spec.media, 1, width)) if spec.media else None
         self.layers = nn.ModuleList(_Layer(width, spec.heads, spec.dim_head) for _ in range(spec.depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(F, H, W, C) -> (F, h, w, C) with h * w = L."""
         x_FPC = x.flatten(1, 2)
-        if self.media is not None:
-            x_FPC = x_FPC + self.media[torch.arange(len(x), device=x.device) % len(self.media)]
         latents = self.latents[None]  # the same for every frame until the first layer has read it
         for layer in self.layers:
             latents = layer(x_FPC, latents)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from vlmkit.api import DownsamplerSpec
 
@@ -119,9 +119,6 @@ class PerceiverSpec(DownsamplerSpec):
     """Attention heads."""
     dim_head: PositiveInt = 64
     """Channels per head."""
-    media: NonNegativeInt = 0
-    """Learned embeddings that are added to the patches of a frame: frame f of a call takes number f mod `media`. They
-    tell frames apart where an aligner hands over whole chunks of `media` frames (4 in flamingo-pytorch); 0: none."""
     rows: bool | None = None
     """Whether the latents are read as the rows of a square picture. None: with 256 latents only."""
 

@@ -34,10 +34,8 @@ def slow_attention(layer: nn.Module, frame: Tensor, latents: Tensor, heads: int,
 
 def slow(module: nn.Module, x: Tensor, spec: PerceiverSpec) -> Tensor:
     out = []
-    for index, frame in enumerate(x):
+    for frame in x:
         patches = frame.reshape(-1, x.shape[-1])
-        if spec.media:
-            patches = patches + module.media[index % spec.media]
         latents = module.latents
         for layer in module.layers:
             latents = latents + slow_attention(layer.attention, patches, latents, spec.heads, spec.dim_head)
@@ -51,7 +49,7 @@ def slow(module: nn.Module, x: Tensor, spec: PerceiverSpec) -> Tensor:
     "spec",
     [
         PerceiverSpec(latents=4, heads=2, dim_head=3, rows=True),
-        PerceiverSpec(latents=5, heads=3, dim_head=2, depth=2, media=2),
+        PerceiverSpec(latents=5, heads=3, dim_head=2, depth=2),
     ],
     ids=str,
 )
@@ -65,19 +63,17 @@ def test_equals_the_slow_version(spec: PerceiverSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "latents", "media", "parameters"),
+    ("depth", "latents", "parameters"),
     [
-        (1, 64, 4, 10_563_584),
-        (2, 64, 4, 21_055_488),
-        (6, 64, 4, 63_023_104),
-        (1, 256, 0, 10_756_096),
-        (2, 256, 0, 21_248_000),
-        (6, 256, 0, 63_215_616),
+        (1, 64, 10_559_488),
+        (1, 256, 10_756_096),
+        (2, 256, 21_248_000),
+        (6, 256, 63_215_616),
     ],
 )
-def test_parameter_counts(depth: int, latents: int, media: int, parameters: int) -> None:
+def test_parameter_counts(depth: int, latents: int, parameters: int) -> None:
     with torch.device("meta"):
-        module = PerceiverSpec(depth=depth, latents=latents, media=media).build(1024)
+        module = PerceiverSpec(depth=depth, latents=latents).build(1024)
     assert sum(parameter.numel() for parameter in module.parameters()) == parameters
 
 
@@ -104,7 +100,7 @@ def test_rows_need_a_square_number_of_latents() -> None:
 
 @pytest.mark.parametrize(
     ("spec", "parameters"),
-    [(PerceiverSpec(), 51_623_250), (PerceiverSpec(latents=64, media=4, rows=True), 51_430_738)],
+    [(PerceiverSpec(), 51_623_250), (PerceiverSpec(latents=64, rows=True), 51_426_642)],
     ids=str,
 )
 def test_parameter_counts_within_stab(spec: PerceiverSpec, parameters: int) -> None:
