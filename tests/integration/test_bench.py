@@ -3,33 +3,104 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+import torch
+from typer.testing import CliRunner, Result
 
-from vlmkit.bench import vision
+from vlmkit.bench import Options, bench_vision, vision
 from vlmkit.cli import app
+from vlmkit.spec.load import load_spec
+
+SPEC = "specs/quickstart.yaml"
 
 
-def test_what_a_benchmark_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision, "_ROUND", 0.0001)
-    arguments = ["bench", "vision", "specs/quickstart.yaml", "--rounds", "2", "--threads", "1", "--train"]
-    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path)])
+
+
+def bench(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["bench", "vision", "--threads", "1", *map(str, arguments)])
+
+
+def test_what_a_benchmark_leaves(tmp_path: Path) -> None:
+    done = bench(SPEC, "--rounds", "2", "--train", "--output", tmp_path / "new" / "folder")
     assert done.exit_code == 0, done.output
-    assert "132,754" in done.output
-    figures = json.loads((tmp_path / "vision.json").read_text())
+    figures = json.loads((tmp_path / "new" / "folder" / "vision.json").read_text())
     (result,) = figures["results"]
-    assert (result["parameters"], result["tokens"], result["frames"]) == (132754, 104, 8)
+    model = load_spec(SPEC).model
+    parameters = sum(parameter.numel() for parameter in model.aligner.build(model.backbone.width).parameters())
+    assert (result["parameters"], result["tokens"], result["frames"]) == (parameters, 104, 8)
+    assert f"{parameters:,}" in done.output
     assert len(result["seconds"]) == len(result["train_seconds"]) == 2
     assert result["median"] > 0
     assert result["train_to_forward"] > 1
     assert result["macs"] > 0
     assert figures["machine"]["matmul_gmacs_per_second"] > 0
-    assert (tmp_path / "vision.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "new" / "folder" / "vision.svg").read_text().startswith("<?xml")
 
 
-def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    done = CliRunner().invoke(app, ["bench", "vision", "specs/quickstart.yaml", "--device", "cuda"])
-    assert "no GPU" in str(done.exception)
+def test_equal_names_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision, "_peak", lambda *_: None)
+    other = tmp_path / "spec.yaml"
+    other.write_text(Path(SPEC).read_text())
+    done = bench(SPEC, other, "--rounds", "1", "--output", tmp_path)
+    names = [f"quickstart ({SPEC})", f"quickstart ({other})"]
+    assert all(name in done.output for name in names)
+    assert [result["name"] for result in json.loads((tmp_path / "vision.json").read_text())["results"]] == names
+    chart = (tmp_path / "vision.svg").read_text()
+    assert all(name in chart for name in names)
+    assert not done.exception
+
+
+@pytest.mark.parametrize("taken", ["out", "out/folder"])
+def test_a_folder_that_cannot_be_made_is_said_before_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    monkeypatch.setattr("vlmkit.bench.bench_vision", lambda *_: pytest.fail("measured"))
+    (tmp_path / "out").write_text("a file stands here")
+    assert f"--output {tmp_path / taken}: " in str(bench(SPEC, "--output", tmp_path / taken).exception)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "message"),
+    [
+        ("cuda", 0, "no GPU"),
+        ("cuda:2", 2, "cuda:0 to cuda:1"),
+        ("meta", 2, "expected cpu, cuda or cuda:N"),
+        ("xpu", 0, "expected cpu, cuda or cuda:N"),
+        ("foo", 0, "expected cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_device_that_is_not_there_is_said(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int, message: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert message in str(bench(SPEC, "--device", device).exception)
+
+
+def _compile_by(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(vision, "_peak", vision._peak_here)  # the backend is known to this process only
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+
+
+def test_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    _compile_by(monkeypatch, "eager")
+    (result,) = bench_vision([load_spec(SPEC)], Options(rounds=1, threads=1, compile=True, train=True))
+    assert len(result.seconds) == len(result.train_seconds) == 1
+
+
+def test_what_cannot_be_compiled_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler here")
+
+    _compile_by(monkeypatch, broken)
+    message = str(bench(SPEC, "--compile").exception)
+    assert "quickstart: torch.compile cannot" in message
+    assert "no compiler here" in message

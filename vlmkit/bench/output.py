@@ -63,7 +63,9 @@ def bar_chart(results: Sequence[Result], options: Options) -> str:
     medians = [result.median for result in results]
     low = [result.median - min(result.seconds) for result in results]
     high = [max(result.seconds) - result.median for result in results]
-    bars = axes.barh([result.name for result in results], medians, xerr=[low, high], color="#3b6ea5", ecolor="#222222")
+    places = range(len(results))
+    bars = axes.barh(places, medians, xerr=[low, high], color="#3b6ea5", ecolor="#222222")
+    axes.set_yticks(places, [result.name for result in results])
     axes.bar_label(bars, [f" {value * 1000:,.0f} ms" for value in medians], padding=4)
     axes.set_xscale("log")
     axes.margins(x=0.15)

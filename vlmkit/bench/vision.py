@@ -9,13 +9,15 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
+from torch._dynamo.exc import TorchDynamoException
 
 from vlmkit.allocator import keep_freed_memory
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.clock import matmul_rate, timed
+from vlmkit.bench.device import usable_device
 from vlmkit.bench.memory import peak_above
-from vlmkit.errors import SpecError
+from vlmkit.errors import UserError
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count, macs
 
@@ -39,6 +41,7 @@ class Options:
     threads: int = 2
     """CPU threads."""
     device: str = "cpu"
+    """`cpu`, `cuda` or `cuda:N`."""
     compile: bool = False
     """Through torch.compile."""
     train: bool = False
@@ -99,12 +102,27 @@ class _Subject:
         torch.manual_seed(0)
         with self.device:
             self.aligner: Aligner = aligner.build(spec.model.backbone.width).to(dtype).eval()
+        # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
+        self.no_gradient = torch.no_grad if options.compile else torch.inference_mode
         self.run: Callable[[VideoBatch], Any] = torch.compile(self.aligner) if options.compile else self.aligner
         pixels = torch.randn(options.batch, shape.frames, 3, shape.height, shape.width, device=self.device).to(dtype)
         self.video = VideoBatch.full(pixels)
 
+    def warm(self, train: bool = False) -> None:
+        """Passes that are not measured: the first ones compile and allocate. A UserError where compiling fails."""
+        try:
+            for _ in range(3 if self.device.type == "cuda" else 1):
+                self.forward()
+                if train:
+                    self.train_step()
+        except TorchDynamoException as error:
+            reason = " ".join(str(error).partition("\n\n")[0].split())
+            raise UserError(
+                f"{self.result.name}: torch.compile cannot compile its visual part here ({reason}); leave --compile out"
+            ) from error
+
     def forward(self) -> None:
-        with torch.inference_mode():
+        with self.no_gradient():
             self.run(self.video)
 
     def train_step(self) -> None:
@@ -122,8 +140,7 @@ def bench_vision(
     Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
     comparison of the specs nor the fractions.
     """
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise SpecError("--device cuda: this machine has no GPU that torch can use; leave the option out")
+    usable_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     peaks = [_peak(spec, options) for spec in specs]
@@ -133,8 +150,7 @@ def bench_vision(
         result.peak_bytes = peak
     dtype = getattr(torch, options.dtype)
     for subject in subjects:
-        for _ in range(3 if options.device.startswith("cuda") else 1):
-            subject.forward()
+        subject.warm(options.train)
         say(f"{subject.result.name}: warm")
     for number in range(options.rounds):
         for subject in subjects:
@@ -165,4 +181,6 @@ def _peak(spec: ExperimentSpec, options: Options) -> int | None:
 def _peak_here(spec: ExperimentSpec, options: Options) -> int | None:
     torch.set_num_threads(options.threads)
     subject = _Subject(spec, options)
+    if options.compile:
+        subject.warm()
     return peak_above(subject.forward, subject.device)

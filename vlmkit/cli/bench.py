@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Literal
 
 import typer
 
 from vlmkit.cli.options import Overrides, table
 from vlmkit.errors import UserError
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec, parse_overrides
 
 __all__ = ["app"]
@@ -29,7 +33,7 @@ def vision(
     batch: Annotated[int, typer.Option(min=1, help="Videos per pass.")] = 1,
     dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Precision of weights and pixels.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     train: Annotated[bool, typer.Option("--train", help="Also time forward and backward together.")] = False,
     output: Annotated[
@@ -41,9 +45,9 @@ def vision(
     Weights are random, videos square and full; nothing is downloaded.
     """
     overrides = parse_overrides(set_ or [])
-    loaded = [load_spec(spec, set=overrides) for spec in specs]
-    if output is not None and output.exists() and not output.is_dir():
-        raise UserError(f"--output {output}: expected a folder, found a file")
+    loaded = _told_apart([load_spec(spec, set=overrides) for spec in specs], specs)
+    if output is not None:
+        _make_folder(output)
     from vlmkit.bench import Options, bench_vision
     from vlmkit.bench.output import as_json, bar_chart, machine, rows
     from vlmkit.runs import write_atomic
@@ -55,7 +59,26 @@ def vision(
                f"{where['matmul_gmacs_per_second']:,.1f} GMAC/s")  # fmt: skip
     typer.echo(table(rows(results)))
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
         write_atomic(output / "vision.json", as_json(results, options, where))
         write_atomic(output / "vision.svg", bar_chart(results, options))
         typer.echo(f"written: {output / 'vision.json'}, {output / 'vision.svg'}")
+
+
+def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list[ExperimentSpec]:
+    """The specs, with the file in the names that several of them have."""
+    names = Counter(spec.name for spec in loaded)
+    return [
+        spec.model_copy(update={"name": f"{spec.name} ({file})"}) if names[spec.name] > 1 else spec
+        for spec, file in zip(loaded, files, strict=True)
+    ]
+
+
+def _make_folder(folder: Path) -> None:
+    """Now, not when everything has been measured. A UserError where nothing can be written there."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: expected a folder, found a file")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"--output {folder}: nothing can be written there: {error.strerror or error}") from None
