@@ -24,12 +24,34 @@ __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
 _BUILT_IN = frozenset(get_args(ErrorType))
 
 
+def _be_exact(schema: object) -> None:
+    """Have numbers and booleans taken as they are; elsewhere pydantic converts: a folder's name becomes a Path."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("bool", "float", "int"):
+            schema["strict"] = True
+        schema = list(schema.values())
+    for below in schema if isinstance(schema, list | tuple) else ():
+        _be_exact(below)
+
+
 class Spec(BaseModel):
-    """Options as data: immutable, no unknown keys, no runtime objects, no torch."""
+    """Options as data: immutable, no unknown keys, no runtime objects, no torch. Numbers are finite, and neither text
+    nor booleans."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _be_exact(handler.resolve_ref_schema(schema))
+        return schema
 
     @model_validator(mode="wrap")
     @classmethod
