@@ -12,7 +12,8 @@ from vlmkit.testing.counting import operator_calls
 __all__ = ["CHECKS"]
 
 WIDTH = 32
-GRIDS = ((4, 4), (2, 4), (8, 4))
+GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
+"""Patches that every check may see: height, width."""
 
 
 def _make(spec: DownsamplerSpec) -> Downsampler:
@@ -25,6 +26,21 @@ def _make(spec: DownsamplerSpec) -> Downsampler:
     return module
 
 
+def _grids(spec: DownsamplerSpec) -> list[tuple[int, int]]:
+    """Those of `GRIDS` that the downsampler takes."""
+    taken = [grid for grid in GRIDS if _takes(spec, grid)]
+    assert taken, f"it refuses all of the grids {GRIDS}"
+    return taken
+
+
+def _takes(spec: DownsamplerSpec, grid: tuple[int, int]) -> bool:
+    try:
+        spec.grid(*grid)
+    except ValueError:
+        return False
+    return True
+
+
 def _frames(count: int, grid: tuple[int, int]) -> Tensor:
     return torch.randn(count, *grid, WIDTH, generator=torch.Generator().manual_seed(1))
 
@@ -32,21 +48,21 @@ def _frames(count: int, grid: tuple[int, int]) -> Tensor:
 def grid_is_what_comes_out(spec: DownsamplerSpec) -> None:
     """The token grid is the one that `grid` declares."""
     module = _make(spec)
-    for grid in GRIDS:
+    for grid in _grids(spec):
         found = tuple(module(_frames(3, grid)).shape)
         assert found == (3, *spec.grid(*grid), WIDTH), f"{grid}: declared {spec.grid(*grid)}, found {found}"
 
 
 def frames_do_not_mix(spec: DownsamplerSpec) -> None:
     """Each frame is reduced by itself."""
-    module, x = _make(spec), _frames(3, (4, 4))
+    module, x = _make(spec), _frames(3, _grids(spec)[0])
     together, alone = module(x)[1], module(x[1:2])[0]
     assert torch.allclose(together, alone, atol=1e-5), f"differs by {(together - alone).abs().max().item()}"
 
 
 def gradients_reach_everything(spec: DownsamplerSpec) -> None:
     """The input and every trainable parameter get a gradient."""
-    module, x = _make(spec), _frames(2, (4, 4)).requires_grad_()
+    module, x = _make(spec), _frames(2, _grids(spec)[0]).requires_grad_()
     module(x).square().sum().backward()
     assert x.grad is not None, "the input gets no gradient"
     assert x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
@@ -58,25 +74,41 @@ def gradients_reach_everything(spec: DownsamplerSpec) -> None:
 
 def bfloat16_is_close(spec: DownsamplerSpec) -> None:
     """Each token points the same way in bfloat16 as in float32."""
-    module, x = _make(spec), _frames(2, (4, 4))
+    module, x = _make(spec), _frames(2, _grids(spec)[0])
     exact = module(x)
     rough = module.to(torch.bfloat16)(x.to(torch.bfloat16)).float()
     cosine = torch.cosine_similarity(exact, rough, dim=-1).min().item()
     assert cosine > 0.98, f"cosine similarity of a token falls to {cosine}"
 
 
+def saving_keeps_every_bit(spec: DownsamplerSpec) -> None:
+    """A second module with the first one's state gives the same bits."""
+    first, x = _make(spec), _frames(2, _grids(spec)[0])
+    torch.manual_seed(1)
+    second = spec.build(WIDTH).eval()
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(x), second(x))
+
+
+def is_deterministic(spec: DownsamplerSpec) -> None:
+    """The same frames twice give the same bits."""
+    module, x = _make(spec), _frames(2, _grids(spec)[0])
+    assert torch.equal(module(x), module(x))
+
+
 def builds_on_meta(spec: DownsamplerSpec) -> None:
     """The module can be built and run without memory."""
     with torch.device("meta"):
         module = spec.build(WIDTH)
-    x = torch.empty(2, 4, 4, WIDTH, device="meta")
-    assert tuple(module(x).shape) == (2, *spec.grid(4, 4), WIDTH)
+    grid = _grids(spec)[0]
+    x = torch.empty(2, *grid, WIDTH, device="meta")
+    assert tuple(module(x).shape) == (2, *spec.grid(*grid), WIDTH)
 
 
 def does_not_loop(spec: DownsamplerSpec) -> None:
     """The number of operator calls does not grow with the frames."""
-    module = _make(spec)
-    few, many = _frames(1, (4, 4)), _frames(5, (4, 4))
+    module, grid = _make(spec), _grids(spec)[0]
+    few, many = _frames(1, grid), _frames(5, grid)
     calls = operator_calls(lambda: module(few)), operator_calls(lambda: module(many))
     assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 frame, {calls[1]} for 5"
 
@@ -86,6 +118,8 @@ CHECKS = (
     frames_do_not_mix,
     gradients_reach_everything,
     bfloat16_is_close,
+    saving_keeps_every_bit,
+    is_deterministic,
     builds_on_meta,
     does_not_loop,
 )
