@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -28,6 +29,12 @@ from vlmkit.errors import PluginError
 from vlmkit.names import hint
 
 __all__ = ["KINDS", "Component", "Plugin", "Registry", "registry"]
+
+T = TypeVar("T")
+
+_FAULTS = (Exception, SystemExit)
+"""Whatever the code of a plugin raises is the plugin's fault; everything else has to go on working."""
+_HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
 
 KINDS: dict[str, type[ComponentSpec]] = {
     base.kind: base
@@ -73,13 +80,21 @@ class Registry:
     """Every component of every plugin that loads."""
 
     def __init__(self, points: Iterable[EntryPoint], only: frozenset[str] | None = None) -> None:
-        """Load the plugins at `points`, in name order; with `only`, those of these names."""
+        """Load the plugins at `points`, in name order; with `only`, those of these names.
+
+        A PluginError where `only` has a name that none of them has.
+        """
         self.manager = pluggy.PluginManager("vlmkit")
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
+        self._by_key: dict[str, Plugin] = {}
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
             self._add(point, only)
+        names = [plugin.name for plugin in self.plugins]
+        for name in sorted((only or frozenset()).difference(names)):
+            known = f"{hint(name, names)}installed: {', '.join(names) or 'none'}"
+            raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
 
     def _add(self, point: EntryPoint, only: frozenset[str] | None) -> None:
         package = f"{point.dist.name} {point.dist.version}" if point.dist else "(unknown package)"
@@ -89,20 +104,8 @@ class Registry:
             plugin.state = "left out"
             return
         try:
-            module = point.load()
-            version = getattr(module, "VLMKIT_API", None)
-            if version != hookspecs.API_VERSION:
-                found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
-                raise PluginError(
-                    f"expected VLMKIT_API = {hookspecs.API_VERSION} in {point.value}, found {found}; "
-                    "install a version of the plugin made for this vlmkit"
-                )
-            offers = list(module.vlmkit_components()) if hasattr(module, "vlmkit_components") else []
-            for spec in offers:
-                _check_offer(spec)
-            self.manager.register(module, name=f"{point.name}={point.value}")
-        except Exception as error:
-            # Whatever a plugin raises at import is the plugin's fault; everything else has to go on working.
+            offers = self._load(point, plugin)
+        except _FAULTS as error:
             plugin.state, plugin.trace = "broken", traceback.format_exc()
             plugin.error = f"{type(error).__name__}: {error}"
             return
@@ -110,9 +113,51 @@ class Registry:
             plugin.components.append(f"{spec.kind}/{spec.component_name()}")
             self._offers[spec.kind, spec.component_name()].append(Component(spec, plugin))
 
+    def _load(self, point: EntryPoint, plugin: Plugin) -> list[type[ComponentSpec]]:
+        """Import, check and register the plugin; the components that it offers."""
+        module: ModuleType = point.load()
+        version = getattr(module, "VLMKIT_API", None)
+        if version != hookspecs.API_VERSION:
+            found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
+            raise PluginError(
+                f"expected VLMKIT_API = {hookspecs.API_VERSION} in {point.value}, found {found}; "
+                "install a version of the plugin made for this vlmkit"
+            )
+        for name in dir(module):
+            options = self.manager.parse_hookimpl_opts(module, name)
+            if options is not None and (hook := options.get("specname") or name) not in _HOOKS:
+                raise PluginError(f"vlmkit has no hook {hook!r}; {hint(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
+        offers: list[type[ComponentSpec]] = []
+        if components := getattr(module, "vlmkit_components", None):
+            offers = _answer("vlmkit_components", components, type, "subclasses of ComponentSpec")
+        for spec in offers:
+            _check_offer(spec)
+        key = f"{point.name}={point.value}"
+        self.manager.register(module, name=key)
+        self._by_key[key] = plugin
+        return offers
+
+    def gather(self, hook: str, what: type[T]) -> list[T]:
+        """All that the loaded plugins answer to a hook that asks for a list of `what`, in the order of their names.
+
+        A PluginError that names the plugin where one raises or answers something else.
+        """
+        found: list[T] = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                found += _answer(hook, implementation.function, what)
+            except _FAULTS as error:
+                plugin = self._by_key[implementation.plugin_name]
+                raised = "" if isinstance(error, PluginError) else f"{hook} raised {type(error).__name__}: "
+                raise PluginError(
+                    f"plugin {plugin.name!r} ({plugin.package}): {raised}{error}; repair or uninstall it, or name in "
+                    "VLMKIT_PLUGINS those that should be loaded"
+                ) from error
+        return found
+
     @property
     def hook(self) -> Any:
-        """Call a hook of every loaded plugin: `registry().hook.vlmkit_benchmarks()`."""
+        """Call a hook of every loaded plugin: `registry().hook.vlmkit_stage_ended(…)`."""
         return self.manager.hook
 
     def names(self, kind: str) -> list[str]:
@@ -154,8 +199,17 @@ class Registry:
         return [plugin for plugin in self.plugins if plugin.state == state]
 
 
-def _check_offer(spec: object) -> None:
-    if not (isinstance(spec, type) and issubclass(spec, ComponentSpec)):
+def _answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
+    """What one plugin answers: a list of `what`, in words `item`. Text is no list, though it can be iterated."""
+    answer = function()
+    items = list(answer) if isinstance(answer, Iterable) and not isinstance(answer, str | bytes) else None
+    if items is None or not all(isinstance(item, what) for item in items):
+        raise PluginError(f"{hook} returned {answer!r}; expected a list of {item or what.__name__}")
+    return items
+
+
+def _check_offer(spec: type) -> None:
+    if not issubclass(spec, ComponentSpec):
         raise PluginError(f"vlmkit_components returned {spec!r}; expected subclasses of ComponentSpec")
     base = KINDS.get(getattr(spec, "kind", ""))
     if base is None or not issubclass(spec, base):

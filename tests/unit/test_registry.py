@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vlmkit.errors import PluginError
-from vlmkit.registry import Registry
+from vlmkit.registry import Registry, registry
+from vlmkit.spec import load_spec
 
 PLUGIN = """
 from typing import Literal
@@ -76,6 +77,60 @@ def test_a_plugin_that_raises_is_isolated_and_named(plugin) -> None:
         registry.get("downsampler", "broken")
 
 
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (
+            "@hookimpl\ndef vlmkit_componentz(): ...",
+            "vlmkit has no hook 'vlmkit_componentz'; did you mean 'vlmkit_comp",
+        ),
+        ("@hookimpl(specname='vlmkit_benchmark')\ndef folders(): ...", "'vlmkit_benchmark'; did you mean 'vlmkit_ben"),
+        ("@hookimpl\ndef vlmkit_stage_ended(rum): ...", "rum"),
+    ],
+)
+def test_a_plugin_that_leaves_or_misspells_is_broken(plugin, extra: str, said: str) -> None:
+    found = Registry([plugin("plug_p", "one", extra=extra), plugin("plug_q", "fine")])
+    assert [known.state for known in found.plugins] == ["broken", "loaded"]
+    assert said in found.plugins[0].error
+    assert found.names("downsampler") == ["fine"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise RuntimeError('no disk')", "vlmkit_benchmarks raised RuntimeError: no disk"),
+        ("raise SystemExit(3)", "vlmkit_benchmarks raised SystemExit: 3"),
+        ("return '/folder'", "vlmkit_benchmarks returned '/folder'; expected a list of Path"),
+        ("return None", "vlmkit_benchmarks returned None; expected a list of Path"),
+        ("return ['/folder']", "vlmkit_benchmarks returned ['/folder']; expected a list of Path"),
+    ],
+)
+def test_a_hook_that_fails_names_the_plugin(plugin, body: str, said: str) -> None:
+    extra = f"@hookimpl\ndef vlmkit_benchmarks():\n    {body}\n"
+    found = Registry([plugin("plug_r", "one", extra=extra), plugin("plug_s", "two")])
+    with pytest.raises(PluginError) as caught:
+        found.gather("vlmkit_benchmarks", Path)
+    assert str(caught.value).startswith(f"plugin 'plug_r' ((unknown package)): {said}")
+
+
+def test_what_plugins_answer_comes_together(plugin) -> None:
+    extra = "from pathlib import Path\n@hookimpl\ndef vlmkit_benchmarks():\n    return [Path('{}')]\n"
+    points = [plugin(f"plug_{name}", name, extra=extra.format(name)) for name in ("v", "u")]
+    assert Registry(points).gather("vlmkit_benchmarks", Path) == [Path("u"), Path("v")]
+
+
+def test_components_are_a_list(plugin) -> None:
+    point = plugin("plug_w", "one")
+    file = Path(sys.path[0]) / "plug_w.py"
+    file.write_text(file.read_text().replace("return [ASpec]", "return ASpec"))
+    [found] = Registry([point]).plugins
+    assert (
+        "vlmkit_components returned <class 'plug_w.ASpec'>; expected a list of subclasses of ComponentSpec"
+        in found.error
+    )
+
+
 def test_a_module_that_does_not_exist_is_isolated(plugin) -> None:
     registry = Registry([EntryPoint("gone", "no_such_module_here", "vlmkit"), plugin("plug_g", "fine")])
     assert registry.plugins[0].state == "broken"
@@ -110,6 +165,25 @@ def test_only_the_chosen_plugins_load(plugin) -> None:
     assert registry.names("downsampler") == ["one"]
     with pytest.raises(PluginError, match="left out by VLMKIT_PLUGINS: plug_o"):
         registry.get("downsampler", "two")
+
+
+def test_a_chosen_plugin_that_is_not_installed_is_an_error(plugin) -> None:
+    with pytest.raises(
+        PluginError, match=r"no plugin 'plug_z' is installed; did you mean 'plug_x'\? installed: plug_x"
+    ):
+        Registry([plugin("plug_x", "one")], only=frozenset({"plug_z"}))
+
+
+def test_it_is_said_once_of_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLMKIT_PLUGINS", "stabb")
+    registry.cache_clear()
+    try:
+        with pytest.raises(
+            PluginError, match=r"^VLMKIT_PLUGINS: no plugin 'stabb' is installed; did you mean 'stab'\?"
+        ):
+            load_spec("specs/quickstart.yaml")
+    finally:
+        registry.cache_clear()
 
 
 def test_no_plugin_at_all_still_answers() -> None:

@@ -77,11 +77,10 @@ def _core() -> Path:
 def benchmarks() -> dict[str, Path]:
     """The folder of every entry, by name, sorted: vlmkit's own and those of plugins.
 
-    A DataError where two folders offer the same name.
+    A DataError where two folders offer the same name, a PluginError where a plugin's hook fails.
     """
-    offered = [Path(folder) for folders in registry().hook.vlmkit_benchmarks() for folder in folders]
     found: dict[str, Path] = {}
-    for folder in (_core(), *offered):
+    for folder in (_core(), *registry().gather("vlmkit_benchmarks", Path)):
         if not folder.is_dir():
             raise DataError(
                 f"{folder}: a plugin offers this folder of benchmarks, but there is none; reinstall the plugin"
@@ -109,7 +108,7 @@ def read_benchmark(folder: Path) -> Benchmark:
     file = folder / "benchmark.yaml"
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{file}: cannot read this benchmark: {error}") from None
     problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
     if problems:

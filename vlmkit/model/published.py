@@ -37,13 +37,12 @@ class Fate(NamedTuple):
 def published_formats() -> dict[str, PublishedFormat]:
     """Every format of the installed plugins, by name. A CheckpointError where two plugins offer the same one."""
     found: dict[str, PublishedFormat] = {}
-    for formats in registry().hook.vlmkit_published():
-        for offer in formats:
-            if offer.name in found:
-                raise CheckpointError(
-                    f"two plugins offer the published format {offer.name!r}; leave one out of VLMKIT_PLUGINS"
-                )
-            found[offer.name] = offer
+    for offer in registry().gather("vlmkit_published", PublishedFormat):
+        if offer.name in found:
+            raise CheckpointError(
+                f"two plugins offer the published format {offer.name!r}; leave one out of VLMKIT_PLUGINS"
+            )
+        found[offer.name] = offer
     return dict(sorted(found.items()))
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from vlmkit.errors import SpecError
 from vlmkit.names import near
+from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.merge import apply, read_extended
@@ -68,6 +69,7 @@ def _shipped(path: Path, folder: Path) -> str:
 
 
 def _validate(document: Document, name: str) -> ExperimentSpec:
+    registry()  # what is wrong with all plugins is said once, and not of each component
     try:
         spec = ExperimentSpec.model_validate(document.data)
     except ValidationError as error:

@@ -100,8 +100,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         (folder / "benchmark.yaml").write_text(yaml.safe_dump({**entry([file]), **changes}))
 
     write()
-    hook = SimpleNamespace(vlmkit_benchmarks=lambda: [[folder.parent]])
-    monkeypatch.setattr(benchmark_registry, "registry", lambda: SimpleNamespace(hook=hook))
+    plugins = SimpleNamespace(gather=lambda hook, what: [folder.parent])
+    monkeypatch.setattr(benchmark_registry, "registry", lambda: plugins)
     return SimpleNamespace(folder=folder, write=write, annotations=annotations)
 
 

@@ -70,8 +70,8 @@ def test_two_folders_with_one_name_are_both_named(tiny: SimpleNamespace) -> None
 
 
 def test_a_folder_that_a_plugin_promises_has_to_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hook = SimpleNamespace(vlmkit_benchmarks=lambda: [[tmp_path / "gone"]])
-    monkeypatch.setattr(benchmark_registry, "registry", lambda: SimpleNamespace(hook=hook))
+    plugins = SimpleNamespace(gather=lambda hook, what: [tmp_path / "gone"])
+    monkeypatch.setattr(benchmark_registry, "registry", lambda: plugins)
     with pytest.raises(DataError, match=r"gone: a plugin offers this folder"):
         benchmarks()
 
