@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Benchmark, Split
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
+from vlmkit.spec.forms import is_file, is_folder
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.slots import validate_slot
 
@@ -78,7 +79,7 @@ def _registered(use: BenchmarkUse, split: Split, where: str) -> tuple[Path, ...]
 
 
 def _check_registered(path: Path, expected: AnnotationSource, where: str) -> Path:
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"{where}: there is no annotation file {path}; get it from {expected.source}, or correct "
                         "`annotation_root`")  # fmt: skip
     if (found := _sha256(path)) != expected.sha256:
@@ -91,7 +92,7 @@ def _check_registered(path: Path, expected: AnnotationSource, where: str) -> Pat
 
 def _check_own(file: AnnotationFile) -> Path:
     path = Path(file.path)
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"there is no annotation file {path}; correct the path under `annotations`")
     if file.sha256 is not None and (found := _sha256(path)) != file.sha256:
         raise DataError(f"{path}: expected sha256 {file.sha256} as the spec says, found {found}; restore the file, or "
@@ -103,7 +104,7 @@ def _video_root(use: BenchmarkUse, where: str) -> Path:
     if use.video_root is None:
         raise DataError(f"{where}: set `video_root` to the folder of the video files")
     root = Path(use.video_root)
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{where}: there is no folder of videos {root} (seen from {Path.cwd()}); correct `video_root`")
     return root
 

@@ -13,6 +13,7 @@ from vlmkit.evaluation.blind import other_clips
 from vlmkit.evaluation.registry import Benchmark, find_benchmark
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.forms import is_file
 from vlmkit.spec.slots import validate_slot
 
 __all__ = ["Selection", "prepare", "select"]
@@ -96,7 +97,7 @@ def _find_videos(
     for name in dict.fromkeys(names):
         candidates = [template.replace("{video}", name).replace("{ext}", extension) for extension in extensions]
         for candidate in candidates:
-            if (root / candidate).is_file():
+            if is_file(root / candidate):
                 found[name] = root / candidate
                 break
         else:

@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
+from vlmkit.spec.forms import Name, Sha256
 
 __all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]
 
@@ -18,7 +19,7 @@ class AnnotationFile(Spec):
 
     path: str
     """Where it lies; relative paths start at the current folder."""
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     """Its checksum; None: not checked, which the result says."""
 
 
@@ -27,7 +28,7 @@ class BenchmarkUse(Spec):
 
     name: str
     """Name of the registry entry."""
-    label: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] | None = None
+    label: Name | None = None
     """Name of the result; None: the entry's name. Needed where one benchmark is used twice, e.g. for two splits."""
     split: str | None = None
     """Split; None: the entry's default."""

@@ -22,12 +22,12 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.spec.evaluation import EvaluationSpec
+from vlmkit.spec.forms import Name
 
 __all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rates = dict[str, PositiveFloat | None]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 
 
 class ModelSpec(Spec):

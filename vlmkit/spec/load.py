@@ -17,6 +17,7 @@ from vlmkit.names import near
 from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.forms import is_file, is_folder
 from vlmkit.spec.merge import apply, read_extended
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.yaml import Document, parse_scalar
@@ -39,6 +40,8 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
     """
     file = find_spec(Path(path))
     document = read_extended(file)
+    if not isinstance(set or {}, Mapping):
+        raise SpecError(f'set: expected values by dotted path, e.g. {{"model.aligner.fsra": False}}; found {set!r}')
     for dotted, value in (set or {}).items():
         apply(document, dotted, value)
     return _validate(document, str(file))
@@ -46,13 +49,13 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
 
 def find_spec(path: Path) -> Path:
     """The file itself, or the shipped spec `specs/NAME` of that name. A SpecError that lists the shipped ones."""
-    if path.is_file():
+    if is_file(path):
         return path
     shipped = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).resolve().parents[2] / "specs"
     inside = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
-    if not path.is_absolute() and (shipped / inside).is_file():
+    if not path.is_absolute() and is_file(shipped / inside):
         return shipped / inside
-    if path.is_dir():
+    if is_folder(path):
         raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
     raise SpecError(f"{path}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
 

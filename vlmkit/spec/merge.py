@@ -8,6 +8,7 @@ from typing import Any
 
 from vlmkit.errors import SpecError
 from vlmkit.names import hint
+from vlmkit.spec.forms import is_file
 from vlmkit.spec.yaml import Document, Path_, read
 
 __all__ = ["apply", "read_extended"]
@@ -27,7 +28,7 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
     if not isinstance(base_name, str):
         raise SpecError(f"{path}: `extends` takes the path of one spec file, found {base_name!r}")
     base_path = path.parent / base_name
-    if not base_path.is_file():
+    if not is_file(base_path):
         raise SpecError(f"{document.origins['extends',]}: `extends: {base_name}`: there is no file {base_path}")
     base = read_extended(base_path, (*above, path.resolve()))
     origins = {**base.origins}

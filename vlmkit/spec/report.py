@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vlmkit.errors import SpecError
+from vlmkit.spec.forms import FORMS
 from vlmkit.spec.yaml import Path_
 
 __all__ = ["Problem", "from_pydantic", "spec_error"]
@@ -51,6 +52,10 @@ _PLAIN = (
     ("float_", "expected a number"),
     ("bool_", "expected true or false"),
     ("string_type", "expected text"),
+    ("string_too_short", "expected at least {min_length} characters"),
+    ("string_too_long", "expected at most {max_length} characters"),
+    ("string_pattern", "expected {form}"),
+    ("path_type", "expected a path"),
     ("list_", "expected a list"),
     ("tuple_", "expected a list"),
     ("dict_", "expected a mapping of keys to values"),
@@ -66,9 +71,11 @@ _PLAIN = (
 def _expected(kind: str, message: str, context: Mapping[str, Any]) -> str:
     """`Input should be a valid integer, unable to …` -> `expected a whole number`."""
     short = message.removeprefix("Input should be ")
+    pattern = context.get("pattern", "")
+    form = FORMS.get(pattern, f"text of the form {pattern}")
     for beginning, words in _PLAIN:
         if kind.startswith(beginning):
-            return words.format(msg=short, **context)
+            return words.format(msg=short, form=form, **context)
     return f"expected {short}" if short != message else message.replace("Input should ", "expected to ")
 
 

@@ -91,7 +91,26 @@ def test_all_problems_come_at_once(small_file: Path, small: str) -> None:
             "size 40 is not a multiple of 16",
         ),
         ("train: {aligner: 4e-4", "train: {aligner: -1", "greater than 0"),
-        ("name: small", "name: Small Spec!", "pattern"),
+        (
+            "name: small",
+            "name: Small Spec!",
+            "name: expected lower-case letters, digits, `.`, `_` and `-`, starting with "
+            'a letter or digit; found "Small Spec!"',
+        ),
+        ("name: small", "name: 日本語", 'starting with a letter or digit; found "日本語"'),
+        ("name: small", f"name: {'a' * 300}", 'name: expected at most 100 characters; found "aaa'),
+        ("benchmarks: [moving-shapes]", "benchmarks: [{name: moving-shapes, label: ../x}]", 'digit; found "../x"'),
+        (
+            "benchmarks: [moving-shapes]",
+            "benchmarks: [{name: b, annotations: [{path: a, sha256: x}]}]",
+            "annotations.0.sha256: expected 64 hexadecimal digits, letters in lower case; found",
+        ),
+        ("data: [moving-shapes]", "data: [{type: llava-json, path: 3}]", "path: expected a path; found 3"),
+        ("width: 32\n", 'width: "16"\n', 'width: expected a whole number; found "16"'),
+        ("steps: 3", 'steps: "6"', 'steps: expected a whole number; found "6"'),
+        ("vlmkit: 1", "vlmkit: 1\nseed: true", "seed: expected a whole number; found true"),
+        ("steps: 3", "steps: 3\n      flip: on", 'flip: expected true or false; found "on"'),
+        ("train: {aligner: 4e-4", 'train: {aligner: "4e-4"', 'train.aligner: expected a number; found "4e-4"'),
         ("vlmkit: 1", "vlmkit: 2", "vlmkit"),
         ("patch: 8, input: {size: 32,", "patch: 16, input: {size: 48,", "do not divide each other"),
     ],
@@ -121,6 +140,18 @@ def test_an_override_changes_the_spec(small_file: Path) -> None:
 def test_overrides_are_key_and_value() -> None:
     with pytest.raises(SpecError, match="expected KEY=VALUE"):
         parse_overrides(["seed"])
+
+
+def test_overrides_in_python_are_a_mapping(small_file: Path) -> None:
+    overrides: Any = ["seed=3"]
+    with pytest.raises(SpecError, match=r"set: expected values by dotted path, .*; found \['seed=3'\]"):
+        load_spec(small_file, set=overrides)
+
+
+def test_an_endless_file_name_is_that_of_no_file(small_file: Path, small: str) -> None:
+    with pytest.raises(SpecError, match="there is no such spec file here"):
+        load_spec("x" * 5000)
+    assert "there is no file" in message(small_file, f"extends: {'x' * 5000}\n{small}")
 
 
 def test_a_file_that_is_missing_lists_the_shipped_ones(tmp_path: Path) -> None:
