@@ -217,7 +217,7 @@ def test_shipped_specs_take_the_released_sizes(
     _sparse(shapes, tmp_path / "model.safetensors")
     source, spec, released = Source(tmp_path), load_spec(f"specs/{spec_name}.yaml"), published_format(form)
     target = build_target(released, spec, source, None)
-    plan = make_plan(released, source, target)
+    plan = make_plan(released, source, target, tmp_path / "problems.txt")
 
     def count(names: Iterable[str]) -> int:
         return sum(target.model.get_parameter(name).numel() for name in names if name in target.parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from vlmkit.errors import CheckpointError
 from vlmkit.model.distillation import DISTILLATION
@@ -46,16 +47,17 @@ def import_checkpoint(
         progress: is told of every file that is written.
 
     Raises:
-        CheckpointError: the format is unknown, `destination` exists, or the checkpoint is damaged or does not fit.
+        CheckpointError: the format is unknown, `destination` exists or cannot be made, or the checkpoint is damaged or
+            does not fit. Where a message cannot hold all that does not fit, `destination`.problems.txt does.
     """
     form = published_format(name)
     folder = Path(destination)
-    if folder.exists():
-        raise CheckpointError(f"{folder} exists already; name a folder that does not, or remove this one")
+    _check_room(folder)
+    listing = folder.with_name(f"{folder.name}.problems.txt")
     opened = Source(Path(source).expanduser())
     experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
     target = build_target(form, experiment, opened, tokenizer)
-    plan = make_plan(form, opened, target)
+    plan = make_plan(form, opened, target, listing)
     with atomic_folder(folder) as temporary:
         write_weights(plan, target, experiment, temporary, group_bytes, progress)
         distillation = write_distillation(plan, temporary)
@@ -71,4 +73,16 @@ def import_checkpoint(
             notes=target.notes,
         )
         (temporary / "import.json").write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
+    listing.unlink(missing_ok=True)  # of an import that did not fit
     return report
+
+
+def _check_room(folder: Path) -> None:
+    """A CheckpointError where the folder exists or cannot be made: before anything is read, which takes long."""
+    try:
+        if folder.exists():
+            raise CheckpointError(f"{folder} exists already; name a folder that does not, or remove this one")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder.parent).close()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made: {error.strerror or error}; name another folder") from None

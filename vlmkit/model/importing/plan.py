@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vlmkit.api.published import PublishedFormat
 from vlmkit.errors import CheckpointError
+from vlmkit.model.importing.names import published_name
 from vlmkit.model.importing.source import Source, Stored, open_shard
 from vlmkit.model.importing.target import Target
 from vlmkit.model.published import Fate, fate, published_formats
@@ -52,7 +53,7 @@ class Plan:
         return (key for key in self.keys if key.ours)
 
 
-def make_plan(form: PublishedFormat, source: Source, target: Target) -> Plan:
+def make_plan(form: PublishedFormat, source: Source, target: Target, listing: Path) -> Plan:
     """Look through all files, without reading values but those of aliases.
 
     The language model has to be there completely. Of the aligner, what the format holds and the model has must be
@@ -61,18 +62,27 @@ def make_plan(form: PublishedFormat, source: Source, target: Target) -> Plan:
 
     Raises:
         CheckpointError: names that are not the format's, missing or doubled ones, shapes that differ, aliases that are
-            not the same tensor: all of them at once.
+            not the same tensor: all of them at once, in the file `listing` where they are too many for a message.
     """
     stored, files = _survey(source)
     keys = [_key(form, name, stored, files[name], target) for name in stored]
-    fresh, problems = _missing(keys, target)
-    problems = [*_unexpected(keys, form), *_doubled(keys), *_shapes(keys, target), *problems]
+    fresh, problems = _missing(form, keys, target)
+    problems = [*_unexpected(keys), *_doubled(keys), *_shapes(keys, target), *problems]
+    if all(key.state == "unexpected" for key in keys):
+        known = ", ".join(published_formats())
+        problems = [f"none of its {len(keys)} names is of this format; known formats: {known}"]
     problems = problems or _aliases(form, keys, target)
     if problems:
-        rest = len(problems) - _SHOWN
-        shown = [*problems[:_SHOWN], *([f"and {rest} more"] if rest > 0 else [])]
+        shown = _shown(problems, listing)
         raise CheckpointError("\n  ".join([f"{source.folder} is no checkpoint that fits ({form.title}):", *shown]))
     return Plan(keys, fresh, _dtypes(keys, target))
+
+
+def _shown(problems: list[str], listing: Path) -> list[str]:
+    if len(problems) <= _SHOWN:
+        return problems
+    listing.write_text("\n".join([*problems, ""]), encoding="utf-8")
+    return [*problems[:_SHOWN], f"and {len(problems) - _SHOWN} more: {listing} lists all of them"]
 
 
 def _survey(source: Source) -> tuple[dict[str, Stored], dict[str, Path]]:
@@ -112,11 +122,8 @@ def _not_wanted(found: Fate, target: Target) -> str:
     return ""
 
 
-def _unexpected(keys: list[Key], form: PublishedFormat) -> list[str]:
-    unknown = [f"unexpected: {key.name} is no name of this format" for key in keys if key.state == "unexpected"]
-    if unknown and len(unknown) == len(keys):
-        return [f"none of its {len(keys)} names is of this format; known formats: {', '.join(published_formats())}"]
-    return unknown
+def _unexpected(keys: list[Key]) -> list[str]:
+    return [f"unexpected: {key.name} is no name of this format" for key in keys if key.state == "unexpected"]
 
 
 def _doubled(keys: list[Key]) -> list[str]:
@@ -127,7 +134,7 @@ def _doubled(keys: list[Key]) -> list[str]:
     return [f"{' and '.join(doubled)} both mean {ours}" for ours, doubled in names.items() if len(doubled) > 1]
 
 
-def _missing(keys: list[Key], target: Target) -> tuple[list[str], list[str]]:
+def _missing(form: PublishedFormat, keys: list[Key], target: Target) -> tuple[list[str], list[str]]:
     """What is drawn, and what should have been there."""
     there = {key.ours for key in keys}
     absent = [name for name in target.weights if name not in there | target.tied.keys()]
@@ -135,7 +142,8 @@ def _missing(keys: list[Key], target: Target) -> tuple[list[str], list[str]]:
     lost = [name for name in absent if name not in set(fresh)]
     if any(name in there for name in target.head):
         lost += [name for name in target.head if name not in there]
-    return fresh, [f"missing: {name}" for name in lost]
+    published = {name: published_name(form, name) for name in lost}
+    return fresh, [f"missing: {ours}" + (f", published as {name}" if name else "") for ours, name in published.items()]
 
 
 def _shapes(keys: list[Key], target: Target) -> Iterator[str]:

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from vlmkit.errors import CheckpointError
 from vlmkit.model.importing import ImportReport, import_checkpoint
+from vlmkit.model.importing.names import published_name
+from vlmkit.model.published import fate, published_format
 from vlmkit.spec import ExperimentSpec
 
 State = dict[str, Tensor]
@@ -34,14 +36,39 @@ def test_existing_destination(importer: Importer, tmp_path: Path, panda: State) 
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.parametrize("place", ["file/out", "file/deeper/out"])
+def test_destination_that_cannot_be_made(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CheckpointError, match=r"out: cannot be made: (Not a directory|File exists)"):
+        import_checkpoint("video-panda", tmp_path, tmp_path / place)
+
+
+def test_too_many_problems_for_a_message(importer: Importer, tmp_path: Path, panda: State) -> None:
+    with pytest.raises(CheckpointError) as error:
+        importer(panda | {f"model.odd.{number}": torch.zeros(1) for number in range(30)})
+    listing = tmp_path / "out.problems.txt"
+    assert f"and 10 more: {listing} lists all of them" in str(error.value)
+    assert listing.read_text().count("unexpected: model.odd.") == 30
+    importer(panda)
+    assert not listing.exists()
+
+
+@pytest.mark.parametrize(("form", "state"), [("video-panda", "panda"), ("eve", "eve")])
+def test_every_name_can_be_said_as_published(request: pytest.FixtureRequest, form: str, state: str) -> None:
+    names = {fate(published_format(form), name): name for name in request.getfixturevalue(state)}
+    for found, name in names.items():
+        if found.name:
+            assert published_name(published_format(form), found.name) == name
+
+
 def test_wrong_names_and_shapes_are_reported_together(refusal: Refusal, panda: State) -> None:
     state = panda | {"model.video_tower.surprise": torch.zeros(1), "lm_head.weight": torch.zeros(7, 32)}
     del state["model.video_tower.dpe.weight"], state["model.vision_tower.dpe.weight"]
     del state["model.video_tower_compressor.input_layer.bias"]
     message = refusal(state)
     assert "unexpected: model.video_tower.surprise" in message
-    assert "missing: aligner.lste.dpe.weight" in message
-    assert "missing: distillation.from_last.bias" in message
+    assert "missing: aligner.lste.dpe.weight, published as model.video_tower.dpe.weight" in message
+    assert "missing: distillation.from_last.bias, published as model.video_tower_compressor.input_layer.bias" in message
     assert "lm_head.weight has the shape (7, 32), but backbone.lm_head.weight is (300, 32)" in message
 
 
