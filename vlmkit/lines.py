@@ -1,24 +1,41 @@
-"""JSON-lines files, one object a line, that grow while a run goes on."""
+"""JSON that a run keeps, read back: whole files, and JSON-lines files, one object a line, that grow while it goes on.
+
+What a reader relies on is stated as a type for pydantic: a model names the keys that an object must have, others may
+stand beside them. Whatever is not so is a RunError that says where, what was expected, what was found, what to do.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from vlmkit.errors import RunError
+from vlmkit.spec.report import from_pydantic
 
-__all__ = ["read_lines"]
+__all__ = ["conform", "read_json", "read_lines"]
 
 
-def read_lines(path: Path, *, mend: bool = False) -> list[dict[str, Any]]:
+def read_json(path: Path, kind: Any, remedy: str = "remove the file and run the command again") -> Any:
+    """The content of a file, as plain data. A RunError, which ends with `remedy`, where it is not of this kind."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
+    return _parse(content, kind, str(path), remedy)
+
+
+def read_lines(path: Path, kind: Any = dict[str, Any], *, mend: bool = False) -> list[dict[str, Any]]:
     """The objects of a file, none where there is no file. A torn last line, as a kill leaves it, is no line yet.
 
     With `mend` the torn line is cut off, so that what is appended next starts a line of its own.
 
     Raises:
-        RunError: a line holds something else.
+        RunError: a line holds something that is not of this kind.
     """
     if not path.is_file():
         return []
@@ -26,14 +43,33 @@ def read_lines(path: Path, *, mend: bool = False) -> list[dict[str, Any]]:
     whole = content[: content.rfind(b"\n") + 1]
     if mend and whole != content:
         os.truncate(path, len(whole))
-    return [_object(line, f"{path}, line {number}") for number, line in enumerate(whole.split(b"\n")[:-1], 1)]
+    remedy = "remove the line, or the file"
+    lines = enumerate(whole.split(b"\n")[:-1], 1)
+    return [_parse(line, kind, f"{path}, line {number}", remedy) for number, line in lines]
 
 
-def _object(line: bytes, where: str) -> dict[str, Any]:
+def conform(found: Any, kind: Any, where: str, remedy: str) -> Any:
+    """`found` itself. A RunError where it is not of this kind."""
     try:
-        found = json.loads(line)
-    except ValueError as error:
-        raise RunError(f"{where}: expected a JSON object: {error}; remove the line, or the file") from None
-    if not isinstance(found, dict):
-        raise RunError(f"{where}: expected a JSON object, found {found!r}; remove the line, or the file")
+        _adapter(kind).validate_python(found)
+    except ValidationError as error:
+        problem = from_pydantic(error)[0]
+        key = ".".join(map(str, problem.path))
+        absent = error.errors()[0]["type"] == "missing"
+        said = f"expected the key {key}, which is missing" if absent else problem.message
+        place = f"{where}: {key}" if key and not absent else where
+        raise RunError(f"{place}: {said}; {remedy}") from None
     return found
+
+
+def _parse(content: bytes, kind: Any, where: str, remedy: str) -> Any:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise RunError(f"{where}: expected JSON: {error}; {remedy}") from None
+    return conform(found, kind, where, remedy)
+
+
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

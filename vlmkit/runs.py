@@ -19,9 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from vlmkit.environment import environment
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
+from vlmkit.lines import read_json, read_lines
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
 
@@ -37,8 +40,12 @@ _OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader finds the old one or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_SAVING}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -60,6 +67,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+class _Plugin(BaseModel):
+    name: str
+    package: str
+    state: str
+
+
+class _Environment(BaseModel):
+    plugins: list[_Plugin]
+
+
+class _BadSample(BaseModel):
+    id: str
+    video: str | None
+    reason: str
+    where: str
+
+
 class RunFolder:
     """Where everything of one run lies."""
 
@@ -74,11 +98,12 @@ class RunFolder:
             RunError: the folder belongs to another spec (with the keys that differ), or is no run folder at all.
         """
         run = cls(Path(root) / spec.name)
-        if run.spec_file.is_file():
-            run._continue(spec)
-        else:
-            run._create(spec)
-        run._note_environment()
+        with run.guarded():
+            if run.spec_file.is_file():
+                run._continue(spec)
+            else:
+                run._create(spec)
+            run._note_environment()
         return run
 
     @property
@@ -124,6 +149,15 @@ class RunFolder:
                 f"{self.path}: expected a run folder, but {found}; give the folder of a run, e.g. runs/quickstart"
             )
 
+    def environments(self) -> list[dict[str, Any]]:
+        """The content of `environment_file`, empty where there is none. A RunError where it is malformed."""
+        file = self.environment_file
+        return read_json(file, list[_Environment]) if file.is_file() else []
+
+    def bad_lines(self) -> list[dict[str, Any]]:
+        """The lines of `bad_samples`. A RunError where one is malformed."""
+        return read_lines(self.bad_samples, _BadSample)
+
     def stage(self, number: int, name: str) -> Path:
         """Folder of a training stage; `number` counts from 1."""
         return self.path / "stages" / f"{number}-{name}"
@@ -133,13 +167,27 @@ class RunFolder:
         return self.path / "eval" / benchmark
 
     @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """A RunError in place of an OSError about a file of this run."""
+        try:
+            yield
+        except OSError as error:
+            place = error.filename2 or error.filename
+            if not isinstance(place, str) or not Path(place).absolute().is_relative_to(self.path.absolute()):
+                raise
+            raise RunError(
+                f"{place}: cannot be read or written: {error.strerror}; "
+                "put right what lies there, or who may use it, and run the command again"
+            ) from error
+
+    @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out while this one works on the run; ends with the process, however that ends.
 
         Raises:
             RunError: another process is at work here.
         """
-        with (self.path / ".lock").open("w") as file:
+        with self.guarded(), (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -195,11 +243,9 @@ class RunFolder:
         return any(file.is_file() for name in ("stages", "model", "eval") for file in (self.path / name).rglob("*"))
 
     def _note_environment(self) -> None:
-        now = environment()
-        file = self.environment_file
-        before: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        now, before = environment(), self.environments()
         if now not in before:
-            write_atomic(file, json.dumps([*before, now], indent=2))
+            write_atomic(self.environment_file, json.dumps([*before, now], indent=2))
 
 
 _ABSENT = object()

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from vlmkit.data import BadSamples
 from vlmkit.errors import RunError
-from vlmkit.lines import read_lines
+from vlmkit.lines import read_json, read_lines
 
 
 def test_a_torn_line_is_no_line_and_is_cut_off_on_demand(tmp_path: Path) -> None:
@@ -23,12 +24,43 @@ def test_a_torn_line_is_no_line_and_is_cut_off_on_demand(tmp_path: Path) -> None
     assert path.read_bytes() == b'{"a": 1}\n'
 
 
-@pytest.mark.parametrize("line", ["x", "[1]", "3"])
-def test_what_is_no_object_is_named(tmp_path: Path, line: str) -> None:
+class Row(BaseModel):
+    """What a reader relies on."""
+
+    a: int
+    names: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("x", ": expected JSON: "),
+        ("[1]", ": expected a mapping of keys to values; found [1]; remove the line, or the file"),
+        ("{}", ": expected the key a, which is missing; remove"),
+        ('{"a": "one"}', ': a: expected a whole number; found "one"; remove'),
+        ('{"a": 1, "names": ["b", 3]}', ": names.1: expected text; found 3; remove"),
+    ],
+)
+def test_what_a_reader_cannot_use_is_named(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "lines.jsonl"
-    path.write_text(f'{{"a": 1}}\n{line}\n')
-    with pytest.raises(RunError, match=r"lines\.jsonl, line 2: expected a JSON object"):
-        read_lines(path)
+    path.write_text(f'{{"a": 1, "b": 2}}\n{line}\n')
+    with pytest.raises(RunError) as refusal:
+        read_lines(path, Row)
+    assert f"lines.jsonl, line 2{said}" in str(refusal.value)
+    path.write_text(line)
+    with pytest.raises(RunError) as refusal:
+        read_json(path, Row, "remove it or the file")
+    assert f"lines.jsonl{said}".partition("; remove")[0] in str(refusal.value)
+    assert str(refusal.value).endswith("; remove it or the file")
+
+
+def test_a_file_that_can_be_used_comes_back_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"a": 1, "b": 2}]')
+    assert read_json(path, list[Row]) == [{"a": 1, "b": 2}]
+    for gone in (tmp_path, tmp_path / "gone.json"):
+        with pytest.raises(RunError, match=r": cannot be read: .*; remove the file and run the command again"):
+            read_json(gone, list[Row])
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:

@@ -168,3 +168,31 @@ def test_a_text_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a.json", "2")
     assert (tmp_path / "a.json").read_text() == "2"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("[{", "expected JSON"), ("{}", "expected a list"), ("[{}]", "expected the key 0.plugins")]
+)
+def test_a_damaged_record_of_environments_is_a_clear_error(tmp_path: Path, text: str, said: str) -> None:
+    RunFolder.open(spec(), tmp_path).environment_file.write_text(text)
+    with pytest.raises(RunError, match=rf"environment\.json: {said}.*; remove the file"):
+        RunFolder.open(spec(), tmp_path)
+
+
+def test_what_stands_in_the_place_of_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    (run.path / ".lock").mkdir()
+    with pytest.raises(RunError, match=r"one/\.lock: cannot be read or written: Is a directory"), run.locked():
+        pass
+    run.report.mkdir()
+    with pytest.raises(RunError, match=r"one/report\.html: cannot be read or written: Is a directory"), run.guarded():
+        write_atomic(run.report, "text")
+    assert not list(run.path.glob("*.saving")), "nothing half written stays"
+    (run.path / "stages").write_text("")
+    with pytest.raises(RunError, match=r"one/stages.* cannot be read or written"), run.guarded():
+        run.stage(1, "all").mkdir(parents=True)
+
+
+def test_errors_about_other_files_pass_by_the_guard(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), RunFolder(tmp_path / "one").guarded():
+        (tmp_path / "two").read_text()
