@@ -8,33 +8,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
 from vlmkit.model.videolm import VideoLM
 
-__all__ = ["load", "load_as", "load_head"]
+__all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
 
 _SHOWN = 5
+_ANEW = "write or copy the folder anew (that of a run: remove it, and `vlmkit train` writes it again)"
 
 
 def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     """The model and the processor that `save_pretrained` wrote into the folder `path`.
 
     Raises:
-        CheckpointError: where the folder is missing, holds no model of vlmkit, or needs a plugin that is not installed.
+        CheckpointError: where the folder is missing or damaged, holds no model of vlmkit, or needs a plugin that is not
+            installed.
     """
     folder = Path(path)
-    _check(folder, "config.json", "processor_config.json")
+    _check(folder, "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json")
     model = _read(folder, "the model that config.json describes")
-    return model, VideoLMProcessor.from_pretrained(folder, local_files_only=True)
+    with undamaged(f"{folder}: tokenizer or processor", _ANEW):
+        processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
+        if "?" not in processor.prompt("?"):
+            raise ValueError("the chat template leaves out what the user says")
+    return model, processor
 
 
 def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
@@ -60,10 +67,8 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     file = Path(path) / DISTILLATION
     if not file.is_file():
         return False
-    try:
+    with undamaged(file, _ANEW):
         state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
-    except SafetensorError as error:
-        raise CheckpointError(f"{file}: damaged or not complete: {error}") from None
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
     _refuse(file, "the head of training.distillation", own.keys() - state.keys(), state.keys() - own.keys(), shapes)
@@ -71,13 +76,40 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     return True
 
 
+@contextmanager
+def undamaged(place: Path | str, remedy: str) -> Iterator[None]:
+    """A CheckpointError that names `place` and ends with `remedy`, for whatever a damaged file makes its reader raise.
+
+    A UserError passes as it is, and so does running out of memory.
+    """
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{place}: damaged or not complete: {said}; {remedy}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Without the bars that transformers draws while weights load, also where no terminal shows them."""
+    before = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            transformers_logging.enable_progress_bar()
+
+
 def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) -> VideoLM:
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
-        with _errors_only():
+        with _errors_only(), without_bars():
             model, report = VideoLM.from_pretrained(folder, **options)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: its weights are damaged or not complete: {error}") from None
+        raise CheckpointError(f"{folder}: its weights are damaged or not complete: {error}; {_ANEW}") from None
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     return model
@@ -116,7 +148,7 @@ def _refuse(
 
 
 def _check(folder: Path, *files: str) -> dict[str, Any]:
-    """The content of config.json."""
+    """The content of the first of these JSON files, which is config.json."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
     for name in files:
@@ -124,12 +156,17 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
     if not any(folder.glob("model*.safetensors")):
         raise CheckpointError(f"{folder}: it holds no weights (model*.safetensors)")
-    config = folder / "config.json"
-    try:
-        content: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
-        found = content.get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{config}: not readable as the configuration of a model: {error}") from None
+    contents = [_content(folder / name) for name in files]
+    found = contents[0].get("model_type")
     if found != VideoLMConfig.model_type:
-        raise CheckpointError(f"{config}: expected model_type {VideoLMConfig.model_type!r}, found {found!r}")
-    return content
+        where = folder / files[0]
+        raise CheckpointError(f"{where}: expected model_type {VideoLMConfig.model_type!r}, found {found!r}")
+    return contents[0]
+
+
+def _content(file: Path) -> dict[str, Any]:
+    with undamaged(file, _ANEW):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"expected a JSON object, found {content!r}")
+        return content

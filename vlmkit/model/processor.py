@@ -79,7 +79,7 @@ class VideoLMProcessor(ProcessorMixin):
     def __call__(
         self,
         text: str | Sequence[str],
-        videos: Sequence[Video] | None = None,
+        videos: Video | Sequence[Video] | None = None,
         padding_side: Side = "left",
         **kwargs: Any,
     ) -> BatchFeature:
@@ -88,7 +88,7 @@ class VideoLMProcessor(ProcessorMixin):
         Args:
             text: prompts, as `prompt` gives them.
             videos: one for each text that has `<video>`, in that order: a path, (n, H, W, 3) uint8 RGB frames that are
-                sampled already, or a fitted video.
+                sampled already, or a fitted video. A single one may stand without a list.
             padding_side: where shorter sequences are padded.
             kwargs: nothing; transformers passes `return_tensors="pt"`, which is what is done anyway.
 
@@ -101,7 +101,7 @@ class VideoLMProcessor(ProcessorMixin):
         if unknown := set(kwargs) - {"return_tensors", "padding"}:
             raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
         texts = [text] if isinstance(text, str) else list(text)
-        fitted = [self.fit(video) for video in videos or ()]
+        fitted = [self.fit(video) for video in _listed(videos)]
         shapes = self._deal(texts, [video.shape for video in fitted])
         encoded = self._pad(self._expand(tokenize(self.tokenizer, texts), shapes), padding_side)
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
@@ -186,3 +186,10 @@ class VideoLMProcessor(ProcessorMixin):
             ids[row, where], labels[row, where] = torch.from_numpy(item.ids), torch.from_numpy(item.labels)
             mask[row, where] = 1
         return Encoded(ids, mask, labels)
+
+
+def _listed(videos: Video | Sequence[Video] | None) -> Sequence[Video]:
+    """A list, also of a single video."""
+    if isinstance(videos, np.ndarray):
+        return [videos] if videos.ndim == 4 else list(videos)
+    return [videos] if isinstance(videos, str | Path | FittedVideo) else videos or []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging as transformers_logging
 
 from vlmkit.data import FittedVideo
 from vlmkit.errors import CheckpointError
@@ -164,3 +166,29 @@ def test_missing_weight(saved: Path) -> None:
     save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"1 missing keys: backbone\.model\.norm\.weight"):
         load(saved)
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "empty"])
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+     "model.safetensors", "generation_config.json"],
+)  # fmt: skip
+def test_damage_is_a_clear_error(saved: Path, name: str, damage: str) -> None:
+    file = saved / name
+    whole = file.read_bytes()
+    file.unlink() if damage == "missing" else file.write_bytes(whole[: len(whole) // 2] if damage == "torn" else b"")
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(saved))}.*: "):
+        load(saved)
+
+
+def test_no_bar_is_drawn(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    enabled = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.enable_progress_bar()
+    try:
+        load(saved)
+        assert transformers_logging.is_progress_bar_enabled()
+    finally:
+        if not enabled:
+            transformers_logging.disable_progress_bar()
+    assert capfd.readouterr().err == ""

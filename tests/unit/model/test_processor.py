@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,18 @@ def test_frames_are_fitted(processor: VideoLMProcessor) -> None:
     batch = processor(["<video>"], [np.zeros((3, 90, 160, 3), np.uint8)])
     assert batch["content"].tolist() == [[0, 56, 0, 56]]
     assert batch["frames"].tolist() == [[True, True, True, False]]
+
+
+def test_a_single_video_needs_no_list(
+    processor: VideoLMProcessor, make_clip: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, fit = make_clip(), processor.fit
+    monkeypatch.setattr(processor, "fit", lambda video: clip if isinstance(video, str | Path) else fit(video))
+    for video in ("a.mp4", Path("a.mp4"), clip, np.zeros((3, 90, 160, 3), np.uint8)):
+        alone, listed = processor(text="<video>", videos=video), processor(text="<video>", videos=[video])
+        assert all(torch.equal(alone[key], listed[key]) for key in listed)
+    several = processor(text=["<video>", "<video>"], videos=np.zeros((2, 3, 90, 160, 3), np.uint8))
+    assert len(several["pixel_values"]) == 2
 
 
 def test_truncation_at_the_end(processor: VideoLMProcessor, make_clip: Clips) -> None:
