@@ -24,7 +24,8 @@ class VideoLMAdapter(LM):
 
     Requests are put in order of the videos that they show, so that a video is decoded once for all its questions, blind
     ones included, and cut into batches. The same requests always give the same batches, and a batch that a kill has cut
-    short is asked again as a whole: no answer depends on where an evaluation was interrupted.
+    short, or in which a video was repaired, is asked again as a whole: no answer depends on where an evaluation was
+    interrupted.
     """
 
     MULTIMODAL = True
@@ -47,6 +48,7 @@ class VideoLMAdapter(LM):
         self._batch_size = batch_size
         self._title = title
         self._videos: dict[str, FittedVideo] = {}
+        self._repaired: dict[str, bool] = {}
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str | None]:
         """The answers in the order of the requests; None where a video could not be read."""
@@ -76,7 +78,16 @@ class VideoLMAdapter(LM):
     def _is_done(self, request: Instance) -> bool:
         journal, question = self._journals[request.task_name], request.doc
         key = question.document.id
-        return key in journal and journal[key]["asked"] == question.fingerprint(_longest(request))
+        if key not in journal or journal[key]["asked"] != question.fingerprint(_longest(request)):
+            return False
+        return "skipped" not in journal[key] or not self._is_repaired(question)
+
+    def _is_repaired(self, question: Question) -> bool:
+        """Whether a video that could not be read can be by now; its path and size do not tell."""
+        name = question.shown
+        if name not in self._repaired:
+            self._repaired[name] = not self._decode([question])
+        return self._repaired[name]
 
     def _answer(self, batch: Sequence[Instance]) -> None:
         problems = self._decode([request.doc for request in batch])

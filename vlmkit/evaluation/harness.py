@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import SpecError
-from vlmkit.evaluation.selection import prepare
+from vlmkit.evaluation.result import described, read_result
+from vlmkit.evaluation.selection import Selection, prepare
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -45,7 +45,7 @@ def evaluate(
     results = {}
     with run.locked():
         for selection in selections:
-            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec))
+            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec), selection)
             if result is None:
                 result = measure(selection, spec, run, respond)
                 registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
@@ -53,13 +53,15 @@ def evaluate(
     return results
 
 
-def _finished(path: Path, spec_sha256: str) -> dict[str, Any] | None:
-    """The result of the same spec, unless the judge has to be asked again."""
+def _finished(path: Path, spec_sha256: str, selection: Selection) -> dict[str, Any] | None:
+    """The result of the same spec and the same questions, unless some are to be asked or judged again."""
     if not path.is_file():
         return None
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    unscored = result["unscored"] or (result.get("blind") or {}).get("unscored")
-    return result if result["spec_sha256"] == spec_sha256 and not unscored else None
+    result = read_result(path)
+    same = {"spec_sha256": spec_sha256, **described(selection)}
+    parts = (result, result.get("blind") or {})
+    again = any(part.get(lost) for part in parts for lost in ("skipped", "unscored"))
+    return None if again or any(result.get(key) != value for key, value in same.items()) else result
 
 
 def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
@@ -67,7 +69,9 @@ def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
     import torch
 
     from vlmkit.model import compose, load
+    from vlmkit.model.load import without_bars
 
     trained = spec.training is not None or run.model.is_dir()
-    model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed)
+    with without_bars():
+        model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor

@@ -8,10 +8,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from vlmkit.lines import read_lines
 from vlmkit.runs import write_atomic
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "read_answers"]
+
+
+class _Line(BaseModel):
+    id: str
+    video: str
+    question: str
+    answer: str
+    type: str
+    asked: str
+    prediction: str | None
+
+
+def read_answers(path: Path, *, mend: bool = False) -> dict[str, dict[str, Any]]:
+    """The lines of a journal by id. A RunError where one is malformed; `mend` as in `read_lines`."""
+    return {line["id"]: line for line in read_lines(path, _Line, mend=mend)}
 
 
 class Journal:
@@ -24,7 +41,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in read_lines(path, mend=True)}
+        self._lines = read_answers(path, mend=True)
 
     def __contains__(self, key: str) -> bool:
         """Whether the question of this id has an answer, or was skipped."""
@@ -51,9 +68,9 @@ class Journal:
             os.fsync(file.fileno())
         self._lines.update({entry["id"]: entry for entry in entries})
 
-    def compact(self, keys: Sequence[str]) -> None:
-        """Leave just the lines of these questions, in this order."""
-        text = "".join(json.dumps(self._lines[key], ensure_ascii=False) + "\n" for key in keys)
+    def compact(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Leave just the lines of these questions, in this order, and let them say what the entries say."""
+        self._lines = {entry["id"]: {**self._lines[entry["id"]], **entry} for entry in entries}
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines.values())
         if self.path.read_text(encoding="utf-8") != text:
             write_atomic(self.path, text)
-        self._lines = {key: self._lines[key] for key in keys}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import vlmkit
@@ -14,6 +15,7 @@ from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.evaluation.journal import Journal
 from vlmkit.evaluation.questions import Question, blind_questions, questions
 from vlmkit.evaluation.respond import Respond
+from vlmkit.evaluation.result import described
 from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
@@ -37,6 +39,7 @@ def measure(selection: Selection, spec: ExperimentSpec, run: RunFolder, respond:
     assert options is not None
     started = time.monotonic()
     folder = run.evaluation(selection.name)
+    _forget_bad(run, selection.name)
     sighted, blind = selection.name, f"{selection.name}-blind"
     asked = {sighted: questions(selection)}
     journals = {sighted: Journal(folder / "predictions.jsonl")}
@@ -47,10 +50,11 @@ def measure(selection: Selection, spec: ExperimentSpec, run: RunFolder, respond:
     with VerdictStore.open(folder / "verdicts.sqlite") as verdicts:
         samples = _run_harness(selection, spec, run, respond, asked, journals, _Judging(verdicts, options, judge))
     for name, journal in journals.items():
-        journal.compact([question.document.id for question in asked[name]])
+        journal.compact([question.entry() for question in asked[name]])
     parts = {name: _part(selection, samples[name]) for name in asked}
     result = {
-        **_what(selection, options, judge),
+        **described(selection),
+        "judge": {"name": options.judge.type, "version": judge.version},
         **parts[sighted],
         **({"blind": parts[blind]} if options.blind else {}),
         "counting": _COUNTING,
@@ -62,6 +66,14 @@ def measure(selection: Selection, spec: ExperimentSpec, run: RunFolder, respond:
     }
     write_atomic(folder / "result.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     return result
+
+
+def _forget_bad(run: RunFolder, where: str) -> None:
+    """Each unreadable video is met, and written down, every time; those that were repaired should not stay."""
+    lines = run.bad_lines()
+    kept = [line for line in lines if line["where"] != where]
+    if len(kept) < len(lines):
+        write_atomic(run.bad_samples, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
 
 class _Judging:
@@ -107,28 +119,32 @@ def _run_harness(
         BenchmarkTask(name, benchmark.version, some, selection.evaluator, benchmark.metrics, judging, longest)
         for name, some in asked.items()
     ]
-    results = simple_evaluate(
-        adapter,
-        tasks=tasks,
-        task_manager=TaskManager(include_defaults=False),
-        bootstrap_iters=0,
-        random_seed=None,
-        numpy_random_seed=None,
-        torch_random_seed=None,
-        fewshot_random_seed=None,
-    )
+    with _without_surroundings():
+        results = simple_evaluate(
+            adapter,
+            tasks=tasks,
+            task_manager=TaskManager(include_defaults=False),
+            bootstrap_iters=0,
+            random_seed=None,
+            numpy_random_seed=None,
+            torch_random_seed=None,
+            fewshot_random_seed=None,
+        )
     return dict(results["samples"])
 
 
-def _what(selection: Selection, options: EvaluationSpec, judge: Judge) -> dict[str, Any]:
-    return {
-        "benchmark": selection.benchmark.name,
-        "version": selection.benchmark.version,
-        "split": selection.split,
-        "judge": {"name": options.judge.type, "version": judge.version},
-        "limit": selection.limit,
-        "annotations": {**selection.annotations.source, "registered": selection.annotations.registered},
-    }
+@contextmanager
+def _without_surroundings() -> Iterator[None]:
+    """lm-eval asks `git describe` for the commit of the folder that it is called in, which complains on stderr where
+    that is no repository, and describes the machine, which takes a second. Nothing here looks at either."""
+    from lm_eval import evaluator
+
+    before = evaluator.get_git_commit_hash, evaluator.add_env_info
+    evaluator.get_git_commit_hash, evaluator.add_env_info = lambda: None, lambda storage: None
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash, evaluator.add_env_info = before
 
 
 def _part(selection: Selection, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

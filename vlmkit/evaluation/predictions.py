@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vlmkit.api.judge import Verdict
 from vlmkit.errors import RunError
-from vlmkit.evaluation.journal import Journal
+from vlmkit.evaluation.journal import read_answers
+from vlmkit.evaluation.result import read_result
 from vlmkit.evaluation.verdicts import VerdictStore
 from vlmkit.runs import RunFolder
 
@@ -16,7 +16,7 @@ __all__ = ["read_predictions"]
 
 
 def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False) -> list[dict[str, Any]]:
-    """What was asked and answered in a finished evaluation, in the order of the benchmark.
+    """What was asked and answered in a finished evaluation, in the order of the benchmark. Writes nothing.
 
     Args:
         run: the run folder.
@@ -29,15 +29,15 @@ def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False)
         or the judge failed, then with the reason as `unscored`. Blind ones also have `shown`, the other clip.
 
     Raises:
-        RunError: this benchmark has no result in the run.
+        RunError: this benchmark has no result in the run, or a file of it is malformed.
     """
     folder = RunFolder(run if isinstance(run, Path) else run.path).evaluation(benchmark)
     if not (folder / "result.json").is_file():
         raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
-    judge = json.loads((folder / "result.json").read_text(encoding="utf-8"))["judge"]
-    journal = Journal(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
-    with VerdictStore.open(folder / "verdicts.sqlite") as verdicts:
-        return [_joined(entry, verdicts, judge) for entry in journal.entries()]
+    judge = read_result(folder / "result.json")["judge"]
+    answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
+    with VerdictStore.open(folder / "verdicts.sqlite", read_only=True) as verdicts:
+        return [_joined(entry, verdicts, judge) for entry in answers.values()]
 
 
 def _joined(entry: dict[str, Any], verdicts: VerdictStore, judge: dict[str, str]) -> dict[str, Any]:

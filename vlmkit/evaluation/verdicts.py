@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.errors import RunError
 
 __all__ = ["VerdictStore"]
 
@@ -29,19 +31,26 @@ class VerdictStore:
     A failure of the judge is kept with its reason, so that it can be shown, and the judge is asked again next time.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """A RunError where the file holds something else. With `read_only` nothing is written and no file needed."""
+        self._path = path
         # A killed process loses nothing in this mode, and not every verdict waits for the disk.
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_TABLE)
+        modes = () if read_only else ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            address = _address(path) if read_only else path.resolve().as_uri()
+            self._db = sqlite3.connect(address, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from None
+        for query in (*modes, _TABLE):
+            self._ask(query)
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[VerdictStore]:
+    def open(cls, path: Path, *, read_only: bool = False) -> Iterator[VerdictStore]:
         """The store at `path`, closed afterwards."""
-        store = cls(path)
+        store = cls(path, read_only=read_only)
         try:
             yield store
         finally:
@@ -51,10 +60,10 @@ class VerdictStore:
         self, judge: str, version: str, question: str, reference: str, prediction: str
     ) -> Verdict | Unscored | None:
         """What is known of an answer; None where it was not judged."""
-        row = self._db.execute(
+        row = self._ask(
             "SELECT correct, score, raw, cost, unscored FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",
             (judge, version, _digest(question, reference, prediction)),
-        ).fetchone()
+        )
         if row is None:
             return None
         correct, score, raw, cost, unscored = row
@@ -70,11 +79,32 @@ class VerdictStore:
             int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
         )  # fmt: skip
         digest = _digest(question, reference, prediction)
-        self._db.execute(
+        self._ask(
             "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (name, judge.version, digest, question, reference, prediction, *values),
         )
         return verdict
+
+    def _ask(self, query: str, values: tuple[object, ...] = ()) -> Any:
+        """The first row, if there is one."""
+        try:
+            return self._db.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: sqlite3.Error) -> RunError:
+        return RunError(
+            f"{self._path}: expected the verdicts of a judge, found what SQLite cannot use: {error}; "
+            "correct who may use it, or remove it and run `vlmkit eval`: what it held is judged anew"
+        )
+
+
+def _address(path: Path) -> str:
+    """For reading alone. Where nobody is writing the file alone counts, and SQLite need not put its own beside it."""
+    if not path.is_file():
+        return "file::memory:"
+    written = path.with_name(f"{path.name}-wal").exists()
+    return f"{path.resolve().as_uri()}?{'mode=ro' if written else 'immutable=1'}"
 
 
 def _digest(question: str, reference: str, prediction: str) -> str:

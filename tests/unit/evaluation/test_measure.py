@@ -20,13 +20,6 @@ from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec, sha256
 from vlmkit_judges.exact import ExactJudge
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """lm-eval describes the machine after each evaluation, which takes a second and which nothing here looks at."""
-    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda storage: None)
-
-
 Experiment = Callable[..., ExperimentSpec]
 Model = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
 
@@ -166,12 +159,30 @@ def test_unreadable_videos_are_skipped_recorded_and_counted(
 
 
 def test_a_repaired_video_is_asked_about(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
+    """Also where it has the size of the damaged one, which the fingerprint of a question goes by."""
+    spec = experiment(data={"max_bad_fraction": 0.5}, blind=True)
+    expected = run_it(spec, tmp_path / "whole", oracle)
     whole = (clips / "bob.mp4").read_bytes()
-    (clips / "bob.mp4").write_bytes(b"no video at all")
-    spec = experiment(data={"max_bad_fraction": 0.5})
+    (clips / "bob.mp4").write_bytes(bytes(len(whole)))
     assert run_it(spec, tmp_path, oracle)["skipped"] == 3
+    bad = tmp_path / "measured/bad_samples.jsonl"
+    bad.write_text(bad.read_text() + '{"id": "1", "video": null, "reason": "torn", "where": "stages/1-one"}\n')
     (clips / "bob.mp4").write_bytes(whole)
-    assert run_it(spec, tmp_path, oracle)["skipped"] == 0
+    assert scores(run_it(spec, tmp_path, oracle)) == scores(expected)
+    assert [json.loads(line)["where"] for line in bad.read_text().splitlines()] == ["stages/1-one"]
+
+
+def test_what_stays_unreadable_is_not_asked_again(
+    experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any
+) -> None:
+    (clips / "bob.mp4").write_bytes(b"no video at all")
+    spec = experiment(data={"max_bad_fraction": 0.5}, blind=True)
+    first = run_it(spec, tmp_path, oracle)
+    bad = (tmp_path / "measured/bad_samples.jsonl").read_text()
+    oracle.batches = []
+    assert scores(run_it(spec, tmp_path, oracle)) == scores(first)
+    assert oracle.batches == []
+    assert (tmp_path / "measured/bad_samples.jsonl").read_text() == bad
 
 
 def test_more_unreadable_videos_than_allowed(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
@@ -199,6 +210,18 @@ def test_a_judge_failure_is_not_a_wrong_answer(
     row = next(row for row in read_predictions(tmp_path / "measured", "tiny") if row["id"] == "bob-who")
     assert row["correct"] is None
     assert row["unscored"] == "no answer"
+
+
+def test_lm_eval_does_not_ask_for_a_repository(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import lm_eval.evaluator
+
+    monkeypatch.chdir(tmp_path)
+    before = lm_eval.evaluator.get_git_commit_hash
+    run_it(experiment(), tmp_path, knows_what)
+    assert "git" not in capfd.readouterr().err
+    assert lm_eval.evaluator.get_git_commit_hash is before
 
 
 def test_the_value_is_the_one_of_lm_eval(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import pytest
+
 from vlmkit.api import Judge, Unscored, Verdict
+from vlmkit.errors import RunError
 from vlmkit.evaluation.verdicts import VerdictStore
 
 
@@ -50,3 +54,34 @@ def test_a_failure_is_no_verdict_and_is_asked_again(tmp_path: Path) -> None:
         assert store.find("moody", "1", *ASKED) == Unscored("asleep")
         assert store.judge("moody", judge, *ASKED) == Verdict(True, 4.5, "yes", 0.25)
         assert store.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "v.sqlite"
+    for make in (lambda: path.write_text("no verdicts " * 99), lambda: (path.unlink(), path.mkdir())):
+        make()
+        if read_only and path.is_dir():
+            continue
+        with (
+            pytest.raises(RunError, match=r"v\.sqlite: expected the verdicts of a judge, found .*; correct who may"),
+            VerdictStore.open(path, read_only=read_only),
+        ):
+            pass
+
+
+def test_reading_alone_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "of a judge?" / "v.sqlite"
+    with VerdictStore.open(path) as store:
+        store.judge("moody", Moody(), *ASKED)
+        with VerdictStore.open(path, read_only=True) as reader:
+            assert reader.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25), "while it is written"
+    with VerdictStore.open(path, read_only=True) as store:
+        assert store.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25)
+        with pytest.raises(RunError, match="readonly database"):
+            store.judge("moody", Moody(version="2"), *ASKED)
+    assert [file.name for file in path.parent.iterdir()] == ["v.sqlite"]
+    shutil.rmtree(path.parent)
+    with VerdictStore.open(path, read_only=True) as store:
+        assert store.find("moody", "1", *ASKED) is None
+    assert not path.parent.exists()

@@ -1,0 +1,61 @@
+"""`result.json`: what a benchmark came to, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from vlmkit.evaluation.selection import Selection
+from vlmkit.lines import read_json
+
+__all__ = ["described", "read_result"]
+
+
+class _Metric(BaseModel):
+    value: float
+    ci95: tuple[float, float]
+
+
+class _Part(BaseModel):
+    n: int
+    metrics: dict[str, _Metric]
+
+
+class _Task(_Part):
+    by_type: dict[str, _Part]
+
+
+class _Judge(BaseModel):
+    name: str
+    version: str
+
+
+class _Result(_Task):
+    """What the report and a continued evaluation rely on."""
+
+    benchmark: str
+    version: str
+    split: str
+    judge: _Judge
+    skipped: int
+    unscored: int
+    spec_sha256: str
+    blind: _Task | None = None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The content of the file. A RunError where it is malformed."""
+    return read_json(path, _Result, "remove the file and run `vlmkit eval`: the answers beside it are kept")
+
+
+def described(selection: Selection) -> dict[str, Any]:
+    """What a result says of its benchmark, besides the judge: a result that says otherwise is of other questions."""
+    return {
+        "benchmark": selection.benchmark.name,
+        "version": selection.benchmark.version,
+        "split": selection.split,
+        "limit": selection.limit,
+        "annotations": {**selection.annotations.source, "registered": selection.annotations.registered},
+    }
