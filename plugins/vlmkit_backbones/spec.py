@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmkit.api import BackboneSpec, Spec
+from vlmkit_backbones.trial import check_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["HfCausalLmSpec", "TrainedTokenizer"]
 
 _WIDTH = ("hidden_size", "n_embd", "d_model")
+_POSITIONS = ("max_position_embeddings", "n_positions")
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 
 
@@ -60,6 +63,12 @@ class HfCausalLmSpec(BackboneSpec):
         heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
         return cls.model_validate({"init": "random", "config": config | heads, "tokenizer": tokenizer})
 
+    @field_validator("chat_template")
+    @classmethod
+    def _usable(cls, template: str) -> str:
+        check_template(template)
+        return template
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.init == "pretrained" and self.path is None:
@@ -82,24 +91,31 @@ class HfCausalLmSpec(BackboneSpec):
         """L: number of layers."""
         return self._from_config("number of layers", _LAYERS)
 
-    def _from_config(self, what: str, names: tuple[str, ...]) -> int:
+    @property
+    def positions(self) -> int | None:
+        """P: longest sequence that its positions are made for; None where the configuration does not say."""
+        return self._find(_POSITIONS)
+
+    def _find(self, names: tuple[str, ...]) -> int | None:
         config = self.config if self.config is not None else self._read_config()
-        for name in names:
-            if isinstance(value := config.get(name), int):
-                return value
+        return next((value for name in names if isinstance(value := config.get(name), int)), None)
+
+    def _from_config(self, what: str, names: tuple[str, ...]) -> int:
+        if (value := self._find(names)) is not None:
+            return value
         where = "`config`" if self.config is not None else f"{self.path}/config.json"
         raise ValueError(f"{where} does not say the {what}: expected a number as {' or '.join(names)}")
 
     def _read_config(self) -> dict[str, Any]:
         file = Path(self.path or "") / "config.json"
-        if not file.is_file():
+        if not os.path.isfile(file):  # noqa: PTH113 -- False where the name is too long, for which Path.is_file raises
             raise ValueError(
                 f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"
             )
         try:
             config = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"{file}: not readable as JSON: {error}") from None
         if not isinstance(config, dict):
             raise ValueError(f"{file}: expected a mapping, found {type(config).__name__}")

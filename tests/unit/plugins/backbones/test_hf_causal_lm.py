@@ -15,6 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlmkit.errors import UserError
 from vlmkit_backbones.spec import HfCausalLmSpec
+from vlmkit_backbones.templates import TEMPLATES
+from vlmkit_backbones.trial import _render
 
 LLAMA = {
     "model_type": "llama",
@@ -93,6 +95,20 @@ def test_nothing_at_the_path(tmp_path: Path) -> None:
         _ = HfCausalLmSpec(path="lmsys/vicuna-7b-v1.5").width
 
 
+def test_an_endless_path_is_that_of_nothing() -> None:
+    endless = HfCausalLmSpec(path="x" * 5000)
+    with pytest.raises(ValueError, match="is no folder with a config.json here"):
+        _ = endless.width
+    with pytest.raises(UserError, match="no tokenizer can be read from"):
+        endless.load_tokenizer(offline=True)
+
+
+def test_positions_are_those_of_the_config() -> None:
+    assert spec(config=LLAMA | {"max_position_embeddings": 64}).positions == 64
+    assert spec(config={"model_type": "gpt2", "n_positions": 32}).positions == 32
+    assert spec().positions is None
+
+
 def test_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"vocab_size": 300}))
     with pytest.raises(UserError, match=r"model\.backbone\.path: no weights of a language model can be read"):
@@ -143,6 +159,46 @@ def test_config_that_transformers_refuses() -> None:
 def test_incomplete_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         spec(**options)
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("vicunna", r"expected one of plain, tokenizer, vicuna-v1, videopanda-v1, or .*; did you mean 'vicuna-v1'\?"),
+        ("{{ bad", "expected a Jinja template; line 1 of it: unexpected end of template"),
+        ("{% for m in messages %}\n{% endif %}", "line 2 of it: .*unknown tag 'endif'"),
+        ("{{ raise_exception('no roles') }}", "fails on a question with its answer: ValueError: no roles"),
+        ("{{ 1 / 0 }}", "fails on a question with its answer: ZeroDivisionError"),
+        ("{{ messages[0].contents }}", r"<video> 0 times"),
+        ("{{ messages[0].content }}{% if add_generation_prompt %} A:{% endif %}", "adds the answer behind the prompt"),
+    ],
+)
+def test_a_chat_template_is_tried(template: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said) as caught:
+        spec(chat_template=template)
+    assert [error["loc"] for error in caught.value.errors()] == [("chat_template",)]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "tokenizer",
+        *TEMPLATES,
+        "{%- for m in messages -%}{%- if m.role == 'assistant' -%}{% generation %}{{ m.content }}{{ eos_token }}"
+        "{% endgeneration %}{%- continue -%}{%- endif -%}{{ m.content | trim }}{{ ' A:' }}{%- endfor -%}",
+        "{% if tools is not none %}{{ raise_exception('tools') }}{% endif %}" + TEMPLATES["plain"],
+    ],
+)
+def test_chat_templates_that_can_be_learnt_from(template: str) -> None:
+    assert spec(chat_template=template).chat_template == template
+
+
+def test_the_trial_renders_as_transformers_does() -> None:
+    template = "{{ bos_token }}\n{% for m in messages %}\n    {{ m['content'] | tojson }}\n{% endfor %}{{ eos_token }}"
+    tokenizer = spec(chat_template="plain").load_tokenizer()
+    messages = [{"role": "user", "content": "<video>\nWhich way?"}]
+    text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
+    assert text == _render(template)[0]
 
 
 def test_mistakes_in_a_trained_tokenizer_are_reported_where_they_are() -> None:
