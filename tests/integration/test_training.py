@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vlmkit.errors import DataError, RunError, SpecError
+from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec
@@ -202,6 +203,37 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
         assert not [file for file in run.path.rglob(".*") if file.name != ".lock"], when
 
 
+def test_a_damaged_checkpoint_is_refused_and_can_be_removed(
+    three_stages: ExperimentSpec, reference: RunFolder, observer: Observer, tmp_path: Path
+) -> None:
+    """Of the right size, so that it is the reader of each file that meets the damage."""
+    run = RunFolder.open(three_stages, tmp_path)
+    observer.kill_at = ("align", 6)
+    with pytest.raises(Killed):
+        train(three_stages, run)
+    checkpoint = run.stage(2, "align") / "checkpoint-3"
+    kept = {"checkpoint": sorted(checkpoint.iterdir()), "stage": [run.stage(1, "words") / "weights.safetensors"]}
+    names = [file.name for file in kept["checkpoint"]]
+    assert names == ["optimizer.pt", "rng_state.pth", "scheduler.pt", "stage.json", "trainer_state.json",
+                     "weights.safetensors"]  # fmt: skip
+    for file in (*kept["checkpoint"], *kept["stage"]):
+        whole = file.read_bytes()
+        file.write_bytes(bytes(len(whole)))
+        with pytest.raises(CheckpointError) as refusal:
+            train(three_stages, run)
+        assert file.name in str(refusal.value)
+        assert f"; remove the folder {file.parent}: what it held is then trained again" in str(refusal.value)
+        file.write_bytes(whole)
+    (checkpoint / "optimizer.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"optimizer\.pt: expected \d+ bytes, found no file"):
+        train(three_stages, run)
+    observer.kill_at = None
+    shutil.rmtree(checkpoint)
+    train(three_stages, run)
+    assert same(weights(run), weights(reference))
+    assert metrics(run) == metrics(reference)
+
+
 def test_stages_train_what_they_list_and_nothing_else(reference: RunFolder, three_stages: ExperimentSpec) -> None:
     words, align, every = (load_file(reference.stage(n, s.name) / "weights.safetensors")
                            for n, s in enumerate(three_stages.training.stages, 1))  # fmt: skip
@@ -333,6 +365,18 @@ def test_changed_data_is_refused(make: Make, damaged: dict[str, Any], observer: 
     Path(damaged["path"]).write_text(json.dumps(rows[:-1]))
     with pytest.raises(RunError, match=r"dataset 0 \(llava-json\) has changed .* 7 samples .* now 6"):
         train(spec, RunFolder.open(spec, tmp_path / "runs"))
+
+
+@pytest.mark.parametrize("text", ['[{"type": "mov', "{}", "[]", "[{}]"])
+def test_a_damaged_record_of_the_data_is_named(make: Make, tmp_path: Path, text: str) -> None:
+    spec = make({"train": {"aligner": 1e-2}, "steps": 4})
+    run = RunFolder.open(spec, tmp_path)
+    run.stage(1, "one").mkdir(parents=True)
+    (run.stage(1, "one") / "data.json").write_text(text)
+    with pytest.raises(
+        RunError, match=r"data\.json: expected .*; remove the folder .*1-one to train the stage anew, or"
+    ):
+        train(spec, run)
 
 
 def test_patterns_that_match_nothing_are_reported_at_once(make: Make, tmp_path: Path) -> None:

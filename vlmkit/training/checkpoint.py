@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, RunError
+from vlmkit.lines import read_json
+from vlmkit.model.load import undamaged
 
-__all__ = ["clean", "latest", "load_weights", "save_weights", "stage_state"]
+__all__ = ["clean", "intact", "latest", "load_weights", "save_weights", "seal", "stage_state", "unseal"]
 
 PREFIX = "checkpoint-"
+_SEAL = "stage.json"
 _LEFT = (".saving", ".old")
 
 
@@ -22,6 +29,48 @@ def latest(stage: Path) -> Path | None:
     """The newest checkpoint of a stage. A folder with this name is complete: it is renamed when it is."""
     found = _checkpoints(stage)
     return found[-1] if found else None
+
+
+class _Losses(BaseModel):
+    sums: tuple[float, float]
+    steps: int
+    skipped: int
+
+
+class _Sealed(_Losses):
+    files: dict[str, int]
+
+
+def seal(folder: Path, state: Mapping[str, Any]) -> None:
+    """The last file of a checkpoint: the state of the losses, and the size in bytes of every other file."""
+    files = {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
+    (folder / _SEAL).write_text(json.dumps({**state, "files": files}), encoding="utf-8")
+
+
+def unseal(folder: Path) -> dict[str, Any]:
+    """The state that `seal` was given. A CheckpointError where a file of the checkpoint is missing or cut short.
+
+    The Trainer would go on without some of them, e.g. with a fresh optimizer.
+    """
+    try:
+        state: dict[str, Any] = read_json(folder / _SEAL, _Sealed, _again(folder))
+    except RunError as error:
+        raise CheckpointError(str(error)) from None
+    for name, size in state.pop("files").items():
+        file = folder / name
+        found = f"{file.stat().st_size} bytes" if file.is_file() else "no file"
+        if found != f"{size} bytes":
+            raise CheckpointError(f"{file}: expected {size} bytes, found {found}; {_again(folder)}")
+    return state
+
+
+def intact(file: Path) -> AbstractContextManager[None]:
+    """A CheckpointError for whatever damage of a checkpoint's, or finished stage's, file makes its reader raise."""
+    return undamaged(file, _again(file.parent))
+
+
+def _again(folder: Path) -> str:
+    return f"remove the folder {folder}: what it held is then trained again"
 
 
 def clean(stage: Path, keep: Path | None) -> None:
@@ -73,12 +122,13 @@ def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:
     """Put a file of `save_weights` into the model and the head, bit by bit.
 
     Raises:
-        CheckpointError: it holds names or shapes that the model does not have.
+        CheckpointError: it is missing or damaged, or holds names or shapes that the model does not have.
     """
     own = dict(model.state_dict(keep_vars=True))
     if head is not None:
         own |= {f"distillation.{name}": tensor for name, tensor in head.state_dict(keep_vars=True).items()}
-    state = load_file(path)
+    with intact(path):
+        state = load_file(path)
     for name, tensor in state.items():
         target = own.get(name)
         if target is None and name.startswith("distillation.") and head is None:

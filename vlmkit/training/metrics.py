@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from vlmkit.lines import read_lines
@@ -54,6 +55,10 @@ class LossSums:
         self.steps, self.skipped = state["steps"], state["skipped"]
 
 
+class _Row(BaseModel):
+    step: int
+
+
 class MetricsFile:
     """metrics.jsonl of a stage: one JSON object a line."""
 
@@ -63,7 +68,7 @@ class MetricsFile:
     def cut(self, step: int) -> None:
         """Drop the lines after `step`, and one that a kill has torn: they will be written again."""
         if self.path.is_file():
-            kept = [line for line in read_lines(self.path) if line["step"] <= step]
+            kept = [line for line in read_lines(self.path, _Row) if line["step"] <= step]
             write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def append(self, metrics: dict[str, Any]) -> None:

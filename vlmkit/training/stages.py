@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers.utils import logging as transformers_logging
+from pydantic import BaseModel
 
 from vlmkit.api.dataset import Dataset
 from vlmkit.api.modules import Teacher
@@ -19,8 +20,9 @@ from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
 from vlmkit.errors import DataError, RunError, SpecError
 from vlmkit.launch import rank
+from vlmkit.lines import read_json
 from vlmkit.model.compose import compose
-from vlmkit.model.load import load_head
+from vlmkit.model.load import load_head, without_bars
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
@@ -51,16 +53,14 @@ def train(spec: ExperimentSpec, run: RunFolder) -> None:
     Raises:
         SpecError: keys of a `train` match no parameter.
         DataError: data is missing, or more samples are unreadable than `data.max_bad_fraction` allows.
-        RunError: another process works on the run, or its data has changed.
+        RunError: another process works on the run, its data has changed, or a file of it is malformed.
+        CheckpointError: a checkpoint, or the weights of a finished stage, are damaged.
     """
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     if run.model.is_dir():
         return
-    if rank():
-        _Training(spec, spec.training, run).stages()
-        return
-    with run.locked():
+    with without_bars(), run.locked() if not rank() else nullcontext():
         _Training(spec, spec.training, run).stages()
 
 
@@ -69,7 +69,6 @@ class _Training:
 
     def __init__(self, spec: ExperimentSpec, training: TrainingSpec, run: RunFolder) -> None:
         plan(spec)  # refuses patterns that match nothing before any weight loads
-        transformers_logging.disable_progress_bar()
         self.spec, self.training, self.run = spec, training, run
         self.videos: Videos | None = None
         self.datasets: dict[str, Dataset] = {}
@@ -116,12 +115,12 @@ class _Training:
         checkpoint = latest(folder)
         hook = registry().hook
         trainer = StageTrainer(stage_run, objective)
+        if checkpoint:
+            trainer.restore(checkpoint)
         if not rank():
             clean(folder, keep=checkpoint)
             trainer.metrics.cut(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
             hook.vlmkit_stage_started(run=self.run.path, stage=stage.name, config=stage.model_dump(mode="json"))
-        if checkpoint:
-            trainer.restore(checkpoint)
         started = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -205,6 +204,12 @@ class _Training:
             self.processor.save_pretrained(folder)
 
 
+class _Data(BaseModel):
+    type: str
+    samples: int
+    fingerprint: str
+
+
 def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
     """A continued stage must find the data that it began with: its positions count on it."""
     now: list[dict[str, Any]] = [
@@ -215,7 +220,10 @@ def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
     if not file.is_file():
         write_atomic(file, json.dumps(now, indent=2))
         return
-    before: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
+    before = read_json(file, list[_Data], remedy)
+    if len(before) != len(now):
+        raise RunError(f"{file}: expected {len(now)} datasets, found {len(before)}; {remedy}")
     for index, (old, new) in enumerate(zip(before, now, strict=True)):
         if old != new:
             raise RunError(

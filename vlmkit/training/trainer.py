@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.data import BadSamples
 from vlmkit.launch import processes, rank
@@ -22,7 +22,7 @@ from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, MicroBatch, StageItems
-from vlmkit.training.checkpoint import clean, load_weights, save_weights, stage_state
+from vlmkit.training.checkpoint import clean, intact, load_weights, save_weights, seal, stage_state, unseal
 from vlmkit.training.engine import Schedule, trainer_arguments
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
@@ -210,12 +210,13 @@ class StageTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if not rank():
             name = f"checkpoint-{self.state.global_step}"
+            seal(folder / ".saving" / name, self.sums.state())
             (folder / ".saving" / name).rename(folder / name)
             clean(folder, keep=folder / name)
         self.accelerator.wait_for_everyone()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """What the stage changes, and our own state. DeepSpeed's engine writes the weights itself."""
+        """What the stage changes. DeepSpeed's engine writes the weights itself."""
         if not self.args.should_save or output_dir is None:
             return
         folder = Path(output_dir)
@@ -223,15 +224,24 @@ class StageTrainer(Trainer):
         if not self.is_deepspeed_enabled:
             objective: Objective = self.model
             save_weights(stage_state(objective.model, objective.distillation), folder / _WEIGHTS)
-        (folder / _STATE).write_text(json.dumps(self.sums.state()), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         objective: Objective = self.model
         load_weights(Path(resume_from_checkpoint) / _WEIGHTS, objective.model, objective.distillation)
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with intact(Path(checkpoint or "", "optimizer.pt or scheduler.pt")):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with intact(Path(checkpoint or "", "rng_state.pth")):
+            super()._load_rng_state(checkpoint)
+
     def restore(self, checkpoint: Path) -> None:
-        """Our own state, and which samples the stage has met already."""
-        self.sums.restore(json.loads((checkpoint / _STATE).read_text(encoding="utf-8")))
+        """Our own state, and which samples the stage has met already. A CheckpointError where it is damaged."""
+        self.sums.restore(unseal(checkpoint))
+        with intact(checkpoint / TRAINER_STATE_NAME):
+            TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         step = int(checkpoint.name.rpartition("-")[2])
         items = self.stage_run.items
         for position in range(min(step * items.order.batch_size, len(items))):
@@ -239,7 +249,6 @@ class StageTrainer(Trainer):
 
 
 _WEIGHTS = "weights.safetensors"
-_STATE = "stage.json"
 
 
 class _Flow(TrainerCallback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from vlmkit.errors import CheckpointError
-from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
+from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, seal, stage_state, unseal
 
 
 class Tied(nn.Module):
@@ -62,3 +63,53 @@ def test_incomplete_checkpoints_are_ignored_and_removed(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-x", "metrics.jsonl"]
     clean(tmp_path, keep=None)
     assert latest(tmp_path) is None
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A checkpoint with a file in a folder of its own, as DeepSpeed has it."""
+    folder = tmp_path / "checkpoint-3"
+    (folder / "global_step3").mkdir(parents=True)
+    for name in ("optimizer.pt", "global_step3/states.pt"):
+        (folder / name).write_bytes(b"12345678")
+    seal(folder, STATE)
+    return folder
+
+
+STATE = {"sums": [0.5, 0.25], "steps": 2, "skipped": 1}
+
+
+def test_a_whole_checkpoint_gives_back_its_state(sealed: Path) -> None:
+    assert unseal(sealed) == STATE
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "global_step3/states.pt"])
+def test_a_file_that_is_missing_or_cut_short_is_named(sealed: Path, name: str) -> None:
+    file = sealed / name
+    file.write_bytes(b"1234")
+    said = rf"{name}: expected 8 bytes, found %s; remove the folder {re.escape(str(sealed))}: what it held is then "
+    with pytest.raises(CheckpointError, match=said % "4 bytes"):
+        unseal(sealed)
+    file.unlink()
+    with pytest.raises(CheckpointError, match=said % "no file"):
+        unseal(sealed)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"sums": [1]'])
+def test_a_checkpoint_without_its_state_is_refused(sealed: Path, text: str | None) -> None:
+    file = sealed / "stage.json"
+    file.unlink() if text is None else file.write_text(text)
+    with pytest.raises(CheckpointError, match=r"stage\.json: .*; remove the folder"):
+        unseal(sealed)
+
+
+def test_weights_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_weights({"aligner.weight": torch.ones(2)}, file)
+    file.write_bytes(file.read_bytes()[:-3])
+    for _ in range(2):
+        with pytest.raises(
+            CheckpointError, match=r"weights\.safetensors: damaged or not complete: .*; remove the fold"
+        ):
+            load_weights(file, Tied(), None)
+        file.unlink(missing_ok=True)

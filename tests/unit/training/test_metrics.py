@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vlmkit.errors import RunError
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 
 
@@ -26,6 +27,12 @@ def test_lines_after_the_checkpoint_and_torn_ones_are_dropped(tmp_path: Path) ->
     file.cut(9)
     file.append({"step": 6})
     assert [json.loads(line)["step"] for line in file.path.read_text().splitlines()] == [2, 4, 6]
+
+
+def test_a_line_without_a_step_is_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n{}\n')
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: expected the key step"):
+        MetricsFile(tmp_path / "metrics.jsonl").cut(4)
 
 
 def test_sums_give_the_mean_of_the_steps_and_survive_a_checkpoint() -> None:
