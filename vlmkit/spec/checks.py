@@ -8,15 +8,17 @@ from vlmkit.names import hint
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.spec.report import Problem
 
-__all__ = ["PARTS", "cross_check"]
+__all__ = ["ASPECTS", "PARTS", "cross_check"]
 
 PARTS = ("aligner", "backbone", "distillation")
 """What `train` can name."""
+ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
+"""Aspect ratios for which layouts are tried: width, height."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
     """Everything that does not fit together, with its place."""
-    problems = list(_layout(spec))
+    problems = list(_layout(spec)) or list(_lengths(spec))
     if spec.training is not None:
         problems += _stages(spec.training)
         problems += _distillation(spec, spec.training)
@@ -25,7 +27,7 @@ def cross_check(spec: ExperimentSpec) -> list[Problem]:
 
 def _layout(spec: ExperimentSpec) -> Iterator[Problem]:
     aligner = spec.model.aligner
-    for width, height in ((1, 1), (16, 9)):
+    for width, height in ASPECTS.values():
         try:
             aligner.layout(aligner.input.shape(width, height))
         except ValueError as error:
@@ -35,6 +37,31 @@ def _layout(spec: ExperimentSpec) -> Iterator[Problem]:
         _ = spec.model.backbone.width, spec.model.backbone.layers
     except ValueError as error:
         yield Problem(("model", "backbone"), str(error))
+
+
+def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
+    """The largest video, with some text, against the sequences that the LLM and the stages take."""
+    aligner = spec.model.aligner
+    tokens, aspect = max((aligner.layout(aligner.input.shape(*sides)).tokens, name) for name, sides in ASPECTS.items())
+    video = f"a {aspect} video of {aligner.input.frames} frames is {tokens:,} tokens, which with some text do not fit"
+    fewer = "lower the aligner's `input.frames` or `input.size`"
+    positions = getattr(spec.model.backbone, "positions", None)
+    if positions is not None and tokens >= positions:
+        message = f"{video} into the {positions:,} positions of the backbone; {fewer}, or give it more positions"
+        yield Problem(
+            ("model", "backbone"), f"{message} (max_position_embeddings)", ("config", "max_position_embeddings")
+        )
+    for index, stage in enumerate(spec.training.stages if spec.training is not None else ()):
+        if tokens >= stage.max_length and _sees_videos(stage):
+            message = f"{video} into max_length {stage.max_length:,}; raise it, or {fewer}"
+            yield Problem(("training", "stages", index, "max_length"), message)
+
+
+def _sees_videos(stage: StageSpec) -> bool:
+    """Where its datasets do not say so themselves (`text_only`): whether it trains what only videos reach."""
+    said = {getattr(data, "text_only", None) for data in stage.data}
+    trains = {pattern.split(".")[0] for pattern in stage.train}
+    return False in said or (None in said and bool(trains & {"aligner", "distillation"}))
 
 
 def _stages(training: TrainingSpec) -> Iterator[Problem]:

@@ -120,6 +120,30 @@ def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old
     assert said in message(small_file, small.replace(old, new))
 
 
+def test_the_largest_video_has_to_fit_into_a_stage(small_file: Path, small: str) -> None:
+    found = message(small_file, small.replace("steps: 3", "steps: 3\n      max_length: 56"))
+    assert f"{small_file}:22: training.stages.0.max_length: a square video of 8 frames is 56 tokens, which " in found
+    assert "do not fit into max_length 56; raise it, or lower the aligner's `input.frames` or `input.size`" in found
+    load_spec(small_file, set={"training.stages.0.max_length": 57})
+    text = [{"type": "moving-shapes", "text_only": True}, {"type": "llava-json", "path": "talks.json"}]
+    data, train = "training.stages.0.data", "training.stages.0.train"
+    tight = {"training.stages.0.max_length": 5, "training.distillation": None}
+    load_spec(small_file, set={**tight, data: text, train: {"backbone": 1e-3, "aligner": None, "distillation": None}})
+    assert "max_length 5;" in message(small_file, **{**tight, data: text, train: {"distillation": None}})
+    only = {"backbone": 1e-3, "aligner": None, "distillation": None}
+    assert "max_length 5;" in message(small_file, **{**tight, data: ["moving-shapes"], train: only})
+
+
+def test_the_largest_video_has_to_fit_into_the_backbone(small_file: Path) -> None:
+    key = "model.backbone.config.max_position_embeddings"
+    load_spec(small_file, set={key: 57})
+    assert message(small_file, **{key: 56}).splitlines()[1:] == [
+        f"  --set {key}: model.backbone: a square video of 8 frames is 56 tokens, which with some text do not fit into "
+        "the 56 positions of the backbone; lower the aligner's `input.frames` or `input.size`, or give it more "
+        "positions (max_position_embeddings)"
+    ]
+
+
 def test_a_teacher_of_fewer_frames_is_refused(small_file: Path) -> None:
     teacher = {"type": "languagebind-video", "encoder": {"frames": 4, "image_size": 28}, "input": {"size": 28}}
     found = message(small_file, **{"training.distillation.teacher": teacher, "training.distillation.heads": 8})

@@ -97,7 +97,7 @@ def test_nothing_at_the_path(tmp_path: Path) -> None:
 
 def test_an_endless_path_is_that_of_nothing() -> None:
     endless = HfCausalLmSpec(path="x" * 5000)
-    with pytest.raises(ValueError, match="is no folder with a config.json here"):
+    with pytest.raises(ValueError, match=r"is no folder with a config\.json here"):
         _ = endless.width
     with pytest.raises(UserError, match="no tokenizer can be read from"):
         endless.load_tokenizer(offline=True)
