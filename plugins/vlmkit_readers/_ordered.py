@@ -86,7 +86,7 @@ def _reason(error: Exception) -> str:
 
 def _stream(container: Any) -> Any:
     stream = container.streams.best("video")
-    if stream is None:
+    if stream is None or stream.codec_context is None:
         raise UnreadableVideo("no video stream")
     return stream
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from io import SEEK_END, BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from vlmkit.api import OpenVideo, Reader, UnreadableVideo
 
+from ._mp4 import has_index
 from ._ordered import OrderedVideo
 from ._seeking import SeekingVideo
 
@@ -23,30 +27,37 @@ class DecordReader(Reader):
 
     def open(self, source: str | Path | bytes) -> OpenVideo:
         """Open a file by path, or the bytes of one."""
-        if not _can_seek(_head(source)):
+        look = _look(source)
+        if look.seeks and look.whole:
+            with suppress(UnreadableVideo):
+                return SeekingVideo.open(source, self.threads)
+        try:
             return OrderedVideo.open(source, self.threads)
-        try:
-            return SeekingVideo.open(source, self.threads)
-        except UnreadableVideo as error:
-            try:
-                return OrderedVideo.open(source, self.threads)
-            except UnreadableVideo:
-                raise error from None
+        except UnreadableVideo:
+            if look.whole:
+                raise
+            name = "video" if isinstance(source, bytes) else source
+            raise UnreadableVideo(f"{name}: its index (moov) is missing or cut off; the file is incomplete") from None
 
 
-def _head(source: str | Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        head = source[:16]
-    else:
-        try:
-            with Path(source).open("rb") as file:
-                head = file.read(16)
-        except OSError as error:
-            raise UnreadableVideo(f"{source}: {error.strerror or error}") from None
+class _Look(NamedTuple):
+    """What the first bytes say of a file."""
+
+    seeks: bool
+    """Whether decord finds the right frames in such a container."""
+    whole: bool
+    """False where the index of an MP4 is not there: decord complains on stderr, and rarely finds anything."""
+
+
+def _look(source: str | Path | bytes) -> _Look:
+    name = "video" if isinstance(source, bytes) else source
+    try:
+        with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+            head, length = file.read(16), file.seek(0, SEEK_END)
+            mp4 = head[4:8] in _MP4_BOXES
+            whole = not mp4 or has_index(file, length)
+    except OSError as error:
+        raise UnreadableVideo(f"{name}: {error.strerror or error}") from None
     if not head:
-        raise UnreadableVideo(f"{'video' if isinstance(source, bytes) else source}: the file is empty")
-    return head
-
-
-def _can_seek(head: bytes) -> bool:
-    return head[4:8] in _MP4_BOXES or head.startswith(_MATROSKA)
+        raise UnreadableVideo(f"{name}: the file is empty")
+    return _Look(mp4 or head.startswith(_MATROSKA), whole)

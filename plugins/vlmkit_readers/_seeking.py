@@ -61,6 +61,6 @@ class SeekingVideo(OpenVideo):
 
 
 def _reason(error: Exception) -> str:
-    """decord's message without time, source line and stack trace."""
+    """decord's message without times, source lines and stack trace."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"^\[[\d:]+\] \S+:\d+: ", "", lines[0])
+    return re.sub(r"^(\[[\d:]+\] \S+:\d+: )+", "", lines[0])
