@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,7 +33,7 @@ class LlavaJson(Dataset):
         self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
         entries = _entries(content, self.path)[: spec.limit]
         self._samples = _distinct([self._conversation(entry, row) for row, entry in enumerate(entries)])
-        if any(sample.video for sample in self._samples) and not self.root.is_dir():
+        if any(sample.video for sample in self._samples) and not os.path.isdir(self.root):  # noqa: PTH112
             raise DataError(
                 f"{self.path}: its videos should lie below {self.root}, which is no folder; set `video_root`"
             )
@@ -50,8 +51,8 @@ class LlavaJson(Dataset):
             return sample
         plain = self.root / sample.video
         paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
-        paths += [plain.with_suffix(end) for end in self.extensions]
-        return replace(sample, video=str(next((path for path in paths if path.is_file()), plain)))
+        paths += [plain.parent / f"{plain.stem}{end}" for end in self.extensions]
+        return replace(sample, video=str(next((path for path in paths if _is_file(path)), plain)))
 
     def fingerprint(self) -> str:
         """The hash of the file's bytes and of how much of it is used."""
@@ -61,14 +62,30 @@ class LlavaJson(Dataset):
         where = f"{self.path}, entry {row}"
         if not isinstance(entry, dict):
             raise DataError(f"{where}: expected an object, found {type(entry).__name__}")
+        name = _text(str(entry.get("id", row)), where)
         where += f" (id {entry['id']!r})" if "id" in entry else ""
         if "image" in entry and "video" not in entry:
             raise DataError(f"{where}: it is about an image; expected `video`, or neither for text alone")
         video = entry.get("video")
         if video is not None and not (isinstance(video, str) and video):
             raise DataError(f"{where}: `video` should be the name of a file, found {video!r}")
+        if video is not None:
+            video = _text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
         turns = _turns(entry.get("conversations"), video is not None, where)
-        return Sample(str(entry.get("id", row)), turns, video)
+        return Sample(name, turns, video)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 -- False where the name is too long, for which Path.is_file raises
+
+
+def _text(value: str, where: str) -> str:
+    """JSON can write half of a pair of surrogates, which no tokenizer takes and no file can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {value[:80]!r}") from None
+    return value
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:
@@ -80,10 +97,9 @@ def _distinct(samples: Sequence[Sample]) -> list[Sample]:
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot read the conversations: {error.strerror or error}; correct `path` of llava-json"
-        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot read the conversations: {reason}; correct `path` of llava-json") from None
 
 
 def _entries(content: bytes, path: Path) -> list[Any]:
@@ -92,7 +108,7 @@ def _entries(content: bytes, path: Path) -> list[Any]:
         if path.suffix == ".jsonl":
             return [_line(line, number, path) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         entries = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path}: expected JSON, found {error}") from None
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a list of entries, found {type(entries).__name__}")
@@ -102,7 +118,7 @@ def _entries(content: bytes, path: Path) -> list[Any]:
 def _line(line: str, number: int, path: Path) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{path}, line {number}: expected JSON, found {error}") from None
 
 
@@ -120,8 +136,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
 def _value(message: Any, speaker: str, where: str) -> str:
     if not isinstance(message, dict) or message.get("from") != speaker or not isinstance(message.get("value"), str):
         raise DataError(f"{where}: expected {{from: {speaker}, value: text}}, found {message!r}")
-    value: str = message["value"]
-    return value
+    return _text(message["value"], where)
 
 
 def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where: str) -> Iterable[Turn]:
@@ -130,6 +145,8 @@ def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where
         raise DataError(f"{where}: it asks about a <video> but names none; add `video`, or drop the tag")
     if any(_TAG.search(user) for user in users[1:]):
         raise DataError(f"{where}: <video> should stand in the first human message only")
+    if any("<video>" in answer for answer in answers):
+        raise DataError(f"{where}: <video> stands in an answer; only the first human message can have it")
     for i, (user, answer) in enumerate(zip(users, answers, strict=True)):
         text = _TAG.sub(" ", user).strip() if has_video and not i else user
         yield Turn(f"<video>\n{text}" if has_video and not i else text, answer)

@@ -46,7 +46,7 @@ def read_documents(files: Sequence[Path], given_types: bool) -> list[Document]:
 def _read_list(file: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: expected a JSON list of questions or answers: {error}") from None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(
@@ -112,8 +112,17 @@ def _document(
 def _field(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
     for key in keys:
         if row.get(key) is not None:
-            return str(row[key])
+            return _text(str(row[key]), where)
     raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
+
+
+def _text(value: str, where: str) -> str:
+    """JSON can write half of a pair of surrogates, which no tokenizer takes and no file can hold."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {value[:80]!r}") from None
+    return value
 
 
 def _check_ids(documents: Sequence[Document], file: Path) -> None:

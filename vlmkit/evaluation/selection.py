@@ -71,10 +71,24 @@ def select(use: BenchmarkUse) -> Selection:
             f"found {len(documents)} in {', '.join(map(str, annotations.files))}; correct {benchmark.folder}"
         )
     documents = documents[: use.limit]
+    _check_prompts(use, evaluator, documents, annotations)
     videos, missing = _find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
     return Selection(
         use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit
     )
+
+
+def _check_prompts(
+    use: BenchmarkUse, evaluator: Evaluator, documents: Sequence[Document], annotations: Annotations
+) -> None:
+    """A prompt has one video, for which `<video>` stands; so no question can have it too."""
+    for document in documents:
+        if (count := evaluator.prompt(document).count("<video>")) != 1:
+            raise DataError(
+                f"{use.name}: expected <video> once in a prompt, found it {count} times in that of question "
+                f"{document.id!r} of {', '.join(map(str, annotations.files))}: {document.question!r}; change the "
+                "question there, or the evaluator's prompt"
+            )
 
 
 def _check_missing(selection: Selection, max_fraction: float) -> None:

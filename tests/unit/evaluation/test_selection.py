@@ -59,6 +59,29 @@ def test_own_annotations_may_have_another_checksum(tiny: SimpleNamespace, clips:
         select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own), "sha256": "0" * 64}]))
 
 
+def test_a_question_that_holds_the_placeholder_is_named(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.json"
+    rows = [{"id": i, "video": "ada", "question": q, "answer": "x"} for i, q in enumerate(["who?", "in the <video>?"])]
+    own.write_text(json.dumps(rows))
+    with pytest.raises(DataError) as caught:
+        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert str(caught.value) == (
+        f"tiny: expected <video> once in a prompt, found it 2 times in that of question '1' of {own}: "
+        "'in the <video>?'; change the question there, or the evaluator's prompt"
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 400, "a\0b"])
+def test_a_name_that_no_file_can_have_is_that_of_a_missing_video(
+    tiny: SimpleNamespace, clips: Path, tmp_path: Path, name: str
+) -> None:
+    own = tmp_path / "own.json"
+    rows = [{"id": v, "video": v, "question": "who?", "answer": "x"} for v in ("ada", name)]
+    own.write_text(json.dumps(rows))
+    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert list(selection.missing) == [name]
+
+
 def test_the_number_of_questions_is_verified(tiny: SimpleNamespace, clips: Path) -> None:
     files = [{"name": tiny.annotations.name, "sha256": _digest(tiny.annotations), "source": "x"}]
     tiny.write(splits={"test": {"questions": 13, "files": files}})
@@ -77,6 +100,8 @@ def _digest(path: Path) -> str:
     [
         ({"video_root": None}, "set `video_root`"),
         ({"video_root": "/no/such/folder"}, r"no folder of videos /no/such/folder .*; correct `video_root`"),
+        ({"video_root": "x" * 5000}, "no folder of videos xxx"),
+        ({"annotation_root": "x" * 5000}, "no annotation file xxx"),
         ({"annotation_root": None}, r"set `annotation_root` to the folder that holds questions\.json"),
         (
             {"annotation_root": "/nowhere"},

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from vlmkit.api import DataError, Sample, Turn
+from vlmkit.api import DataError, Sample, Turn, UnreadableVideo
 from vlmkit_datasets.spec import LlavaJsonSpec
+from vlmkit_readers.spec import DecordSpec
 
 
 def _say(*values: str) -> list[dict[str, str]]:
@@ -63,6 +64,15 @@ def test_videos_are_found_by_several_extensions(tmp_path: Path) -> None:
     assert only[0].video == str(videos / "a.mp4"), "a missing video keeps its name, and fails when it is read"
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "x/" * 4000, "a\0b.mp4", "/", "..", "."])
+def test_a_name_that_no_file_can_have_is_that_of_a_missing_video(tmp_path: Path, name: str) -> None:
+    path = _write(tmp_path, [{"video": name, "conversations": _say("Who?", "She.")}])
+    video = LlavaJsonSpec(path=path, extensions=(".mp4", "avi")).build()[0].video
+    assert video is not None
+    with pytest.raises(UnreadableVideo):
+        DecordSpec().build().open(video)
+
+
 def test_repeated_ids_are_told_apart(tmp_path: Path) -> None:
     entries = [{"id": "x", "conversations": _say("a", "b")}] * 2 + [{"conversations": _say("c", "d")}]
     data = LlavaJsonSpec(path=_write(tmp_path, entries)).build()
@@ -91,6 +101,10 @@ def test_limit_and_fingerprint(tmp_path: Path) -> None:
         ({"id": "x", "conversations": _say("<video> who?", "b")}, "names none"),
         ({"id": "x", "video": "a.mp4", "conversations": _say("a", "b", "<video>", "d")}, "first human message only"),
         ({"id": "x", "video": 3, "conversations": _say("a", "b")}, "name of a file, found 3"),
+        ({"id": "x", "conversations": _say("a", "my <video>")}, r"\(id 'x'\): <video> stands in an answer"),
+        ({"id": "x", "conversations": _say("a", "b \ud83d")}, r"message 1: '\\ud83d' is half a character"),
+        ({"id": "\udc00", "conversations": _say("a", "b")}, r"'\\udc00' is half a character"),
+        ({"id": "x", "video": "\udc00", "conversations": _say("a", "b")}, r"\(id 'x'\): '\\udc00' is half a char"),
         ({"id": "x", "image": "a.jpg", "conversations": _say("a", "b")}, "about an image"),
     ],
 )
@@ -110,6 +124,13 @@ def test_files_that_are_no_lists_of_entries(tmp_path: Path) -> None:
     (tmp_path / "no.jsonl").write_text(json.dumps(ENTRIES[0]) + "\n{]\n")
     with pytest.raises(DataError, match=r"no\.jsonl, line 2: expected JSON"):
         LlavaJsonSpec(path=tmp_path / "no.jsonl").build()
+    for name in ("deep.json", "deep.jsonl"):
+        (tmp_path / name).write_text("[" * 5000 + "]" * 5000)
+        with pytest.raises(DataError, match=r"expected JSON, found maximum recursion depth"):
+            LlavaJsonSpec(path=tmp_path / name).build()
+    for name in ("x" * 400, "a\0b"):
+        with pytest.raises(DataError, match=r"cannot read the conversations: (File name too long|embedded null byte)"):
+            LlavaJsonSpec(path=tmp_path / name).build()
     with pytest.raises(DataError, match="cannot read the conversations: No such file"):
         LlavaJsonSpec(path=tmp_path / "none.json").build()
 

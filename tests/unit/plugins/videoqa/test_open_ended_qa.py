@@ -85,6 +85,7 @@ def test_video_chatgpt_has_two_files(tmp_path: Path, order: int) -> None:
         ({"one": [ROW], "two": [ROW]}, "exactly one JSON file with questions, found 2"),
         ({"a": [{"answer": "x", "id": 1}]}, "exactly one JSON file with questions, found 0"),
         ({"q": [ROW], "a": [{"answer": "x", "id": 1}] * 2}, r"a\.json, entry 1: the id '1' stands there a second time"),
+        ({"qa": [{**ROW, "answer": "a \ud83d"}]}, r"qa\.json, entry 0: '\\ud83d' is half a character"),
         ({"qa": [ROW], "mapping": "name vid1\n"}, r"qa\.json, entry 0: video 'v' is not in the mapping of names"),
         ({"qa": [ROW], "mapping": "name vid1\nvid2\n"}, r"mapping\.txt, line 2: expected NAME vidNUMBER, found 'vid2'"),
     ],
@@ -98,4 +99,7 @@ def test_a_file_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "qa.json"
     path.write_text("{")
     with pytest.raises(DataError, match=r"qa\.json: expected a JSON list"):
+        OpenEndedQaSpec().build().documents([path])
+    path.write_text("[" * 5000 + "]" * 5000)
+    with pytest.raises(DataError, match=r"qa\.json: expected a JSON list.*: maximum recursion depth"):
         OpenEndedQaSpec().build().documents([path])
