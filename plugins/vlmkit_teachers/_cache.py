@@ -1,9 +1,11 @@
 """Features of each video kept on disk, found again by the content of its pixels.
 
 An entry belongs to the teacher (its options and every byte of its weights) and to the fitted pixels, so that it can
-never be another video's, another sampling's or another teacher's; a mirrored clip is a video of its own. Hashing it
-costs milliseconds where a forward costs seconds. Features are stored bit by bit, in the dtype in which they were
-computed. A video that is not there is computed by itself: its features do not depend on what else was in the batch.
+never be another video's, another sampling's or another teacher's; a mirrored clip is a video of its own. Only weights
+that are changed through `.data`, and only a few values of a tensor, may pass unnoticed (see `_weights_digest`). Hashing
+a video costs milliseconds where a forward costs seconds. Features are stored bit by bit, in the dtype in which they
+were computed. A video that is not there is computed by itself: its features do not depend on what else was in the
+batch.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ __all__ = ["CachedTeacher", "cached"]
 
 FORMAT = 1
 """Changes whenever the same teacher would give other features for the same pixels, or entries look different."""
+
+SAMPLE = 8
+"""Values of each weight, at least, that are compared at each call."""
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +73,12 @@ class CachedTeacher(FrozenTeacher):
         """(B, T, h, w, C), read or computed."""
         if video.pixels.is_meta:
             return self.teacher(video)
-        return torch.stack([self._one(_part(video, index)) for index in range(len(video.pixels))])
+        folder = self._folder(video.pixels.device.type)
+        return torch.stack([self._one(_part(video, index), folder) for index in range(len(video.pixels))])
 
-    def _one(self, video: VideoBatch) -> Tensor:
-        file = self._file(video)
+    def _one(self, video: VideoBatch, folder: Path) -> Tensor:
+        entry = _digest(f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content, video.frames)
+        file = folder / entry[:2] / f"{entry}.safetensors"
         features = _read(file)
         if features is not None:
             self.hits += 1
@@ -81,17 +88,21 @@ class CachedTeacher(FrozenTeacher):
         _write(file, computed)
         return computed
 
-    def _file(self, video: VideoBatch) -> Path:
-        device = video.pixels.device.type
+    def _folder(self, device: str) -> Path:
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        teacher = _digest(f"{FORMAT} {self._options} {autocast} {self._weights_digest()}")
-        entry = _digest(f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content, video.frames)
-        return self.folder / teacher / entry[:2] / f"{entry}.safetensors"
+        return self.folder / _digest(f"{FORMAT} {self._options} {autocast} {self._weights_digest()}")
 
     def _weights_digest(self) -> str:
-        """Of all weights; computed again when one of them has moved, been written to or been converted."""
+        """Of all weights; computed again when one of them has moved, been converted or been written to.
+
+        torch does not count writes through `.data`: those show where they change one of a few values of each weight.
+        It counts none at all of inference tensors: their digest is computed each time.
+        """
         state = {**dict(self.teacher.named_parameters()), **dict(self.teacher.named_buffers())}
-        seen = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in state.values()]
+        if any(tensor.is_inference() for tensor in state.values()):
+            return _digest(" ".join(state), *state.values())
+        counted = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in state.values()]
+        seen = counted, _digest("", *(_sample(tensor) for tensor in state.values()))
         if self._weights[0] != seen:
             self._weights = seen, _digest(" ".join(state), *state.values())
         return self._weights[1]
@@ -100,6 +111,10 @@ class CachedTeacher(FrozenTeacher):
 def _part(video: VideoBatch, index: int) -> VideoBatch:
     one = slice(index, index + 1)
     return VideoBatch(video.pixels[one], video.content[one], video.frames[one])
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    return tensor.detach().reshape(-1)[:: max(1, tensor.numel() // SAMPLE)]
 
 
 def _digest(text: str, *tensors: Tensor) -> str:

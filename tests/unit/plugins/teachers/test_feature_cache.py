@@ -116,6 +116,26 @@ def test_other_weights_miss(teacher: CachedTeacher, spec: ClipTeacherSpec) -> No
     assert counts(other) == (0, 3)
 
 
+def test_weights_written_past_autograd_miss(teacher: CachedTeacher) -> None:
+    teacher(video(1))
+    for parameter in teacher.parameters():
+        parameter.data.mul_(1.5)
+    assert torch.equal(teacher(video(1)), teacher.teacher(video(1)))
+    assert counts(teacher) == (0, 2)
+
+
+def test_inference_tensors(spec: ClipTeacherSpec) -> None:
+    with torch.inference_mode():
+        teacher = build(spec)
+        for hits in range(2):
+            teacher(video(1))
+            assert counts(teacher) == (hits, 1)
+        for parameter in teacher.parameters():
+            parameter.mul_(1.5)
+        teacher(video(1))
+    assert counts(teacher) == (1, 2)
+
+
 def test_other_options_miss(folder: Path) -> None:
     for number, contrast in enumerate((0.02, 0.03, 0.02)):
         teacher = HogSpec(patch=14, input={"size": 28}, contrast=contrast, cache=str(folder)).build()
