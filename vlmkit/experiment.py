@@ -32,6 +32,8 @@ class Run:
 
     def summary(self) -> str:
         """A few lines for a person; the last one says how much was skipped or unscored."""
+        from vlmkit.report.words import plural
+
         lines = [line for name, result in self.results.items() for line in _result_lines(name, result)]
         if self.model_path:
             lines.append(f"model:  {self.model_path}")
@@ -39,16 +41,19 @@ class Run:
             lines.append(f"report: {self.report_path}")
         skipped = sum(result["skipped"] for result in self.results.values())
         unscored = sum(result["unscored"] for result in self.results.values())
-        bad = RunFolder(self.path).bad_samples
-        recorded = sum(1 for _ in bad.open()) if bad.is_file() else 0
+        folder = RunFolder(self.path)
+        recorded = len(folder.bad_lines())
         if skipped or unscored or recorded:
             lines.append(
-                f"{recorded} samples could not be read ({bad}); {skipped} questions skipped, {unscored} unscored"
+                f"{plural(recorded, 'sample')} could not be read ({folder.bad_samples}); "
+                f"{plural(skipped, 'question')} skipped, {unscored} unscored"
             )
         return "\n".join(lines)
 
 
 def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
+    from vlmkit.report.words import plural
+
     lines = []
     for metric, value in result["metrics"].items():
         low, high = value["ci95"]
@@ -57,7 +62,7 @@ def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
         judge = result["judge"]
         lines.append(
             f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
-            f"{result['n']} questions, judge {judge['name']} {judge['version']}"
+            f"{plural(result['n'], 'question')}, judge {judge['name']} {judge['version']}"
         )
     return lines
 
@@ -119,7 +124,8 @@ def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
 
     summary = summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
-    write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
+    with folder.guarded():
+        write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
     return folder
 
 

@@ -30,9 +30,10 @@ def write_report(run_folder: Path) -> Path:
 
     A RunError where the folder is no run, or holds a malformed file.
     """
-    path = RunFolder(run_folder).report
-    write_atomic(path, page(read_run(run_folder)))
-    return path
+    run = RunFolder(run_folder)
+    with run.guarded():
+        write_atomic(run.report, page(read_run(run_folder)))
+    return run.report
 
 
 def page(run: RunFiles) -> str:

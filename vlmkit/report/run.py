@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-
-from vlmkit.errors import RunError, UserError
-from vlmkit.lines import read_lines
+from vlmkit.errors import UserError
+from vlmkit.evaluation.result import read_result
+from vlmkit.lines import conform, read_json, read_lines
+from vlmkit.report.kinds import Composition, Options, Row
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
+from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["RunFiles", "StageLog", "read_run"]
 
@@ -65,28 +65,29 @@ class RunFiles:
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read a run folder. A RunError where it is none, or where a file in it is malformed."""
+    """Read a run folder. A UserError where it is none, or where a file in it is malformed."""
     run = RunFolder(folder)
     run.check()
     path = run.spec_file
-    text = path.read_text(encoding="utf-8")
+    options = conform(read_yaml(path).data, Options, str(path), "restore the file from a copy")
     spec, problem = _validated(path)
+    composed = run.composition_file
     logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
     results = sorted(folder.glob("eval/*/result.json"))
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
-    stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log)) for log in logs}
+    stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log, Row)) for log in logs}
     return RunFiles(
         folder=folder,
-        spec_text=text,
-        options=yaml.safe_load(text),
+        spec_text=path.read_text(encoding="utf-8"),
+        options=options,
         spec=spec,
         spec_problem=problem,
-        environments=_read_json(run.environment_file, list),
-        composition=_read_json(run.composition_file, dict),
+        environments=run.environments(),
+        composition=read_json(composed, Composition) if composed.is_file() else {},
         stages={name: StageLog(name, rows) for name, rows in stages.items()},
         trained=run.model.is_dir(),
-        bad=read_lines(run.bad_samples),
-        results={file.parent.name: _read_json(file, dict) for file in results},
+        bad=run.bad_lines(),
+        results={file.parent.name: read_result(file) for file in results},
         started=min(times),
         ended=max(times),
     )
@@ -102,22 +103,6 @@ def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
 def _number(folder: str) -> int:
     number = folder.partition("-")[0]
     return int(number) if number.isdigit() else 0
-
-
-T = TypeVar("T", dict[str, Any], list[Any])
-
-
-def _read_json(path: Path, kind: type[T]) -> T:
-    """The object or list of a JSON file; empty where there is no file."""
-    if not path.is_file():
-        return kind()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path}: expected JSON: {error}; remove the file and run the command again") from None
-    if not isinstance(found, kind):
-        raise RunError(f"{path}: expected a JSON {kind.__name__}, found a {type(found).__name__}; remove the file")
-    return found
 
 
 def _by_step(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class Same(JudgeSpec):
 
 class Asking(Evaluator):
     def documents(self, files): return [Document(**entry) for entry in json.loads(files[0].read_text())]
-    def prompt(self, document): raise AssertionError
+    def prompt(self, document): return "<video>\\n" + document.question
     def score(self, document, verdict): raise AssertionError
     def metrics(self): return {"accuracy": (0.0, 1.0)}
 

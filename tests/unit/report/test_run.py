@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from vlmkit.errors import RunError
+from vlmkit.errors import RunError, UserError
+from vlmkit.report import write_report
 from vlmkit.report.run import read_run
 
 
@@ -63,12 +65,48 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("model.json", "{", "model.json: expected JSON"),
-        ("environment.json", "{}", "expected a JSON list, found a dict"),
-        ("stages/1-language/metrics.jsonl", "{}\nx\n", "metrics.jsonl, line"),
+        ("model.json", '{"parts": 3}', "model.json: parts: expected a mapping"),
+        ("environment.json", "{}", "environment.json: expected a list"),
+        ("environment.json", "[{}]", "environment.json: expected the key 0.plugins"),
+        ("stages/1-language/metrics.jsonl", '{"step": 1}\nx\n', "metrics.jsonl, line 2: expected JSON"),
+        ("stages/1-language/metrics.jsonl", "{}\n", "metrics.jsonl, line 1: expected the key step"),
         ("bad_samples.jsonl", "[]x\n", "bad_samples.jsonl, line 1"),
+        ("bad_samples.jsonl", "{}\n", "bad_samples.jsonl, line 1: expected the key id"),
+        ("eval/shapes/result.json", "{}", "result.json: expected the key n"),
+        ("eval/shapes/result.json", '{"n": 60, "metr', "result.json: expected JSON"),
+        ("spec.yaml", "vlmkit: [", "spec.yaml:1: not valid YAML"),
+        ("spec.yaml", "- vlmkit: 1", "spec.yaml: expected a mapping"),
+        ("spec.yaml", "", "spec.yaml: expected the key name"),
     ],
 )
 def test_a_malformed_file_is_named(run_folder: Path, name: str, text: str, message: str) -> None:
     (run_folder / name).write_text(text)
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(UserError, match=re.escape(message)):
         read_run(run_folder)
+
+
+def test_a_spec_that_ends_early_is_refused_wherever_it_does(run_folder: Path) -> None:
+    """Some of its beginnings are valid YAML."""
+    path = run_folder / "spec.yaml"
+    lines = path.read_text().splitlines(keepends=True)
+    ends = [number for number, line in enumerate(lines) if line.startswith("evaluation:")]
+    for number in range(ends[0] + 1):
+        path.write_text("".join(lines[:number]))
+        with pytest.raises(UserError, match=r"spec\.yaml"):
+            read_run(run_folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("predictions.jsonl", '{"prediction": "left"}\n'), ("verdicts.sqlite", "no verdicts")],
+)
+def test_damaged_answers_stop_the_page(run_folder: Path, name: str, text: str) -> None:
+    (run_folder / "eval/shapes" / name).write_text(text)
+    with pytest.raises(RunError, match=name):
+        write_report(run_folder)
+
+
+def test_a_page_that_cannot_be_written_is_a_clear_error(run_folder: Path) -> None:
+    (run_folder / "report.html").mkdir()
+    with pytest.raises(RunError, match=r"report\.html: cannot be read or written: Is a directory"):
+        write_report(run_folder)
