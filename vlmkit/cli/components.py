@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Annotated
 
 import typer
@@ -13,6 +14,9 @@ from vlmkit.names import hint
 from vlmkit.registry import KINDS, registry
 
 __all__ = ["command"]
+
+_LONG = 100
+"""Characters of a description."""
 
 
 def command(
@@ -25,7 +29,7 @@ def command(
         typer.echo(shown)
         offers = registry().components(shown)
         rows = [
-            (offer.spec.component_name(), _summary(offer.spec), f"[{offer.plugin.name}, {offer.plugin.package}]")
+            (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", _summary(offer.spec))
             for offer in offers
         ]
         typer.echo(table(rows) if rows else "  (none)")
@@ -35,4 +39,6 @@ def command(
 
 
 def _summary(spec: type) -> str:
-    return (inspect.getdoc(spec) or "").split("\n", 1)[0]
+    """The first paragraph of the docstring, or its first sentence where that is long."""
+    paragraph = " ".join((inspect.getdoc(spec) or "").partition("\n\n")[0].split())
+    return paragraph if len(paragraph) <= _LONG else re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph, maxsplit=1)[0]
