@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -326,6 +327,34 @@ def test_a_run_of_another_spec(cli: Cli, write: Callable[..., str]) -> None:
         "  training.stages.0.steps: 1 -> 2\n"
         "give the changed spec another `name`, choose another --output, or remove the folder\n"
     )
+
+
+DAMAGES = [
+    ("environment.json", "{}", "train", "environment.json: expected a list; found {}; remove the file and run"),
+    ("spec.yaml", "name: [", "train", "runs/tiny: the spec of this run cannot be read any more"),
+    ("spec.yaml", "- name", "report", "spec.yaml: expected a mapping of keys to values; "),
+    (
+        "stages/1-words/metrics.jsonl",
+        "{}\n",
+        "report",
+        "metrics.jsonl, line 1: expected the key step, which is missing",
+    ),
+    ("stages/1-words/weights.safetensors", "junk", "train", "weights.safetensors: damaged or not complete: "),
+]
+
+
+def test_a_damaged_run(cli: Cli, write: Callable[..., str], tmp_path: Path) -> None:
+    spec, folder = write(), tmp_path / "runs/tiny"
+    assert cli("train", spec).code == 0
+    shutil.rmtree(folder / "model")
+    for name, text, command, said in DAMAGES:
+        whole = (folder / name).read_bytes()
+        (folder / name).write_text(text)
+        assert said in cli(command, "runs/tiny" if command == "report" else spec).refusal()
+        (folder / name).write_bytes(whole)
+    shutil.rmtree(folder / "stages")
+    (folder / "stages").write_text("")
+    assert "runs/tiny/stages" in cli("train", spec).refusal()
 
 
 def test_debug_shows_the_traceback_and_the_message_once(cli: Cli, write: Callable[..., str]) -> None:

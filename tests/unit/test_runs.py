@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vlmkit.errors import RunError
+from vlmkit.experiment import Run
 from vlmkit.runs import RunFolder, atomic_folder, write_atomic
 from vlmkit.spec import ExperimentSpec
 
@@ -196,3 +197,26 @@ def test_what_stands_in_the_place_of_a_file_is_a_clear_error(tmp_path: Path) -> 
 def test_errors_about_other_files_pass_by_the_guard(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), RunFolder(tmp_path / "one").guarded():
         (tmp_path / "two").read_text()
+
+
+@pytest.mark.parametrize(
+    ("bad", "skipped", "said"),
+    [
+        (1, 1, "1 sample could not be read (FILE); 1 question skipped, 0 unscored"),
+        (2, 3, "2 samples could not be read (FILE); 3 questions skipped, 0 unscored"),
+    ],
+)
+def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skipped: int, said: str) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    lines = [{"id": str(i), "video": None, "reason": "torn", "where": "stages/1-all"} for i in range(bad)]
+    run.bad_samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    judged = {
+        "metrics": {"accuracy": {"value": 1.0, "ci95": [0.2, 1.0]}},
+        "n": 1,
+        "judge": {"name": "j", "version": "2"},
+    }
+    summary = Run(run.path, None, {"few": {**judged, "skipped": skipped, "unscored": 0}}).summary()
+    assert summary.splitlines() == [
+        "few accuracy 1.000 (95% interval 0.200 to 1.000), 1 question, judge j 2",
+        said.replace("FILE", str(run.bad_samples)),
+    ]

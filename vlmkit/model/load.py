@@ -41,6 +41,8 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
         if "?" not in processor.prompt("?"):
             raise ValueError("the chat template leaves out what the user says")
+        if getattr(processor.tokenizer, "video_token_id", None) is None:
+            raise ValueError("the tokenizer has no token <video>")
     return model, processor
 
 

@@ -182,6 +182,12 @@ def test_damage_is_a_clear_error(saved: Path, name: str, damage: str) -> None:
         load(saved)
 
 
+def test_a_tokenizer_without_a_place_for_the_video_is_refused(saved: Path) -> None:
+    (saved / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="tokenizer or processor: damaged or not complete: the tokenizer has no "):
+        load(saved)
+
+
 def test_no_bar_is_drawn(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
     enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.enable_progress_bar()
