@@ -28,6 +28,7 @@ def test_a_chosen_plugin_that_is_missing_is_said_by_every_command(words: list[st
     assert isinstance(result.exception, PluginError)
     assert str(result.exception).startswith("VLMKIT_PLUGINS: no plugin 'stabb' is installed; did you mean 'stab'?")
     assert str(result.exception).count("stabb") == 1
+    assert result.output == ""
 
 
 def test_descriptions_are_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,15 +25,16 @@ def command(
     """List the installed components by kind, each with the plugin that it comes from."""
     if kind is not None and kind not in KINDS:
         raise PluginError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
+    installed = registry()
     for shown in [kind] if kind else sorted(KINDS):
         typer.echo(shown)
-        offers = registry().components(shown)
+        offers = installed.components(shown)
         rows = [
             (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", _summary(offer.spec))
             for offer in offers
         ]
         typer.echo(table(rows) if rows else "  (none)")
-    broken = [plugin.name for plugin in registry().plugins if plugin.state == "broken"]
+    broken = [plugin.name for plugin in installed.plugins if plugin.state == "broken"]
     if broken:
         typer.echo(f"broken plugins, whose components are missing here: {', '.join(broken)}; see `vlmkit plugins`")
 
