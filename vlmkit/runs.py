@@ -43,9 +43,9 @@ def write_atomic(path: Path, text: str) -> None:
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
@@ -95,7 +95,8 @@ class RunFolder:
         """The run folder `root`/NAME: a new one, or the one that an interrupted run of the same spec left behind.
 
         Raises:
-            RunError: the folder belongs to another spec (with the keys that differ), or is no run folder at all.
+            RunError: the folder belongs to another spec (with the keys that differ), is no run folder at all, or a file
+                in it is malformed.
         """
         run = cls(Path(root) / spec.name)
         with run.guarded():
@@ -104,6 +105,7 @@ class RunFolder:
             else:
                 run._create(spec)
             run._note_environment()
+            run.bad_lines()  # the summary reads them at the end; what is malformed should be said now
         return run
 
     @property

@@ -52,9 +52,10 @@ def test_a_new_run_holds_the_resolved_spec_and_the_environment(tmp_path: Path) -
 
 def test_the_same_spec_continues(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
-    run.bad_samples.write_text("kept\n")
+    line = '{"id": "1", "video": null, "reason": "torn", "where": "stages/1-all"}\n'
+    run.bad_samples.write_text(line)
     again = RunFolder.open(spec(), tmp_path)
-    assert again.bad_samples.read_text() == "kept\n"
+    assert again.bad_samples.read_text() == line
     assert len(json.loads(again.environment_file.read_text())) == 1
 
 
@@ -169,6 +170,12 @@ def test_a_text_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a.json", "2")
     assert (tmp_path / "a.json").read_text() == "2"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_damaged_record_of_bad_samples_is_said_at_once(tmp_path: Path) -> None:
+    RunFolder.open(spec(), tmp_path).bad_samples.write_text("{}\n")
+    with pytest.raises(RunError, match=r"bad_samples\.jsonl, line 1: expected the key id, which is missing"):
+        RunFolder.open(spec(), tmp_path)
 
 
 @pytest.mark.parametrize(
