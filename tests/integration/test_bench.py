@@ -11,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from vlmkit.api import VideoBatch
 from vlmkit.bench import Options, bench_vision, vision
 from vlmkit.cli import app
 from vlmkit.spec.load import load_spec
@@ -104,3 +105,12 @@ def test_what_cannot_be_compiled_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     message = str(bench(SPEC, "--compile").exception)
     assert "quickstart: torch.compile cannot" in message
     assert "no compiler here" in message
+
+
+def test_a_guard_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def guarded(_: VideoBatch) -> None:
+        raise AssertionError("Guard failed on the same frame it was created.")
+
+    monkeypatch.setattr(vision, "_peak", vision._peak_here)
+    monkeypatch.setattr(torch, "compile", lambda _: guarded)
+    assert "quickstart: torch.compile cannot" in str(bench(SPEC, "--compile").exception)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from typing import Any
@@ -103,6 +104,7 @@ class _Subject:
         with self.device:
             self.aligner: Aligner = aligner.build(spec.model.backbone.width).to(dtype).eval()
         # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
+        self.compiled = options.compile
         self.no_gradient = torch.no_grad if options.compile else torch.inference_mode
         self.run: Callable[[VideoBatch], Any] = torch.compile(self.aligner) if options.compile else self.aligner
         pixels = torch.randn(options.batch, shape.frames, 3, shape.height, shape.width, device=self.device).to(dtype)
@@ -115,7 +117,9 @@ class _Subject:
                 self.forward()
                 if train:
                     self.train_step()
-        except TorchDynamoException as error:
+        except (TorchDynamoException, AssertionError) as error:  # a guard that fails at once is an assertion
+            if not self.compiled:
+                raise
             reason = " ".join(str(error).partition("\n\n")[0].split())
             raise UserError(
                 f"{self.result.name}: torch.compile cannot compile its visual part here ({reason}); leave --compile out"
@@ -174,8 +178,8 @@ def _passes(subject: _Subject) -> float:
 
 
 def _peak(spec: ExperimentSpec, options: Options) -> int | None:
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak_here, (spec, options))
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_peak_here, spec, options).result()
 
 
 def _peak_here(spec: ExperimentSpec, options: Options) -> int | None:
