@@ -103,8 +103,8 @@ class _Subject:
         torch.manual_seed(0)
         with self.device:
             self.aligner: Aligner = aligner.build(spec.model.backbone.width).to(dtype).eval()
-        # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
         self.compiled = options.compile
+        # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
         self.no_gradient = torch.no_grad if options.compile else torch.inference_mode
         self.run: Callable[[VideoBatch], Any] = torch.compile(self.aligner) if options.compile else self.aligner
         pixels = torch.randn(options.batch, shape.frames, 3, shape.height, shape.width, device=self.device).to(dtype)
