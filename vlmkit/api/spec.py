@@ -60,6 +60,8 @@ class Spec(BaseModel):
             return handler(value)
         except ValidationError as error:
             raise ValidationError.from_exception_data(error.title, [_detail(e, cls) for e in error.errors()]) from None
+        except OSError as error:  # of a component that looks into files, whose names can be anything
+            raise ValueError(f"{error.strerror or error}: {str(error.filename)[:80]}") from None
 
 
 def _detail(error: ErrorDetails, model: type[BaseModel]) -> InitErrorDetails:

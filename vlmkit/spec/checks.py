@@ -18,10 +18,13 @@ ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
     """Everything that does not fit together, with its place."""
-    problems = list(_layout(spec)) or list(_lengths(spec))
+    problems = list(_layout(spec))
+    known = not problems  # the sizes of aligner and backbone, without which nothing can be compared with them
+    if known:
+        problems += _lengths(spec)
     if spec.training is not None:
         problems += _stages(spec.training)
-        problems += _distillation(spec, spec.training)
+        problems += _distillation(spec, spec.training) if known else ()
     return problems
 
 
@@ -112,8 +115,8 @@ def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Prob
             (*where, "layer_rate"),
             f"with {layers} LLM layers, a rate of {distillation.layer_rate} leaves no layer to fuse",
         )
+    patches = aligner.layout(aligner.input.shape(1, 1)).patches
     try:
-        patches = aligner.layout(aligner.input.shape(1, 1)).patches
         theirs = teacher.grid()
     except ValueError as error:
         yield Problem((*where, "teacher"), str(error))

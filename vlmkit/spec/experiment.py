@@ -160,7 +160,7 @@ class ExperimentSpec(Spec):
     """Version of this format."""
     name: Name
     """Name of the experiment; its run folder is runs/NAME."""
-    seed: NonNegativeInt = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Decides initial weights, the order of the data and everything else that is drawn."""
     model: ModelSpec
     """What the model is made of."""

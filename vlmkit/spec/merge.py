@@ -66,14 +66,14 @@ def _merge(base: Any, over: Any, path: Path_, origins: dict[Path_, str], new: Ma
 
 
 def _merge_items(
-    base: list[Any], over: Mapping[str, Any], path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]
+    base: list[Any], over: Mapping[Any, Any], path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]
 ) -> list[Any]:
     """Each value of `over` on top of the item that its key names."""
     merged = list(base)
     for key, value in over.items():
         named = (*path, key)
         place = next(new[named[:length]] for length in range(len(named), -1, -1) if named[:length] in new)
-        index = _index(base, key, path, place)
+        index = _index(base, str(key), path, place)
         item = (*path, index)
         below = {item: place} | {(*item, *k[len(named) :]): at for k, at in new.items() if k[: len(named)] == named}
         merged[index] = _merge(merged[index], value, item, origins, below)

@@ -97,6 +97,12 @@ def test_all_problems_come_at_once(small_file: Path, small: str) -> None:
             "name: expected lower-case letters, digits, `.`, `_` and `-`, starting with "
             'a letter or digit; found "Small Spec!"',
         ),
+        (
+            "num_hidden_layers: 4",
+            "num_hidden_layers: null",
+            "model.backbone: `config` does not say the number of layers",
+        ),
+        ("vlmkit: 1", f"vlmkit: 1\nseed: {2**64}", "seed: expected a number less than 4294967296; found"),
         ("name: small", "name: 日本語", 'starting with a letter or digit; found "日本語"'),
         ("name: small", f"name: {'a' * 300}", 'name: expected at most 100 characters; found "aaa'),
         ("benchmarks: [moving-shapes]", "benchmarks: [{name: moving-shapes, label: ../x}]", 'digit; found "../x"'),

@@ -76,7 +76,8 @@ def test_a_mapping_that_names_no_item(tmp_path: Path, base: Path) -> None:
 def test_a_mapping_over_a_list_from_the_command_line(base: Path) -> None:
     document = read_extended(base)
     apply(document, "training", {"stages": {"two": {"steps": 9}}})
-    assert [stage["steps"] for stage in document.data["training"]["stages"]] == [1, 9]
+    apply(document, "training.stages", {0: {"steps": 8}})
+    assert [stage["steps"] for stage in document.data["training"]["stages"]] == [8, 9]
 
 
 def test_another_type_drops_the_options_of_the_old_one(tmp_path: Path, base: Path) -> None:

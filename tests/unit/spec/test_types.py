@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import NonNegativeInt, PositiveFloat, ValidationError
+from pydantic import NonNegativeInt, PositiveFloat, ValidationError, field_validator
 
 from vlmkit.api import Spec
 
@@ -49,6 +49,21 @@ def test_nothing_is_converted_into_a_number(options: dict[str, Any], place: tupl
     [error] = caught.value.errors()
     assert error["loc"] == place
     assert said in error["msg"]
+
+
+class Reading(Spec):
+    path: Path
+
+    @field_validator("path")
+    @classmethod
+    def _there(cls, path: Path) -> Path:
+        path.stat()
+        return path
+
+
+def test_a_file_that_a_component_cannot_look_at_is_an_error_of_the_spec() -> None:
+    with pytest.raises(ValidationError, match="Value error, File name too long: aaa"):
+        Reading.model_validate({"path": "a" * 5000})
 
 
 def test_what_still_becomes_what_the_field_wants() -> None:
