@@ -16,13 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.model.compose import compose
+from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec
 from vlmkit.training.plan import StagePlan, plan
 
-__all__ = ["ASPECTS", "GPUS", "StageSummary", "Summary", "macs", "summarize"]
+__all__ = ["GPUS", "StageSummary", "Summary", "macs", "summarize"]
 
-ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
-"""Aspect ratios for which token counts are shown: width, height."""
 GPUS = (1, 8, 64)
 """Numbers of GPUs for which memory is estimated."""
 

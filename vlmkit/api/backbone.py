@@ -33,6 +33,11 @@ class BackboneSpec(ComponentSpec):
     def layers(self) -> int:
         """L: number of its layers (L + 1 hidden states). Known without torch."""
 
+    @property
+    def positions(self) -> int | None:
+        """P: longest sequence that its positions are made for; None where that is not known without torch."""
+        return None
+
     def self_contained(self) -> Self:
         """The same options with all that `build` would read from elsewhere written into them: a checkpoint keeps them.
 

@@ -43,28 +43,23 @@ def _layout(spec: ExperimentSpec) -> Iterator[Problem]:
 
 
 def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
-    """The largest video, with some text, against the sequences that the LLM and the stages take."""
+    """The largest video, with some text, against the sequences that the LLM takes, and those of each stage that trains
+    what only videos reach."""
     aligner = spec.model.aligner
     tokens, aspect = max((aligner.layout(aligner.input.shape(*sides)).tokens, name) for name, sides in ASPECTS.items())
     video = f"a {aspect} video of {aligner.input.frames} frames is {tokens:,} tokens, which with some text do not fit"
     fewer = "lower the aligner's `input.frames` or `input.size`"
-    positions = getattr(spec.model.backbone, "positions", None)
+    positions = spec.model.backbone.positions
     if positions is not None and tokens >= positions:
         message = f"{video} into the {positions:,} positions of the backbone; {fewer}, or give it more positions"
         yield Problem(
             ("model", "backbone"), f"{message} (max_position_embeddings)", ("config", "max_position_embeddings")
         )
     for index, stage in enumerate(spec.training.stages if spec.training is not None else ()):
-        if tokens >= stage.max_length and _sees_videos(stage):
+        visual = any(pattern.split(".")[0] in ("aligner", "distillation") for pattern in stage.train)
+        if tokens >= stage.max_length and visual:
             message = f"{video} into max_length {stage.max_length:,}; raise it, or {fewer}"
             yield Problem(("training", "stages", index, "max_length"), message)
-
-
-def _sees_videos(stage: StageSpec) -> bool:
-    """Where its datasets do not say so themselves (`text_only`): whether it trains what only videos reach."""
-    said = {getattr(data, "text_only", None) for data in stage.data}
-    trains = {pattern.split(".")[0] for pattern in stage.train}
-    return False in said or (None in said and bool(trains & {"aligner", "distillation"}))
 
 
 def _stages(training: TrainingSpec) -> Iterator[Problem]:

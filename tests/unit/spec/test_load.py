@@ -136,8 +136,6 @@ def test_the_largest_video_has_to_fit_into_a_stage(small_file: Path, small: str)
     tight = {"training.stages.0.max_length": 5, "training.distillation": None}
     load_spec(small_file, set={**tight, data: text, train: {"backbone": 1e-3, "aligner": None, "distillation": None}})
     assert "max_length 5;" in message(small_file, **{**tight, data: text, train: {"distillation": None}})
-    only = {"backbone": 1e-3, "aligner": None, "distillation": None}
-    assert "max_length 5;" in message(small_file, **{**tight, data: ["moving-shapes"], train: only})
 
 
 def test_the_largest_video_has_to_fit_into_the_backbone(small_file: Path) -> None:
