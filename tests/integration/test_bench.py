@@ -50,7 +50,7 @@ def test_equal_names_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     other = tmp_path / "spec.yaml"
     other.write_text(Path(SPEC).read_text())
     done = bench(SPEC, other, "--rounds", "1", "--output", tmp_path)
-    names = [f"quickstart ({SPEC})", f"quickstart ({other})"]
+    names = ["quickstart (specs/quickstart.yaml)", f"quickstart ({tmp_path.name}/spec.yaml)"]
     assert all(name in done.output for name in names)
     assert [result["name"] for result in json.loads((tmp_path / "vision.json").read_text())["results"]] == names
     chart = (tmp_path / "vision.svg").read_text()

@@ -65,10 +65,10 @@ def vision(
 
 
 def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list[ExperimentSpec]:
-    """The specs, with the file in the names that several of them have."""
+    """The specs, with folder and file in the names that several of them have."""
     names = Counter(spec.name for spec in loaded)
     return [
-        spec.model_copy(update={"name": f"{spec.name} ({file})"}) if names[spec.name] > 1 else spec
+        spec.model_copy(update={"name": f"{spec.name} ({Path(*file.parts[-2:])})"}) if names[spec.name] > 1 else spec
         for spec, file in zip(loaded, files, strict=True)
     ]
 
