@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from vlmkit.api import UserError
+from vlmkit.api import UserError, is_file
 from vlmkit_backbones._model import first_line
 from vlmkit_backbones.spec import TrainedTokenizer
 from vlmkit_backbones.templates import TEMPLATES
@@ -63,7 +62,7 @@ def _train(options: TrainedTokenizer, template: str) -> Any:
 def _read(source: str, offline: bool) -> Any:
     """The tokenizer at a path or hub id. `<video>` gets the next free id; padding is the unknown token, as in LLaVA."""
     folder = Path(source)
-    if _is_file(folder / "tokenizer.model") and not _is_file(folder / "tokenizer.json"):
+    if is_file(folder / "tokenizer.model") and not is_file(folder / "tokenizer.json"):
         from vlmkit_backbones._sentencepiece import read_llama
 
         tokenizer = read_llama(folder / "tokenizer.model", extra_special_tokens=_VIDEO)
@@ -80,7 +79,3 @@ def _read(source: str, offline: bool) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 -- False where the name is too long, for which Path.is_file raises

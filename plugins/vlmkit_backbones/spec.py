@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from vlmkit.api import BackboneSpec, Spec
+from vlmkit.api import BackboneSpec, Spec, is_file
 from vlmkit_backbones.trial import check_template
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class HfCausalLmSpec(BackboneSpec):
 
     def _read_config(self) -> dict[str, Any]:
         file = Path(self.path or "") / "config.json"
-        if not os.path.isfile(file):  # noqa: PTH113 -- False where the name is too long, for which Path.is_file raises
+        if not is_file(file):
             raise ValueError(
                 f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"

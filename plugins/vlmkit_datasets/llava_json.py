@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api import DataError, Dataset, Sample, Turn
+from vlmkit.api import DataError, Dataset, Sample, Turn, is_file, is_folder, whole_text
 
 if TYPE_CHECKING:
     from .spec import LlavaJsonSpec
@@ -33,7 +32,7 @@ class LlavaJson(Dataset):
         self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
         entries = _entries(content, self.path)[: spec.limit]
         self._samples = _distinct([self._conversation(entry, row) for row, entry in enumerate(entries)])
-        if any(sample.video for sample in self._samples) and not os.path.isdir(self.root):  # noqa: PTH112
+        if any(sample.video for sample in self._samples) and not is_folder(self.root):
             raise DataError(
                 f"{self.path}: its videos should lie below {self.root}, which is no folder; set `video_root`"
             )
@@ -52,7 +51,7 @@ class LlavaJson(Dataset):
         plain = self.root / sample.video
         paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
         paths += [plain.parent / f"{plain.stem}{end}" for end in self.extensions]
-        return replace(sample, video=str(next((path for path in paths if _is_file(path)), plain)))
+        return replace(sample, video=str(next((path for path in paths if is_file(path)), plain)))
 
     def fingerprint(self) -> str:
         """The hash of the file's bytes and of how much of it is used."""
@@ -62,7 +61,7 @@ class LlavaJson(Dataset):
         where = f"{self.path}, entry {row}"
         if not isinstance(entry, dict):
             raise DataError(f"{where}: expected an object, found {type(entry).__name__}")
-        name = _text(str(entry.get("id", row)), where)
+        name = whole_text(str(entry.get("id", row)), where)
         where += f" (id {entry['id']!r})" if "id" in entry else ""
         if "image" in entry and "video" not in entry:
             raise DataError(f"{where}: it is about an image; expected `video`, or neither for text alone")
@@ -70,22 +69,9 @@ class LlavaJson(Dataset):
         if video is not None and not (isinstance(video, str) and video):
             raise DataError(f"{where}: `video` should be the name of a file, found {video!r}")
         if video is not None:
-            video = _text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
+            video = whole_text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
         turns = _turns(entry.get("conversations"), video is not None, where)
         return Sample(name, turns, video)
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 -- False where the name is too long, for which Path.is_file raises
-
-
-def _text(value: str, where: str) -> str:
-    """JSON can write half of a pair of surrogates, which no tokenizer takes and no file can hold."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {value[:80]!r}") from None
-    return value
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:
@@ -136,7 +122,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
 def _value(message: Any, speaker: str, where: str) -> str:
     if not isinstance(message, dict) or message.get("from") != speaker or not isinstance(message.get("value"), str):
         raise DataError(f"{where}: expected {{from: {speaker}, value: text}}, found {message!r}")
-    return _text(message["value"], where)
+    return whole_text(message["value"], where)
 
 
 def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where: str) -> Iterable[Turn]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api import DataError, Document
+from vlmkit.api import DataError, Document, whole_text
 
 __all__ = ["read_documents"]
 
@@ -112,17 +112,8 @@ def _document(
 def _field(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
     for key in keys:
         if row.get(key) is not None:
-            return _text(str(row[key]), where)
+            return whole_text(str(row[key]), where)
     raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
-
-
-def _text(value: str, where: str) -> str:
-    """JSON can write half of a pair of surrogates, which no tokenizer takes and no file can hold."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {value[:80]!r}") from None
-    return value
 
 
 def _check_ids(documents: Sequence[Document], file: Path) -> None:

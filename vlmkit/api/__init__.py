@@ -15,6 +15,7 @@ from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.api.files import is_file, is_folder, whole_text
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.published import PublishedFormat
@@ -85,6 +86,9 @@ __all__ = [
     "VisualTokens",
     "default_component",
     "hookimpl",
+    "is_file",
+    "is_folder",
+    "whole_text",
 ]
 
 _TORCH = {

@@ -10,10 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from vlmkit.api.files import is_file, is_folder
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Benchmark, Split
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
-from vlmkit.spec.forms import is_file, is_folder
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.slots import validate_slot
 

@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vlmkit.api.files import is_file, is_folder
 from vlmkit.errors import SpecError
 from vlmkit.names import near
 from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.forms import is_file, is_folder
 from vlmkit.spec.merge import apply, read_extended
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.yaml import Document, parse_scalar

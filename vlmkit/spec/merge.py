@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlmkit.api.files import is_file
 from vlmkit.errors import SpecError
 from vlmkit.names import hint
-from vlmkit.spec.forms import is_file
 from vlmkit.spec.yaml import Document, Path_, read
 
 __all__ = ["apply", "read_extended"]
