@@ -109,9 +109,10 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
     """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one."""
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
+    model = RunFolder(Path(output) / spec.name).model
+    if spec.training is not None and not model.is_dir():
+        raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
     folder = _open(spec, output)
-    if spec.training is not None and not folder.model.is_dir():
-        raise RunError(f"{folder.model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
     results = _evaluate(spec, folder)
     from vlmkit.report import write_report
 

@@ -240,9 +240,10 @@ def test_check_looks_for_the_benchmarks_and_not_for_their_files(cli: Cli, write:
     assert "no split 'tets'; did you mean 'test'?" in said
 
 
-def test_an_evaluation_before_the_training(cli: Cli, write: Callable[..., str]) -> None:
+def test_an_evaluation_before_the_training(cli: Cli, write: Callable[..., str], tmp_path: Path) -> None:
     message = cli("eval", write(more=MOVING)).refusal()
     assert message == "runs/tiny/model: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first\n"
+    assert not (tmp_path / "runs").exists()
 
 
 def test_annotations_and_videos_that_are_missing_stop_before_the_training(
