@@ -50,9 +50,8 @@ def trainer_arguments(
             "use `{type: deepspeed}`, or start vlmkit without a launcher"
         )
     if not torch.cuda.is_available():
-        os.environ.setdefault(
-            "DS_ACCELERATOR", "cpu"
-        )  # accelerate imports DeepSpeed where it finds it, which then talks
+        # Accelerate imports DeepSpeed where it is installed, which then talks about what it does not find.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,

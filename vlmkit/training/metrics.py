@@ -21,38 +21,42 @@ class LossSums:
     """Language and distillation loss since the last line of metrics.jsonl, added up on the device.
 
     Nothing is read from the device until a line is written. The state travels in checkpoints, so that a continued run
-    writes the same lines.
+    writes the same lines. Of several processes all must call `take` and `state`: both take the mean over them.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(2, dtype=torch.float64, device="cpu" if device.type == "mps" else device)
         self.steps = 0
         self.skipped = 0
-        """Samples skipped since the stage began; a sample met in two epochs counts twice."""
+        """Samples skipped by any process since the stage began; a sample met in two epochs counts twice."""
 
     def add(self, language: Tensor, distillation: Tensor) -> None:
         """One micro-batch's share of the losses of its step."""
         self.sums += torch.stack([language.detach(), distillation.detach()]).to(self.sums)
 
     def take(self) -> tuple[float, float]:
-        """Mean language and distillation loss per step, over all processes; begins anew."""
-        sums = self.sums / max(1, self.steps)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(sums)
-            sums /= torch.distributed.get_world_size()
-        language, distillation = sums.tolist()
+        """Mean language and distillation loss per step; begins anew."""
+        language, distillation = (self._mean() / max(1, self.steps)).tolist()
         self.sums.zero_()
         self.steps = 0
         return language, distillation
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"sums": self.sums.tolist(), "steps": self.steps, "skipped": self.skipped}
+        return {"sums": self._mean().tolist(), "steps": self.steps, "skipped": self.skipped}
 
     def restore(self, state: dict[str, Any]) -> None:
         """From the checkpoint."""
         self.sums.copy_(torch.tensor(state["sums"], dtype=torch.float64))
         self.steps, self.skipped = state["steps"], state["skipped"]
+
+    def _mean(self) -> Tensor:
+        """The sums, as a mean over all processes."""
+        sums = self.sums.clone()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+            sums /= torch.distributed.get_world_size()
+        return sums
 
 
 class _Row(BaseModel):

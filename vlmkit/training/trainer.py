@@ -109,13 +109,13 @@ class StageTrainer(Trainer):
             for sample in batch.good:
                 self.stage_run.bad.good(sample)
             for bad in batch.bad:
-                self.sums.skipped += 1
                 self.stage_run.bad.record(bad.id, bad.video, bad.reason)
-        counts = torch.tensor([sum(b.tokens for b in batches), sum(b.frames for b in batches)])
+        counts = torch.tensor([(batch.tokens, batch.frames, len(batch.bad)) for batch in batches]).sum(0)
         if processes() > 1:
             counts = counts.to(device)
             torch.distributed.all_reduce(counts)
-        tokens, frames = counts.tolist()
+        tokens, frames, skipped = counts.tolist()
+        self.sums.skipped += skipped
         return [{"batch": batch} for batch in batches], Totals(tokens, frames, processes())
 
     # Steps
@@ -207,10 +207,11 @@ class StageTrainer(Trainer):
         folder = self.stage_run.folder
         self.accelerator.wait_for_everyone()
         super()._save_checkpoint(model, trial)
+        state = self.sums.state()
         self.accelerator.wait_for_everyone()
         if not rank():
             name = f"checkpoint-{self.state.global_step}"
-            seal(folder / ".saving" / name, self.sums.state())
+            seal(folder / ".saving" / name, state)
             (folder / ".saving" / name).rename(folder / name)
             clean(folder, keep=folder / name)
         self.accelerator.wait_for_everyone()

@@ -49,6 +49,18 @@ def test_sums_give_the_mean_of_the_steps_and_survive_a_checkpoint() -> None:
     assert again.take() == (0, 0)
 
 
+def test_a_checkpoint_holds_the_mean_over_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = torch.tensor([3.0, 1.0], dtype=torch.float64)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: sums.add_(other))
+    own = LossSums(torch.device("cpu"))
+    own.add(torch.tensor(1.0), torch.tensor(0.0))
+    own.steps = 1
+    assert own.state()["sums"] == [2.0, 0.5]
+    assert own.take() == (2.0, 0.5)
+
+
 def test_progress_is_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     progress = StageProgress("stage 1, align", steps=2, done=0)
     line = {"loss": 1.5, "language_loss": 1.0, "distillation_loss": 0.5, "seconds_per_step": 0.1, "samples_skipped": 2}
