@@ -97,10 +97,11 @@ def test_a_kill_changes_nothing(
     torch.set_num_threads(1)
     model, processor = compose(spec.model, seed=1)
     whole, killed = (RunFolder.open(spec, tmp_path / name) for name in ("whole", "killed"))
-    model.save_pretrained(killed.model)
-    processor.save_pretrained(killed.model)
+    for run in (whole, killed):
+        model.save_pretrained(run.model)
+        processor.save_pretrained(run.model)
 
-    expected = evaluate(spec, whole, model, processor)["moving-shapes"]
+    expected = evaluate(spec, whole)["moving-shapes"]
     assert (expected["n"], expected["skipped"], expected["unscored"]) == (24, 0, 0)
     assert expected["blind"]["n"] == 24
     assert observer.heard == [(whole.path, "moving-shapes", 24)]

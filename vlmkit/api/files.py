@@ -1,13 +1,20 @@
-"""What files and their texts can be, whatever the data says of them."""
+"""Files and their texts, whatever the data says of them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from vlmkit.errors import DataError
 
-__all__ = ["is_file", "is_folder", "whole_text"]
+__all__ = ["file_sha256", "is_file", "is_folder", "whole_text"]
+
+
+def file_sha256(path: Path) -> str:
+    """The checksum of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_file(path: Path) -> bool:

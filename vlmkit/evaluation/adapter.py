@@ -37,15 +37,18 @@ class VideoLMAdapter(LM):
         journals: Mapping[str, Journal],
         bad: BadSamples,
         batch_size: int,
+        how: str,
         title: str = "evaluation",
     ) -> None:
-        """`journals` by task name; `bad` counts videos; `title` stands before the progress."""
+        """`journals` by task name; `bad` counts videos; `how` as in `Question.fingerprint`; `title` stands before the
+        progress."""
         super().__init__()
         self._respond = respond
         self._load_video = load_video
         self._journals = journals
         self._bad = bad
         self._batch_size = batch_size
+        self._how = how
         self._title = title
         self._videos: dict[str, FittedVideo] = {}
         self._repaired: dict[str, bool] = {}
@@ -78,7 +81,7 @@ class VideoLMAdapter(LM):
     def _is_done(self, request: Instance) -> bool:
         journal, question = self._journals[request.task_name], request.doc
         key = question.document.id
-        if key not in journal or journal[key]["asked"] != question.fingerprint(_longest(request)):
+        if key not in journal or journal[key]["asked"] != question.fingerprint(self._how):
             return False
         return "skipped" not in journal[key] or not self._is_repaired(question)
 
@@ -99,7 +102,9 @@ class VideoLMAdapter(LM):
         predictions = dict(zip(map(id, seen), answers, strict=True))
         for name, journal in self._journals.items():
             lines = [
-                _line(request, predictions.get(id(request)), problems) for request in batch if request.task_name == name
+                self._line(request.doc, predictions.get(id(request)), problems)
+                for request in batch
+                if request.task_name == name
             ]
             if lines:
                 journal.append(lines)
@@ -130,15 +135,13 @@ class VideoLMAdapter(LM):
             else:
                 self._bad.record(question.shown, question.path and str(question.path), reason)
 
+    def _line(self, question: Question, prediction: str | None, problems: Mapping[str, str]) -> dict[str, Any]:
+        line = {**question.entry(), "asked": question.fingerprint(self._how), "prediction": prediction}
+        return line if prediction is not None else {**line, "skipped": problems[question.shown]}
+
     def _kept(self, request: Instance) -> dict[str, Any]:
         return self._journals[request.task_name][request.doc.document.id]
 
 
 def _longest(request: Instance) -> int:
     return int(request.args[1]["max_gen_toks"])
-
-
-def _line(request: Instance, prediction: str | None, problems: Mapping[str, str]) -> dict[str, Any]:
-    question: Question = request.doc
-    line = {**question.entry(), "asked": question.fingerprint(_longest(request)), "prediction": prediction}
-    return line if prediction is not None else {**line, "skipped": problems[question.shown]}

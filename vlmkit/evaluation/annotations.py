@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
-from vlmkit.api.files import is_file, is_folder
+from vlmkit.api.files import file_sha256, is_file, is_folder
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Benchmark, Split
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
@@ -65,7 +64,7 @@ def locate(use: BenchmarkUse, benchmark: Benchmark, split_name: str, split: Spli
         files = tuple(_check_own(file) for file in use.annotations)
     else:
         files = _registered(use, split, where)
-    source = {"files": [{"path": str(file), "sha256": _sha256(file)} for file in files]}
+    source = {"files": [{"path": str(file), "sha256": file_sha256(file)} for file in files]}
     return Annotations(files, _video_root(use, where), use.annotations is None, source)
 
 
@@ -82,7 +81,7 @@ def _check_registered(path: Path, expected: AnnotationSource, where: str) -> Pat
     if not is_file(path):
         raise DataError(f"{where}: there is no annotation file {path}; get it from {expected.source}, or correct "
                         "`annotation_root`")  # fmt: skip
-    if (found := _sha256(path)) != expected.sha256:
+    if (found := file_sha256(path)) != expected.sha256:
         raise DataError(
             f"{where}: {path} is not the registered annotation file: expected sha256 {expected.sha256}, found {found}; "
             f"get it again from {expected.source}, or, to use this one on purpose, list it under `annotations`"
@@ -94,7 +93,7 @@ def _check_own(file: AnnotationFile) -> Path:
     path = Path(file.path)
     if not is_file(path):
         raise DataError(f"there is no annotation file {path}; correct the path under `annotations`")
-    if file.sha256 is not None and (found := _sha256(path)) != file.sha256:
+    if file.sha256 is not None and (found := file_sha256(path)) != file.sha256:
         raise DataError(f"{path}: expected sha256 {file.sha256} as the spec says, found {found}; restore the file, or "
                         "correct the checksum under `annotations`")  # fmt: skip
     return path
@@ -121,8 +120,3 @@ def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Anno
     spec.prepare()
     source = {"dataset": spec.model_dump(mode="json")}
     return Annotations((spec.annotations(),), spec.video_root(), not use.dataset, source)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

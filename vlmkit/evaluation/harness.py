@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import SpecError
-from vlmkit.evaluation.result import described, read_result
-from vlmkit.evaluation.selection import Selection, prepare
+from vlmkit.evaluation.inquiry import Inquiry
+from vlmkit.evaluation.model_files import model_sha256
+from vlmkit.evaluation.result import read_result
+from vlmkit.evaluation.selection import prepare
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -16,17 +18,13 @@ from vlmkit.spec.load import sha256
 __all__ = ["evaluate"]
 
 
-def evaluate(
-    spec: ExperimentSpec, run: RunFolder, model: Any = None, processor: Any = None
-) -> dict[str, dict[str, Any]]:
+def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
     """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
 
     Args:
         spec: the experiment, with an `evaluation`.
-        run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`.
-        model: the model where it is loaded already. By default `run.model` is loaded, or, where the spec trains
-            nothing, the model is composed, once it is needed.
-        processor: the processor of `model`.
+        run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`. `run.model` is loaded, or, where
+            the spec trains nothing, the model is composed, once it is needed.
 
     Returns:
         What each `result.json` holds, by the name of the result.
@@ -41,24 +39,26 @@ def evaluate(
     from vlmkit.evaluation.measure import measure
     from vlmkit.evaluation.respond import responder
 
-    respond = responder(lambda: (model, processor) if model is not None else _load(spec, run))
+    respond = responder(lambda: _load(spec, run))
     results = {}
     with run.locked():
+        digest = model_sha256(spec, run)
         for selection in selections:
-            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec), selection)
+            inquiry = Inquiry.of(selection, spec, digest)
+            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec), inquiry)
             if result is None:
-                result = measure(selection, spec, run, respond)
+                result = measure(inquiry, spec, run, respond)
                 registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
             results[selection.name] = result
     return results
 
 
-def _finished(path: Path, spec_sha256: str, selection: Selection) -> dict[str, Any] | None:
-    """The result of the same spec and the same questions, unless some are to be asked or judged again."""
+def _finished(path: Path, spec_sha256: str, inquiry: Inquiry) -> dict[str, Any] | None:
+    """The result of the same spec and the same inquiry, unless some questions are to be asked or judged again."""
     if not path.is_file():
         return None
     result = read_result(path)
-    same = {"spec_sha256": spec_sha256, **described(selection)}
+    same = {"spec_sha256": spec_sha256, **inquiry.described()}
     parts = (result, result.get("blind") or {})
     again = any(part.get(lost) for part in parts for lost in ("skipped", "unscored"))
     return None if again or any(result.get(key) != value for key, value in same.items()) else result

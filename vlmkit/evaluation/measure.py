@@ -10,18 +10,16 @@ from typing import Any
 
 import vlmkit
 from vlmkit.api.evaluator import Document
-from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.data import BadSamples, VideoLoader
+from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.journal import Journal
-from vlmkit.evaluation.questions import Question, blind_questions, questions
 from vlmkit.evaluation.respond import Respond
-from vlmkit.evaluation.result import described
 from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder, write_atomic
-from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
 
@@ -33,32 +31,24 @@ _COUNTING = (
 )
 
 
-def measure(selection: Selection, spec: ExperimentSpec, run: RunFolder, respond: Respond) -> dict[str, Any]:
+def measure(inquiry: Inquiry, spec: ExperimentSpec, run: RunFolder, respond: Respond) -> dict[str, Any]:
     """Ask, judge and sum up one benchmark; `result.json` is written last. Continues where an earlier call stopped."""
-    options = spec.evaluation
-    assert options is not None
     started = time.monotonic()
+    selection = inquiry.selection
     folder = run.evaluation(selection.name)
     _forget_bad(run, selection.name)
-    sighted, blind = selection.name, f"{selection.name}-blind"
-    asked = {sighted: questions(selection)}
-    journals = {sighted: Journal(folder / "predictions.jsonl")}
-    if options.blind:
-        asked[blind] = blind_questions(selection, spec.seed)
-        journals[blind] = Journal(folder / "blind_predictions.jsonl")
-    judge = options.judge.build()
+    files = dict(zip(inquiry.asked, ("predictions.jsonl", "blind_predictions.jsonl"), strict=False))
+    journals = {task: Journal(folder / file) for task, file in files.items()}
     with VerdictStore.open(folder / "verdicts.sqlite") as verdicts:
-        samples = _run_harness(selection, spec, run, respond, asked, journals, _Judging(verdicts, options, judge))
-    for name, journal in journals.items():
-        journal.compact([question.entry() for question in asked[name]])
-    parts = {name: _part(selection, samples[name]) for name in asked}
+        samples = _run_harness(inquiry, spec, run, respond, journals, verdicts)
+    for task, journal in journals.items():
+        journal.compact([question.entry() for question in inquiry.asked[task]])
+    own, *blind = (_part(selection, samples[task]) for task in inquiry.asked)
     result = {
-        **described(selection),
-        "judge": {"name": options.judge.type, "version": judge.version},
-        **parts[sighted],
-        **({"blind": parts[blind]} if options.blind else {}),
+        **inquiry.described(),
+        **own,
+        **({"blind": blind[0]} if blind else {}),
         "counting": _COUNTING,
-        "decoding": {"greedy": True, "max_new_tokens": _longest(selection, options), "batch_size": options.batch_size},
         "seconds": round(time.monotonic() - started, 1),
         "spec_sha256": sha256(spec),
         "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
@@ -76,24 +66,13 @@ def _forget_bad(run: RunFolder, where: str) -> None:
         write_atomic(run.bad_samples, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
 
-class _Judging:
-    """The judge, with its memory."""
-
-    def __init__(self, verdicts: VerdictStore, options: EvaluationSpec, judge: Judge) -> None:
-        self.verdicts, self.name, self.judge = verdicts, options.judge.type, judge
-
-    def __call__(self, document: Document, prediction: str) -> Verdict | Unscored:
-        return self.verdicts.judge(self.name, self.judge, document.question, document.answer, prediction)
-
-
 def _run_harness(
-    selection: Selection,
+    inquiry: Inquiry,
     spec: ExperimentSpec,
     run: RunFolder,
     respond: Respond,
-    asked: Mapping[str, Sequence[Question]],
     journals: Mapping[str, Journal],
-    judging: _Judging,
+    verdicts: VerdictStore,
 ) -> dict[str, list[dict[str, Any]]]:
     """lm-eval's samples of each task: the question under `doc`, the answer, and the value of each metric."""
     from lm_eval import simple_evaluate
@@ -102,8 +81,11 @@ def _run_harness(
     from vlmkit.evaluation.adapter import VideoLMAdapter
     from vlmkit.evaluation.task import BenchmarkTask
 
-    options = spec.evaluation
-    assert options is not None
+    selection, options = inquiry.selection, inquiry.options
+
+    def judged(document: Document, prediction: str) -> Verdict | Unscored:
+        return verdicts.judge(options.judge.type, inquiry.judge, document.question, document.answer, prediction)
+
     inputs = {"aligner": spec.model.aligner.input}
     loader = VideoLoader(spec.data.reader.build(), inputs, spec.data.cache_mib << 20)
     adapter = VideoLMAdapter(
@@ -112,12 +94,13 @@ def _run_harness(
         journals,
         BadSamples(run.bad_samples, spec.data.max_bad_fraction, selection.name),
         options.batch_size,
+        inquiry.how,
         selection.name,
     )
-    benchmark, longest = selection.benchmark, _longest(selection, options)
+    benchmark = selection.benchmark
     tasks = [
-        BenchmarkTask(name, benchmark.version, some, selection.evaluator, benchmark.metrics, judging, longest)
-        for name, some in asked.items()
+        BenchmarkTask(name, benchmark.version, some, selection.evaluator, benchmark.metrics, judged, inquiry.longest)
+        for name, some in inquiry.asked.items()
     ]
     with _without_surroundings():
         results = simple_evaluate(
@@ -158,7 +141,3 @@ def _part(selection: Selection, samples: Sequence[Mapping[str, Any]]) -> dict[st
         rows.append(Row(document.type, document.video, values))
     summary = summarise(rows, ranges)
     return {"n": summary["n"], "skipped": skipped, "unscored": len(rows) - summary["n"] - skipped, **summary}
-
-
-def _longest(selection: Selection, options: EvaluationSpec) -> int:
-    return options.max_new_tokens or selection.benchmark.max_new_tokens

@@ -29,9 +29,10 @@ class Question:
     problem: str = ""
     """Why there is no file."""
 
-    def fingerprint(self, max_new_tokens: int) -> str:
-        """Changes with all that the answer depends on besides the model; of the video, path and size stand for it."""
-        asked = [self.prompt, self.path and [str(self.path), self.path.stat().st_size], max_new_tokens]
+    def fingerprint(self, how: str) -> str:
+        """Changes with all that the answer depends on: `how` is what it shares with the other answers; of the video,
+        path and size stand for it."""
+        asked = [self.prompt, self.path and [str(self.path), self.path.stat().st_size], how]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
     def entry(self) -> dict[str, Any]:

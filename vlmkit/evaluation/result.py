@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vlmkit.evaluation.selection import Selection
 from vlmkit.lines import read_json
 
-__all__ = ["described", "read_result"]
+__all__ = ["read_result"]
 
 
 class _Metric(BaseModel):
@@ -48,14 +47,3 @@ class _Result(_Task):
 def read_result(path: Path) -> dict[str, Any]:
     """The content of the file. A RunError where it is malformed."""
     return read_json(path, _Result, "remove the file and run `vlmkit eval`: the answers beside it are kept")
-
-
-def described(selection: Selection) -> dict[str, Any]:
-    """What a result says of its benchmark, besides the judge: a result that says otherwise is of other questions."""
-    return {
-        "benchmark": selection.benchmark.name,
-        "version": selection.benchmark.version,
-        "split": selection.split,
-        "limit": selection.limit,
-        "annotations": {**selection.annotations.source, "registered": selection.annotations.registered},
-    }

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from vlmkit.api import Verdict
 from vlmkit.errors import RunError
 from vlmkit.evaluation import evaluate, read_predictions
+from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec
+from vlmkit_judges.exact import ExactJudge
+from vlmkit_videoqa.spec import OpenEndedQa
 
 Experiment = Callable[..., ExperimentSpec]
 Measure = Callable[[ExperimentSpec], dict[str, Any]]
@@ -86,3 +90,66 @@ def test_junk_in_the_place_of_a_folder_is_a_clear_error(
     (tmp_path / "measured/eval").write_text("")
     with pytest.raises(RunError, match=r"measured/eval.* cannot be read or written"):
         measured(experiment())
+
+
+def _weights(folder: Path, content: bytes) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def test_another_model_is_asked_again(experiment: Experiment, measured: Measure, tmp_path: Path, oracle: Any) -> None:
+    model = RunFolder.open(experiment(), tmp_path).model
+    for content, asked in ((b"one", 3), (b"one", 3), (b"two", 6)):
+        _weights(model, content)
+        measured(experiment())
+        assert len(oracle.batches) == asked
+
+
+def test_without_training_the_files_that_the_model_names_tell_it(experiment: Experiment, tmp_path: Path) -> None:
+    run, weights = RunFolder(tmp_path / "none"), tmp_path / "weights"
+    spec = experiment()
+    plain = model_sha256(spec, run)
+    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": str(weights)})})
+    assert model_sha256(spec, run) == plain, "no such folder, so a hub's"
+    _weights(weights, b"one")
+    first = model_sha256(spec, run)
+    _weights(weights, b"two")
+    assert len({plain, first, model_sha256(spec, run)}) == 3
+
+
+def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
+    experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measured(experiment())["metrics"]["accuracy"]["value"] == 0
+    monkeypatch.setattr(ExactJudge, "version", "new")
+    monkeypatch.setattr(ExactJudge, "judge", lambda *_: Verdict(correct=True, score=5.0))
+    result = measured(experiment())
+    assert (result["judge"]["version"], result["metrics"]["accuracy"]["value"]) == ("new", 1)
+    assert len(oracle.batches) == 3
+
+
+def test_another_prompt_is_asked_again(
+    experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(experiment())
+    monkeypatch.setattr(OpenEndedQa, "prompt", lambda self, document: f"<video>\nSay {document.question}")
+    measured(experiment())
+    assert len(oracle.batches) == 6
+    assert "Say" in oracle.batches[-1][0]
+
+
+def test_another_video_in_place_of_one_is_asked_about(
+    experiment: Experiment, measured: Measure, oracle: Any, clips: Path
+) -> None:
+    measured(experiment())
+    with (clips / "bob.mp4").open("ab") as file:
+        file.write(b"\0" * 8)
+    measured(experiment())
+    assert len(oracle.batches) == 5, "bob's three questions stand in two of the three batches"
+
+
+def test_another_size_of_batch_is_asked_again(experiment: Experiment, measured: Measure, oracle: Any) -> None:
+    measured(experiment())
+    result = measured(experiment(batch_size=12))
+    assert result["decoding"]["batch_size"] == 12
+    assert len(oracle.batches[-1]) == 12

@@ -13,6 +13,7 @@ from vlmkit.api import Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation import prepare, read_predictions
+from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.measure import measure
 from vlmkit.evaluation.statistics import estimate
 from vlmkit.registry import registry
@@ -26,7 +27,7 @@ Model = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
 
 def run_it(spec: ExperimentSpec, folder: Path, model: Model) -> dict[str, Any]:
     [selection] = prepare(spec)
-    return measure(selection, spec, RunFolder.open(spec, folder), model)
+    return measure(Inquiry.of(selection, spec, ""), spec, RunFolder.open(spec, folder), model)
 
 
 def scores(result: dict[str, Any]) -> dict[str, Any]:
