@@ -10,8 +10,10 @@ from vlmkit.api import Judge, JudgeSpec, Verdict
 
 __all__ = ["ExactJudge", "ExactSpec", "normalise"]
 
+_WORD = "LMN"
+"""Unicode's letters, marks (the vowel signs of many scripts) and numbers; what is none of them parts words."""
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_NO_WORD = re.compile(r"[^\w\s]|_")
+_APOSTROPHES = str.maketrans("", "", "'\u2019")
 
 
 class ExactSpec(JudgeSpec):
@@ -27,7 +29,7 @@ class ExactSpec(JudgeSpec):
 class ExactJudge(Judge):
     """Right (score 5) when the normalised prediction equals the normalised reference, else wrong (score 0)."""
 
-    version = "1"
+    version = "2"
 
     def judge(self, question: str, reference: str, prediction: str) -> Verdict:
         """The verdict; `raw` shows what was compared."""
@@ -42,5 +44,6 @@ def normalise(text: str) -> str:
     The steps of SQuAD's answer normalisation (Rajpurkar et al., 2016, arXiv:1606.05250), except that punctuation other
     than the apostrophe becomes a space. What consists of articles alone is kept, so that the answer `a` stays one.
     """
-    words = _NO_WORD.sub(" ", unicodedata.normalize("NFKC", text).casefold().replace("'", ""))
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_APOSTROPHES)
+    words = "".join(letter if unicodedata.category(letter)[0] in _WORD else " " for letter in folded)
     return " ".join(_ARTICLES.sub(" ", words).split()) or " ".join(words.split())
