@@ -45,7 +45,7 @@ class Order:
             steps, total = stage.steps, stage.steps * stage.batch_size
         else:
             assert stage.epochs is not None
-            total = max(1, math.ceil(stage.epochs * used))
+            total = max(1, math.ceil(round(stage.epochs * used, 6)))  # 1.1 * 100 is a little more than 110
             steps = math.ceil(total / stage.batch_size)
         return cls(size, used, steps, total, stage.batch_size, seed, number)
 
@@ -65,7 +65,8 @@ class Order:
 @lru_cache(maxsize=4)
 def _shuffled(size: int, used: int, seed: int, stage: int, epoch: int) -> npt.NDArray[np.int64]:
     chosen = np.random.default_rng([seed, stage]).permutation(size)[:used]
-    return np.random.default_rng([seed, stage, epoch]).permutation(chosen)
+    # From 1: numpy draws the same from [seed, stage] and [seed, stage, 0].
+    return np.random.default_rng([seed, stage, epoch + 1]).permutation(chosen)
 
 
 class MicroBatches:

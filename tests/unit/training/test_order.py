@@ -48,7 +48,13 @@ def test_a_fraction_is_the_same_in_every_epoch() -> None:
 
 @pytest.mark.parametrize(
     ("options", "steps", "total"),
-    [({"steps": 7}, 7, 28), ({"epochs": 1}, 3, 10), ({"epochs": 0.5}, 2, 5), ({"epochs": 2.5}, 7, 25)],
+    [
+        ({"steps": 7}, 7, 28),
+        ({"epochs": 1}, 3, 10),
+        ({"epochs": 0.5}, 2, 5),
+        ({"epochs": 2.5}, 7, 25),
+        ({"epochs": 1.1}, 3, 11),
+    ],
 )
 def test_steps_and_positions(options: dict[str, Any], steps: int, total: int) -> None:
     order = Order.of(stage(**options), 10, seed=0, number=1)
@@ -66,6 +72,13 @@ def test_micro_batches_share_each_step(processes: int) -> None:
     for step in range(3):
         taken = [p for batches in ranks for b in batches[step * per_step : (step + 1) * per_step] for p in b]
         assert sorted(taken) == list(range(step * 8, min(21, step * 8 + 8)))
+
+
+def test_the_first_epoch_is_a_fair_shuffle() -> None:
+    orders = [epochs(Order.of(stage(epochs=1), 3, seed, number=1))[0] for seed in range(600)]
+    drawn = Counter(map(tuple, orders))
+    assert len(drawn) == 6
+    assert min(drawn.values()) > 60
 
 
 def test_flips_are_a_fair_coin_for_each_epoch_and_sample() -> None:
