@@ -80,8 +80,8 @@ def distillation_loss(
 ) -> Tensor:
     """How far the hidden states of the patches' tokens are from the teacher's features.
 
-    The mean over the compared places of a frame, then over the frames of the batch that have any. Only places where
-    there is picture are compared. Where the student's grid is the finer one, its hidden states are averaged over each
+    The mean over the compared places of a frame, 0 where it has none, then over the frames. Only places where there is
+    picture are compared. Where the student's grid is the finer one, its hidden states are averaged over each
     teacher cell that is all picture; where the teacher's is, its features are averaged over each student cell.
 
     Args:
@@ -106,7 +106,8 @@ def distillation_loss(
     dtype = head.out.weight.dtype
     hidden = [hidden_states[layer][rows, columns].to(dtype).mean(1) for layer in head.layers]
     distance_P = _DISTANCES[loss](head(hidden).float(), target[valid_VThw].float())
-    return _mean_by_frame(distance_P, video * patches.shape[1] + frame, patches.shape[0] * patches.shape[1])
+    real = torch.ones(patches.shape[:2], dtype=torch.bool) if frames is None else frames
+    return _sum_by_frame(distance_P, video * patches.shape[1] + frame, real.numel()) / real.sum().clamp(min=1)
 
 
 class _Grids(NamedTuple):
@@ -141,8 +142,8 @@ def _mse(student: Tensor, teacher: Tensor) -> Tensor:
 _DISTANCES = {"cosine": _cosine, "mse": _mse}
 
 
-def _mean_by_frame(distance_P: Tensor, frame_P: Tensor, frames: int) -> Tensor:
-    """The mean over the places of each frame, then over the frames that have places."""
+def _sum_by_frame(distance_P: Tensor, frame_P: Tensor, frames: int) -> Tensor:
+    """The mean over the places of each frame, added up over the frames."""
     total = distance_P.new_zeros(frames).index_add(0, frame_P, distance_P)
     count = torch.bincount(frame_P, minlength=frames)
-    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+    return (total / count.clamp(min=1)).sum()

@@ -177,6 +177,18 @@ def test_nothing_to_compare_is_zero() -> None:
     assert not case.hidden.grad.any()
 
 
+def test_a_frame_without_a_place_counts_as_zero() -> None:
+    """So that a step's loss does not depend on how it is cut into forward passes."""
+    case = Case((4, 4), (4, 4))
+    of_three_frames = case.loss("mse").item()
+    case.frames[1, 0] = False
+    of_two = case.loss("mse").item()
+    case.frames[1, 0] = True
+    case.patches[1, 0] = -1
+    assert case.loss("mse").item() == pytest.approx(of_two * 2 / 3)
+    assert of_three_frames > of_two * 2 / 3
+
+
 def test_grids_that_do_not_divide() -> None:
     with pytest.raises(ValueError, match="grid 3x3 and the aligner's 4x4"):
         Case((4, 4), (3, 3)).loss("cosine")
