@@ -32,8 +32,10 @@ class BadSamples:
     bad sample stops the run.
     """
 
-    def __init__(self, path: Path, max_fraction: float, where: str) -> None:
+    def __init__(self, path: Path, max_fraction: float, where: str, then: str = "") -> None:
+        """`then`: what is to be done once the files are repaired."""
         self.path = path
+        self._then = then
         self.max_fraction = max_fraction
         self.where = where
         self._bad: dict[str, _Bad] = {}
@@ -58,6 +60,12 @@ class BadSamples:
     def good(self, sample: str) -> None:
         """A sample that could be read."""
         self._seen.add(sample)
+
+    def again(self, sample: str) -> None:
+        """A sample that an earlier process met at this place: bad where the file says so."""
+        self._seen.add(sample)
+        if sample in self._bad:
+            self._met.add(sample)
 
     def record(self, sample: str, video: str | None, reason: str) -> None:
         """A sample that could not be read. A `DataError` once there are too many of them."""
@@ -87,7 +95,8 @@ class BadSamples:
                     f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than "
                     f"data.max_bad_fraction = {self.max_fraction:g} allows; the first:",
                     *first,
-                    f"all of them: {self.path}; repair or remove these files, or raise data.max_bad_fraction",
+                    f"all of them: {self.path}; repair or remove these files{self._then}, or raise "
+                    "data.max_bad_fraction",
                 ]
             )
         )

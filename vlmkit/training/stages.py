@@ -159,7 +159,8 @@ class _Training:
             workers = max(1, self.training.workers)
             self.videos = Videos(self.spec.data.reader, inputs, self.spec.data.cache_mib * 2**20 // workers)
         trained = {pattern: [self.named[n] for n in names] for pattern, names in assign(stage, self.named).items()}
-        where = f"stages/{number}-{stage.name}"
+        where, folder = f"stages/{number}-{stage.name}", self.run.stage(number, stage.name)
+        anew = f" and remove the folder {folder} to train the stage anew"
         return StageRun(
             run=self.run,
             number=number,
@@ -169,7 +170,7 @@ class _Training:
             trained=trained,
             items=StageItems(order, samples, self.videos, stage.flip),
             collator=Collator(self.processor, inputs["aligner"], inputs.get("teacher"), stage.max_length),
-            bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where),
+            bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where, anew),
             schedule=Schedule(stage, order.steps),
         )
 

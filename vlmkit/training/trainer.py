@@ -246,7 +246,7 @@ class StageTrainer(Trainer):
         step = int(checkpoint.name.rpartition("-")[2])
         items = self.stage_run.items
         for position in range(min(step * items.order.batch_size, len(items))):
-            self.stage_run.bad.good(items.samples[items.order[position][1]][0])
+            self.stage_run.bad.again(items.samples[items.order[position][1]][0])
 
 
 _WEIGHTS = "weights.safetensors"

@@ -83,6 +83,16 @@ def test_the_end_of_a_short_run_counts_truly(tmp_path: Path) -> None:
         bad.finish()
 
 
+def test_what_an_earlier_process_met_at_the_same_places_counts(tmp_path: Path) -> None:
+    first = BadSamples(tmp_path / "bad_samples.jsonl", 0.01, "align")
+    first.record("x", "x.mp4", "broken")
+    again = BadSamples(tmp_path / "bad_samples.jsonl", 0.01, "align", " and start anew")
+    for sample in ("a", "x", "b"):
+        again.again(sample)
+    with pytest.raises(DataError, match=r"1 of 3 .*\n.*\n.*remove these files and start anew, or raise"):
+        again.finish()
+
+
 def test_nothing_bad_is_allowed_with_zero(tmp_path: Path) -> None:
     bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.0, "align")
     bad.good("a")
