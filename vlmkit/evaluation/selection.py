@@ -106,6 +106,11 @@ def _find_videos(
     use: BenchmarkUse, benchmark: Benchmark, root: Path, names: Sequence[str]
 ) -> tuple[dict[str, Path], dict[str, str]]:
     template = use.video_file or benchmark.video_file
+    if use.extensions and "{ext}" not in template:
+        raise DataError(
+            f"{use.name}: `extensions` would do nothing: the template {template!r} of `video_file` has no {{ext}}; add "
+            "it there, or remove `extensions`"
+        )
     extensions = (use.extensions or benchmark.extensions) if "{ext}" in template else [""]
     found, missing = {}, {}
     for name in dict.fromkeys(names):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vlmkit.names import hint
+from vlmkit.spec.aspects import ASPECTS
+from vlmkit.spec.distillation import check_distillation
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.spec.report import Problem
 
-__all__ = ["ASPECTS", "PARTS", "cross_check"]
+__all__ = ["PARTS", "cross_check"]
 
 PARTS = ("aligner", "backbone", "distillation")
 """What `train` can name."""
-ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
-"""Aspect ratios for which layouts are tried: width, height."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
@@ -24,7 +24,7 @@ def cross_check(spec: ExperimentSpec) -> list[Problem]:
         problems += _lengths(spec)
     if spec.training is not None:
         problems += _stages(spec.training)
-        problems += _distillation(spec, spec.training) if known else ()
+        problems += check_distillation(spec, spec.training) if known else ()
     return problems
 
 
@@ -80,50 +80,3 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
         if part not in PARTS:
             known = f"{hint(part, PARTS)}parts: {', '.join(PARTS)}"
             yield Problem((*where, pattern), f"{part!r} is no part of the model; {known}")
-
-
-def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:
-    distillation = training.distillation
-    where = ("training", "distillation")
-    if distillation is None:
-        for index, stage in enumerate(training.stages):
-            if stage.distils:
-                path = ("training", "stages", index, "train", "distillation")
-                yield Problem(path, "the part `distillation` trains here, but training.distillation names no teacher")
-        return
-    if not any(stage.distils for stage in training.stages):
-        yield Problem(where, "no stage uses the teacher: list `distillation` in the `train` of a stage, or remove this")
-    teacher, aligner = distillation.teacher, spec.model.aligner
-    limit, frames = teacher.frame_limit, aligner.input.frames
-    if limit is not None and frames > limit:
-        message = (
-            f"the teacher takes at most {limit} frames, the aligner gives {frames}; lower the aligner's input.frames"
-        )
-        yield Problem((*where, "teacher"), message)
-    if teacher.width % distillation.heads:
-        yield Problem(
-            (*where, "heads"), f"{distillation.heads} heads do not divide the teacher's width {teacher.width}"
-        )
-    if spec.model.backbone.layers < 1 + distillation.layer_rate:
-        layers = spec.model.backbone.layers
-        yield Problem(
-            (*where, "layer_rate"),
-            f"with {layers} LLM layers, a rate of {distillation.layer_rate} leaves no layer to fuse",
-        )
-    patches = aligner.layout(aligner.input.shape(1, 1)).patches
-    try:
-        theirs = teacher.grid()
-    except ValueError as error:
-        yield Problem((*where, "teacher"), str(error))
-        return
-    if (patches < 0).all():
-        yield Problem(
-            where, f"aligner {aligner.type!r} has no tokens that stand for patches: there is nothing to distil into"
-        )
-    ours = patches.shape[1:]
-    for mine, other in zip(ours, theirs, strict=True):
-        if mine % other and other % mine:
-            grids = f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]}"
-            message = f"{grids} do not divide each other; change `input.size` of one of them"
-            yield Problem((*where, "teacher"), message)
-            return

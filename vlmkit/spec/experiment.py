@@ -77,6 +77,12 @@ class EngineSpec(Spec):
     zero: Literal[0, 1, 2] = 2
     """ZeRO stage of `deepspeed`."""
 
+    @model_validator(mode="after")
+    def _zero_is_of_deepspeed(self) -> EngineSpec:
+        if self.type == "single" and self.zero != 2:
+            raise ValueError(f"zero {self.zero} is for `type: deepspeed`; give that, or remove `zero`")
+        return self
+
 
 class StageSpec(Spec):
     """One training phase."""
@@ -146,7 +152,8 @@ class TrainingSpec(Spec):
     engine: EngineSpec = EngineSpec()
     """Single process or DeepSpeed."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward and backward passes (weights and optimizer of a single process stay float32)."""
+    """Arithmetic of the forward and backward passes. What a single process trains is kept in float32; what no stage
+    trains keeps the precision of the model, unless this is float32."""
     workers: NonNegativeInt = 0
     """Processes that read data ahead; 0: the training process reads itself."""
     log_every: PositiveInt = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from vlmkit.errors import SpecError
 from vlmkit.model.compose import compose
 from vlmkit.spec.checks import PARTS
-from vlmkit.spec.experiment import ExperimentSpec, StageSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.objective import build_head
 from vlmkit.training.parts import Named, assign, named_parameters
 
@@ -31,6 +32,12 @@ class Plan:
     """What the stages train."""
 
     stages: list[StagePlan]
+    trained: frozenset[str]
+    """Names of the parameters that any stage trains."""
+    parameters: int
+    """Parameters of aligner and backbone."""
+    weight_bytes: int
+    """Their bytes while one process trains them (`Precision`)."""
     head_parameters: int
     """Parameters of the distillation head; 0 without distillation."""
 
@@ -52,20 +59,30 @@ def plan(spec: ExperimentSpec, model: nn.Module | None = None) -> Plan:
     with torch.device("meta"):
         head = build_head(spec)
     named = named_parameters(model, head)
-    stages, problems = [], []
+    stages, problems, trained = [], [], set[str]()
     for stage in spec.training.stages:
         try:
-            stages.append(_stage(stage, named))
+            assigned = assign(stage, named)
+            stages.append(_stage(stage.name, assigned, named))
+            trained.update(*assigned.values())
         except SpecError as error:
             problems.append(str(error))
     if problems:
         raise SpecError("\n".join([f"{spec.name}: the training does not fit the model", *(f"  {p}" for p in problems)]))
-    return Plan(stages, sum(p.numel() for p in head.parameters()) if head is not None else 0)
+    own = list(model.named_parameters())
+    everything = spec.training.precision == "float32"
+    return Plan(
+        stages,
+        frozenset(trained),
+        sum(value.numel() for _, value in own),
+        sum(value.numel() * (4 if everything or name in trained else value.element_size()) for name, value in own),
+        sum(value.numel() for value in head.parameters()) if head is not None else 0,
+    )
 
 
-def _stage(stage: StageSpec, named: Named) -> StagePlan:
+def _stage(stage: str, assigned: Mapping[str, Iterable[str]], named: Named) -> StagePlan:
     trains = dict.fromkeys(PARTS, 0)
-    for names in assign(stage, named).values():
+    for names in assigned.values():
         for name in names:
             trains[name.split(".")[0]] += named[name].numel()
-    return StagePlan(stage.name, {part: count for part, count in trains.items() if count})
+    return StagePlan(stage, {part: count for part, count in trains.items() if count})

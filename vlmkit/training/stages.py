@@ -68,7 +68,7 @@ class _Training:
     """The model on its way through the stages."""
 
     def __init__(self, spec: ExperimentSpec, training: TrainingSpec, run: RunFolder) -> None:
-        plan(spec)  # refuses patterns that match nothing before any weight loads
+        planned = plan(spec)  # refuses patterns that match nothing before any weight loads
         self.spec, self.training, self.run = spec, training, run
         self.videos: Videos | None = None
         self.datasets: dict[str, Dataset] = {}
@@ -81,8 +81,8 @@ class _Training:
         if self.head is not None and spec.model.weights is not None:
             load_head(spec.model.weights, self.head)
         self.named = named_parameters(self.model, self.head)
-        ever = {name for stage in training.stages for names in assign(stage, self.named).values() for name in names}
-        self.precision = Precision(self.model, [self.named[name] for name in ever], training.precision)
+        trained = [self.named[name] for name in planned.trained]
+        self.precision = Precision(self.model, trained, training.precision)
         self.teacher: Teacher | None = None
 
     def stages(self) -> None:

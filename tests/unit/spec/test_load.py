@@ -83,7 +83,7 @@ def test_all_problems_come_at_once(small_file: Path, small: str) -> None:
         ("steps: 3", "steps: 3\n      epochs: 1", "give exactly one of `epochs` and `steps`"),
         ("train: {aligner: 4e-4, distillation: 4e-4}", "train: {alinger: 1e-3}", "did you mean 'aligner'?"),
         ("distillation: 4e-4", "backbone: 4e-4", "no stage uses the teacher"),
-        ("layer_rate: 2", "layer_rate: 9", "leaves no layer to fuse"),
+        ("layer_rate: 2", "layer_rate: 5", "with 4 LLM layers, a rate of 5 leaves no layer to fuse"),
         ("heads: 1", "heads: 7", "7 heads do not divide the teacher's width"),
         (
             "input: {size: 32, multiple: 16}\n  b",
@@ -124,6 +124,41 @@ def test_all_problems_come_at_once(small_file: Path, small: str) -> None:
 def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old: str, new: str, said: str) -> None:
     assert old in small
     assert said in message(small_file, small.replace(old, new))
+
+
+def test_all_layers_may_be_fused_in_one_step(small_file: Path, small: str) -> None:
+    small_file.write_text(small.replace("layer_rate: 2", "layer_rate: 4"))
+    load_spec(small_file)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"training.engine.zero": 1}, "zero 1 is for `type: deepspeed`; give that, or remove `zero`"),
+        ({"training.distillation.teacher.input.frames": 4}, "the aligner's frames (frames 8), so 4 would do nothing"),
+        (
+            {"training.distillation.teacher.input.sampling": "uniform"},
+            "the aligner's frames (sampling reference), so uniform would do nothing; remove it",
+        ),
+        (
+            {"training.distillation.teacher.input.size": 64},
+            "a 4:3 picture does not lie on the teacher's canvas (fit pad, 64 / 16) as on the aligner's (fit pad, 32 /",
+        ),
+        ({"model.aligner.input.fit": "crop"}, "as on the aligner's (fit crop), so different places would be compared"),
+    ],
+)
+def test_what_would_do_nothing_or_compare_other_places_is_refused(
+    small_file: Path, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SpecError) as error:
+        load_spec(small_file, set=changed)
+    assert said in str(error.value)
+
+
+def test_pictures_of_the_same_fit_agree_whatever_the_size(small_file: Path) -> None:
+    """Crops are rounded to whole pixels, which moves no cell."""
+    both = ("model.aligner", "training.distillation.teacher")
+    load_spec(small_file, set={f"{part}.input.fit": "crop" for part in both} | {f"{both[1]}.input.size": 96})
 
 
 def test_the_largest_video_has_to_fit_into_a_stage(small_file: Path, small: str) -> None:
