@@ -14,6 +14,7 @@ from vlmkit.model.distillation import build_head as build_distillation_head
 from vlmkit.model.videolm import VideoLM
 from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec
 from vlmkit.training.batch import MicroBatch
+from vlmkit.training.recompute import recomputed
 
 __all__ = ["Distillation", "Losses", "Objective", "Totals", "build_head"]
 
@@ -69,11 +70,8 @@ class Objective(nn.Module):
         super().train(mode)
         for module in self._outside[1]:
             module.eval()
-        for layer in self.model.backbone.modules():
-            if getattr(layer, "gradient_checkpointing", False):
-                # transformers recomputes activations only in layers in training mode, also where the LLM is frozen but
-                # gradients pass through it. The flag of the layer alone switches no dropout on.
-                layer.training = mode
+        for layer in recomputed(self.model.backbone):
+            layer.training = mode
         return self
 
     def forward(self, batch: MicroBatch, totals: Totals) -> Losses:

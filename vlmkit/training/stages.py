@@ -36,6 +36,7 @@ from vlmkit.training.order import Order
 from vlmkit.training.parts import assign, freeze, named_parameters
 from vlmkit.training.plan import plan
 from vlmkit.training.precision import Precision
+from vlmkit.training.recompute import recompute_activations
 from vlmkit.training.trainer import StageRun, StageTrainer
 
 __all__ = ["train"]
@@ -110,7 +111,7 @@ class _Training:
         stage_run = self._stage_run(number, stage, samples)
         trained = [p for members in stage_run.trained.values() for p in members]
         still = freeze([self.model, *([self.head] if self.head is not None else [])], trained)
-        _checkpoint_activations(self.model, stage.gradient_checkpointing)
+        recompute_activations(self.model.backbone, stage.gradient_checkpointing)
         objective = Objective(self.model, self._distillation(stage), still)
         checkpoint = latest(folder)
         hook = registry().hook
@@ -232,13 +233,3 @@ def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
                 f"{old['samples']} samples with fingerprint {old['fingerprint'][:12]}, now {new['samples']} with "
                 f"{new['fingerprint'][:12]}; restore the data, or train anew under another name"
             )
-
-
-def _checkpoint_activations(model: VideoLM, on: bool) -> None:
-    """Whether the LLM recomputes its activations. Newer transformers call it by another name."""
-    backbone = model.backbone
-    name = "activation_checkpointing" if hasattr(backbone, "is_activation_checkpointing") else "gradient_checkpointing"
-    if on:
-        getattr(backbone, f"{name}_enable")(**{f"{name}_kwargs": {"use_reentrant": False}})
-    elif getattr(backbone, f"is_{name}"):
-        getattr(backbone, f"{name}_disable")()
