@@ -114,6 +114,10 @@ def _digest(path: Path) -> str:
             {"video_file": "clip_{video}{ext}"},
             r"none of its 4 videos was found; the first: no file clip_ada\.avi or clip_",
         ),
+        (
+            {"video_file": "{video}", "extensions": [".avi"]},
+            r"`extensions` would do nothing: the template '\{video\}' of `video_file` has no \{ext\}",
+        ),
         ({"split": "train"}, "there is no split 'train'"),
         ({"name": "tinny"}, "did you mean 'tiny'"),
     ],
