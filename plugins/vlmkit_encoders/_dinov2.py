@@ -74,11 +74,12 @@ class DinoV2(Encoder):
         path = self.spec.path
         if path is None:
             return
-        config = Source(path).config()
-        self.spec.check_config(config, path)
-        try:
-            loaded, info = Dinov2Model.from_pretrained(path, dtype=torch.float32, output_loading_info=True)
-        except (OSError, RuntimeError) as error:
+        source = Source(path)
+        self.spec.check_config(source.config(), path)
+        options = {"config": self.model.config, "dtype": torch.float32, "output_loading_info": True}
+        try:  # transformers knows the published names, which are no longer those of its modules
+            loaded, info = Dinov2Model.from_pretrained(None, state_dict=source.state(), **options)
+        except RuntimeError as error:
             raise CheckpointError(f"cannot load the weights at {path}: {error}") from None
         if info["missing_keys"]:
             missing = sorted(info["missing_keys"])

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vlmkit.api import Encoder
+from vlmkit.api.folder import STANDARD
 
-from ._weights import STANDARD, Source, take
+from ._weights import Source, take
 from .spec import InternVideo2Spec
 
 __all__ = ["InternVideo2"]

@@ -1,24 +1,18 @@
-"""Published weights: finding their files, reading them, and taking them with every name and shape checked."""
+"""Published weights: finding their files, here or on the hub, and taking them with every name and shape checked."""
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vlmkit.api import CheckpointError
+from vlmkit.api import CheckpointError, is_file, is_folder
+from vlmkit.api.folder import INDEX, STANDARD, read_index, read_mapping
+from vlmkit.api.weights import open_shard
 
-__all__ = ["STANDARD", "Source", "take"]
-
-STANDARD = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""File names of transformers, the preferred first."""
+__all__ = ["Source", "take"]
 
 
 class Source:
@@ -35,12 +29,12 @@ class Source:
             raise CheckpointError(
                 f"expected config.json at {self.path}, found none; is it a model in Hugging Face layout?"
             )
-        return _mapping(file)
+        return read_mapping(file)
 
     def state(self, names: tuple[str, ...] = STANDARD) -> dict[str, Tensor]:
         """All tensors, on the CPU, of the first of `names` that exists, or of the file that the path itself names."""
-        if self.local.is_file():
-            return _read(self.local)
+        if is_file(self.local):
+            return _tensors(self.local)
         unreachable: CheckpointError | None = None
         for name in names:
             try:
@@ -49,23 +43,23 @@ class Source:
                 unreachable = unreachable or error
                 continue
             if file is not None:
-                return self._shards(file) if name.endswith(".index.json") else _read(file)
+                return self._shards(file) if name.endswith(INDEX) else _tensors(file)
         raise unreachable or CheckpointError(
             f"expected weights at {self.path} ({', '.join(names)}), found none of them"
         )
 
     def _shards(self, index: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = {}
-        for shard in sorted(set(_mapping(index).get("weight_map", {}).values())):
+        for shard in sorted(set(read_index(index).values())):
             file = self._file(shard)
             if file is None:
                 raise CheckpointError(f"{index} names the shard {shard}, which is missing; fetch the folder again")
-            state.update(_read(file))
+            state.update(_tensors(file))
         return state
 
     def _file(self, name: str) -> Path | None:
-        if self.local.is_dir():
-            return self.local / name if (self.local / name).is_file() else None
+        if is_folder(self.local):
+            return self.local / name if is_file(self.local / name) else None
         if self.local.is_absolute() or self.path.startswith((".", "~")) or self.path.count("/") > 1:
             raise CheckpointError(
                 f"expected the folder {self.path} with an encoder's weights, found none; check `path`"
@@ -91,38 +85,9 @@ class Source:
         )
 
 
-def _mapping(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file}: not readable as JSON ({error}); fetch it again") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{file}: expected a mapping, found {type(found).__name__}")
-    return found
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    if file.suffix == ".safetensors":
-        try:
-            return dict(load_file(file))
-        except SafetensorError as error:
-            raise CheckpointError(f"{file}: damaged or not complete ({error}); fetch it again") from None
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{file} is not a plain state dict: reading it would run code of the file ({reason}); get the weights as "
-            "safetensors"
-        ) from None
-    except (RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); fetch it again") from None
-    for wrapper in ("model", "module", "state_dict"):
-        if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
-            state = state[wrapper]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{file}: expected a state dict of tensors, found {type(state).__name__} of other things")
-    return dict(state)
+def _tensors(file: Path) -> dict[str, Tensor]:
+    shard = open_shard(file)
+    return {name: shard.read(name) for name in shard.tensors()}
 
 
 def take(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import model_validator
 
-from vlmkit.api import CheckpointError, EncoderSpec
+from vlmkit.api import CheckpointError, EncoderSpec, is_file
+from vlmkit.api.folder import read_mapping
 
 __all__ = ["Key", "PublishedSpec"]
 
@@ -39,28 +39,21 @@ class PublishedSpec(EncoderSpec):
         if not isinstance(data, Mapping) or not isinstance(data.get("path"), str):
             return data
         file = Path(data["path"]).expanduser() / "config.json"
-        if not file.is_file():
-            return data
-        try:
-            config = json.loads(file.read_text())
-        except ValueError as error:
-            raise ValueError(f"{file} is not JSON: {error}") from None
-        return {**cls.from_config(config), **data}
+        return {**cls.from_config(_vision(read_mapping(file), str(file))), **data} if is_file(file) else data
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that a published config decides; of a config for image and text, its vision part."""
-        vision = config.get("vision_config", config)
+    def from_config(cls, vision: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that a published config decides."""
         stated = {field: vision.get(key.name) for field, key in cls.keys.items()}
         return {field: cls.keys[field].absent if value is None else value for field, value in stated.items()}
 
     def check_config(self, config: Mapping[str, Any], where: str) -> None:
         """A CheckpointError that names every field which contradicts the config found at `where`."""
-        vision = config.get("vision_config", config)
+        vision = _vision(config, where)
         stated = {field for field, key in self.keys.items() if vision.get(key.name) is not None}
         wrong = {
             field: value
-            for field, value in self.from_config(config).items()
+            for field, value in self.from_config(vision).items()
             # What the config leaves out has its class's default, unless the spec knows better.
             if getattr(self, field) != value and (field in stated or field not in self.model_fields_set)
         }
@@ -71,3 +64,11 @@ class PublishedSpec(EncoderSpec):
             )
             remedy = ", ".join(f"{field}: {value}" for field, value in wrong.items())
             raise CheckpointError(f"encoder {self.type!r} does not fit the weights at {where}; {found}; set {remedy}")
+
+
+def _vision(config: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Of a config for image and text, its vision part."""
+    vision = config.get("vision_config", config)
+    if not isinstance(vision, Mapping):
+        raise CheckpointError(f"{where}: expected a mapping as vision_config, found {vision!r:.80}; fetch it again")
+    return vision

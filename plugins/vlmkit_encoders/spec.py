@@ -178,14 +178,15 @@ class DinoV2Spec(VitSpec):
     keys: ClassVar[Mapping[str, Key]] = {**_VIT, "patch": Key("patch_size", 14), "mlp": Key("mlp_ratio", 4)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+    def from_config(cls, vision: Mapping[str, Any]) -> dict[str, Any]:
         """As the base has it; the MLP's channels are a multiple of the width there."""
-        if config.get("use_swiglu_ffn"):
+        if vision.get("use_swiglu_ffn"):
             raise ValueError(
                 "encoder 'dinov2' has the MLP of DINOv2's small to large models; these weights have SwiGLU"
             )
-        values = super().from_config(config)
-        return {**values, "mlp": values["width"] * values["mlp"]}
+        values = super().from_config(vision)
+        numbers = all(isinstance(values[name], (int, float)) for name in ("width", "mlp"))
+        return {**values, "mlp": values["width"] * values["mlp"]} if numbers else values
 
     def check_size(self, size: int) -> None:
         """Nothing: the position table is interpolated."""

@@ -149,10 +149,12 @@ def test_an_index_that_promises_too_much(save: Saver, tmp_path: Path, panda: Sta
         import_checkpoint("video-panda", source, tmp_path / "out", spec=experiment)
 
 
-@pytest.mark.parametrize("content", ["[1]", "{", '{"weight_map": {"a": "../secret.bin"}}'])
+@pytest.mark.parametrize(
+    "content", ["[1]", "{", *(json.dumps({"weight_map": {"a": name}}) for name in ("../secret.bin", "..", ""))]
+)
 def test_bad_index(tmp_path: Path, content: str) -> None:
     (tmp_path / "pytorch_model.bin.index.json").write_text(content)
-    with pytest.raises(CheckpointError, match=r"pytorch_model.bin.index.json"):
+    with pytest.raises(CheckpointError, match=r"pytorch_model.bin.index.json: .*; fetch it again"):
         import_checkpoint("video-panda", tmp_path, tmp_path / "out")
 
 

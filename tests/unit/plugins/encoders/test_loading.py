@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
 from vlmkit.api import CheckpointError, EncoderSpec
-from vlmkit_encoders.spec import ClipVisionSpec, LanguageBindImageSpec, LanguageBindVideoSpec
+from vlmkit_encoders.spec import ClipVisionSpec, DinoV2Spec, LanguageBindImageSpec, LanguageBindVideoSpec
 
 TINY = {"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28}
 VISION = {
@@ -170,7 +171,9 @@ def test_a_pickle_that_wants_more_is_refused_by_name(folder: Path, monkeypatch: 
     monkeypatch.chdir(folder)
     (folder / "model.safetensors").unlink()
     torch.save({"weights": _Evil()}, folder / "pytorch_model.bin", pickle_module=pickle)
-    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is not a plain state dict"):
+    with pytest.raises(
+        CheckpointError, match=r"pytorch_model\.bin: refused: its pickle asks for (pathlib|posix|builtins|getattr)"
+    ):
         features(LanguageBindVideoSpec(path=str(folder)))
     assert not Path("touched-by-a-pickle").exists()
 
@@ -190,10 +193,49 @@ def test_missing_shard_is_named(folder: Path) -> None:
         features(LanguageBindVideoSpec(path=str(folder)))
 
 
-def test_config_that_is_not_json_is_reported_by_the_spec(folder: Path) -> None:
-    (folder / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[]", "expected a mapping, found list; fetch"),
+        ("[" * 100_000, "not readable as JSON"),
+        ('{"vision_config": []}', "expected a mapping as vision_config, found \\[]; fetch"),
+        ('{"vision_config": null}', "expected a mapping as vision_config, found None; fetch"),
+    ],
+)
+def test_config_that_is_none(folder: Path, content: str, message: str) -> None:
+    module = LanguageBindVideoSpec(path=str(folder)).build()
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ValidationError, match=rf"config\.json: {message}"):
         LanguageBindVideoSpec(path=str(folder))
+    with pytest.raises(CheckpointError, match=message):  # as that of a hub id, which is first read here
+        module.load_pretrained()
+
+
+@pytest.mark.parametrize(
+    "index", [[], {}, {"weight_map": []}, {"weight_map": {"a": 1}}, {"weight_map": {"a": "../../../etc/passwd"}}]
+)
+def test_index_that_is_none(folder: Path, index: Any) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=r"\.bin\.index\.json: expected .*, found .*; fetch it again"):
+        features(LanguageBindVideoSpec(path=str(folder)))
+
+
+@pytest.mark.parametrize("content", ["hello", "version https://git-lfs.github.com/spec/v1", "<!DOCTYPE html>"])
+@pytest.mark.parametrize("spec", [LanguageBindVideoSpec, DinoV2Spec])
+def test_weights_that_are_text(folder: Path, spec: type[EncoderSpec], content: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_text(content)
+    with pytest.raises(CheckpointError, match=rf"\.bin: .*not readable as .*begins with b'{content[:4]}.*; fetch it"):
+        features(spec.model_validate({"path": str(folder)}))
+
+
+@pytest.mark.parametrize("size", ['"wide"', "[]", "1.5"])
+def test_sizes_that_are_no_numbers(folder: Path, size: str) -> None:
+    (folder / "config.json").write_text(f'{{"hidden_size": {size}, "mlp_ratio": {size}}}')
+    with pytest.raises(ValidationError, match="width"):
+        DinoV2Spec(path=str(folder))
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./no/such", "no/such/folder"])
