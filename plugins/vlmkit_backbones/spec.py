@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmkit.api import BackboneSpec, Spec, is_file
+from vlmkit.api.folder import read_mapping
 from vlmkit_backbones.trial import check_template
 
 if TYPE_CHECKING:
@@ -112,13 +112,7 @@ class HfCausalLmSpec(BackboneSpec):
                 f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"
             )
-        try:
-            config = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"{file}: not readable as JSON: {error}") from None
-        if not isinstance(config, dict):
-            raise ValueError(f"{file}: expected a mapping, found {type(config).__name__}")
-        return config
+        return read_mapping(file)
 
     def self_contained(self) -> Self:
         """With the whole `config`."""

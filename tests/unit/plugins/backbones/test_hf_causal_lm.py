@@ -115,9 +115,12 @@ def test_folder_without_weights(tmp_path: Path) -> None:
         HfCausalLmSpec(path=str(tmp_path)).load()
 
 
-def test_config_json_that_is_none(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json: not readable as JSON"):
+@pytest.mark.parametrize(
+    ("content", "found"), [("{", "not readable as JSON"), ("[]", "expected a mapping, found list")]
+)
+def test_config_json_that_is_none(tmp_path: Path, content: str, found: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"config\.json: {found}.*; fetch it again"):
         _ = HfCausalLmSpec(path=str(tmp_path)).width
 
 
