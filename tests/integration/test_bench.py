@@ -45,6 +45,16 @@ def test_what_a_benchmark_leaves(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "folder" / "vision.svg").read_text().startswith("<?xml")
 
 
+def test_the_fraction_counts_every_video_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass of 2 seconds beside a matrix product of 5 multiply-accumulates per second."""
+    monkeypatch.setattr(vision, "_peak", lambda *_: None)
+    monkeypatch.setattr(vision._Subject, "warm", lambda *_: None)
+    monkeypatch.setattr(vision, "matmul_rate", lambda *_: 5.0)
+    monkeypatch.setattr(vision, "timed", lambda *_: 2.0)
+    (result,) = bench_vision([load_spec(SPEC)], Options(rounds=2, batch=3, threads=1))
+    assert result.fractions == pytest.approx([result.macs * 3 / 2 / 5] * 2)
+
+
 def test_equal_names_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision, "_peak", lambda *_: None)
     other = tmp_path / "spec.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,6 +24,8 @@ from vlmkit.spec import ExperimentSpec
 from vlmkit.training import plan, train
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
+from vlmkit.training.batch import Item
+from vlmkit.training.trainer import StageRun, StageTrainer
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
 LLAMA = {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
@@ -40,6 +44,8 @@ class Killed(BaseException):
 
 
 HOG = {"teacher": {"type": "hog", "input": {"size": 28}}, "layer_rate": 1, "heads": 2}
+ENCODER = {"width": 8, "layers": 2, "heads": 2, "mlp": 16, "image_size": 28}
+RANDOM = HOG | {"teacher": {"type": "clip", "encoder": ENCODER, "input": {"size": 28}}, "weight": 3.0}
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +81,12 @@ def make(shapes: dict[str, Any]) -> Make:
 
 @pytest.fixture(scope="module")
 def three_stages(make: Make, shapes: dict[str, Any]) -> ExperimentSpec:
-    """Language only, alignment with distillation, everything."""
+    """Language only, alignment with distillation from a teacher that is drawn by the seed, everything."""
     return make(
         {"name": "words", "data": [shapes | {"text_only": True}], "train": {"backbone": 1e-2}, "steps": 2},
         {"name": "align", "train": {"aligner": 1e-2, "distillation": 1e-2}, "steps": 7, "save_every": 3, "flip": True},
         {"name": "all", "train": {"aligner": 1e-2, "backbone": 1e-3}, "steps": 3, "save_every": 2, "max_grad_norm": 1},
-        distillation=HOG,
+        distillation=RANDOM,
     )
 
 
@@ -261,8 +267,9 @@ def test_metrics_have_every_line_once(reference: RunFolder) -> None:
     lines = [json.loads(line) for line in (reference.stage(2, "align") / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 7]
     for line in lines:
-        assert line["loss"] == pytest.approx(line["language_loss"] + line["distillation_loss"])
-        assert line["lr"].keys() == {"aligner", "distillation"}
+        assert line["loss"] == pytest.approx(line["language_loss"] + 3 * line["distillation_loss"])
+        rate = 1e-2 * (1 + math.cos(math.pi * (line["step"] - 1) / 7)) / 2
+        assert line["lr"] == pytest.approx({"aligner": rate, "distillation": rate}), "the rate of the step itself"
         assert line["grad_norm"] > 0
         assert line["seconds_per_step"] > 0
         assert line["samples_skipped"] == 0
@@ -355,6 +362,19 @@ def test_too_many_bad_samples_stop_the_run(make: Make, damaged: dict[str, Any], 
     assert run.model.is_dir()
 
 
+def test_too_many_bad_samples_stop_a_continued_stage_as_well(
+    make: Make, damaged: dict[str, Any], observer: Observer, tmp_path: Path
+) -> None:
+    stage = {"data": [damaged], "train": {"aligner": 1e-2}, "epochs": 1, "batch_size": 1, "save_every": 3}
+    spec = make(stage, data={"max_bad_fraction": 0.2})
+    observer.kill_at = ("one", 4)
+    with pytest.raises(Killed):
+        train(spec, RunFolder.open(spec, tmp_path / "runs"))
+    observer.kill_at = None
+    with pytest.raises(DataError, match="2 of 7 samples could not be read"):
+        train(spec, RunFolder.open(spec, tmp_path / "runs"))
+
+
 def test_changed_data_is_refused(make: Make, damaged: dict[str, Any], observer: Observer, tmp_path: Path) -> None:
     stage = {"data": [damaged], "train": {"aligner": 1e-2}, "steps": 4}
     spec = make(stage, data={"max_bad_fraction": 0.5})
@@ -401,13 +421,19 @@ def test_the_plan_counts_what_trains(three_stages: ExperimentSpec, reference: Ru
     assert [list(stage.trains) for stage in planned.stages][1] == ["aligner", "distillation"]
 
 
-def test_bfloat16_trains_float32_weights_and_keeps_the_model_s_dtype(make: Make, tmp_path: Path) -> None:
-    stage = {"train": {"aligner": 1e-2}, "steps": 2, "gradient_checkpointing": True}
+@pytest.mark.parametrize("parts", [("aligner",), ("aligner", "backbone")])
+def test_bfloat16_trains_float32_weights_and_keeps_the_model_s_dtype(
+    make: Make, tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    stage = {"train": dict.fromkeys(parts, 1e-2), "steps": 2, "gradient_checkpointing": True}
     spec = make(stage, precision="bfloat16")
     backbone = spec.model.backbone.model_copy(update={"dtype": "bfloat16"})
     spec = spec.model_copy(update={"model": spec.model.model_copy(update={"backbone": backbone})})
     run = RunFolder.open(spec, tmp_path)
     train(spec, run)
+    trained = load_file(run.stage(1, "one") / "weights.safetensors")
+    assert {name.split(".")[0] for name in trained} == set(parts)
+    assert {tensor.dtype for name, tensor in trained.items() if "num_batches" not in name} == {torch.float32}
     final = weights(run)
     assert {final[name].dtype for name in final if name.startswith("backbone.")} == {torch.bfloat16}
     assert final["aligner.projector.0.weight"].dtype == torch.float32
@@ -423,18 +449,35 @@ def test_the_trained_model_can_be_opened(reference: RunFolder) -> None:
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in weights(reference).items())
 
 
-def test_what_reads_the_data_can_be_sent_to_a_worker(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    monkeypatch.setattr(stages_module.StageTrainer, "train", lambda self, **_: seen.append(self.stage_run))
-    spec = make({"train": {"aligner": 1e-2}, "steps": 1, "flip": True})
+@pytest.fixture
+def stage_run(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageRun:
+    """A stage that distils, before its first step; aligner and teacher see pictures of one size."""
+    seen: list[StageRun] = []
+    monkeypatch.setattr(StageTrainer, "train", lambda self, **_: seen.append(self.stage_run))
+    stage = {"train": {"aligner": 1e-2, "distillation": 1e-2}, "steps": 1, "flip": True}
+    teacher = {"type": "hog", "patch": 16, "input": {"size": 32, "multiple": 16}}
+    spec = make(stage, distillation=HOG | {"teacher": teacher})
     train(spec, RunFolder.open(spec, tmp_path))
-    items, collator = seen[0].items, seen[0].collator
+    return seen[0]
+
+
+def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> None:
+    for position in range(4):
+        item = stage_run.items[position]
+        assert isinstance(item, Item)
+        aligner, teacher = item.views["aligner"], item.views["teacher"]
+        assert (aligner.present, aligner.content) == (teacher.present, teacher.content)
+        assert np.array_equal(aligner.pixels, teacher.pixels)
+
+
+def test_what_reads_the_data_can_be_sent_to_a_worker(stage_run: StageRun) -> None:
+    items, collator = stage_run.items, stage_run.collator
     ours = collator([items[position] for position in range(4)])
     items, collator = pickle.loads(pickle.dumps((items, collator)))
     theirs = collator([items[position] for position in range(4)])
     assert ours.good == theirs.good
+    assert ours.video is not None
+    assert theirs.video is not None
     assert torch.equal(ours.video.pixels, theirs.video.pixels)
     assert all(torch.equal(ours.text[name], theirs.text[name]) for name in ours.text)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vlmkit.api import Verdict
+from vlmkit.api import Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.evaluation import evaluate, read_predictions
 from vlmkit.evaluation.model_files import model_sha256
@@ -126,6 +126,25 @@ def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
     result = measured(experiment())
     assert (result["judge"]["version"], result["metrics"]["accuracy"]["value"]) == ("new", 1)
     assert len(oracle.batches) == 3
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_what_the_judge_failed_on_is_judged_again(
+    experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch, blind: bool
+) -> None:
+    """Also where only answers of the blind baseline have no verdict."""
+    if blind:
+        measured(experiment())
+    with monkeypatch.context() as failing:
+        failing.setattr(ExactJudge, "judge", lambda *_: Unscored("no answer"))
+        failed = measured(experiment(blind=blind))
+    asked = len(oracle.batches)
+    judged = measured(experiment(blind=blind))
+    if blind:
+        assert failed["unscored"] == 0
+        failed, judged = failed["blind"], judged["blind"]
+    assert (failed["unscored"], judged["unscored"]) == (12, 0)
+    assert len(oracle.batches) == asked
 
 
 def test_another_prompt_is_asked_again(

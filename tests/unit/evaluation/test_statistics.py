@@ -39,6 +39,19 @@ def test_more_questions_about_the_same_videos_do_not_narrow_it() -> None:
     assert tenfold == pytest.approx(once, abs=1e-9)
 
 
+def test_few_videos_are_paid_for_with_student_s_t() -> None:
+    """By hand: deff = (5/4 * 5.2/400) / (0.24/19) = 1.286, n* = 20 / 1.286 * (2.093/2.776)^2 = 8.84, Wilson of that."""
+    values = (1, 1, 1, 0), (1, 1, 0, 0), (1, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 1)
+    result = estimate([value for video in values for value in video], [index // 4 for index in range(20)])
+    assert result == pytest.approx((0.6, 0.298, 0.841), abs=5e-4)
+
+
+def test_videos_that_balance_their_questions_do_not_narrow_it() -> None:
+    """By hand: no sum differs, yet deff counts as 1, so n* = 100 * (1.98422/2.00958)^2 = 97.49, Wilson of that."""
+    result = estimate([1.0, 0.0] * 50, [index // 2 for index in range(100)])
+    assert result == pytest.approx((0.5, 0.4026, 0.5974), abs=1e-4)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_alike_is_not_certainty(share: float) -> None:
     result = estimate([share] * 131, [index % 4 for index in range(131)])

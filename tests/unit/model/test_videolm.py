@@ -71,6 +71,26 @@ def test_padding_changes_nothing(composed: Composed, make_clip: Clips, side: Any
         torch.testing.assert_close(logits[row, mask[row].bool()], alone, atol=1e-5, rtol=1e-4)
 
 
+def test_padding_changes_nothing_where_positions_are_learnt(make_spec: Any) -> None:
+    gpt2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4}
+    model, processor = compose(make_spec(backbone={"config": gpt2}))
+    batch = dict(processor(["hello", "which way does the red circle move?"]))
+    shown = batch["attention_mask"][0].bool()
+    assert not shown[0], "padded left"
+    alone = model(**row_of(batch, 0, None)).logits[0]
+    torch.testing.assert_close(model(**batch).logits[0, shown], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_step_with_a_cache_stands_behind_what_came_before(composed: Composed, batch: dict[str, Tensor]) -> None:
+    model, next_ids = composed[0], torch.tensor([[5], [6], [7]])
+    ids = torch.cat([batch["input_ids"], next_ids], 1)
+    mask = torch.cat([batch["attention_mask"], torch.ones_like(next_ids)], 1)
+    whole = model(**batch | {"input_ids": ids, "attention_mask": mask}).logits[:, -1:]
+    cache = model(**batch, use_cache=True).past_key_values
+    step = model(input_ids=next_ids, attention_mask=mask, past_key_values=cache).logits
+    torch.testing.assert_close(step, whole, atol=1e-5, rtol=1e-4)
+
+
 def test_batch_without_video(composed: Composed) -> None:
     model, processor = composed
     output = model(**processor(["hello", "you"]))

@@ -72,6 +72,13 @@ def test_every_weight_comes_from_the_checkpoint(
     assert torch.equal(model(**batch).logits, composed[0](**batch).logits)
 
 
+def test_it_generates_as_a_fresh_model_does(start: Starter, make_spec: Any, checkpoint: Path) -> None:
+    file = checkpoint / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"do_sample": True, "temperature": 0.3, "num_beams": 4}))
+    model, _ = start()
+    assert model.generation_config.to_dict() == compose(make_spec())[0].generation_config.to_dict()
+
+
 def test_weights_have_the_types_of_the_spec(start: Starter, composed: Composed) -> None:
     model, _ = start(backbone={"dtype": "bfloat16"})
     assert {value.dtype for value in model.backbone.parameters()} == {torch.bfloat16}
@@ -124,10 +131,11 @@ def test_what_does_not_fit_is_named_together(start: Starter, checkpoint: Path) -
 
 def test_a_language_model_of_the_same_shapes_that_computes_something_else(start: Starter) -> None:
     with pytest.raises(CheckpointError) as error:
-        start(config={"rms_norm_eps": 1e-5, "num_attention_heads": 8, "num_key_value_heads": 4})
+        start(config={"rms_norm_eps": 1e-5, "num_attention_heads": 8, "num_key_value_heads": 4, "rope_theta": 5e5})
     message = str(error.value)
-    assert "the spec's model: 3 other options of the language model: num_attention_heads is 4 there and 8 in" in message
+    assert "the spec's model: 4 other options of the language model: num_attention_heads is 4 there and 8 in" in message
     assert "rms_norm_eps is 1e-06 there and 1e-05 in the spec" in message
+    assert "rope_theta is 10000.0 there and 500000.0 in the spec" in message
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])

@@ -25,7 +25,12 @@ def test_micro_batches_accumulate_to_the_batch(tmp_path: Path) -> None:
     assert arguments.per_device_train_batch_size == 3
     assert arguments.gradient_accumulation_steps == 4
     assert (arguments.max_steps, arguments.save_steps, arguments.logging_steps, arguments.seed) == (40, 4, 7, 5)
-    assert arguments.max_grad_norm == 0
+
+
+@pytest.mark.parametrize(("norm", "clipped"), [(None, 0), (0.5, 0.5)])
+def test_gradients_are_clipped_where_the_stage_says_so(tmp_path: Path, norm: float | None, clipped: float) -> None:
+    stage, spec = training({"max_grad_norm": norm})
+    assert trainer_arguments(tmp_path, stage, spec, Schedule(stage, 40), seed=5).max_grad_norm == clipped
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,19 @@ def test_other_weights_miss(teacher: CachedTeacher, spec: ClipTeacherSpec) -> No
     assert counts(other) == (0, 3)
 
 
+def test_features_under_autocast_are_others(teacher: CachedTeacher) -> None:
+    teacher(video(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        for hits in range(2):
+            teacher(video(1))
+            assert counts(teacher) == (hits, 2)
+    with torch.autocast("cpu", torch.float16):
+        teacher(video(1))
+    assert counts(teacher) == (1, 3)
+    teacher(video(1))
+    assert counts(teacher) == (2, 3)
+
+
 def test_weights_written_past_autograd_miss(teacher: CachedTeacher) -> None:
     teacher(video(1))
     for parameter in teacher.parameters():
