@@ -35,14 +35,14 @@ class Few(Dataset):
 
 
 class FakeVideos:
-    """Pixels that tell whether the video was mirrored; `bad` cannot be read."""
+    """Pixels that tell whether the video was mirrored; `bad` cannot be read, `short` has one frame."""
 
     def load(self, path: str, flip: bool) -> dict[str, FittedVideo]:
         if path == "bad":
             raise UnreadableVideo("bad: no video")
         pixels = np.zeros((2, 28, 28, 3), np.uint8)
         pixels[:, :, 0] = 255
-        view = FittedVideo(pixels, (0, 28, 0, 28), 2)
+        view = FittedVideo(pixels, (0, 28, 0, 28), 1 if path == "short" else 2)
         return dict.fromkeys(("aligner", "teacher"), view.flipped() if flip else view)
 
 
@@ -82,6 +82,11 @@ def test_a_batch_of_videos_text_and_something_unreadable() -> None:
     assert batch.bad == [Bad("2", "bad", "bad: no video")]
     assert sorted(batch.good) == ["0", "1", "3"]
     assert (batch.tokens, batch.frames) == (3, 4)
+
+
+def test_frames_that_are_padding_are_not_compared() -> None:
+    source = items("good", "short")
+    assert collate([source[position] for position in range(2)]).frames == 3
 
 
 def test_without_a_teacher_nothing_is_compared() -> None:
