@@ -10,9 +10,10 @@ from typing import Any
 from vlmkit.allocator import keep_freed_memory
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
-from vlmkit.runs import RunFolder, write_atomic
+from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
+from vlmkit.writing import write_atomic
 
 __all__ = ["Run", "evaluate", "run", "train"]
 

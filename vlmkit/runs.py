@@ -1,7 +1,7 @@
-"""The folder that one experiment fills, and writing into it so that a kill at any moment leaves it whole.
+"""The folder that one experiment fills.
 
     runs/NAME/  spec.yaml  environment.json  model.json  bad_samples.jsonl
-      stages/1-align/{checkpoint-100/, metrics.jsonl, stage.json, weights.safetensors}
+      stages/1-align/{checkpoint-100/, data.json, metrics.jsonl, stage.json, weights.safetensors}
       model/   eval/BENCHMARK/   report.html
 
 A run belongs to one spec from the first file of a stage on. What may change without a new run is listed in `FREE`: keys
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,44 +25,14 @@ from vlmkit.launch import rank
 from vlmkit.lines import read_json, read_lines
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
+from vlmkit.writing import SAVING, write_atomic
 
-__all__ = ["FREE", "RunFolder", "atomic_folder", "write_atomic"]
+__all__ = ["FREE", "RunFolder"]
 
 FREE = ("evaluation", "data.cache_mib", "data.max_bad_fraction", "training.workers")
 """Dotted keys that a continued run may change: the trained weights do not depend on them."""
 
-_SAVING = ".saving"
 _OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that a reader finds the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SAVING}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill; when the block ends well it takes the place of `path`, otherwise it is removed."""
-    temporary = path.with_name(f".{path.name}{_SAVING}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    temporary.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 class _Plugin(BaseModel):
@@ -207,7 +175,7 @@ class RunFolder:
             raise RunError(
                 f"{self.path}: this folder cannot be made: {error.strerror or error}; use another --output"
             ) from None
-        foreign = sorted(f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(_SAVING))
+        foreign = sorted(f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(SAVING))
         if foreign:
             raise RunError(
                 f"{self.path}: this folder is no run: it has no spec.yaml, but holds {', '.join(foreign[:5])}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,9 @@ class AnotherSpec(DownsamplerSpec):
 def vlmkit_components():
     return [AnotherSpec]
 """
+
+
+SCHEMA = [sys.executable, "-c", "import sys; from vlmkit.cli import main; sys.argv[1:] = ['schema']; main()"]
 
 
 class Outcome(NamedTuple):
@@ -306,7 +310,7 @@ def test_training_data_that_is_missing(cli: Cli, write: Callable[..., str], tmp_
     message = cli("train", spec).refusal()
     assert "stages/1-words: 2 of 2 samples could not be read, more than data.max_bad_fraction = 0.01" in message
     assert "  talk-1: clips/1.mp4: Invalid data found when processing input\n" in message
-    assert "all of them: runs/tiny/bad_samples.jsonl; repair or remove these files, or raise" in message
+    assert "all of them: runs/tiny/bad_samples.jsonl; repair or remove these files and remove the folder" in message
     assert len((tmp_path / "runs/tiny/bad_samples.jsonl").read_text().splitlines()) == 2
 
 
@@ -375,6 +379,40 @@ def test_an_interruption_says_how_to_go_on(
     assert cli("check", write()) == Outcome(
         130, "", "vlmkit: interrupted; `run`, `train` and `eval` go on where they stopped when called again\n"
     )
+
+
+@pytest.mark.parametrize("bytes_a_file", [2_000, 20_000])
+def test_a_full_disk_loses_nothing(cli: Cli, write: Callable[..., str], bytes_a_file: int) -> None:
+    """Where the disk is full is played by a limit on the size of a file, which the weights of a stage exceed."""
+    spec = write()
+    assert cli("check", spec).code == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, before[1]))
+    try:
+        outcome = cli("train", spec)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be" in outcome.refusal()
+    assert "runs/tiny" in outcome.err
+    assert "run the command again" in outcome.err
+    assert cli("train", spec).code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_output_that_cannot_be_written_is_no_defect() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(SCHEMA, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    message = "the output: cannot be written: No space left on device; make room and run the command again"
+    assert (done.returncode, done.stderr.splitlines()) == (2, [f"vlmkit: {message}"])
+
+
+def test_output_that_nobody_reads_any_more_ends_the_command_quietly() -> None:
+    with subprocess.Popen(SCHEMA, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 def test_a_defect_is_no_mistake_of_the_user(

@@ -34,7 +34,7 @@ class Options:
     """How to measure."""
 
     rounds: int = 5
-    """Timed passes of each spec; one round passes over all specs."""
+    """In each round every spec has its turn: passes for some seconds, of which the median counts."""
     batch: int = 1
     """Videos per pass."""
     dtype: str = "float32"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 import typer
 
@@ -16,6 +18,8 @@ __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+_PIPE_CLOSED = 141
+"""What a shell says of a process that ends because nobody reads its output."""
 
 app = typer.Typer(
     name="vlmkit",
@@ -53,7 +57,8 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: exit code 0 done, 1 a defect of vlmkit, 2 the user's input, 130 interrupted."""
+    """Entry point: exit code 0 done, 1 a defect of vlmkit, 2 the user's input or machine, 130 interrupted, 141 nobody
+    reads the output."""
     try:
         app()
     except UserError as error:
@@ -66,8 +71,21 @@ def main() -> None:
         if end.code == _INTERRUPTED:
             message = "interrupted; `run`, `train` and `eval` go on where they stopped when called again"
             print(f"vlmkit: {message}", file=sys.stderr)
+        if isinstance(end.__context__, BrokenPipeError):  # whoever read the output has stopped, e.g. `head`
+            sys.exit(_PIPE_CLOSED)
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _report_defect()
+        place = error.filename or "the output"
+        message = f"{place}: cannot be written: {error.strerror}; make room and run the command again"
+        print(f"vlmkit: {message}", file=sys.stderr)
+        sys.exit(2)
     except Exception:
-        traceback.print_exc()
-        print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
-        sys.exit(1)
+        _report_defect()
+
+
+def _report_defect() -> NoReturn:
+    traceback.print_exc()
+    print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
+    sys.exit(1)

@@ -27,12 +27,12 @@ def _group() -> None:
 
 @app.command("vision")
 def vision(
-    specs: Annotated[list[Path], typer.Argument(metavar="SPEC...", help="Spec files whose visual parts are compared.")],
+    specs: Annotated[list[Path], typer.Argument(metavar="SPEC", help="Spec files whose visual parts are compared.")],
     set_: Overrides = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed passes of each spec.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; in each, every spec has its turn.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Videos per pass.")] = 1,
     dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Precision of weights and pixels.")] = "float32",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")] = 2,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     train: Annotated[bool, typer.Option("--train", help="Also time forward and backward together.")] = False,
@@ -50,7 +50,7 @@ def vision(
         _make_folder(output)
     from vlmkit.bench import Options, bench_vision
     from vlmkit.bench.output import as_json, bar_chart, machine, rows
-    from vlmkit.runs import write_atomic
+    from vlmkit.writing import write_atomic
 
     options = Options(rounds, batch, dtype, threads, device, compile_, train)
     results = bench_vision(loaded, options, lambda message: typer.echo(message, err=True))

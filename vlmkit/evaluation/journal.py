@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vlmkit.lines import read_lines
-from vlmkit.runs import write_atomic
+from vlmkit.writing import write_atomic
 
 __all__ = ["Journal", "read_answers"]
 

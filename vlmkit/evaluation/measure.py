@@ -19,9 +19,10 @@ from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder, write_atomic
+from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
+from vlmkit.writing import write_atomic
 
 __all__ = ["measure"]
 

@@ -15,6 +15,7 @@ from vlmkit.errors import RunError
 
 __all__ = ["VerdictStore"]
 
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS verdicts (
     judge TEXT, version TEXT, digest TEXT,
@@ -93,6 +94,8 @@ class VerdictStore:
             raise self._refusal(error) from None
 
     def _refusal(self, error: sqlite3.Error) -> RunError:
+        if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
+            return RunError(f"{self._path}: cannot be written: {error}; make room and run the command again")
         return RunError(
             f"{self._path}: expected the verdicts of a judge, found what SQLite cannot use: {error}; "
             "correct who may use it, or remove it and run `vlmkit eval`: what it held is judged anew"

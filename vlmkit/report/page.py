@@ -17,7 +17,8 @@ from vlmkit.report.reproduce import reproduce
 from vlmkit.report.run import RunFiles, read_run
 from vlmkit.report.scores import headline
 from vlmkit.report.skipped import skipped
-from vlmkit.runs import RunFolder, write_atomic
+from vlmkit.runs import RunFolder
+from vlmkit.writing import write_atomic
 
 __all__ = ["page", "write_report"]
 

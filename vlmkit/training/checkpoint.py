@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from vlmkit.errors import CheckpointError, RunError
 from vlmkit.lines import read_json
 from vlmkit.model.load import undamaged
+from vlmkit.writing import SAVING, saving_weights
 
 __all__ = ["clean", "intact", "latest", "load_weights", "save_weights", "seal", "stage_state", "unseal"]
 
 PREFIX = "checkpoint-"
 _SEAL = "stage.json"
-_LEFT = (".saving", ".old")
+_LEFT = (SAVING, ".old")
 
 
 def latest(stage: Path) -> Path | None:
@@ -113,8 +114,9 @@ def stage_state(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a safetensors file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.saving")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
+    temporary = path.with_name(f".{path.name}{SAVING}")
+    with saving_weights(path):
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
     temporary.replace(path)
 
 

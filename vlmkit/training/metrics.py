@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlmkit.lines import read_lines
 from vlmkit.progress import Progress
-from vlmkit.runs import write_atomic
+from vlmkit.writing import write_atomic
 
 __all__ = ["LossSums", "MetricsFile", "StageProgress"]
 

@@ -26,7 +26,7 @@ from vlmkit.model.load import load_head, without_bars
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder, atomic_folder, write_atomic
+from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, Samples, StageItems, Videos
 from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
@@ -38,6 +38,7 @@ from vlmkit.training.plan import plan
 from vlmkit.training.precision import Precision
 from vlmkit.training.recompute import recompute_activations
 from vlmkit.training.trainer import StageRun, StageTrainer
+from vlmkit.writing import atomic_folder, saving_weights, write_atomic
 
 __all__ = ["train"]
 
@@ -201,7 +202,7 @@ class _Training:
     def _save_model(self) -> None:
         self.precision.restore()
         self.model.eval()
-        with atomic_folder(self.run.model) as folder:
+        with saving_weights(self.run.model), atomic_folder(self.run.model) as folder:
             self.model.save_pretrained(folder)
             self.processor.save_pretrained(folder)
 

@@ -28,6 +28,7 @@ from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler
 from vlmkit.training.order import MicroBatches
+from vlmkit.writing import SAVING, saving_weights
 
 __all__ = ["StageRun", "StageTrainer"]
 
@@ -201,18 +202,19 @@ class StageTrainer(Trainer):
 
     def _get_output_dir(self, trial: Any) -> str:
         """The Trainer writes a checkpoint here, hidden; it gets its place when it is whole."""
-        return str(self.stage_run.folder / ".saving")
+        return str(self.stage_run.folder / SAVING)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = self.stage_run.folder
         self.accelerator.wait_for_everyone()
-        super()._save_checkpoint(model, trial)
+        with saving_weights(folder):
+            super()._save_checkpoint(model, trial)
         state = self.sums.state()
         self.accelerator.wait_for_everyone()
         if not rank():
             name = f"checkpoint-{self.state.global_step}"
-            seal(folder / ".saving" / name, state)
-            (folder / ".saving" / name).rename(folder / name)
+            seal(folder / SAVING / name, state)
+            (folder / SAVING / name).rename(folder / name)
             clean(folder, keep=folder / name)
         self.accelerator.wait_for_everyone()
 

@@ -70,6 +70,18 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bo
             pass
 
 
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        store._ask("PRAGMA max_page_count = 4")
+
+        def fill() -> None:
+            for number in range(1000):
+                store.judge("moody", Moody(), f"{number}" * 999, "a", "b")
+
+        with pytest.raises(RunError, match=r"v\.sqlite: cannot be written: .* full; make room and run the command"):
+            fill()
+
+
 def test_reading_alone_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "of a judge?" / "v.sqlite"
     with VerdictStore.open(path) as store:

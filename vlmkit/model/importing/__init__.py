@@ -15,9 +15,9 @@ from vlmkit.model.importing.source import Source
 from vlmkit.model.importing.target import build_target
 from vlmkit.model.importing.write import write_config, write_distillation, write_weights
 from vlmkit.model.published import published_format
-from vlmkit.runs import atomic_folder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
+from vlmkit.writing import atomic_folder, saving_weights
 
 __all__ = ["DISTILLATION", "ImportReport", "import_checkpoint"]
 
@@ -58,7 +58,7 @@ def import_checkpoint(
     experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
     target = build_target(form, experiment, opened, tokenizer)
     plan = make_plan(form, opened, target, listing)
-    with atomic_folder(folder) as temporary:
+    with saving_weights(folder), atomic_folder(folder) as temporary:
         write_weights(plan, target, experiment, temporary, group_bytes, progress)
         distillation = write_distillation(plan, temporary)
         write_config(plan, target, temporary)
