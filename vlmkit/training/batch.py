@@ -25,10 +25,10 @@ __all__ = ["Bad", "Collator", "Item", "MicroBatch", "Samples", "StageItems", "Vi
 
 
 class Bad(NamedTuple):
-    """A sample that could not be read."""
+    """A sample that could not be read, or of which nothing can be learnt."""
 
     id: str
-    video: str
+    video: str | None
     reason: str
 
 
@@ -156,6 +156,13 @@ class Collator:
         except UserError as error:
             names = ", ".join(item.id for item in good)
             return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))
+        learnt = (encoded.labels[:, 1:] != IGNORE).any(1).tolist()
+        if not all(learnt):
+            reason = (
+                f"no token of its answers lies within max_length {self.max_length}; raise it, or shorten the question"
+            )
+            cut = [Bad(item.id, item.sample.video, reason) for item, some in zip(good, learnt, strict=True) if not some]
+            return self([*(item for item, some in zip(good, learnt, strict=True) if some), *bad, *cut])
         seen = [item.views for item in good if item.views]
         return MicroBatch(
             text=encoded._asdict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -51,7 +52,8 @@ class FakeProcessor:
         if max_length < 4:
             raise UserError("too long")
         ones = torch.ones(len(samples), 3, dtype=torch.int64)
-        return Encoded(ones, ones, torch.tensor([[1, -100, 1]]).expand(len(samples), 3))
+        labels = [[1, -100, -100 if turns == "cut" else 1] for turns in samples]
+        return Encoded(ones, ones, torch.tensor(labels))
 
 
 def items(*videos: str | None, flip: bool = False) -> StageItems:
@@ -111,6 +113,17 @@ def test_a_batch_without_anything_readable_is_empty(found: list[Bad]) -> None:
 def test_errors_of_the_data_as_a_whole_are_carried_not_raised() -> None:
     batch = collate([items(None)[0]], max_length=1)
     assert str(batch.error) == "too long (one of 0)"
+
+
+def test_a_sample_of_which_nothing_can_be_learnt_is_bad() -> None:
+    text, video, unreadable = (items(name)[0] for name in (None, "a", "bad"))
+    cut = video._replace(id="long", sample=dataclasses.replace(video.sample, turns="cut"))
+    batch = collate([cut, text, unreadable, video])
+    assert batch.good == [text.id, video.id]
+    assert batch.video.pixels.shape[0] == 1
+    assert [bad.id for bad in batch.bad] == [unreadable.id, "long"]
+    assert batch.bad[1].reason.startswith("no token of its answers lies within max_length 9; raise it")
+    assert collate([cut]).text == {}
 
 
 def test_aligner_and_teacher_see_the_same_mirrored_picture() -> None:
