@@ -16,6 +16,7 @@ LOSSES = {"language_loss": "language loss", "distillation_loss": "distillation l
 POINTS = 400
 """Most points drawn per curve; of longer logs every so many."""
 
+_FEW = 4
 _COLOURS = {"#010101": "var(--ink)", "#020202": "var(--muted)", "#030303": "var(--rule)", "#040404": "var(--accent)"}
 """Stand-ins that matplotlib accepts, and what the page paints instead (light or dark)."""
 _INK, _MUTED, _RULE, _ACCENT = _COLOURS
@@ -56,7 +57,8 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], key: str) -> None:
     stride = -(-len(points) // POINTS)
     smoothed = smooth(values)
     axes.plot(steps[::stride], values[::stride], color=_MUTED, linewidth=0.8, alpha=0.7)
-    axes.plot(steps[::stride], smoothed[::stride], color=_ACCENT, linewidth=1.6)
+    dot = "o" if len(points) == 1 else None
+    axes.plot(steps[::stride], smoothed[::stride], color=_ACCENT, linewidth=1.6, marker=dot, markersize=4)
     axes.set_title(LOSSES[key], loc="left", color=_INK, fontsize=9)
     axes.set_title(f"{smoothed[-1]:.3g} at the end", loc="right", color=_MUTED, fontsize=8.5)
     axes.set_xlabel("optimizer step", color=_MUTED)
@@ -67,6 +69,8 @@ def _draw(axes: Any, rows: Sequence[dict[str, Any]], key: str) -> None:
     axes.set_axisbelow(True)
     axes.tick_params(color=_MUTED, labelcolor=_MUTED, length=0)
     axes.locator_params(nbins=4)
+    if len(steps) <= _FEW:  # between them there would be ticks at fractions of a step
+        axes.set_xticks(steps)
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
 
 

@@ -46,6 +46,12 @@ def test_two_figures_share_no_id_and_one_is_reproducible() -> None:
     assert not ids[0] & ids[1]
 
 
+def test_a_single_point_is_a_dot_at_its_step() -> None:
+    svg = curves([{"step": 3, "language_loss": 2.0}], "a", stacked=False)
+    assert svg.count("<use") == 1, "a marker"
+    assert re.findall(r">(\d+)</text>", svg).count("3") == 1
+
+
 def test_long_logs_are_thinned() -> None:
     rows = [{"step": i, "language_loss": float(i % 7)} for i in range(20 * POINTS)]
     assert len(curves(rows, "a", stacked=True)) < 60_000
