@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from pydantic import field_serializer
+from torch import Tensor, nn
 
-from vlmkit.api import ComponentSpec, VideoInput
+import vlmkit.testing
+from vlmkit.api import ComponentSpec, Downsampler, VideoInput
 from vlmkit.testing import checks
 from vlmkit.testing.aligners import tokens_do_not_depend_on_batch_mates
 from vlmkit_baselines.chat_univi.spec import ChatUniViSpec
@@ -18,6 +25,13 @@ from vlmkit_teachers.spec import ClipTeacherSpec, LanguageBindVideoTeacherSpec
 
 SMALL = {"width": 32, "patch": 4, "heads": 4}
 PIXELS = {"size": 32, "multiple": 8}
+SPECS: dict[str, ComponentSpec] = {
+    "Aligner": EveSpec.tiny(),
+    "Downsampler": AvgPoolSpec(window=2),
+    "Teacher": HogSpec.tiny(),
+}
+WIDTHS = {"Aligner": (8,), "Downsampler": (8,), "Teacher": ()}
+"""What each kind wants for its `build`."""
 
 
 def _fails(spec: ComponentSpec) -> list[str]:
@@ -75,3 +89,118 @@ def test_finds_a_teacher_that_is_not_what_it_says(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(HogSpec, "width", 3)
     names = {fault.partition(":")[0] for fault in _fails(HogSpec.tiny())}
     assert names == {"features_are_as_declared", "builds_on_meta"}
+
+
+@pytest.mark.parametrize("kind", ["Aligner", "Downsampler", "Teacher"])
+@pytest.mark.parametrize(
+    ("made", "found"), [(nn.Identity(), "a Identity"), (None, "None (is a `return` missing?)")], ids=["plain", "none"]
+)
+def test_finds_a_build_that_gives_something_else(
+    kind: str, made: object, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = SPECS[kind]
+    monkeypatch.setattr(type(spec), "build", lambda *_: made)
+    faults = _fails(spec)
+    assert len(faults) >= 8
+    assert [fault for fault in faults if f"build gives {found}, expected a vlmkit.api.{kind}" not in fault] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("Aligner", torch.zeros(1), "forward gives a Tensor, expected a vlmkit.api.VisualTokens"),
+        ("Aligner", None, "forward gives None (is a `return` missing?), expected a vlmkit.api.VisualTokens"),
+        ("Downsampler", (torch.zeros(1),), "forward gives a tuple, expected a Tensor"),
+        ("Teacher", None, "forward gives None (is a `return` missing?), expected a Tensor"),
+    ],
+)
+def test_finds_a_forward_that_gives_something_else(
+    kind: str, given: object, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec: Any = SPECS[kind]
+    monkeypatch.setattr(type(spec.build(*WIDTHS[kind])), "forward", lambda *_: given)
+    faults = _fails(spec)
+    assert len(faults) >= 7
+    assert [fault for fault in faults if said not in fault] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("mask", Tensor.long, "mask: expected torch.bool, found torch.int64"),
+        ("mask", lambda mask: mask[:, 1:], "mask: declared"),
+        ("patches", Tensor.int, "patches: expected torch.int64, found torch.int32"),
+        ("patches", lambda patches: patches[0], "patches: declared"),
+    ],
+)
+def test_finds_an_aligner_with_other_tokens(
+    name: str, change: Callable[[Tensor], Tensor], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = EveSpec.tiny()
+    module = type(spec.build(8))
+    forward = module.forward
+
+    def changed(self: Any, video: Any) -> Any:
+        tokens = forward(self, video)
+        setattr(tokens, name, change(getattr(tokens, name)))
+        return tokens
+
+    monkeypatch.setattr(module, "forward", changed)
+    assert any("layout_is_what_comes_out" in fault and said in fault for fault in _fails(spec))
+
+
+@pytest.mark.parametrize(("name", "given"), [("layout", None), ("grid", 4)])
+def test_finds_a_spec_that_declares_nothing(name: str, given: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = SPECS["Aligner" if name == "layout" else "Downsampler"]
+    monkeypatch.setattr(type(spec), name, lambda *_: given)
+    faults = _fails(spec)
+    assert len(faults) >= 3
+    assert [fault for fault in faults if "AssertionError" not in fault or f"{name} gives" not in fault] == []
+
+
+class _Faulty(Downsampler):
+    """Keeps something that its state does not have, draws, and has a shape of its own on the meta device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = torch.rand(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 1:] if x.is_meta else x + self.kept + torch.rand(1)
+
+
+class _Forgetful(AvgPoolSpec):
+    """Does not write down what it was given."""
+
+    @field_serializer("window")
+    def _write(self, window: int) -> int:
+        return 1 if window < 9 else 0
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def build(self, width: int) -> Downsampler:
+        return _Faulty()
+
+
+def test_says_what_differs() -> None:
+    faults = dict(fault.split(": ", 1) for fault in _fails(_Forgetful(window=2)))
+    for name, said in {
+        "spec_round_trips": "differs in ['window']",
+        "saving_keeps_every_bit": "a copy's tokens: differs by ",
+        "is_deterministic": "the same frames twice: differs by ",
+        "builds_on_meta": "on the meta device: declared (2, 4, 4, 32), found (2, 3, 4, 32)",
+    }.items():
+        assert said in faults[name]
+    assert "cannot be read again" in _fails(_Forgetful(window=9))[0]
+
+
+def test_every_assertion_has_words() -> None:
+    for file in Path(vlmkit.testing.__path__[0]).glob("*.py"):
+        asserts = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Assert)]
+        assert [f"{file.name}:{node.lineno}" for node in asserts if node.msg is None] == []
+
+
+def test_there_are_checks_of_known_kinds_only() -> None:
+    with pytest.raises(ValueError, match=r"no kind 'alinger'; did you mean 'aligner'\?"):
+        checks("alinger")

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.names import hint
+from vlmkit.registry import KINDS
 
 __all__ = ["checks"]
 
@@ -19,13 +21,21 @@ Check = Callable[[Any], None]
 
 def spec_round_trips(spec: ComponentSpec) -> None:
     """The spec survives being written as JSON and read again."""
-    assert type(spec).model_validate(spec.model_dump(mode="json")) == spec
+    written = spec.model_dump(mode="json")
+    try:
+        read = type(spec).model_validate(written)
+    except ValueError as error:
+        raise AssertionError(f"written as JSON it cannot be read again: {error}") from error
+    changed = [name for name in type(spec).model_fields if getattr(read, name) != getattr(spec, name)]
+    assert read == spec, f"written as JSON and read again it differs in {changed}: {read!r}, not {spec!r}"
 
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
     from vlmkit.testing import aligners, downsamplers, teachers
 
+    if kind not in KINDS:
+        raise ValueError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
     own: dict[str, tuple[Check, ...]] = {
         "aligner": aligners.CHECKS,
         "downsampler": downsamplers.CHECKS,

@@ -13,8 +13,9 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch, VisualTokens
-from vlmkit.api.video import VideoShape
+from vlmkit.api.video import TokenLayout, VideoShape
 from vlmkit.testing.counting import operator_calls
+from vlmkit.testing.expecting import of_type, same_bits
 
 __all__ = ["CHECKS"]
 
@@ -26,12 +27,16 @@ SHAPES = ((1, 1), (16, 9), (9, 16))
 def make_aligner(spec: AlignerSpec) -> Aligner:
     """A fresh module whose parameters are all drawn, so that a zero-initialised branch cannot hide a fault."""
     torch.manual_seed(0)
-    module = spec.build(LLM_WIDTH).eval()
+    module = _build(spec)
     with torch.no_grad():
         for parameter in module.parameters():
             if not parameter.any():
                 parameter.normal_(0, 0.05)
     return module
+
+
+def _build(spec: AlignerSpec) -> Aligner:
+    return of_type(spec.build(LLM_WIDTH), Aligner, "build").eval()  # type: ignore[type-abstract]
 
 
 def make_video(spec: AlignerSpec, shape: VideoShape, seed: int = 0) -> VideoBatch:
@@ -61,25 +66,42 @@ def _join(videos: list[VideoBatch]) -> VideoBatch:
 
 def _forward(module: Aligner, video: VideoBatch) -> VisualTokens:
     with torch.no_grad():
-        tokens: VisualTokens = module(video)
-    return tokens
+        return _with_gradient(module, video)
+
+
+def _with_gradient(module: Aligner, video: VideoBatch) -> VisualTokens:
+    return of_type(module(video), VisualTokens, "forward")
+
+
+def _layout(spec: AlignerSpec, shape: VideoShape) -> TokenLayout:
+    return of_type(spec.layout(shape), TokenLayout, "layout")
 
 
 def layout_is_what_comes_out(spec: AlignerSpec) -> None:
     """Shapes, mask and patches are those that `layout` declares, for every aspect ratio."""
     module = make_aligner(spec)
     for shape in _shapes(spec):
-        layout, tokens = spec.layout(shape), _forward(module, make_video(spec, shape))
-        assert tuple(tokens.embeddings.shape) == (1, layout.tokens, LLM_WIDTH), f"{shape}: {tokens.embeddings.shape}"
+        layout, tokens = _layout(spec, shape), _forward(module, make_video(spec, shape))
+        _has_shape(tokens.embeddings, (1, layout.tokens, LLM_WIDTH), f"{shape}: embeddings")
+        _has_shape(tokens.mask, (1, layout.tokens), f"{shape}: mask")
+        _has_shape(tokens.patches, (1, *layout.patches.shape), f"{shape}: patches")
+        assert tokens.mask.dtype == torch.bool, f"{shape}: mask: expected torch.bool, found {tokens.mask.dtype}"
+        assert tokens.patches.dtype == torch.int64, (
+            f"{shape}: patches: expected torch.int64, found {tokens.patches.dtype}"
+        )
         assert tokens.mask.all(), f"{shape}: a video alone has no padding tokens"
         assert np.array_equal(tokens.patches[0].numpy(), layout.patches), f"{shape}: patches differ from the layout's"
         assert torch.isfinite(tokens.embeddings).all(), f"{shape}: not finite"
 
 
+def _has_shape(found: Tensor, declared: tuple[int, ...], what: str) -> None:
+    assert tuple(found.shape) == declared, f"{what}: declared {declared}, found {tuple(found.shape)}"
+
+
 def positions_are_distinct(spec: AlignerSpec) -> None:
     """Patches and rows stand at positions of their own within the sequence."""
     for shape in _shapes(spec):
-        layout = spec.layout(shape)
+        layout = _layout(spec, shape)
         positions = np.concatenate([layout.patches[layout.patches >= 0], layout.rows])
         assert len(set(positions.tolist())) == len(positions), f"{shape}: two things stand at one position"
         assert ((positions >= 0) & (positions < layout.tokens)).all(), f"{shape}: a position outside the sequence"
@@ -89,12 +111,12 @@ def patches_index_the_right_tokens(spec: AlignerSpec) -> None:
     """The token of a cell depends on the pixels of this cell more than on those of any other."""
     module = make_aligner(spec)
     for shape in _shapes(spec)[:2]:
-        patches = spec.layout(shape).patches
+        patches = _layout(spec, shape).patches
         cells = np.argwhere(patches >= 0)
         video = make_video(spec, shape)
         for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
             pixels = video.pixels.clone().requires_grad_()
-            tokens: VisualTokens = module(VideoBatch(pixels, video.content, video.frames))
+            tokens = _with_gradient(module, VideoBatch(pixels, video.content, video.frames))
             tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
             energy = _per_cell(pixels.grad, patches.shape)
             strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
@@ -105,7 +127,7 @@ def patches_index_the_right_tokens(spec: AlignerSpec) -> None:
 
 def _per_cell(grad: Tensor | None, grid: tuple[int, ...]) -> Tensor:
     """(T, h, w) mean energy of each cell of the canvas; cells overlap where the grid does not divide the pixels."""
-    assert grad is not None
+    assert grad is not None, "no gradient reaches the pixels"
     return adaptive_avg_pool2d(grad[0].square().sum(1), (grid[1], grid[2]))
 
 
@@ -125,7 +147,7 @@ def tokens_do_not_depend_on_batch_mates(spec: AlignerSpec) -> None:
 def gradients_reach_every_trainable_parameter(spec: AlignerSpec) -> None:
     """No parameter is left out of the forward unless it is frozen."""
     module = make_aligner(spec)
-    tokens: VisualTokens = module(make_video(spec, spec.input.shape(1, 1)))
+    tokens = _with_gradient(module, make_video(spec, spec.input.shape(1, 1)))
     tokens.embeddings.square().sum().backward()
     without = [
         name for name, p in module.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
@@ -151,25 +173,25 @@ def saving_keeps_every_bit(spec: AlignerSpec) -> None:
     """A second module with the first one's state gives the same bits."""
     first, video = make_aligner(spec), make_video(spec, spec.input.shape(1, 1))
     torch.manual_seed(1)
-    second = spec.build(LLM_WIDTH).eval()
+    second = _build(spec)
     second.load_state_dict(first.state_dict())
-    assert torch.equal(_forward(first, video).embeddings, _forward(second, video).embeddings)
+    same_bits(_forward(second, video).embeddings, _forward(first, video).embeddings, "a copy's tokens")
 
 
 def builds_on_meta(spec: AlignerSpec) -> None:
     """The module can be built and run without memory, for `vlmkit check`."""
     with torch.device("meta"):
-        module = spec.build(LLM_WIDTH).eval()
+        module = _build(spec)
     shape = spec.input.shape(1, 1)
     pixels = torch.empty(2, shape.frames, 3, shape.height, shape.width, device="meta")
     tokens = _forward(module, VideoBatch.full(pixels))
-    assert tuple(tokens.embeddings.shape) == (2, spec.layout(shape).tokens, LLM_WIDTH)
+    _has_shape(tokens.embeddings, (2, _layout(spec, shape).tokens, LLM_WIDTH), "embeddings on the meta device")
 
 
 def is_deterministic(spec: AlignerSpec) -> None:
     """The same video twice gives the same bits."""
     module, video = make_aligner(spec), make_video(spec, spec.input.shape(1, 1))
-    assert torch.equal(_forward(module, video).embeddings, _forward(module, video).embeddings)
+    same_bits(_forward(module, video).embeddings, _forward(module, video).embeddings, "the same video twice")
 
 
 def does_not_loop(spec: AlignerSpec) -> None:

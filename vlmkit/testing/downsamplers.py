@@ -8,6 +8,7 @@ from torch import Tensor
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.modules import Downsampler
 from vlmkit.testing.counting import operator_calls
+from vlmkit.testing.expecting import of_type, same_bits
 
 __all__ = ["CHECKS"]
 
@@ -18,12 +19,20 @@ GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
 
 def _make(spec: DownsamplerSpec) -> Downsampler:
     torch.manual_seed(0)
-    module = spec.build(WIDTH).eval()
+    module = _build(spec)
     with torch.no_grad():
         for parameter in module.parameters():
             if not parameter.any():
                 parameter.normal_(0, 0.05)
     return module
+
+
+def _build(spec: DownsamplerSpec) -> Downsampler:
+    return of_type(spec.build(WIDTH), Downsampler, "build").eval()  # type: ignore[type-abstract]
+
+
+def _forward(module: Downsampler, x: Tensor) -> Tensor:
+    return of_type(module(x), Tensor, "forward")
 
 
 def _grids(spec: DownsamplerSpec) -> list[tuple[int, int]]:
@@ -35,9 +44,10 @@ def _grids(spec: DownsamplerSpec) -> list[tuple[int, int]]:
 
 def _takes(spec: DownsamplerSpec, grid: tuple[int, int]) -> bool:
     try:
-        spec.grid(*grid)
+        found = spec.grid(*grid)
     except ValueError:
         return False
+    assert isinstance(found, tuple), f"{grid}: grid gives {found!r}, expected (height, width)"
     return True
 
 
@@ -49,21 +59,21 @@ def grid_is_what_comes_out(spec: DownsamplerSpec) -> None:
     """The token grid is the one that `grid` declares."""
     module = _make(spec)
     for grid in _grids(spec):
-        found = tuple(module(_frames(3, grid)).shape)
+        found = tuple(_forward(module, _frames(3, grid)).shape)
         assert found == (3, *spec.grid(*grid), WIDTH), f"{grid}: declared {spec.grid(*grid)}, found {found}"
 
 
 def frames_do_not_mix(spec: DownsamplerSpec) -> None:
     """Each frame is reduced by itself."""
     module, x = _make(spec), _frames(3, _grids(spec)[0])
-    together, alone = module(x)[1], module(x[1:2])[0]
+    together, alone = _forward(module, x)[1], _forward(module, x[1:2])[0]
     assert torch.allclose(together, alone, atol=1e-5), f"differs by {(together - alone).abs().max().item()}"
 
 
 def gradients_reach_everything(spec: DownsamplerSpec) -> None:
     """The input and every trainable parameter get a gradient."""
     module, x = _make(spec), _frames(2, _grids(spec)[0]).requires_grad_()
-    module(x).square().sum().backward()
+    _forward(module, x).square().sum().backward()
     assert x.grad is not None, "the input gets no gradient"
     assert x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
     without = [
@@ -75,8 +85,8 @@ def gradients_reach_everything(spec: DownsamplerSpec) -> None:
 def bfloat16_is_close(spec: DownsamplerSpec) -> None:
     """Each token points the same way in bfloat16 as in float32."""
     module, x = _make(spec), _frames(2, _grids(spec)[0])
-    exact = module(x)
-    rough = module.to(torch.bfloat16)(x.to(torch.bfloat16)).float()
+    exact = _forward(module, x)
+    rough = _forward(module.to(torch.bfloat16), x.to(torch.bfloat16)).float()
     cosine = torch.cosine_similarity(exact, rough, dim=-1).min().item()
     assert cosine > 0.98, f"cosine similarity of a token falls to {cosine}"
 
@@ -85,31 +95,32 @@ def saving_keeps_every_bit(spec: DownsamplerSpec) -> None:
     """A second module with the first one's state gives the same bits."""
     first, x = _make(spec), _frames(2, _grids(spec)[0])
     torch.manual_seed(1)
-    second = spec.build(WIDTH).eval()
+    second = _build(spec)
     second.load_state_dict(first.state_dict())
-    assert torch.equal(first(x), second(x))
+    same_bits(_forward(second, x), _forward(first, x), "a copy's tokens")
 
 
 def is_deterministic(spec: DownsamplerSpec) -> None:
     """The same frames twice give the same bits."""
     module, x = _make(spec), _frames(2, _grids(spec)[0])
-    assert torch.equal(module(x), module(x))
+    same_bits(_forward(module, x), _forward(module, x), "the same frames twice")
 
 
 def builds_on_meta(spec: DownsamplerSpec) -> None:
     """The module can be built and run without memory."""
     with torch.device("meta"):
-        module = spec.build(WIDTH)
+        module = _build(spec)
     grid = _grids(spec)[0]
     x = torch.empty(2, *grid, WIDTH, device="meta")
-    assert tuple(module(x).shape) == (2, *spec.grid(*grid), WIDTH)
+    found, declared = tuple(_forward(module, x).shape), (2, *spec.grid(*grid), WIDTH)
+    assert found == declared, f"on the meta device: declared {declared}, found {found}"
 
 
 def does_not_loop(spec: DownsamplerSpec) -> None:
     """The number of operator calls does not grow with the frames."""
     module, grid = _make(spec), _grids(spec)[0]
     few, many = _frames(1, grid), _frames(5, grid)
-    calls = operator_calls(lambda: module(few)), operator_calls(lambda: module(many))
+    calls = operator_calls(lambda: _forward(module, few)), operator_calls(lambda: _forward(module, many))
     assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 frame, {calls[1]} for 5"
 
 

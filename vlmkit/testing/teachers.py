@@ -9,6 +9,7 @@ from vlmkit.api.modules import Teacher
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.testing.counting import operator_calls
+from vlmkit.testing.expecting import of_type, same_bits
 
 __all__ = ["CHECKS"]
 
@@ -18,7 +19,11 @@ FRAMES = 4
 def _make(spec: TeacherSpec, seed: int = 0) -> Teacher:
     """The teacher itself, without the cache of its features."""
     torch.manual_seed(seed)
-    return spec.model_copy(update={"cache": None}).build()
+    return of_type(spec.model_copy(update={"cache": None}).build(), Teacher, "build")  # type: ignore[type-abstract]
+
+
+def _forward(teacher: Teacher, video: VideoBatch) -> Tensor:
+    return of_type(teacher(video), Tensor, "forward")
 
 
 def _slots(spec: TeacherSpec) -> int:
@@ -33,14 +38,15 @@ def _videos(spec: TeacherSpec, count: int, frames: int | None = None) -> VideoBa
 
 def features_are_as_declared(spec: TeacherSpec) -> None:
     """Shape by `grid` and `width`; finite."""
-    features: Tensor = _make(spec)(_videos(spec, 2))
-    assert tuple(features.shape) == _declared(spec), f"found {tuple(features.shape)}"
+    features = _forward(_make(spec), _videos(spec, 2))
+    _are_as_declared(features, spec, "features")
     assert torch.isfinite(features).all(), "not finite"
 
 
-def _declared(spec: TeacherSpec) -> tuple[int, ...]:
-    """The features of two videos."""
-    return (2, _slots(spec), *spec.grid(), spec.width)
+def _are_as_declared(features: Tensor, spec: TeacherSpec, what: str) -> None:
+    """Those of two videos."""
+    found, declared = tuple(features.shape), (2, _slots(spec), *spec.grid(), spec.width)
+    assert found == declared, f"{what}: declared {declared}, found {found}"
 
 
 def is_frozen(spec: TeacherSpec) -> None:
@@ -50,15 +56,15 @@ def is_frozen(spec: TeacherSpec) -> None:
     teacher.train()
     assert not any(module.training for module in teacher.modules()), "train() puts it into training mode"
     video = _videos(spec, 1)
-    features = teacher(VideoBatch(video.pixels.requires_grad_(), video.content, video.frames))
+    features = _forward(teacher, VideoBatch(video.pixels.requires_grad_(), video.content, video.frames))
     assert not features.requires_grad, "its features carry a gradient"
 
 
 def videos_do_not_mix(spec: TeacherSpec) -> None:
     """A video has the same features alone and in a batch."""
     teacher, videos = _make(spec), _videos(spec, 2)
-    together = teacher(videos)[1]
-    alone = teacher(VideoBatch(videos.pixels[1:], videos.content[1:], videos.frames[1:]))[0]
+    together = _forward(teacher, videos)[1]
+    alone = _forward(teacher, VideoBatch(videos.pixels[1:], videos.content[1:], videos.frames[1:]))[0]
     gap = (together - alone).abs().max().item()
     assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"features differ by {gap} in a batch"
 
@@ -66,14 +72,14 @@ def videos_do_not_mix(spec: TeacherSpec) -> None:
 def is_deterministic(spec: TeacherSpec) -> None:
     """The same video twice gives the same bits."""
     teacher, video = _make(spec), _videos(spec, 1)
-    assert torch.equal(teacher(video), teacher(video))
+    same_bits(_forward(teacher, video), _forward(teacher, video), "the same video twice")
 
 
 def bfloat16_is_close(spec: TeacherSpec) -> None:
     """The features of each patch point the same way in bfloat16 as in float32."""
     video = _videos(spec, 1)
-    exact = _make(spec)(video)
-    rough = _make(spec).to(torch.bfloat16)(video.to(dtype=torch.bfloat16)).float()
+    exact = _forward(_make(spec), video)
+    rough = _forward(_make(spec).to(torch.bfloat16), video.to(dtype=torch.bfloat16)).float()
     cosine = torch.cosine_similarity(exact, rough, dim=-1).min().item()
     assert cosine > 0.98, f"cosine similarity of a patch falls to {cosine}"
 
@@ -82,16 +88,17 @@ def saving_keeps_every_bit(spec: TeacherSpec) -> None:
     """A second module with the first one's state gives the same bits."""
     first, second, video = _make(spec), _make(spec, seed=1), _videos(spec, 1)
     second.load_state_dict(first.state_dict())
-    assert torch.equal(first(video), second(video))
+    same_bits(_forward(second, video), _forward(first, video), "a copy's features")
 
 
 def builds_on_meta(spec: TeacherSpec) -> None:
     """The module can be built and run without memory."""
     with torch.device("meta"):
         teacher = _make(spec)
-    assert all(parameter.is_meta for parameter in teacher.parameters())
+    elsewhere = [name for name, parameter in teacher.named_parameters() if not parameter.is_meta]
+    assert not elsewhere, f"built on the meta device, but elsewhere are {elsewhere}"
     pixels = torch.empty(2, _slots(spec), 3, spec.input.size, spec.input.size, device="meta")
-    assert tuple(teacher(VideoBatch.full(pixels)).shape) == _declared(spec)
+    _are_as_declared(_forward(teacher, VideoBatch.full(pixels)), spec, "features on the meta device")
 
 
 def does_not_loop(spec: TeacherSpec) -> None:
@@ -100,7 +107,7 @@ def does_not_loop(spec: TeacherSpec) -> None:
     frames = _slots(spec)
     fewer = frames // 2 if frames > 3 else frames  # a single frame may take another way
     sizes = ((1, frames), (3, frames), (1, fewer))
-    calls = {size: operator_calls(lambda size=size: teacher(_videos(spec, *size))) for size in sizes}  # type: ignore[misc]
+    calls = {size: operator_calls(lambda size=size: _forward(teacher, _videos(spec, *size))) for size in sizes}  # type: ignore[misc]
     base = operator_calls(lambda: _videos(spec, 1))
     assert len({count - base for count in calls.values()}) == 1, f"operator calls by (videos, frames): {calls}"
 
