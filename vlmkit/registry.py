@@ -173,13 +173,7 @@ class Registry:
         offers = self._offers.get((kind, name), [])
         if len(offers) == 1:
             return offers[0]
-        if offers:
-            owners = " and ".join(f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers)
-            raise PluginError(
-                f"two plugins offer {kind} {name!r}: {owners}; uninstall one, or name in VLMKIT_PLUGINS "
-                "those that should be loaded"
-            )
-        raise PluginError(self._missing(kind, name))
+        raise PluginError(_ambiguous(kind, name, offers) if offers else self._missing(kind, name))
 
     def _missing(self, kind: str, name: str) -> str:
         names = self.names(kind)
@@ -199,6 +193,21 @@ class Registry:
         return [plugin for plugin in self.plugins if plugin.state == state]
 
 
+def _ambiguous(kind: str, name: str, offers: list[Component]) -> str:
+    owners = {id(offer.plugin): f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers}
+    if len(owners) == 1:
+        [owner] = owners.values()
+        classes = " and ".join(offer.spec.__name__ for offer in offers)
+        return (
+            f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}; remove one of "
+            "them from that list"
+        )
+    return (
+        f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; uninstall one, or name in VLMKIT_PLUGINS "
+        "those that should be loaded"
+    )
+
+
 def _answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
     """What one plugin answers: a list of `what`, in words `item`. Text is no list, though it can be iterated."""
     answer = function()
@@ -216,6 +225,10 @@ def _check_offer(spec: type) -> None:
         raise PluginError(f"{spec.__name__} is of no known kind; derive it from one of {', '.join(sorted(KINDS))}")
     if not isinstance(spec.model_fields["type"].default, str):
         raise PluginError(f'{spec.__name__} has no name; write `type: Literal["name"] = "name"`')
+    if lacking := sorted(getattr(spec, "__abstractmethods__", ())):
+        raise PluginError(
+            f"{spec.__name__} lacks {', '.join(lacking)}, as {base.__name__} asks for; add it, or correct its name"
+        )
 
 
 @lru_cache

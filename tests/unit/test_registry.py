@@ -189,3 +189,49 @@ def test_it_is_said_once_of_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_plugin_at_all_still_answers() -> None:
     with pytest.raises(PluginError, match="installed: none"):
         Registry([]).get("aligner", "stab")
+
+
+def _rewrite(old: str, new: str, module: str) -> None:
+    file = Path(sys.path[0]) / f"{module}.py"
+    file.write_text(file.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lacking"),
+    [
+        ("def grid(", "def gridd(", "grid"),
+        ("def build(", "def make(", "build"),
+        ("    def ", "    def no_", "build, grid"),
+    ],
+)
+def test_a_spec_class_with_something_left_to_define_breaks_its_plugin(plugin, old: str, new: str, lacking: str) -> None:
+    point = plugin("plug_aa", "half")
+    _rewrite(old, new, "plug_aa")
+    found = Registry([point, plugin("plug_ab", "fine")])
+    assert [known.state for known in found.plugins] == ["broken", "loaded"]
+    assert f"PluginError: ASpec lacks {lacking}, as DownsamplerSpec asks for" in found.plugins[0].error
+    with pytest.raises(PluginError, match=f"'plug_aa'.* is broken and may offer it: .*lacks {lacking}"):
+        found.get("downsampler", "half")
+
+
+def test_a_base_that_is_not_offered_may_leave_things_to_define(plugin) -> None:
+    base = "class Base(DownsamplerSpec):\n    def grid(self, height, width):\n        return height, width\n"
+    point = plugin("plug_ac", "one", extra=base)
+    _rewrite("class ASpec(DownsamplerSpec)", "class ASpec(Base)", "plug_ac")
+    assert Registry([point]).names("downsampler") == ["one"]
+
+
+def test_a_plugin_that_offers_a_component_twice_is_told_so(plugin) -> None:
+    same, two = plugin("plug_ad", "same"), plugin("plug_ae", "other")
+    _rewrite("[ASpec]", "[ASpec, ASpec]", "plug_ad")
+    _rewrite("@hookimpl", "class BSpec(ASpec):\n    pass\n\n@hookimpl", "plug_ae")
+    _rewrite("[ASpec]", "[ASpec, BSpec]", "plug_ae")
+    found = Registry([same, two, plugin("plug_af", "fine")])
+    for name, owner, classes in (("same", "plug_ad", "ASpec and ASpec"), ("other", "plug_ae", "ASpec and BSpec")):
+        with pytest.raises(PluginError) as caught:
+            found.get("downsampler", name)
+        assert str(caught.value) == (
+            f"plugin {owner} ((unknown package)) offers downsampler {name!r} twice: its vlmkit_components returned "
+            f"{classes}; remove one of them from that list"
+        )
+    assert found.get("downsampler", "fine")
