@@ -42,12 +42,15 @@ def build(spec: HfCausalLmSpec) -> PreTrainedModel:
         config = AutoConfig.for_model(**options)
         if spec.path is None:
             _refuse_unknown(config, options)
+        _refuse_misfits(config.to_dict())
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, spec.dtype))
     except StrictDataclassError as error:
         reason = str(error.__cause__ or error)
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except KeyError as error:
+        reason = f"it knows no {first_line(error)}"
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
         reason = first_line(error)
     raise UserError(f"model.backbone.config: transformers cannot build this {options['model_type']!r}: {reason}")
 
@@ -61,6 +64,15 @@ def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
                 f"model.backbone.config: {key} is no option of {options['model_type']!r} and would do nothing; "
                 f"{_nearest(key, known.to_dict())}correct it, or remove it"
             )
+
+
+def _refuse_misfits(config: Mapping[str, Any]) -> None:
+    """What transformers builds, but cannot run: heads that do not share keys and values evenly."""
+    heads, shared = config.get("num_attention_heads"), config.get("num_key_value_heads")
+    if isinstance(heads, int) and isinstance(shared, int) and heads % shared:
+        raise UserError(
+            f"model.backbone.config: num_key_value_heads is {shared}, no divisor of num_attention_heads, {heads}"
+        )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

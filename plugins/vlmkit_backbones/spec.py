@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmkit.api import BackboneSpec, Spec, is_file
 from vlmkit.api.folder import read_mapping
+from vlmkit_backbones.numbers import check_numbers, first_wrong
 from vlmkit_backbones.trial import check_template
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class HfCausalLmSpec(BackboneSpec):
         check_template(template)
         return template
 
+    @field_validator("config")
+    @classmethod
+    def _possible(cls, config: dict[str, Any] | None) -> dict[str, Any] | None:
+        check_numbers(config or {})
+        return config
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.init == "pretrained" and self.path is None:
@@ -112,7 +119,10 @@ class HfCausalLmSpec(BackboneSpec):
                 f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"
             )
-        return read_mapping(file)
+        config = read_mapping(file)
+        if wrong := first_wrong(config):
+            raise ValueError(f"{file}: {wrong}")
+        return config
 
     def self_contained(self) -> Self:
         """With the whole `config`."""

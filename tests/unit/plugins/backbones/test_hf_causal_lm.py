@@ -26,6 +26,7 @@ LLAMA = {
     "num_key_value_heads": 2,
     "intermediate_size": 64,
 }
+SIZES = [key for key in LLAMA if key != "model_type"]
 TEXT = {"text": ["what colour is it? red"], "vocab_size": 300}
 
 
@@ -146,6 +147,52 @@ def test_config_that_transformers_refuses() -> None:
     spec(config=LLAMA | {"vocab_size": 3, "rope_theta": 5e5}).build()
     with pytest.raises(ValueError, match="does not say the width: expected a number as hidden_size"):
         _ = spec(config={"model_type": "llama"}).width
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [
+        *((key, number) for key in (*SIZES, "vocab_size", "head_dim", "max_position_embeddings") for number in (0, -1)),
+        ("hidden_size", True),
+        ("hidden_size", "32"),
+        ("num_hidden_layers", 1.5),
+        ("rope_theta", 0),
+        ("rope_theta", -1e4),
+        ("rms_norm_eps", -1.0),
+        ("initializer_range", -0.1),
+        ("attention_dropout", 2),
+    ],
+)
+def test_impossible_numbers_are_reported_where_they_are(key: str, number: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        spec(config=LLAMA | {key: number})
+    assert [error["loc"] for error in caught.value.errors()] == [("config", key)]
+
+
+def test_numbers_that_are_left_to_transformers() -> None:
+    options = spec(config=LLAMA | {"head_dim": None, "sliding_window": 0, "vocab_size": 3, "rope_theta": 10000})
+    assert options.layers == 2
+    assert spec(config={"model_type": "gemma3n_text", "intermediate_size": [64, 32]}).config is not None
+
+
+def test_impossible_numbers_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": 0}))
+    with pytest.raises(ValueError, match=r"config\.json: num_hidden_layers: .* greater than 0, found 0"):
+        _ = HfCausalLmSpec(path=str(tmp_path)).layers
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_key_value_heads": 3}, "num_key_value_heads is 3, no divisor of num_attention_heads, 4"),
+        ({"num_key_value_heads": 5}, "num_key_value_heads is 5, no divisor of num_attention_heads, 4"),
+        ({"pad_token_id": 99}, "cannot build this 'llama': Padding_idx must be within num_embeddings"),
+        ({"hidden_act": "foo"}, "cannot build this 'llama': it knows no 'foo'"),
+    ],
+)
+def test_options_that_do_not_fit_each_other(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        spec(config=LLAMA | {"vocab_size": 3} | change).build()
 
 
 @pytest.mark.parametrize(
