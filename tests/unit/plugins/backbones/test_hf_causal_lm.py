@@ -184,8 +184,9 @@ def test_impossible_numbers_in_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"num_key_value_heads": 3}, "num_key_value_heads is 3, no divisor of num_attention_heads, 4"),
-        ({"num_key_value_heads": 5}, "num_key_value_heads is 5, no divisor of num_attention_heads, 4"),
+        ({"num_key_value_heads": 3}, r"num_key_value_heads \(3\) does not divide num_attention_heads \(4\); give both"),
+        ({"num_key_value_heads": 5}, r"num_key_value_heads \(5\) does not divide num_attention_heads \(4\); give both"),
+        ({"model_type": "qwen3", "num_key_value_heads": 32}, r"num_key_value_heads \(32\) does not divide"),
         ({"pad_token_id": 99}, "cannot build this 'llama': Padding_idx must be within num_embeddings"),
         ({"hidden_act": "foo"}, "cannot build this 'llama': it knows no 'foo'"),
     ],
