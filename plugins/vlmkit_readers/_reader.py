@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vlmkit.api import OpenVideo, Reader, UnreadableVideo
 
+from ._exact import seeks_exactly
 from ._mp4 import has_index
 from ._ordered import OrderedVideo
 from ._seeking import SeekingVideo
@@ -28,7 +29,7 @@ class DecordReader(Reader):
     def open(self, source: str | Path | bytes) -> OpenVideo:
         """Open a file by path, or the bytes of one."""
         look = _look(source)
-        if look.seeks and look.whole:
+        if look.seeks and look.whole and seeks_exactly(source):
             with suppress(UnreadableVideo):
                 return SeekingVideo.open(source, self.threads)
         try:

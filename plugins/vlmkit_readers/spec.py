@@ -14,9 +14,11 @@ __all__ = ["DecordSpec"]
 class DecordSpec(ReaderSpec):
     """Files of any container that FFmpeg knows, exact to the frame.
 
-    MP4, MOV, MKV and WebM are read by decord, which jumps to the wanted frames. In other containers (AVI, GIF,
-    MPEG-TS, WMV, …) decord jumps to wrong frames or fails, so these, and files that decord cannot open (AV1), are
-    decoded in order by PyAV, which takes longer for long videos.
+    MP4, MOV, MKV and WebM are read by decord, which jumps to the wanted frames. Where it jumps to wrong frames or
+    fails, PyAV decodes in order, which takes longer for long videos: other containers (AVI, GIF, MPEG-TS, WMV, …), AV1,
+    files whose edit list leaves frames out, that do not begin with a key frame, or in which pictures before a key frame
+    need it (x265's default). Frames that an edit list leaves out, or that lack the key frame they need, do not count.
+    Pictures are turned upright where the file asks for quarter turns.
     """
 
     type: Literal["decord"] = "decord"
