@@ -71,8 +71,8 @@ def _refuse_misfits(config: Mapping[str, Any]) -> None:
     heads, shared = config.get("num_attention_heads"), config.get("num_key_value_heads")
     if isinstance(heads, int) and isinstance(shared, int) and heads % shared:
         raise UserError(
-            f"model.backbone.config: num_key_value_heads ({shared}) does not divide num_attention_heads ({heads}); give "
-            "both: what is not given is the family's default"
+            f"model.backbone.config: num_key_value_heads ({shared}) does not divide num_attention_heads ({heads}); "
+            "give both: what is not given is the family's default"
         )
 
 
