@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import PositiveInt, model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
-from vlmkit_stab.checks import check_geometry, check_heads, check_sampling
+from vlmkit.nn.geometry import check_geometry, check_heads, check_sampling
 
 if TYPE_CHECKING:
     from vlmkit.api import Aligner

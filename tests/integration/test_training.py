@@ -220,7 +220,7 @@ def test_a_damaged_checkpoint_is_refused_and_can_be_removed(
     checkpoint = run.stage(2, "align") / "checkpoint-3"
     kept = {"checkpoint": sorted(checkpoint.iterdir()), "stage": [run.stage(1, "words") / "weights.safetensors"]}
     names = [file.name for file in kept["checkpoint"]]
-    assert names == ["optimizer.pt", "rng_state.pth", "scheduler.pt", "stage.json", "trainer_state.json",
+    assert names == ["optimizer.pt", "rng_state.pth", "scheduler.pt", "sealed.json", "trainer_state.json",
                      "weights.safetensors"]  # fmt: skip
     for file in (*kept["checkpoint"], *kept["stage"]):
         whole = file.read_bytes()

@@ -10,8 +10,9 @@ import pytest
 
 from vlmkit.errors import RunError
 from vlmkit.experiment import Run
-from vlmkit.runs import RunFolder, atomic_folder, write_atomic
+from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec
+from vlmkit.writing import atomic_folder, write_atomic
 
 SPEC: dict[str, Any] = {
     "vlmkit": 1,

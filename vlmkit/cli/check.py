@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmkit.cli.options import Overrides, SpecFile, table
+from vlmkit.report.words import large
 from vlmkit.spec.load import load_spec, parse_overrides, resolved
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _text(summary: Summary) -> str:
         table(parts),
         "tokens per video",
         table(tokens),
-        f"visual part: {summary.macs / 1e9:.1f} G multiply-accumulates for {summary.frames} square frames",
+        f"visual part: {large(summary.macs)} multiply-accumulates for {summary.frames} square frames",
     ]
     for number, stage in enumerate(summary.stages, 1):
         trains = [

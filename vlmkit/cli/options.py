@@ -18,8 +18,8 @@ Overrides = Annotated[
 RunsFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder that holds the run folders.")]
 
 
-def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
-    """Rows of text in aligned columns."""
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in aligned columns, set in."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

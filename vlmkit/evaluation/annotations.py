@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from vlmkit.api.files import file_sha256, is_file, is_folder
 from vlmkit.errors import DataError
-from vlmkit.evaluation.registry import AnnotationSource, Benchmark, Split
+from vlmkit.evaluation.registry import AnnotationSource, Split
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.slots import validate_slot
@@ -45,7 +45,7 @@ class Annotations:
     """For the result: files with checksums, or the dataset's options."""
 
 
-def locate(use: BenchmarkUse, benchmark: Benchmark, split_name: str, split: Split) -> Annotations:
+def locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
     """The annotation files of one split. A DataError, with what to set, where something is missing or has changed."""
     where = f"{use.name}, split {split_name}"
     if split.dataset is not None:

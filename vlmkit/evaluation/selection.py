@@ -57,7 +57,7 @@ def select(use: BenchmarkUse) -> Selection:
     """One benchmark of a spec. A DataError where something is missing or not what the registry says."""
     benchmark = find_benchmark(use.name)
     split_name, split = benchmark.split(use.split)
-    annotations = locate(use, benchmark, split_name, split)
+    annotations = locate(use, split_name, split)
     options = validate_slot("evaluator", benchmark.evaluator)
     assert isinstance(options, EvaluatorSpec)
     evaluator = options.build()

@@ -1,7 +1,8 @@
 """Layers and arithmetic that several aligners share. Plugins may import them.
 
 `FrameBlocks` and its words need numpy alone, so that a spec can lay tokens out without torch; the layers are imported
-when they are first used. The function `assemble` is imported from its module, `vlmkit.nn.assemble`.
+when they are first used. The function `assemble` is imported from its module, `vlmkit.nn.assemble`, and so are the
+checks of a spec, from `vlmkit.nn.geometry`.
 """
 
 from __future__ import annotations

@@ -19,10 +19,25 @@ from vlmkit.lines import read_json
 from vlmkit.model.load import undamaged
 from vlmkit.writing import SAVING, saving_weights
 
-__all__ = ["clean", "intact", "latest", "load_weights", "save_weights", "seal", "stage_state", "unseal"]
+__all__ = [
+    "WEIGHTS",
+    "checkpoint_name",
+    "checkpoint_step",
+    "clean",
+    "intact",
+    "latest",
+    "load_weights",
+    "save_weights",
+    "seal",
+    "stage_state",
+    "unseal",
+]
 
-PREFIX = "checkpoint-"
-_SEAL = "stage.json"
+WEIGHTS = "weights.safetensors"
+"""Name of the file of what a stage trains, in its checkpoints and, when it is done, beside them."""
+
+_PREFIX = "checkpoint-"
+_SEAL = "sealed.json"
 _LEFT = (SAVING, ".old")
 
 
@@ -30,6 +45,16 @@ def latest(stage: Path) -> Path | None:
     """The newest checkpoint of a stage. A folder with this name is complete: it is renamed when it is."""
     found = _checkpoints(stage)
     return found[-1] if found else None
+
+
+def checkpoint_name(step: int) -> str:
+    """Name of the checkpoint that was written after so many steps."""
+    return f"{_PREFIX}{step}"
+
+
+def checkpoint_step(folder: Path) -> int:
+    """After how many steps a checkpoint was written."""
+    return int(folder.name.removeprefix(_PREFIX))
 
 
 class _Losses(BaseModel):
@@ -90,8 +115,8 @@ def clean(stage: Path, keep: Path | None) -> None:
 
 
 def _checkpoints(stage: Path) -> list[Path]:
-    numbered = [f for f in stage.glob(f"{PREFIX}*") if f.is_dir() and f.name[len(PREFIX) :].isdigit()]
-    return sorted(numbered, key=lambda folder: int(folder.name[len(PREFIX) :]))
+    numbered = [f for f in stage.glob(f"{_PREFIX}*") if f.is_dir() and f.name.removeprefix(_PREFIX).isdigit()]
+    return sorted(numbered, key=checkpoint_step)
 
 
 def stage_state(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, Samples, StageItems, Videos
-from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, stage_state
+from vlmkit.training.checkpoint import WEIGHTS, checkpoint_step, clean, latest, load_weights, save_weights, stage_state
 from vlmkit.training.engine import Schedule
 from vlmkit.training.objective import Distillation, Objective, build_head
 from vlmkit.training.order import Order
@@ -43,7 +43,6 @@ from vlmkit.writing import atomic_folder, saving_weights, write_atomic
 __all__ = ["train"]
 
 _DONE = "stage.json"
-_WEIGHTS = "weights.safetensors"
 
 
 def train(spec: ExperimentSpec, run: RunFolder) -> None:
@@ -95,7 +94,7 @@ class _Training:
         for number, stage in enumerate(self.training.stages, 1):
             folder = self.run.stage(number, stage.name)
             if (folder / _DONE).is_file():
-                load_weights(folder / _WEIGHTS, self.model, self.head)
+                load_weights(folder / WEIGHTS, self.model, self.head)
                 if not rank():
                     clean(folder, keep=None)
                     print(f"stage {number}, {stage.name}: done before", file=sys.stderr)
@@ -121,7 +120,7 @@ class _Training:
             trainer.restore(checkpoint)
         if not rank():
             clean(folder, keep=checkpoint)
-            trainer.metrics.cut(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+            trainer.metrics.cut(checkpoint_step(checkpoint) if checkpoint else 0)
             hook.vlmkit_stage_started(run=self.run.path, stage=stage.name, config=stage.model_dump(mode="json"))
         started = time.monotonic()
         try:
@@ -133,7 +132,7 @@ class _Training:
         if self.head is not None:
             self.head.to("cpu")
         if not rank():
-            save_weights(stage_state(self.model, objective.distillation), folder / _WEIGHTS)
+            save_weights(stage_state(self.model, objective.distillation), folder / WEIGHTS)
             done = {
                 "steps": stage_run.schedule.steps,
                 "samples": len(samples),

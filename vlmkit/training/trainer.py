@@ -22,7 +22,18 @@ from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, MicroBatch, StageItems
-from vlmkit.training.checkpoint import clean, intact, load_weights, save_weights, seal, stage_state, unseal
+from vlmkit.training.checkpoint import (
+    WEIGHTS,
+    checkpoint_name,
+    checkpoint_step,
+    clean,
+    intact,
+    load_weights,
+    save_weights,
+    seal,
+    stage_state,
+    unseal,
+)
 from vlmkit.training.engine import Schedule, trainer_arguments
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
@@ -212,7 +223,7 @@ class StageTrainer(Trainer):
         state = self.sums.state()
         self.accelerator.wait_for_everyone()
         if not rank():
-            name = f"checkpoint-{self.state.global_step}"
+            name = checkpoint_name(self.state.global_step)
             seal(folder / SAVING / name, state)
             (folder / SAVING / name).rename(folder / name)
             clean(folder, keep=folder / name)
@@ -226,11 +237,11 @@ class StageTrainer(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         if not self.is_deepspeed_enabled:
             objective: Objective = self.model
-            save_weights(stage_state(objective.model, objective.distillation), folder / _WEIGHTS)
+            save_weights(stage_state(objective.model, objective.distillation), folder / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         objective: Objective = self.model
-        load_weights(Path(resume_from_checkpoint) / _WEIGHTS, objective.model, objective.distillation)
+        load_weights(Path(resume_from_checkpoint) / WEIGHTS, objective.model, objective.distillation)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         with intact(Path(checkpoint or "", "optimizer.pt or scheduler.pt")):
@@ -245,13 +256,10 @@ class StageTrainer(Trainer):
         self.sums.restore(unseal(checkpoint))
         with intact(checkpoint / TRAINER_STATE_NAME):
             TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        step = int(checkpoint.name.rpartition("-")[2])
+        step = checkpoint_step(checkpoint)
         items = self.stage_run.items
         for position in range(min(step * items.order.batch_size, len(items))):
             self.stage_run.bad.again(items.samples[items.order[position][1]][0])
-
-
-_WEIGHTS = "weights.safetensors"
 
 
 class _Flow(TrainerCallback):

@@ -97,9 +97,9 @@ def test_a_file_that_is_missing_or_cut_short_is_named(sealed: Path, name: str) -
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"sums": [1]'])
 def test_a_checkpoint_without_its_state_is_refused(sealed: Path, text: str | None) -> None:
-    file = sealed / "stage.json"
+    file = sealed / "sealed.json"
     file.unlink() if text is None else file.write_text(text)
-    with pytest.raises(CheckpointError, match=r"stage\.json: .*; remove the folder"):
+    with pytest.raises(CheckpointError, match=r"sealed\.json: .*; remove the folder"):
         unseal(sealed)
 
 

@@ -1,4 +1,4 @@
-"""What the specs of frame-wise aligners have in common to check."""
+"""What the specs of frame-wise aligners check, without torch."""
 
 from __future__ import annotations
 
