@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from vlmkit.api import UserError
+from vlmkit.api import UserError, hint
 
 if TYPE_CHECKING:
     from vlmkit_backbones.spec import HfCausalLmSpec
@@ -36,7 +35,7 @@ def build(spec: HfCausalLmSpec) -> PreTrainedModel:
     if options["model_type"] not in CONFIG_MAPPING:
         raise UserError(
             f"model.backbone.config: transformers knows no model_type {options['model_type']!r}; "
-            f"{_nearest(options['model_type'], CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
+            f"{hint(options['model_type'], CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
         )
     try:
         config = AutoConfig.for_model(**options)
@@ -62,7 +61,7 @@ def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
         if key in vars(config) and not hasattr(known, key):
             raise UserError(
                 f"model.backbone.config: {key} is no option of {options['model_type']!r} and would do nothing; "
-                f"{_nearest(key, known.to_dict())}correct it, or remove it"
+                f"{hint(key, known.to_dict())}correct it, or remove it"
             )
 
 
@@ -74,11 +73,6 @@ def _refuse_misfits(config: Mapping[str, Any]) -> None:
             f"model.backbone.config: num_key_value_heads ({shared}) does not divide num_attention_heads ({heads}); "
             "give both: what is not given is the family's default"
         )
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name, list(names), n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def load(spec: HfCausalLmSpec) -> PreTrainedModel:

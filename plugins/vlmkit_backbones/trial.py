@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
+from vlmkit.api import hint
 from vlmkit_backbones.templates import TEMPLATES
 
 __all__ = ["check_template"]
@@ -24,11 +24,9 @@ def check_template(template: str) -> None:
     if template in names:
         return
     if "{{" not in template and "{%" not in template:
-        close = get_close_matches(template, names, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
         raise ValueError(
-            f"expected one of {', '.join(sorted(names))}, or a Jinja template; {hint}found {template!r}, which has "
-            "neither {{ nor {% in it"
+            f"expected one of {', '.join(sorted(names))}, or a Jinja template; {hint(template, names)}found "
+            f"{template!r}, which has neither {{{{ nor {{% in it"
         )
     prompt, whole = _render(template)
     if prompt.count("<video>") != 1:

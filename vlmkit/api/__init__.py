@@ -32,6 +32,7 @@ from vlmkit.errors import (
     UnreadableVideo,
     UserError,
 )
+from vlmkit.names import hint
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
@@ -85,6 +86,7 @@ __all__ = [
     "VideoShape",
     "VisualTokens",
     "default_component",
+    "hint",
     "hookimpl",
     "is_file",
     "is_folder",

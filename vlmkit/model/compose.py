@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.modules import Aligner
 from vlmkit.api.spec import Slot
-from vlmkit.errors import SpecError, UserError
+from vlmkit.errors import PluginError, SpecError, UserError
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
@@ -51,6 +51,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
     else:
         videolm = _fresh(config, spec, model, meta, seed)
     if tokenizer is not None:
+        _check_vocabulary(videolm, tokenizer)
         _set_generation(videolm, tokenizer)
     return videolm.eval(), processor
 
@@ -70,11 +71,15 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool,
 def _build_aligner(spec: ModelSpec) -> Aligner:
     """Options that fit each other need not fit the LLM."""
     try:
-        return spec.aligner.build(spec.backbone.width)
+        aligner = spec.aligner.build(spec.backbone.width)
     except UserError:
         raise
     except ValueError as error:
         raise SpecError(f"model.aligner: {error}") from error
+    if not isinstance(aligner, Aligner):
+        found = type(aligner).__name__
+        raise PluginError(f"aligner {spec.aligner.type!r}: its `build` gives a {found}, expected a vlmkit.api.Aligner")
+    return aligner
 
 
 def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:
@@ -109,6 +114,17 @@ def _tokenizer_at_hand(model: ModelSpec) -> Any:
         return model.backbone.load_tokenizer(offline=True)
     except UserError:
         return None
+
+
+def _check_vocabulary(model: VideoLM, tokenizer: Any) -> None:
+    """A UserError where text could hold tokens that the LLM has no row for. Added tokens, such as the placeholder, are
+    not counted: they need not occur."""
+    tokens, rows = tokenizer.vocab_size, model.backbone.config.vocab_size
+    if tokens > rows:
+        raise UserError(
+            f"model.backbone: the tokenizer has {tokens:,} tokens, the language model's table {rows:,} rows; give it "
+            "the tokenizer that it was made with, or a larger `vocab_size`"
+        )
 
 
 def _set_generation(model: VideoLM, tokenizer: Any) -> None:
