@@ -11,7 +11,7 @@ from vlmkit.api import Aligner, VideoBatch
 from vlmkit.nn.projector import build_projector
 from vlmkit_baselines.spec import EncoderAlignerSpec
 
-__all__ = ["EncoderAligner"]
+__all__ = ["EncoderAligner", "to_slots"]
 
 
 class EncoderAligner(Aligner):
@@ -39,6 +39,10 @@ class EncoderAligner(Aligner):
 
     def encode_padded(self, video: VideoBatch) -> Tensor:
         """(B, T, P, C): the features of `encode_present`, zeros for frames that are padding."""
-        features, present = self.encode_present(video)
-        slots = features.new_zeros(video.frames.numel(), *features.shape[1:])
-        return slots.index_copy(0, present, features).unflatten(0, tuple(video.frames.shape))
+        return to_slots(*self.encode_present(video), video.frames)
+
+
+def to_slots(features: Tensor, present: Tensor, frames: Tensor) -> Tensor:
+    """(F, …) of the frames `present` among the B * T of `frames` (B, T) -> (B, T, …), zeros for the others."""
+    slots = features.new_zeros(frames.numel(), *features.shape[1:])
+    return slots.index_copy(0, present, features).unflatten(0, tuple(frames.shape))

@@ -44,7 +44,8 @@ class LlavaJsonSpec(DatasetSpec):
 class MovingShapesSpec(DatasetSpec):
     """Short H.264 clips of coloured shapes that move over textured backgrounds, with questions and one-word answers.
 
-    Answers of one type are equally frequent, whatever the question says. The clips follow from the options alone; they
+    In each split the answers of one type are about equally frequent, so that no answer is worth guessing; in level
+    `simple` the question tells nothing of the answer either. The clips follow from the options alone; they
     are drawn at the first use and kept below `root`.
     """
 

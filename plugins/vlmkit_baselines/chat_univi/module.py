@@ -14,7 +14,7 @@ from vlmkit.api import VideoBatch, VisualTokens
 from vlmkit.nn.assemble import assemble
 from vlmkit_baselines.chat_univi.clustering import Groups, dpc_knn, merge, neighbours_for
 from vlmkit_baselines.chat_univi.spec import ChatUniViSpec, Scale
-from vlmkit_baselines.module import EncoderAligner
+from vlmkit_baselines.module import EncoderAligner, to_slots
 
 __all__ = ["ChatUniVi"]
 
@@ -38,8 +38,7 @@ class ChatUniVi(EncoderAligner):
         for scale in self.spec.scales:
             everything = Groups(torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device), 1)
             tokens = _merge_groups(tokens, everything, scale)
-            slots = tokens.new_zeros(video.frames.numel(), *tokens.shape[1:]).index_copy(0, present, tokens)
-            slots_BNC = slots.unflatten(0, tuple(video.frames.shape)).flatten(1, 2)
+            slots_BNC = to_slots(tokens, present, video.frames).flatten(1, 2)
             event_of_token = events.of.repeat_interleave(scale.tokens, 1)
             merged = _merge_groups(slots_BNC, Groups(event_of_token, events.number), scale)
             blocks.append(merged.unflatten(1, (events.number, scale.tokens)))
@@ -51,13 +50,13 @@ class ChatUniVi(EncoderAligner):
 
     def _events(self, means_FC: Tensor, present: Tensor, frames_BT: Tensor, counts: list[int]) -> Tensor:
         """(B, T): the event of each frame, numbered by first frames; -1 for padding."""
-        device, (B, T) = means_FC.device, frames_BT.shape
+        device = means_FC.device
         k = [neighbours_for(self.spec.event_neighbours, count) for count in counts]
         here = frames_BT.to(device)
-        slots = means_FC.new_zeros(B * T, means_FC.shape[1]).index_copy(0, present, means_FC).unflatten(0, (B, T))
+        slots_BTC = to_slots(means_FC, present, frames_BT)
         clusters, neighbours = torch.tensor(counts, device=device), torch.tensor(k, device=device)
         group = torch.where(here, 0, -1)
-        assigned = dpc_knn(slots, Groups(group, 1), clusters, neighbours, (max(counts), max(k)))
+        assigned = dpc_knn(slots_BTC, Groups(group, 1), clusters, neighbours, (max(counts), max(k)))
         return _number_by_first(assigned, max(counts)).where(here, -1)
 
 
