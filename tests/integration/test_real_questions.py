@@ -85,7 +85,7 @@ def test_training_questions_are_learnt_by_heart(spec_file: Path, shared: Path, t
     wanted = {"benchmark", "version", "split", "judge", "n", "skipped", "unscored", "metrics", "by_type", "spec_sha256",
               "plugins", "vlmkit_version"}  # fmt: skip
     assert wanted <= set(stored)
-    assert stored["judge"] == {"name": "exact", "version": "1"}
+    assert stored["judge"] == {"name": "exact", "version": "2"}
     low, high = stored["metrics"]["accuracy"]["ci95"]
     assert 0 <= low <= stored["metrics"]["accuracy"]["value"] <= high <= 1
     assert sum(of_type["n"] for of_type in stored["by_type"].values()) == 73
