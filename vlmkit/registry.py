@@ -28,7 +28,7 @@ from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError
 from vlmkit.names import hint
 
-__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry"]
+__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry", "unknown_kind"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,11 @@ KINDS: dict[str, type[ComponentSpec]] = {
         TeacherSpec,
     )
 }
+
+
+def unknown_kind(kind: str) -> str:
+    """What is said of a kind that is none."""
+    return f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}"
 
 
 @dataclass

@@ -10,8 +10,7 @@ import typer
 
 from vlmkit.cli.options import table
 from vlmkit.errors import PluginError
-from vlmkit.names import hint
-from vlmkit.registry import KINDS, registry
+from vlmkit.registry import KINDS, registry, unknown_kind
 
 __all__ = ["command"]
 
@@ -24,7 +23,7 @@ def command(
 ) -> None:
     """List the installed components by kind, each with the plugin that it comes from."""
     if kind is not None and kind not in KINDS:
-        raise PluginError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
+        raise PluginError(unknown_kind(kind))
     installed = registry()
     for shown in [kind] if kind else sorted(KINDS):
         typer.echo(shown)

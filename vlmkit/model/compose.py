@@ -16,8 +16,7 @@ from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
-from vlmkit.names import hint
-from vlmkit.registry import KINDS
+from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.report import from_pydantic
 
@@ -149,7 +148,7 @@ def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:
         SpecError: with the dotted path of everything that is wrong with the options.
     """
     if kind not in KINDS:
-        raise SpecError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
+        raise SpecError(unknown_kind(kind))
     slot: TypeAdapter[Any] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
     try:
         spec = slot.validate_python(options)

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vlmkit.api.spec import ComponentSpec
-from vlmkit.names import hint
-from vlmkit.registry import KINDS
+from vlmkit.registry import KINDS, unknown_kind
 
 __all__ = ["checks"]
 
@@ -35,7 +34,7 @@ def checks(kind: str) -> tuple[Check, ...]:
     from vlmkit.testing import aligners, downsamplers, teachers
 
     if kind not in KINDS:
-        raise ValueError(f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}")
+        raise ValueError(unknown_kind(kind))
     own: dict[str, tuple[Check, ...]] = {
         "aligner": aligners.CHECKS,
         "downsampler": downsamplers.CHECKS,
