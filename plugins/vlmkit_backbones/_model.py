@@ -42,7 +42,7 @@ def build(spec: HfCausalLmSpec) -> PreTrainedModel:
         if spec.path is None:
             _refuse_unknown(config, options)
         _refuse_misfits(config.to_dict())
-        return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, spec.dtype))
+        return AutoModelForCausalLM.from_config(config, **_kernel(spec), dtype=getattr(torch, spec.dtype))
     except StrictDataclassError as error:
         reason = str(error.__cause__ or error)
     except UserError:
@@ -86,11 +86,18 @@ def load(spec: HfCausalLmSpec) -> PreTrainedModel:
                 "correct it, or leave it out"
             )
     try:
-        return AutoModelForCausalLM.from_pretrained(spec.path, config=config, dtype=getattr(torch, spec.dtype))
+        return AutoModelForCausalLM.from_pretrained(
+            spec.path, config=config, **_kernel(spec), dtype=getattr(torch, spec.dtype)
+        )
     except (OSError, ValueError) as error:
         raise UserError(
             f"model.backbone.path: no weights of a language model can be read from {spec.path}: {first_line(error)}"
         ) from error
+
+
+def _kernel(spec: HfCausalLmSpec) -> dict[str, str]:
+    """What transformers is told about attention."""
+    return {} if spec.attn_implementation is None else {"attn_implementation": spec.attn_implementation}
 
 
 def first_line(error: Exception) -> str:

@@ -38,6 +38,11 @@ class BackboneSpec(ComponentSpec):
         """P: longest sequence that its positions are made for; None where that is not known without torch."""
         return None
 
+    @property
+    def attention_matrices(self) -> int:
+        """Matrices (S, S) per sequence and layer that attention keeps for the backward pass; 0 with a fused kernel."""
+        return 0
+
     def self_contained(self) -> Self:
         """The same options with all that `build` would read from elsewhere written into them: a checkpoint keeps them.
 

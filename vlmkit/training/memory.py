@@ -49,14 +49,16 @@ def _states(spec: ExperimentSpec, stage: StageSpec, planned: Plan, trained: int,
 
 
 def _activations(spec: ExperimentSpec, stage: StageSpec, gpus: int) -> int:
-    """About 34 bytes per layer, token and channel in half precision (Korthikanti et al., 2022, arXiv:2205.05198,
-    without the attention matrix, which fused kernels do not store), or 2 with checkpointing plus one layer's peak."""
+    """About 34 bytes per layer, token and channel in half precision and 5 per element of the attention matrices, which
+    fused kernels do not store (Korthikanti et al., 2022, arXiv:2205.05198); with checkpointing 2 plus one layer's peak.
+    """
     assert spec.training is not None
     micro = stage.micro_batch_size or -(-stage.batch_size // gpus)
     aligner, backbone = spec.model.aligner, spec.model.backbone
-    tokens = micro * min(stage.max_length, aligner.layout(aligner.input.shape(1, 1)).tokens + 128)
+    length = min(stage.max_length, aligner.layout(aligner.input.shape(1, 1)).tokens + 128)
+    tokens = micro * length
     unit = 1 if spec.training.precision == "bfloat16" else 2
-    layer = 34 * unit * tokens * backbone.width
+    layer = unit * tokens * (34 * backbone.width + 5 * length * backbone.attention_matrices)
     if stage.gradient_checkpointing:
         return layer + 2 * unit * tokens * backbone.width * backbone.layers
     return layer * backbone.layers

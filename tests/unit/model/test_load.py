@@ -62,6 +62,12 @@ def test_round_trip(composed: tuple[VideoLM, VideoLMProcessor], saved: Path, mak
     assert torch.equal(model.generate(**batch, **options), loaded.generate(**batch, **options))
 
 
+def test_the_kernel_of_the_attention_is_kept(make_spec: Any, tmp_path: Path) -> None:
+    model, _ = compose(make_spec(backbone={"attn_implementation": "eager"}))
+    model.save_pretrained(tmp_path)
+    assert VideoLM.from_pretrained(tmp_path).backbone.config._attn_implementation == "eager"
+
+
 def test_auto_classes(composed: tuple[VideoLM, VideoLMProcessor], saved: Path) -> None:
     for auto in (AutoModelForCausalLM, AutoModelForImageTextToText):
         assert_same(composed[0], auto.from_pretrained(saved))

@@ -14,7 +14,13 @@ LAYER = 34 * 8 * 56 * 32
 """Bytes of activations of a layer: a batch of 8, at most 56 tokens, 32 channels, one byte each."""
 
 
-def experiment(engine: str = "single", precision: str = "float32", dtype: str = "float32", **stage: Any) -> Any:
+def experiment(
+    engine: str = "single",
+    precision: str = "float32",
+    dtype: str = "float32",
+    attention: str | None = None,
+    **stage: Any,
+) -> Any:
     return ExperimentSpec.model_validate(
         {
             "vlmkit": 1,
@@ -25,6 +31,7 @@ def experiment(engine: str = "single", precision: str = "float32", dtype: str = 
                     "type": "hf-causal-lm",
                     "init": "random",
                     "dtype": dtype,
+                    "attn_implementation": attention,
                     "config": {
                         "model_type": "llama",
                         "hidden_size": 32,
@@ -63,6 +70,8 @@ TRAINED = StagePlan("align", {"aligner": 300})
     ("options", "expected"),
     [
         ({}, {1: 2600 + 12 * 300 + 4 * 2 * LAYER}),
+        ({"attention": "eager"}, {1: 2600 + 12 * 300 + 4 * 2 * (LAYER + 5 * 4 * 8 * 56 * 56)}),
+        ({"attention": "sdpa"}, {1: 2600 + 12 * 300 + 4 * 2 * LAYER}),
         ({"gradient_checkpointing": True}, {1: 2600 + 12 * 300 + 2 * LAYER + 2 * 2 * 8 * 56 * 32 * 4}),
         (
             {"engine": "deepspeed"},

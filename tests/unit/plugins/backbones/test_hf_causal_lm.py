@@ -59,6 +59,31 @@ def test_dtype_is_that_of_the_weights_alone() -> None:
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
 
 
+@pytest.mark.parametrize("kernel", ["eager", "sdpa"])
+def test_kernel_of_the_attention(folder: Path, kernel: str) -> None:
+    drawn = spec(attn_implementation=kernel)
+    for options in (drawn, HfCausalLmSpec(path=str(folder), attn_implementation=kernel)):
+        assert options.load().config._attn_implementation == kernel
+        assert options.self_contained().build().config._attn_implementation == kernel
+    assert drawn.attention_matrices == (4 if kernel == "eager" else 0)
+
+
+def test_kernels_agree() -> None:
+    torch.manual_seed(0)
+    eager = spec(attn_implementation="eager").build()
+    fused = spec(attn_implementation="sdpa").build()
+    fused.load_state_dict(eager.state_dict())
+    ids = torch.randint(260, (2, 9))
+    mask = torch.tensor([[1] * 9, [0] * 3 + [1] * 6])
+    logits = [model(input_ids=ids, attention_mask=mask).logits[mask.bool()] for model in (eager, fused)]
+    torch.testing.assert_close(*logits)
+
+
+def test_the_kernel_stands_beside_the_config() -> None:
+    with pytest.raises(ValidationError, match=r"give that as model\.backbone\.attn_implementation"):
+        spec(config=LLAMA | {"attn_implementation": "eager"})
+
+
 def test_pretrained(folder: Path) -> None:
     options = HfCausalLmSpec(path=str(folder))
     assert (options.width, options.layers) == (32, 2)
