@@ -35,7 +35,7 @@ def test_what_a_benchmark_leaves(tmp_path: Path) -> None:
     (result,) = figures["results"]
     model = load_spec(SPEC).model
     parameters = sum(parameter.numel() for parameter in model.aligner.build(model.backbone.width).parameters())
-    assert (result["parameters"], result["tokens"], result["frames"]) == (parameters, 104, 8)
+    assert (result["parameters"], result["tokens"], result["frames"]) == (parameters, 52, 4)
     assert f"{parameters:,}" in done.output
     assert len(result["seconds"]) == len(result["train_seconds"]) == 2
     assert result["median"] > 0
