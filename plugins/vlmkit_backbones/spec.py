@@ -91,6 +91,7 @@ class HfCausalLmSpec(BackboneSpec):
             raise ValueError("`config` has no `model_type`: name the family of the model, e.g. llama")
         if self.tokenizer is None and self.path is None:
             raise ValueError("give a `tokenizer`: a folder, a hub id, or {text: [...], vocab_size: …}")
+        _ = self.attention_matrices
         return self
 
     @property
@@ -111,7 +112,7 @@ class HfCausalLmSpec(BackboneSpec):
     @property
     def attention_matrices(self) -> int:
         """The heads, where `eager` attention keeps a matrix for each."""
-        return (self._find(_HEADS) or 0) if self.attn_implementation == "eager" else 0
+        return self._from_config("number of attention heads", _HEADS) if self.attn_implementation == "eager" else 0
 
     def _find(self, names: tuple[str, ...]) -> int | None:
         config = self.config if self.config is not None else self._read_config()

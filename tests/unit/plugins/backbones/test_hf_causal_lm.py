@@ -79,6 +79,14 @@ def test_kernels_agree() -> None:
     torch.testing.assert_close(*logits)
 
 
+def test_eager_attention_needs_the_number_of_heads() -> None:
+    """Without it the estimate of memory would leave its matrices out."""
+    headless = {key: value for key, value in LLAMA.items() if key != "num_attention_heads"}
+    assert spec(config=headless).attention_matrices == 0
+    with pytest.raises(ValidationError, match="does not say the number of attention heads: expected a number as num_"):
+        spec(config=headless, attn_implementation="eager")
+
+
 def test_the_kernel_stands_beside_the_config() -> None:
     with pytest.raises(ValidationError, match=r"give that as model\.backbone\.attn_implementation"):
         spec(config=LLAMA | {"attn_implementation": "eager"})
