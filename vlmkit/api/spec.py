@@ -43,7 +43,6 @@ class Spec(BaseModel):
         frozen=True,
         validate_default=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         protected_namespaces=(),
     )
 
@@ -52,6 +51,16 @@ class Spec(BaseModel):
         schema = handler(source)
         _be_exact(handler.resolve_ref_schema(schema))
         return schema
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        from vlmkit.spec.docs import field_docs
+
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described)["properties"]
+        for name, text in field_docs(cls).items():
+            properties[name].setdefault("description", text)
+        return described
 
     @model_validator(mode="wrap")
     @classmethod

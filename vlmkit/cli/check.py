@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmkit.cli.options import Overrides, SpecFile, table
-from vlmkit.report.words import large
 from vlmkit.spec.load import load_spec, parse_overrides, resolved
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
 
 
 def _text(summary: Summary) -> str:
+    from vlmkit.report.words import large
+
     parts = [(name, f"{number:,} parameters") for name, number in summary.parts.items()]
     tokens = [(f"{aspect} video", f"{number:,} tokens") for aspect, number in summary.tokens.items()]
     blocks = [

@@ -278,3 +278,17 @@ def test_no_torch_is_imported(small_file: Path) -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_refused_spec_costs_no_numpy(small_file: Path) -> None:
+    small_file.write_text(small_file.read_text() + "sed: 3\n")
+    code = (
+        "import sys; from vlmkit.cli import main\n"
+        f"sys.argv[1:] = ['check', {str(small_file)!r}]\n"
+        "try: main()\n"
+        "finally: print({'numpy', 'torch'} & set(sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert "unknown key sed" in answer.stderr
+    assert answer.stdout == "set()\n"
