@@ -28,6 +28,7 @@ def test_no_plugin_is_broken() -> None:
 def test_every_component_says_what_it_is(kind: str) -> None:
     for component in registry().components(kind):
         spec = component.spec
-        undocumented = [name for name, field in spec.model_fields.items() if not field.description and name != "type"]
+        options = spec.model_json_schema()["properties"]
+        undocumented = [name for name, option in options.items() if "description" not in option and name != "type"]
         assert spec.__doc__, f"{spec.__name__} has no docstring"
         assert not undocumented, f"{spec.__name__}: these options have no docstring: {undocumented}"
