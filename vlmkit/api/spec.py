@@ -57,9 +57,10 @@ class Spec(BaseModel):
         from vlmkit.spec.docs import field_docs
 
         described = handler(schema)
-        properties = handler.resolve_ref_schema(described)["properties"]
-        for name, text in field_docs(cls).items():
-            properties[name].setdefault("description", text)
+        texts = field_docs(cls)
+        for key, option in handler.resolve_ref_schema(described).get("properties", {}).items():
+            if key in texts:
+                option.setdefault("description", texts[key])
         return described
 
     @model_validator(mode="wrap")

@@ -6,7 +6,6 @@ import ast
 import inspect
 from functools import cache
 from itertools import pairwise
-from textwrap import dedent
 
 from vlmkit.api.spec import Spec
 
@@ -14,13 +13,14 @@ __all__ = ["field_docs"]
 
 
 def field_docs(spec: type[Spec]) -> dict[str, str]:
-    """The text of each field that has one, inherited fields included.
+    """The text of each field that has one, by the key that a file gives it; inherited fields included.
 
     Read when it is asked for: pydantic's `use_attribute_docstrings` reads the source of every class that is made, a
     quarter of the time that vlmkit needs to start.
     """
     bases = [base for base in reversed(spec.__mro__) if issubclass(base, Spec)]
-    return {name: text for base in bases for name, text in _own(base).items() if name in spec.model_fields}
+    texts = {name: text for base in bases for name, text in _own(base).items()}
+    return {field.alias or name: texts[name] for name, field in spec.model_fields.items() if name in texts}
 
 
 @cache
@@ -29,9 +29,11 @@ def _own(spec: type[Spec]) -> dict[str, str]:
         source = inspect.getsource(spec)
     except (OSError, TypeError):  # a class that was made without a file
         return {}
-    [definition] = ast.parse(dedent(source)).body
+    if source[0].isspace():  # a class in a function: text in it may stand further left, so that dedent would not do
+        source = f"if True:\n{source}"
+    definition = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
     docs = {}
-    for field, below in pairwise(getattr(definition, "body", [])):
+    for field, below in pairwise(definition.body):
         match field, below:
             case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
                 docs[name] = inspect.cleandoc(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from vlmkit.api import Spec
 from vlmkit.spec import EvaluationSpec
@@ -54,3 +55,18 @@ def test_a_class_without_source_has_no_texts() -> None:
     space: dict[str, Any] = {"Spec": Spec, "__name__": "nowhere"}
     exec('class Bare(Spec):\n    size: int = 1\n    """Edge."""\n', space)
     assert described(space["Bare"]) == {"size": None}
+
+
+def test_keys_of_a_file_are_described_and_hidden_fields_do_no_harm() -> None:
+    class Inside(Spec):
+        set_: int = Field(default=1, alias="set")
+        """What is
+set."""
+        hidden: SkipJsonSchema[int] = 1
+        """Not in the schema."""
+
+    class Empty(Spec):
+        pass
+
+    assert described(Inside) == {"set": "What is\nset."}
+    assert Empty.model_json_schema()["type"] == "object"
