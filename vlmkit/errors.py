@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "DataError", "PluginError", "RunError", "SpecError", "UnreadableVideo", "UserError"]
+import reprlib
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "PluginError",
+    "RunError",
+    "SpecError",
+    "UnreadableVideo",
+    "UserError",
+    "shown",
+]
+
+_LONGEST_LINE = 1000
+"""Characters of one line of a message; what a file or plugin says can be of any length."""
+_MOST_LINES = 60
 
 
 class UserError(ValueError):
     """The user's input is at fault: the CLI prints the message alone and exits with code 2.
 
-    A message says what was expected, what was found, where, and what to do.
+    A message says what was expected, what was found, where, and what to do. Very long ones are cut in the middle.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_cut(str(message)))
 
 
 class SpecError(UserError):
@@ -34,3 +52,41 @@ class CheckpointError(UserError):
 
 class RunError(UserError):
     """A run folder that cannot be continued, e.g. because it belongs to another spec."""
+
+
+class _Repr(reprlib.Repr):
+    """`repr` that neither fails on a value from a file nor takes long over it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdict = 10
+        self.maxstring = self.maxother = self.maxlong = 200
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Return the digits; Python refuses to write very many of them."""
+        return f"<a number of about {x.bit_length() * 3 // 10} digits>" if x.bit_length() > 1000 else repr(x)
+
+
+_REPR = _Repr()
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """Return `repr(value)` for a message, at most `limit` characters of it."""
+    text = _REPR.repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _cut(message: str) -> str:
+    lines = message.split("\n")
+    if len(lines) > _MOST_LINES:  # the last line often says what to do
+        left_out = len(lines) - _MOST_LINES + 1
+        lines = [*lines[: _MOST_LINES - 2], f"… {left_out} lines left out …", lines[-1]]
+    return "\n".join(map(_cut_line, lines))
+
+
+def _cut_line(line: str) -> str:
+    if len(line) <= _LONGEST_LINE:
+        return line
+    tail = _LONGEST_LINE // 4
+    return f"{line[: _LONGEST_LINE - tail - 3]} … {line[-tail:]}"

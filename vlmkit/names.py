@@ -7,10 +7,15 @@ from collections.abc import Iterable
 
 __all__ = ["hint", "near"]
 
+_LONGEST = 200
+"""Characters of a name; comparing longer texts takes minutes."""
+
 
 def near(name: str, names: Iterable[str]) -> str | None:
     """The nearest of `names`, if any is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    if len(name) > _LONGEST:
+        return None
+    close = difflib.get_close_matches(name, [name for name in names if len(name) <= _LONGEST], n=1, cutoff=0.6)
     return close[0] if close else None
 
 

@@ -15,7 +15,7 @@ from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
-from vlmkit.api.files import is_file, is_folder, whole_text
+from vlmkit.api.files import expand_path, is_file, is_folder, parse_json, read_json, read_text, whole_text
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.published import PublishedFormat
@@ -31,6 +31,7 @@ from vlmkit.errors import (
     SpecError,
     UnreadableVideo,
     UserError,
+    shown,
 )
 from vlmkit.names import hint
 
@@ -86,10 +87,15 @@ __all__ = [
     "VideoShape",
     "VisualTokens",
     "default_component",
+    "expand_path",
     "hint",
     "hookimpl",
     "is_file",
     "is_folder",
+    "parse_json",
+    "read_json",
+    "read_text",
+    "shown",
     "whole_text",
 ]
 

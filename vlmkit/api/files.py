@@ -1,39 +1,132 @@
-"""Files and their texts, whatever the data says of them."""
+"""Files and their texts, whatever the data says of them: paths, checksums, text and JSON."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-from vlmkit.errors import DataError
+from vlmkit.errors import DataError, UserError, shown
 
-__all__ = ["file_sha256", "is_file", "is_folder", "whole_text"]
+__all__ = [
+    "expand_path",
+    "file_sha256",
+    "is_file",
+    "is_folder",
+    "parse_json",
+    "read_json",
+    "read_text",
+    "whole_text",
+]
+
+
+def expand_path(path: str | Path) -> Path:
+    """Return the path with a leading `~` or `~user` replaced by that home folder.
+
+    Raises:
+        DataError: there is no such user, or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(
+            f"{shown(str(path))}: `{Path(path).parts[0]}` is no home folder here; write the whole path"
+        ) from None
 
 
 def file_sha256(path: Path) -> str:
-    """The checksum of a file's content, in hexadecimal digits."""
+    """Return the checksum of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file. No file has a name that is too long, for which `Path.is_file` raises."""
+    """Return whether there is such a regular file: neither a pipe nor a device, which can block or never end.
+
+    No file has a name that is too long or holds a zero byte, for which `Path.is_file` raises.
+    """
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder, likewise."""
+    """Return whether there is such a folder, likewise."""
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def read_text(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> str:
+    """Return the text of a UTF-8 file, without the byte order mark that some editors put before it.
+
+    Args:
+        file: a regular file.
+        expected: what the file should be, for the message, e.g. "a JSON list of questions".
+        error: what is raised where the file is missing, no regular file, not readable or not UTF-8.
+        remedy: what to do then, which ends the message.
+    """
+    try:
+        if not is_file(file) and file.exists():
+            raise error(f"{file}: expected {expected}, found a folder, pipe or device; {remedy}")
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise error(
+            f"{file}: expected {expected}; it cannot be read: {problem.strerror or problem}; {remedy}"
+        ) from None
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{file}: expected {expected} in UTF-8, found the byte 0x{problem.object[problem.start]:02x} at offset "
+            f"{problem.start}; {remedy}"
+        ) from None
+    except ValueError as problem:  # a zero byte in the name
+        if isinstance(problem, UserError):
+            raise
+        raise error(f"{shown(str(file))}: expected {expected}; no file has such a name: {problem}; {remedy}") from None
+
+
+def parse_json(
+    text: str | bytes,
+    where: str,
+    expected: str = "JSON",
+    error: type[UserError] = DataError,
+    remedy: str = "correct it",
+) -> Any:
+    """Return what JSON stands for.
+
+    Args:
+        text: UTF-8, with or without a byte order mark.
+        where: file and line, for the message.
+        expected: what it should be, e.g. "a JSON object per line".
+        error: what is raised where this is no JSON, holds a whole number of more than 4,300 digits, or nests lists and
+            objects hundreds of levels deep.
+        remedy: what to do then, which ends the message.
+    """
+    try:
+        return json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise error(f"{where}: expected {expected}; its lists and objects are nested too deeply; {remedy}") from None
+    except json.JSONDecodeError as problem:
+        raise error(f"{where}: expected {expected}; this is no JSON: {problem}; {remedy}") from None
+    except UnicodeDecodeError as problem:
+        raise error(f"{where}: expected {expected} in UTF-8; {problem}; {remedy}") from None
+    except ValueError as problem:  # more digits than Python reads
+        said = str(problem).partition(";")[0]
+        raise error(f"{where}: expected {expected}; a number in it has too many digits ({said}); {remedy}") from None
+
+
+def read_json(
+    file: Path, expected: str = "JSON", error: type[UserError] = DataError, remedy: str = "correct it"
+) -> Any:
+    """Return what a file of JSON stands for. Arguments and errors as those of `read_text` and `parse_json`."""
+    return parse_json(read_text(file, expected, error, remedy), str(file), expected, error, remedy)
+
+
 def whole_text(value: str, where: str) -> str:
-    """The text itself. A DataError where it has half of a pair of surrogates.
+    """Return the text itself. A DataError where it has half of a pair of surrogates.
 
     JSON can write that, but no tokenizer takes it and no file can hold it.
     """
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {value[:80]!r}") from None
+        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {shown(value)}") from None
     return value

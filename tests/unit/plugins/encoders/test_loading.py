@@ -196,9 +196,9 @@ def test_missing_shard_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not readable as JSON"),
-        ("[]", "expected a mapping, found list; fetch"),
-        ("[" * 100_000, "not readable as JSON"),
+        ("{", "expected a JSON object; "),
+        ("[]", "expected a JSON object, found \\[\\]; fetch"),
+        ("[" * 100_000, "expected a JSON object; "),
         ('{"vision_config": []}', "expected a mapping as vision_config, found \\[]; fetch"),
         ('{"vision_config": null}', "expected a mapping as vision_config, found None; fetch"),
     ],
