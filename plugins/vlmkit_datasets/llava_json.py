@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api import DataError, Dataset, Sample, Turn, is_file, is_folder, whole_text
+from vlmkit.api import (
+    DataError,
+    Dataset,
+    Sample,
+    Turn,
+    expand_path,
+    is_file,
+    is_folder,
+    name_of,
+    parse_rows,
+    read_bytes,
+    shown,
+    whole_text,
+)
 
 if TYPE_CHECKING:
     from .spec import LlavaJsonSpec
@@ -19,18 +31,26 @@ if TYPE_CHECKING:
 __all__ = ["LlavaJson"]
 
 _TAG = re.compile(r"\s*<(?:video|image)>\s*")
+_EXPECTED = "conversations"
+_MEDIA = ("image", "images", "video", "videos")
+"""Keys, in small letters or others, under which entries name what they are about."""
+_VIDEOS = ("avi", "f4v", "flv", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "qt", "webm", "wmv")
+_RARER = ("3gp", "asf", "m2ts", "mts", "rm", "rmvb", "ts", "vob")
+_KNOWN = frozenset(f".{name}" for name in (*_VIDEOS, *_RARER))
+"""What is taken for the extension of a video, and may be exchanged for another one. `talk.2` has none."""
 
 
 class LlavaJson(Dataset):
     """The entries of one file, checked when it is opened; the videos are looked at when they are needed."""
 
     def __init__(self, spec: LlavaJsonSpec) -> None:
-        self.path = spec.path.expanduser()
-        self.root = self.path.parent if spec.video_root is None else spec.video_root.expanduser()
-        self.extensions = spec.extensions
-        content = _content(self.path)
+        self.path = expand_path(spec.path)
+        self.root = self.path.parent if spec.video_root is None else expand_path(spec.video_root)
+        self.extensions = tuple(dict.fromkeys(end for own in spec.extensions for end in (own, own.upper())))
+        self._known = _KNOWN | {end.lower() for end in spec.extensions}
+        content = read_bytes(self.path, _EXPECTED, remedy="correct `path` of llava-json")
         self._hash = hashlib.sha256(content + repr(spec.limit).encode()).hexdigest()
-        entries = _entries(content, self.path)[: spec.limit]
+        entries = parse_rows(content, str(self.path), _EXPECTED)[: spec.limit]
         self._samples = _distinct([self._conversation(entry, row) for row, entry in enumerate(entries)])
         if any(sample.video for sample in self._samples) and not is_folder(self.root):
             raise DataError(
@@ -50,7 +70,8 @@ class LlavaJson(Dataset):
             return sample
         plain = self.root / sample.video
         paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
-        paths += [plain.parent / f"{plain.stem}{end}" for end in self.extensions]
+        if plain.suffix.lower() in self._known:
+            paths += [plain.parent / f"{plain.stem}{end}" for end in self.extensions]
         return replace(sample, video=str(next((path for path in paths if is_file(path)), plain)))
 
     def fingerprint(self) -> str:
@@ -61,51 +82,47 @@ class LlavaJson(Dataset):
         where = f"{self.path}, entry {row}"
         if not isinstance(entry, dict):
             raise DataError(f"{where}: expected an object, found {type(entry).__name__}")
-        name = whole_text(str(entry.get("id", row)), where)
-        where += f" (id {entry['id']!r})" if "id" in entry else ""
-        if "image" in entry and "video" not in entry:
-            raise DataError(f"{where}: it is about an image; expected `video`, or neither for text alone")
-        video = entry.get("video")
-        if video is not None and not (isinstance(video, str) and video):
-            raise DataError(f"{where}: `video` should be the name of a file, found {video!r}")
-        if video is not None:
-            video = whole_text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
-        turns = _turns(entry.get("conversations"), video is not None, where)
-        return Sample(name, turns, video)
+        known = entry.get("id") is not None
+        name = name_of(entry["id"], "id", where) if known else str(row)
+        where += f" (id {shown(entry['id'])})" if known else ""
+        video = _video(entry, where)
+        return Sample(name, _turns(entry.get("conversations"), video is not None, where), video)
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:
     """Published files repeat ids; a repeated one gets its place in the file behind it."""
     often = Counter(sample.id for sample in samples)
-    return [replace(s, id=f"{s.id}#{row}") if often[s.id] > 1 else s for row, s in enumerate(samples)]
+    taken = {name for name, count in often.items() if count == 1}
+    distinct = []
+    for row, sample in enumerate(samples):
+        name = sample.id
+        if often[name] > 1:
+            name = f"{name}#{row}"
+            while name in taken:
+                name += "#"
+            taken.add(name)
+        distinct.append(replace(sample, id=name))
+    return distinct
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot read the conversations: {reason}; correct `path` of llava-json") from None
+def _video(entry: Mapping[str, Any], where: str) -> str | None:
+    """The name of the entry's video; None where it names nothing that one could see.
 
-
-def _entries(content: bytes, path: Path) -> list[Any]:
-    try:
-        text = content.decode("utf-8")
-        if path.suffix == ".jsonl":
-            return [_line(line, number, path) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-        entries = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: expected JSON, found {error}") from None
-    if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a list of entries, found {type(entries).__name__}")
-    return entries
-
-
-def _line(line: str, number: int, path: Path) -> Any:
-    try:
-        return json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}, line {number}: expected JSON, found {error}") from None
+    What is not understood is refused: trained as text, it would teach to answer without looking.
+    """
+    named = {key: value for key, value in entry.items() if key.lower() in _MEDIA and value is not None}
+    video = named.pop("video", None)
+    for key, value in named.items():
+        about = "it is about an image" if key.lower().startswith("image") else "its video should stand under `video`"
+        raise DataError(
+            f"{where}: {about} (`{key}`: {shown(value)}); expected `video` with the name of a file, or, for text "
+            "alone, neither image nor video"
+        )
+    if video is None:
+        return None
+    if not isinstance(video, str) or not video.strip():
+        raise DataError(f"{where}: `video` should be the name of a file, found {shown(video)}; for text alone, none")
+    return whole_text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
 
 
 def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
@@ -113,7 +130,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
     if messages and isinstance(messages[0], dict) and messages[0].get("from") == "gpt":
         messages = messages[1:]  # as LLaVA's training does with conversations that begin in the middle
     if not messages or len(messages) % 2:
-        found = f"{len(messages)} messages" if isinstance(conversation, list) else repr(conversation)
+        found = f"{len(messages)} messages" if isinstance(conversation, list) else shown(conversation)
         raise DataError(f"{where}: `conversations` should hold pairs of a human and a gpt message, found {found}")
     values = [_value(message, ("human", "gpt")[i % 2], f"{where}, message {i}") for i, message in enumerate(messages)]
     return tuple(_opened(values[::2], values[1::2], has_video, where))
@@ -121,7 +138,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
 
 def _value(message: Any, speaker: str, where: str) -> str:
     if not isinstance(message, dict) or message.get("from") != speaker or not isinstance(message.get("value"), str):
-        raise DataError(f"{where}: expected {{from: {speaker}, value: text}}, found {message!r}")
+        raise DataError(f"{where}: expected {{from: {speaker}, value: text}}, found {shown(message)}")
     return whole_text(message["value"], where)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from vlmkit.api import Dataset, DatasetSpec
+from vlmkit.api import Dataset, DatasetSpec, expand_path
 
 __all__ = ["LlavaJsonSpec", "MovingShapesSpec"]
 
@@ -16,7 +16,9 @@ __all__ = ["LlavaJsonSpec", "MovingShapesSpec"]
 class LlavaJsonSpec(DatasetSpec):
     """Conversations in LLaVA's JSON, `[{id, video, conversations: [{from: human|gpt, value}]}]`, with or without video.
 
-    A `.jsonl` file has one entry per line. `<video>`, or `<image>` in an entry that has a video, is moved to the front.
+    JSON lines, one entry per line, will do too. An id is text or a whole number; without one it is the entry's place.
+    `<video>`, or `<image>` in an entry that has a video, is moved to the front. An entry about an image is refused, and
+    one whose `video` is anything but the name of a file; with `null` or without the key it is text alone.
     """
 
     type: Literal["llava-json"] = "llava-json"
@@ -25,7 +27,8 @@ class LlavaJsonSpec(DatasetSpec):
     video_root: Path | None = None
     """Folder below which the videos lie. None: the folder of `path`."""
     extensions: tuple[str, ...] = (".mp4", ".avi", ".mkv", ".webm", ".gif")
-    """Tried in this order where an entry's video names no existing file."""
+    """Tried in this order, in small letters and in capitals, where an entry's video names no existing file: behind its
+    name (`talk.2` is `talk.2.mp4`), then in place of the extension of a video (`talk.mkv` is `talk.mp4`)."""
     limit: PositiveInt | None = None
     """Only the first so many entries. None: all."""
 
@@ -79,7 +82,7 @@ class MovingShapesSpec(DatasetSpec):
         base = (
             self.root or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlmkit" / "moving-shapes"
         )
-        return base.expanduser() / folder_name(self)
+        return expand_path(base) / folder_name(self)
 
     def annotations(self) -> Path:
         """The file of the benchmark's questions, `[{id, video, question, answer, type}]`; there once `prepare` ran."""

@@ -2,24 +2,36 @@
 
 | layout | files |
 |---|---|
-| questions with answers | a JSON list of `{question, answer, id, video, type?}`; also `question_id`, `video_name` |
+| questions with answers | `{question, answer, id, video, type?}`; also `question_id`, `video_name`, `video_id` |
 | MSVD-QA | the same with a number as `video_id`, and a text file of lines `NAME vidNUMBER` that names the videos |
-| Video-ChatGPT | a JSON list of `{question, question_id, video_name}` and one of `{answer, question_id, type?}` |
+| Video-ChatGPT | `{question, question_id, video_name}` and, in a second file, `{answer, question_id, type?}` |
+
+Entries are a JSON list or JSON lines. A question is text; id, video, answer and type are text or a whole number. A key
+with `null` is as good as absent. Of several keys with one meaning the first that is there counts, in the order above.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api import DataError, Document, whole_text
+from vlmkit.api import DataError, Document, name_of, parse_rows, read_bytes, read_text, shown, text_of
 
 __all__ = ["read_documents"]
 
 _ID = ("id", "question_id")
 _VIDEO = ("video", "video_name", "video_id")
+_EXPECTED = "questions or answers"
+_LAYOUTS = (
+    "expected questions as a JSON list or JSON lines of {id, video, question, answer}, or a text file with the names "
+    "of MSVD's videos as lines of the form NAME vidNUMBER"
+)
+_NAMED = re.compile(r"(\S+)\s+(vid[0-9]+)")
+
+Row = Mapping[str, Any]
+Read = Callable[[object, str, str], str]
 
 
 def read_documents(files: Sequence[Path], given_types: bool) -> list[Document]:
@@ -28,13 +40,19 @@ def read_documents(files: Sequence[Path], given_types: bool) -> list[Document]:
     With `given_types` the entries' own `type`, else the question's first word. A DataError, with file and entry, where
     a file is malformed, a question has no answer, or two have the same id.
     """
-    lists = {file: _read_list(file) for file in files if file.suffix == ".json"}
-    names = _video_names([file for file in files if file.suffix != ".json"])
+    lists: dict[Path, list[Row]] = {}
+    names: dict[str, str] = {}
+    for file in files:
+        content = read_bytes(file, _EXPECTED)
+        if _is_json(content):
+            lists[file] = _rows(content, file)
+        else:
+            _add_names(file, names)
     answers = _answers({file: rows for file, rows in lists.items() if not _has_questions(rows)})
     questions = {file: rows for file, rows in lists.items() if _has_questions(rows)}
     if len(questions) != 1:
-        shown = ", ".join(map(str, files)) or "none"
-        raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {shown}")
+        among = ", ".join(map(str, files)) or "none"
+        raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
     [(file, rows)] = questions.items()
     documents = [
         _document(row, f"{file}, entry {number}", answers, names, given_types) for number, row in enumerate(rows)
@@ -43,82 +61,98 @@ def read_documents(files: Sequence[Path], given_types: bool) -> list[Document]:
     return documents
 
 
-def _read_list(file: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: expected a JSON list of questions or answers: {error}") from None
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(
-            f"{file}: expected a JSON list of objects with the keys question, answer, …; found another value"
-        )
+def _is_json(content: bytes) -> bool:
+    """By how it begins: no name of a video begins with a bracket, and no table with the first of its columns."""
+    return content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{"))
+
+
+def _rows(content: bytes, file: Path) -> list[Row]:
+    rows = parse_rows(content, str(file), _EXPECTED)
+    if not rows:
+        raise DataError(f"{file}: expected a JSON list of {_EXPECTED}, found an empty one")
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{file}, entry {number}: expected an object with the keys question, answer, …; found {shown(row)}"
+            )
     return rows
 
 
-def _has_questions(rows: Sequence[Mapping[str, Any]]) -> bool:
-    return "question" in rows[0]
+def _has_questions(rows: Sequence[Row]) -> bool:
+    return any("question" in row for row in rows)
 
 
-def _answers(lists: Mapping[Path, Sequence[Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
+def _answers(lists: Mapping[Path, Sequence[Row]]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
     for file, rows in lists.items():
         for number, row in enumerate(rows):
             where = f"{file}, entry {number}"
             key = _field(row, _ID, where)
             if key in found:
-                raise DataError(f"{where}: the id {key!r} stands there a second time")
+                raise DataError(f"{where}: the id {shown(key)} stands there a second time")
             found[key] = row
     return found
 
 
-def _video_names(files: Sequence[Path]) -> dict[str, str]:
+def _add_names(file: Path, names: dict[str, str]) -> None:
     """`vidN` to the video's name, from MSVD's mapping."""
-    names = {}
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: expected lines of the form NAME vidNUMBER: {error}") from None
-        for number, line in enumerate(lines, 1):
-            words = line.split()
-            if len(words) != 2:
-                raise DataError(f"{file}, line {number}: expected NAME vidNUMBER, found {line!r}")
-            names[words[1]] = words[0]
-    return names
+    lines = [(n, line) for n, line in enumerate(read_text(file, _EXPECTED).split("\n"), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{file}: {_LAYOUTS}; the file is empty")
+    for place, (number, line) in enumerate(lines):
+        where = f"{file}, line {number}"
+        match = _NAMED.fullmatch(line.strip())
+        if match is None:
+            expected = "expected NAME vidNUMBER" if place else _LAYOUTS
+            raise DataError(f"{where}: {expected}; found {shown(line)}")
+        name, video = match.groups()
+        if names.setdefault(video, name) != name:
+            raise DataError(f"{where}: {video} has two names, {shown(names[video])} and {shown(name)}; remove one")
 
 
 def _document(
-    row: Mapping[str, Any],
-    where: str,
-    answers: Mapping[str, Mapping[str, Any]],
-    names: Mapping[str, str],
-    given_types: bool,
+    row: Row, where: str, answers: Mapping[str, Row], names: Mapping[str, str], given_types: bool
 ) -> Document:
     key = _field(row, _ID, where)
-    if "answer" not in row and key not in answers:
-        raise DataError(f"{where}: no file has an answer to question {key!r}; list the file with the answers too")
-    merged = {**answers.get(key, {}), **row}
-    question = _field(merged, ("question",), where)
+    other = answers.get(key, {})
+    if row.get("answer") is None and other.get("answer") is None:
+        raise DataError(
+            f"{where}: no file has an answer to question {shown(key)}; give it as `answer`, or list the file with the "
+            "answers too"
+        )
+    if row.get("answer") is not None and other.get("answer", row["answer"]) not in (None, row["answer"]):
+        raise DataError(
+            f"{where}: question {shown(key)} has the answer {shown(row['answer'])} here and {shown(other['answer'])} "
+            "in the file with the answers; remove one"
+        )
+    merged = {**other, **{name: value for name, value in row.items() if value is not None}}
+    question = _field(merged, ("question",), where, text_of)
     video = _field(merged, _VIDEO, where)
     if names:
         if f"vid{video}" not in names:
-            raise DataError(f"{where}: video {video!r} is not in the mapping of names, which has {len(names)} videos")
+            raise DataError(
+                f"{where}: video {shown(video)} is not in the mapping of names, which has {len(names)} videos"
+            )
         video = names[f"vid{video}"]
-    words = question.lower().split()
-    kind = _field(merged, ("type",), where) if given_types else words[0] if words else ""
+    kind = _field(merged, ("type",), where) if given_types else question.lower().split()[0]
     return Document(key, video, question, _field(merged, ("answer",), where), kind)
 
 
-def _field(row: Mapping[str, Any], keys: Sequence[str], where: str) -> str:
-    for key in keys:
-        if row.get(key) is not None:
-            return whole_text(str(row[key]), where)
-    raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
+def _field(row: Row, keys: Sequence[str], where: str, read: Read = name_of) -> str:
+    """The first of these that the row has, as `read` takes it."""
+    key = next((key for key in keys if row.get(key) is not None), None)
+    if key is None:
+        raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
+    text = read(row[key], key, where)
+    if not text.strip():
+        raise DataError(f"{where}: `{key}` is empty; fill it in, or remove the entry")
+    return text
 
 
 def _check_ids(documents: Sequence[Document], file: Path) -> None:
-    seen: set[str] = set()
-    for document in documents:
-        if document.id in seen:
-            raise DataError(f"{file}: the id {document.id!r} belongs to more than one question")
-        seen.add(document.id)
+    seen: dict[str, int] = {}
+    for number, document in enumerate(documents):
+        if (first := seen.setdefault(document.id, number)) != number:
+            raise DataError(
+                f"{file}, entry {number}: the id {shown(document.id)} belongs to more than one question (entry {first})"
+            )

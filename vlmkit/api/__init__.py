@@ -15,11 +15,12 @@ from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
-from vlmkit.api.files import expand_path, is_file, is_folder, parse_json, read_json, read_text, whole_text
+from vlmkit.api.files import expand_path, is_file, is_folder, parse_json, read_bytes, read_json, read_text, whole_text
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.published import PublishedFormat
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
+from vlmkit.api.rows import name_of, parse_rows, text_of
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Fit, TokenLayout, VideoInput, VideoShape
@@ -92,10 +93,14 @@ __all__ = [
     "hookimpl",
     "is_file",
     "is_folder",
+    "name_of",
     "parse_json",
+    "parse_rows",
+    "read_bytes",
     "read_json",
     "read_text",
     "shown",
+    "text_of",
     "whole_text",
 ]
 

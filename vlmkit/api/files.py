@@ -11,11 +11,13 @@ from typing import Any
 from vlmkit.errors import DataError, UserError, shown
 
 __all__ = [
+    "decode",
     "expand_path",
     "file_sha256",
     "is_file",
     "is_folder",
     "parse_json",
+    "read_bytes",
     "read_json",
     "read_text",
     "whole_text",
@@ -55,32 +57,50 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
-def read_text(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> str:
-    """Return the text of a UTF-8 file, without the byte order mark that some editors put before it.
+def read_bytes(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> bytes:
+    """Return the content of a file.
 
     Args:
         file: a regular file.
         expected: what the file should be, for the message, e.g. "a JSON list of questions".
-        error: what is raised where the file is missing, no regular file, not readable or not UTF-8.
+        error: what is raised where the file is missing, no regular file, or not readable.
         remedy: what to do then, which ends the message.
     """
     try:
         if not is_file(file) and file.exists():
             raise error(f"{file}: expected {expected}, found a folder, pipe or device; {remedy}")
-        return file.read_text(encoding="utf-8-sig")
+        return file.read_bytes()
     except OSError as problem:
         raise error(
             f"{file}: expected {expected}; it cannot be read: {problem.strerror or problem}; {remedy}"
-        ) from None
-    except UnicodeDecodeError as problem:
-        raise error(
-            f"{file}: expected {expected} in UTF-8, found the byte 0x{problem.object[problem.start]:02x} at offset "
-            f"{problem.start}; {remedy}"
         ) from None
     except ValueError as problem:  # a zero byte in the name
         if isinstance(problem, UserError):
             raise
         raise error(f"{shown(str(file))}: expected {expected}; no file has such a name: {problem}; {remedy}") from None
+
+
+def read_text(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> str:
+    """Return the text of a UTF-8 file, without the byte order mark that some editors put before it.
+
+    Arguments and errors as those of `read_bytes`; `error` also where the file is not UTF-8. Every line ends with a line
+    feed, whatever ends it in the file.
+    """
+    content = read_bytes(file, expected, error, remedy)
+    return decode(content, str(file), expected, error, remedy).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decode(
+    content: bytes, where: str, expected: str, error: type[UserError] = DataError, remedy: str = "correct it"
+) -> str:
+    """Return the text that is written in UTF-8, with or without a byte order mark; `error` where it is not."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{where}: expected {expected} in UTF-8, found the byte 0x{problem.object[problem.start]:02x} at offset "
+            f"{problem.start}; {remedy}"
+        ) from None
 
 
 def parse_json(
@@ -100,14 +120,14 @@ def parse_json(
             objects hundreds of levels deep.
         remedy: what to do then, which ends the message.
     """
+    if isinstance(text, bytes):
+        text = decode(text, where, expected, error, remedy)
     try:
-        return json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff"))
+        return json.loads(text.removeprefix("\ufeff"))
     except RecursionError:
         raise error(f"{where}: expected {expected}; its lists and objects are nested too deeply; {remedy}") from None
     except json.JSONDecodeError as problem:
         raise error(f"{where}: expected {expected}; this is no JSON: {problem}; {remedy}") from None
-    except UnicodeDecodeError as problem:
-        raise error(f"{where}: expected {expected} in UTF-8; {problem}; {remedy}") from None
     except ValueError as problem:  # more digits than Python reads
         said = str(problem).partition(";")[0]
         raise error(f"{where}: expected {expected}; a number in it has too many digits ({said}); {remedy}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,9 @@ def test_repeated_ids_are_told_apart(tmp_path: Path) -> None:
     entries = [{"id": "x", "conversations": _say("a", "b")}] * 2 + [{"conversations": _say("c", "d")}]
     data = LlavaJsonSpec(path=_write(tmp_path, entries)).build()
     assert [sample.id for sample in data] == ["x#0", "x#1", "2"]
+    named = [{"id": name, "conversations": _say("a", "b")} for name in (1, "1", "1#0", None)]
+    data = LlavaJsonSpec(path=_write(tmp_path, named)).build()
+    assert [sample.id for sample in data] == ["1#0#", "1#1", "1#0", "3"]
 
 
 def test_limit_and_fingerprint(tmp_path: Path) -> None:
@@ -106,6 +110,16 @@ def test_limit_and_fingerprint(tmp_path: Path) -> None:
         ({"id": "\udc00", "conversations": _say("a", "b")}, r"'\\udc00' is half a character"),
         ({"id": "x", "video": "\udc00", "conversations": _say("a", "b")}, r"\(id 'x'\): '\\udc00' is half a char"),
         ({"id": "x", "image": "a.jpg", "conversations": _say("a", "b")}, "about an image"),
+        ({"image": "a.jpg", "video": None, "conversations": _say("a", "b")}, r"about an image \(`image`: 'a.jpg'\)"),
+        ({"image": "a.jpg", "video": "a.mp4", "conversations": _say("a", "b")}, "about an image"),
+        ({"videos": ["a.mp4"], "conversations": _say("a", "b")}, "its video should stand under `video`"),
+        ({"Video": "a.mp4", "conversations": _say("a", "b")}, "its video should stand under `video`"),
+        ({"id": True, "conversations": _say("a", "b")}, "`id` should be text or a whole number, found true"),
+        ({"id": 1.0, "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found 1\.0"),
+        ({"id": float("nan"), "conversations": _say("a", "b")}, "`id` should be text or a whole number, found nan"),
+        ({"id": ["x"], "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found \['x'\]"),
+        ({"conversations": {}}, r"`conversations` should hold pairs .* found \{\}"),
+        ({"conversations": [{"from": 1, "value": "a"}, *_say("a")]}, "message 0: expected {from: human, value: text}"),
     ],
 )
 def test_malformed_entries_are_named(tmp_path: Path, entry: Any, message: str) -> None:
@@ -115,24 +129,108 @@ def test_malformed_entries_are_named(tmp_path: Path, entry: Any, message: str) -
     assert f"{path}, entry 1" in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["image", "images", "video", "videos"])
+@pytest.mark.parametrize("value", [[], "", " ", False, 0, {}, 2.5, float("nan"), ["a.mp4"], {"path": "a.mp4"}])
+def test_no_entry_loses_what_it_is_about(tmp_path: Path, key: str, value: Any) -> None:
+    path = _write(tmp_path, [{key: value, "conversations": _say("a", "b")}])
+    with pytest.raises(DataError, match=r"entry 0: .*for text alone"):
+        LlavaJsonSpec(path=path).build()
+
+
+def test_null_is_as_good_as_absent(tmp_path: Path) -> None:
+    rows = [{"id": None, "image": None, "video": None, "videos": None, "conversations": _say("Hi", "Hello")}]
+    assert list(LlavaJsonSpec(path=_write(tmp_path, rows)).build()) == [Sample("0", (Turn("Hi", "Hello"),), None)]
+
+
+@pytest.mark.parametrize("value", [None, [], 1, True, {"text": "a"}])
+def test_messages_are_text(tmp_path: Path, value: Any) -> None:
+    for said in ([{"from": "human", "value": value}, *_say("a")], [*_say("a"), {"from": "gpt", "value": value}]):
+        with pytest.raises(DataError, match=r"entry 0, message \d: expected {from: (human|gpt), value: text}"):
+            LlavaJsonSpec(path=_write(tmp_path, [{"conversations": said}])).build()
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_the_content_tells_lists_from_lines(tmp_path: Path, lines: bool) -> None:
+    """Whatever the file is called; with a byte order mark, and with the line ends of Windows."""
+    text = "\r\n".join(["", *(json.dumps(e) for e in ENTRIES), ""]) if lines else json.dumps(ENTRIES, indent=1)
+    expected = list(LlavaJsonSpec(path=_write(tmp_path, ENTRIES)).build())
+    for name in ("data.json", "data.jsonl", "DATA.JSON", "data"):
+        for encoding in ("utf-8", "utf-8-sig"):
+            (tmp_path / name).write_text(text, encoding=encoding)
+            assert list(LlavaJsonSpec(path=tmp_path / name).build()) == expected
+    (tmp_path / "data.json").write_text(json.dumps(ENTRIES[0]))
+    assert len(LlavaJsonSpec(path=tmp_path / "data.json").build()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "taken"),
+    [
+        ("talk.2", ["talk.mp4"], None),
+        ("10.0_20.5", ["10.0_20.mp4", "10.mp4"], None),
+        ("talk.final", ["talk.avi"], None),
+        ("talk.2", ["talk.mp4", "talk.2.avi"], "talk.2.avi"),
+        ("talk.2.mp4", ["talk.2.mkv", "talk.mp4"], "talk.2.mkv"),
+        ("talk.mkv", ["talk.mp4"], "talk.mp4"),
+        ("talk.MOV", ["talk.mp4"], "talk.mp4"),
+        ("talk", ["talk.MP4"], "talk.MP4"),
+        ("talk.mp4", ["talk.MP4"], "talk.MP4"),
+        ("talk.mkv", ["talk.avi", "talk.mp4"], "talk.mp4"),
+        ("talk.mkv", ["talk.mkv", "talk.mp4"], "talk.mkv"),
+        ("talk.mkv", ["Talk.mkv"], None),
+        ("../clips/talk", ["talk.mp4"], "../clips/talk.mp4"),
+    ],
+)
+def test_no_other_clip_takes_the_place_of_a_missing_one(
+    tmp_path: Path, asked: str, there: list[str], taken: str | None
+) -> None:
+    clips = tmp_path / "clips"
+    (clips / "talk.webm").mkdir(parents=True)  # a folder is no video, whatever it is called
+    for name in there:
+        (clips / name).touch()
+    path = _write(tmp_path, [{"video": asked, "conversations": _say("Who?", "She.")}])
+    video = LlavaJsonSpec(path=path, video_root=clips).build()[0].video
+    assert video == str(clips / (taken or asked))
+
+
+def test_pipes_are_no_videos(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "b.avi").touch()
+    path = _write(tmp_path, [{"video": name, "conversations": _say("Who?", "She.")} for name in ("a.mp4", "b.mp4")])
+    found = [sample.video for sample in LlavaJsonSpec(path=path).build()]
+    assert found == [str(tmp_path / "a.mp4"), str(tmp_path / "b.avi")]
+
+
+def test_paths_begin_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.mp4").touch()
+    _write(tmp_path, ENTRIES[:1])
+    spec = LlavaJsonSpec.model_validate({"path": "~/data.json", "video_root": "~"})
+    assert spec.build()[0].video == str(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match="`~nobody-here` is no home folder here"):
+        LlavaJsonSpec.model_validate({"path": "~nobody-here/data.json"}).build()
+
+
 def test_files_that_are_no_lists_of_entries(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found dict"):
-        LlavaJsonSpec(path=_write(tmp_path, {})).build()
-    (tmp_path / "no.json").write_text("[{]")
-    with pytest.raises(DataError, match=r"no\.json: expected JSON, found .*column 3"):
-        LlavaJsonSpec(path=tmp_path / "no.json").build()
-    (tmp_path / "no.jsonl").write_text(json.dumps(ENTRIES[0]) + "\n{]\n")
-    with pytest.raises(DataError, match=r"no\.jsonl, line 2: expected JSON"):
-        LlavaJsonSpec(path=tmp_path / "no.jsonl").build()
-    for name in ("deep.json", "deep.jsonl"):
-        (tmp_path / name).write_text("[" * 5000 + "]" * 5000)
-        with pytest.raises(DataError, match=r"expected JSON, found maximum recursion depth"):
+    contents = {
+        "7": r"expected a JSON list of conversations, or one JSON object per line; found 7",
+        "[{]": r"no\.json: expected a JSON list .*no JSON: .*column 3",
+        json.dumps(ENTRIES[0]) + "\n{]\n": r"no\.json, line 2: expected a JSON list",
+        "[" * 5000 + "]" * 5000: "nested too deeply",
+        "": "the file is empty",
+        f'[{{"id": {"9" * 5000}}}]': "too many digits",
+        f'{{"id": {"9" * 5000}}}': "line 1: .*too many digits",
+    }
+    for content, message in contents.items():
+        (tmp_path / "no.json").write_text(content)
+        with pytest.raises(DataError, match=message) as error:
+            LlavaJsonSpec(path=tmp_path / "no.json").build()
+        assert len(str(error.value)) < 500
+    os.mkfifo(tmp_path / "pipe.json")
+    named = {"x" * 400: "too long", "a\0b": "null byte", "none": "No such file", "pipe.json": "pipe", ".": "a folder"}
+    for name, message in named.items():
+        with pytest.raises(DataError, match=f"expected conversations.*{message}.*; correct `path` of llava-json"):
             LlavaJsonSpec(path=tmp_path / name).build()
-    for name in ("x" * 400, "a\0b"):
-        with pytest.raises(DataError, match=r"cannot read the conversations: (File name too long|embedded null byte)"):
-            LlavaJsonSpec(path=tmp_path / name).build()
-    with pytest.raises(DataError, match="cannot read the conversations: No such file"):
-        LlavaJsonSpec(path=tmp_path / "none.json").build()
 
 
 def test_a_missing_video_folder_is_reported_at_once(tmp_path: Path) -> None:
