@@ -22,6 +22,10 @@ from vlmkit.names import hint
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
 
 _BUILT_IN = frozenset(get_args(ErrorType))
+_MOST_HINTS = 50
+"""Unknown keys for which a near one is looked for, which takes time."""
+_LONGEST_KEY = 80
+"""Characters of an unknown key that are shown."""
 
 
 def _be_exact(schema: object) -> None:
@@ -69,18 +73,21 @@ class Spec(BaseModel):
         try:
             return handler(value)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(error.title, [_detail(e, cls) for e in error.errors()]) from None
+            details = [_detail(e, cls, number < _MOST_HINTS) for number, e in enumerate(error.errors())]
+            raise ValidationError.from_exception_data(error.title, details) from None
         except OSError as error:  # of a component that looks into files, whose names can be anything
             raise ValueError(f"{error.strerror or error}: {str(error.filename)[:80]}") from None
+        except (ArithmeticError, MemoryError) as error:  # of its own checks, with numbers that nobody thought of
+            raise ValueError(f"these numbers cannot be worked with: {str(error) or type(error).__name__}") from None
 
 
-def _detail(error: ErrorDetails, model: type[BaseModel]) -> InitErrorDetails:
+def _detail(error: ErrorDetails, model: type[BaseModel], hints: bool) -> InitErrorDetails:
     """The same error; where it is an unknown key of `model`, in words that say which keys there are."""
     kind: PydanticCustomError | str = error["type"]
     context = error.get("ctx", {})
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
-        key, known = str(error["loc"][0]), list(model.model_fields)
-        context = {"key": key, "hint": hint(key, known), "known": ", ".join(known)}
+        key, known = str(error["loc"][0])[:_LONGEST_KEY], list(model.model_fields)
+        context = {"key": key, "hint": hint(key, known) if hints else "", "known": ", ".join(known)}
         kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
     elif kind not in _BUILT_IN:
         kind = PydanticCustomError(cast(LiteralString, kind), "{message}", {"message": error["msg"]})

@@ -113,7 +113,7 @@ def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Anno
     try:
         spec = validate_slot("dataset", options)
     except ValidationError as error:
-        raise spec_error(from_pydantic(error), {}, f"{where}, `dataset`") from None
+        raise spec_error(from_pydantic(error), f"{where}, `dataset`") from None
     if not isinstance(spec, QuestionDataset):
         raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
                         "prepare(), annotations() and video_root()")  # fmt: skip

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vlmkit.errors import DataError
 from vlmkit.names import hint
 from vlmkit.registry import registry
+from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["AnnotationSource", "Benchmark", "Split", "benchmarks", "find_benchmark", "read_benchmark"]
 
@@ -106,10 +105,7 @@ def find_benchmark(name: str) -> Benchmark:
 def read_benchmark(folder: Path) -> Benchmark:
     """Read and validate one entry. A DataError with all its problems, each with its dotted path."""
     file = folder / "benchmark.yaml"
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise DataError(f"{file}: cannot read this benchmark: {error}") from None
+    data = read_yaml(file, "a benchmark", DataError).data
     problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
     if problems:
         raise DataError("\n".join([f"{file}: this benchmark has {len(problems)} problem(s)", *problems]))

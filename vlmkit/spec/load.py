@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from vlmkit.api.files import is_file, is_folder
-from vlmkit.errors import SpecError
+from vlmkit.api.files import expand_path, is_file, is_folder
+from vlmkit.errors import SpecError, shown
 from vlmkit.names import near
 from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.merge import apply, read_extended
 from vlmkit.spec.report import from_pydantic, spec_error
-from vlmkit.spec.yaml import Document, parse_scalar
+from vlmkit.spec.tree import Document
+from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["find_spec", "load_spec", "parse_overrides", "read_resolved", "resolved", "sha256"]
@@ -38,10 +38,11 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
     Raises:
         SpecError: with every problem of the spec at once.
     """
-    file = find_spec(Path(path))
+    file = find_spec(expand_path(path))
     document = read_extended(file)
     if not isinstance(set or {}, Mapping):
-        raise SpecError(f'set: expected values by dotted path, e.g. {{"model.aligner.fsra": False}}; found {set!r}')
+        expected = 'expected values by dotted path, e.g. {"model.aligner.fsra": False}'
+        raise SpecError(f"set: {expected}; found {shown(set)}")
     for dotted, value in (set or {}).items():
         apply(document, dotted, value)
     return _validate(document, str(file))
@@ -57,7 +58,7 @@ def find_spec(path: Path) -> Path:
         return shipped / inside
     if is_folder(path):
         raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
-    raise SpecError(f"{path}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
+    raise SpecError(f"{str(path)[:200]}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
 
 
 def _shipped(path: Path, folder: Path) -> str:
@@ -76,9 +77,9 @@ def _validate(document: Document, name: str) -> ExperimentSpec:
     try:
         spec = ExperimentSpec.model_validate(document.data)
     except ValidationError as error:
-        raise spec_error(from_pydantic(error), document.origins, name) from None
+        raise spec_error(from_pydantic(error), name, document) from None
     if problems := cross_check(spec):
-        raise spec_error(problems, document.origins, name)
+        raise spec_error(problems, name, document)
     return spec
 
 
@@ -88,14 +89,14 @@ def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
     for item in items:
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise SpecError(f"--set {item}: expected KEY=VALUE, e.g. --set model.aligner.fsra=false")
-        overrides[key] = parse_scalar(value, f"--set {key}")
+            raise SpecError(f"--set {item[:200]}: expected KEY=VALUE, e.g. --set model.aligner.fsra=false")
+        overrides[key] = parse_scalar(value, f"--set {key if len(key) <= 200 else shown(key)}")
     return overrides
 
 
 def resolved(spec: ExperimentSpec) -> str:
     """The spec with every default written out, as YAML that loads to the same spec."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return write(spec.model_dump(mode="json"))
 
 
 def read_resolved(path: Path) -> ExperimentSpec:

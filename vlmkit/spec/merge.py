@@ -1,17 +1,25 @@
-"""Overrides: `extends`, and values set by dotted path. Plain data in, plain data out."""
+"""Overrides: `extends`, and values set by dotted path."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import is_file
-from vlmkit.errors import SpecError
+from vlmkit.api.files import expand_path, is_file
+from vlmkit.errors import SpecError, shown
 from vlmkit.names import hint
-from vlmkit.spec.yaml import Document, Path_, read
+from vlmkit.spec.tree import DEEPEST, Document, Path_, Placed, placed
+from vlmkit.spec.yaml import read
 
 __all__ = ["apply", "read_extended"]
+
+_LONGEST_CHAIN = 20
+"""Files that extend each other."""
+_INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
+_LISTED = 50
+"""Names of items in a message."""
 
 
 def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
@@ -19,100 +27,111 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
     if path.resolve() in above:
         chain = " -> ".join(str(file) for file in (*above, path))
         raise SpecError(f"{path}: `extends` goes in a circle: {chain}")
+    if len(above) == _LONGEST_CHAIN:
+        raise SpecError(f"{path}: more than {_LONGEST_CHAIN} files extend each other, from {above[0]} on; merge some")
     document = read(path)
-    if not isinstance(document.data, dict):
-        raise SpecError(f"{path}: expected a mapping with the keys vlmkit, name, model, …; found {document.data!r}")
-    base_name = document.data.pop("extends", None)
-    if base_name is None:
-        return document
-    if not isinstance(base_name, str):
-        raise SpecError(f"{path}: `extends` takes the path of one spec file, found {base_name!r}")
-    base_path = path.parent / base_name
+    values = document.root.value
+    if not isinstance(values, dict):
+        found = "a list" if isinstance(values, list) else shown(values)
+        raise SpecError(f"{path}: expected a mapping with the keys vlmkit, name, model, …; found {found}")
+    base_name = values.get("extends")
+    over = Placed({key: value for key, value in values.items() if key != "extends"}, document.root.place)
+    if base_name is None or base_name.value is None:
+        return Document(over)
+    if not isinstance(base_name.value, str):
+        found = shown(base_name.value) if isinstance(base_name.value, bool | int | float) else "another value"
+        raise SpecError(f"{base_name.place}: `extends` takes the path of one spec file, found {found}")
+    base_path = path.parent / expand_path(base_name.value)
     if not is_file(base_path):
-        raise SpecError(f"{document.origins['extends',]}: `extends: {base_name}`: there is no file {base_path}")
+        wanted = f"`extends: {base_name.value[:200]}`"
+        raise SpecError(f"{base_name.place}: {wanted}: there is no file of this name, seen from {path.parent}")
     base = read_extended(base_path, (*above, path.resolve()))
-    origins = {**base.origins}
-    data = _merge(base.data, document.data, (), origins, document.origins)
-    return Document(data, origins)
+    return Document(_merge(base.root, over, ()))
 
 
-def _merge(base: Any, over: Any, path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]) -> Any:
+def _merge(base: Placed, over: Placed, path: Path_) -> Placed:
     """`over` on top of `base`: mappings key by key, a list by the names of its items where `over` is a mapping; a
     component of another `type` drops the old one's options.
     """
-    if isinstance(base, list) and isinstance(over, Mapping):
-        return _merge_items(base, over, path, origins, new)
-    if isinstance(base, str) and isinstance(over, Mapping) and "type" not in over:
-        base = {"type": base}
-    if isinstance(over, str) and isinstance(base, Mapping) and "type" in base:
-        over = {"type": over}
-    keeps = isinstance(base, Mapping) and isinstance(over, Mapping)
-    if not keeps or over.get("type", base.get("type")) != base.get("type"):
-        for key in [key for key in origins if key[: len(path)] == path]:
-            del origins[key]
-        origins.update({key: place for key, place in new.items() if key[: len(path)] == path})
-        return over
-    merged = dict(base)
-    for key, value in over.items():
-        below = (*path, key)
-        if key in base:
-            merged[key] = _merge(base[key], value, below, origins, new)
-        else:
-            merged[key] = value
-            origins.update({k: place for k, place in new.items() if k[: len(below)] == below})
-        if below in new:
-            origins[below] = new[below]
-    return merged
+    old, new = base.value, over.value
+    if isinstance(old, list) and isinstance(new, dict):
+        return Placed(_merge_items(old, over, path), over.place)
+    if isinstance(old, str) and isinstance(new, dict) and "type" not in new:
+        old = {"type": base}
+    if isinstance(new, str) and isinstance(old, dict) and "type" in old:
+        new = {"type": over}
+    if not isinstance(old, dict) or not isinstance(new, dict) or _other_type(old, new):
+        return Placed(new, over.place)
+    merged = dict(old)
+    for key, value in new.items():
+        merged[key] = _merge(old[key], value, (*path, key)) if key in old else value
+    return Placed(merged, over.place)
 
 
-def _merge_items(
-    base: list[Any], over: Mapping[Any, Any], path: Path_, origins: dict[Path_, str], new: Mapping[Path_, str]
-) -> list[Any]:
+def _other_type(old: Mapping[str, Placed], new: Mapping[str, Placed]) -> bool:
+    return "type" in new and ("type" not in old or new["type"].value != old["type"].value)
+
+
+def _merge_items(base: list[Placed], over: Placed, path: Path_) -> list[Placed]:
     """Each value of `over` on top of the item that its key names."""
     merged = list(base)
-    for key, value in over.items():
-        named = (*path, key)
-        place = next(new[named[:length]] for length in range(len(named), -1, -1) if named[:length] in new)
-        index = _index(base, str(key), path, place)
-        item = (*path, index)
-        below = {item: place} | {(*item, *k[len(named) :]): at for k, at in new.items() if k[: len(named)] == named}
-        merged[index] = _merge(merged[index], value, item, origins, below)
-        origins[item] = place
+    names = _names(base)
+    for key, value in over.value.items():
+        index = _index(names, len(base), key, path, value.place)
+        merged[index] = _merge(merged[index], value, (*path, index))
     return merged
 
 
 def apply(document: Document, dotted: str, value: Any) -> None:
     """Set one value in place. Items of a list are named by index or by their `name`."""
-    document.data = _set(document.data, dotted.split("."), value, (), document.origins, f"--set {dotted}")
+    if not isinstance(dotted, str):
+        raise SpecError(f"set: expected a dotted path, e.g. model.aligner.fsra, found {shown(dotted)}")
+    keys = dotted.split(".")
+    place = f"--set {dotted if len(dotted) <= 200 else shown(dotted)}"
+    if not all(keys) or len(keys) > DEEPEST:
+        raise SpecError(f"{place}: expected names with single dots between, e.g. model.aligner.fsra, at most {DEEPEST}")
+    document.root = _set(document.root, keys, placed(value, place), (), place)
 
 
-def _set(node: Any, keys: list[str], value: Any, path: Path_, origins: dict[Path_, str], place: str) -> Any:
-    origins.setdefault(path, place)
+def _set(node: Placed | None, keys: list[str], value: Placed, path: Path_, place: str) -> Placed:
     if not keys:
-        result = _merge(node, value, path, origins, {path: place})
-        origins[path] = place
-        return result
+        return value if node is None else _merge(node, value, path)
     key, *rest = keys
-    if isinstance(node, list):
-        index = _index(node, key, path, place)
-        return [
-            _set(item, rest, value, (*path, i), origins, place) if i == index else item for i, item in enumerate(node)
-        ]
-    if node is None or isinstance(node, str):
-        node = {"type": node} if node else {}
-    if not isinstance(node, Mapping):
+    old = None if node is None else node.value
+    where = place if node is None else node.place
+    if isinstance(old, list):
+        index = _index(_names(old), len(old), key, path, place)
+        item = _set(old[index], rest, value, (*path, index), place)
+        return Placed([*old[:index], item, *old[index + 1 :]], where)
+    if isinstance(old, str) and node is not None:
+        old = {"type": node} if old else {}
+    if not isinstance(old, dict | None):
         dotted = ".".join(map(str, path))
         raise SpecError(
-            f"{place}: {dotted} is {node!r}, which has nothing below it; to change it, --set {dotted}=VALUE"
+            f"{place}: {dotted} is {shown(old)}, which has nothing below it; to change it, --set {dotted}=VALUE"
         )
-    return {**node, key: _set(node.get(key), rest, value, (*path, key), origins, place)}
+    below = {} if old is None else old
+    return Placed({**below, key: _set(below.get(key), rest, value, (*path, key), place)}, where)
 
 
-def _index(items: list[Any], key: str, path: Path_, place: str) -> int:
-    names = [str(item.get("name")) for item in items if isinstance(item, Mapping) and "name" in item]
+def _names(items: list[Placed]) -> dict[str, int]:
+    """Where the first item of each `name` stands."""
+    names: dict[str, int] = {}
+    for index, item in enumerate(items):
+        name = item.value.get("name") if isinstance(item.value, dict) else None
+        if name is not None and not isinstance(name.value, dict | list):
+            names.setdefault(str(name.value), index)
+    return names
+
+
+def _index(names: Mapping[str, int], count: int, key: str, path: Path_, place: str) -> int:
     if key in names:
-        return next(i for i, item in enumerate(items) if isinstance(item, Mapping) and str(item.get("name")) == key)
-    if key.isdigit() and int(key) < len(items):
+        return names[key]
+    if _INDEX.match(key) and int(key) < count:
         return int(key)
-    known = f"items: {', '.join(names)}" if names else f"it has {len(items)}, counted from 0"
-    raise SpecError(f"{place}: {key!r} names no item of the list {'.'.join(map(str, path))}; {hint(key, names)}{known}")
+    listed = list(names)[:_LISTED]
+    known = f"items: {', '.join(listed)}{', …' if len(names) > _LISTED else ''}" if names else ""
+    known = known or f"it has {count}, counted from 0"
+    raise SpecError(
+        f"{place}: {shown(key)} names no item of the list {'.'.join(map(str, path))}; {hint(key, listed)}{known}"
+    )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
 
-from vlmkit.errors import SpecError
+from vlmkit.errors import SpecError, shown
 from vlmkit.spec.forms import FORMS
-from vlmkit.spec.yaml import Path_
+from vlmkit.spec.tree import Document, Path_
 
-__all__ = ["Problem", "from_pydantic", "spec_error"]
+__all__ = ["Problem", "as_written", "from_pydantic", "spec_error"]
 
+_MOST = 40
+"""Problems that one message lists."""
 _LONGEST = 80
-"""Characters of a value that are shown."""
+"""Characters of a key, or of a value, that are shown."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def from_pydantic(error: ValidationError) -> list[Problem]:
         elif kind in ("unknown_key", "unknown_component", "no_component", "wrong_kind"):
             message = item["msg"]
         else:
-            message = f"{_expected(kind, item['msg'], item.get('ctx', {}))}; found {_found(found)}"
+            message = f"{_expected(kind, item['msg'], item.get('ctx', {}))}; found {as_written(found)}"
         problems.append(Problem(path, message, ("type",) if kind == "unknown_component" else ()))
     return problems
 
@@ -79,31 +82,47 @@ def _expected(kind: str, message: str, context: Mapping[str, Any]) -> str:
     return f"expected {short}" if short != message else message.replace("Input should ", "expected to ")
 
 
-def _found(value: object) -> str:
-    """As a spec file could have it: `"big"`, `null`, `true`."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def as_written(value: object) -> str:
+    """Return the beginning of a value for a message, as a spec file could have it: `"big"`, `null`, `true`."""
+    return _cut(json.dumps(_pruned(value, 4), ensure_ascii=False, default=shown))
 
 
-def spec_error(problems: Iterable[Problem], origins: Mapping[Path_, str], name: str) -> SpecError:
-    """One SpecError for all problems, each with the nearest known place."""
-    lines = [_line(problem, _place((*problem.path, *problem.key), origins, name)) for problem in problems]
-    count = f"{len(lines)} problem{'s' if len(lines) != 1 else ''}"
-    return SpecError("\n".join([f"{name}: this spec has {count}", *(f"  {line}" for line in lines)]))
+def _pruned(value: object, levels: int) -> object:
+    """No more of it than is shown."""
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        return "…"
+    if isinstance(value, Mapping):
+        return {str(key)[:_LONGEST]: _pruned(item, levels - 1) for key, item in islice(value.items(), _LONGEST)}
+    if isinstance(value, list | tuple):
+        return [_pruned(item, levels - 1) for item in islice(value, _LONGEST)]
+    if isinstance(value, str):
+        return str(value[:_LONGEST])
+    return value if value is None or isinstance(value, bool | float) else _number(value)
 
 
-def _line(problem: Problem, place: str) -> str:
+def _number(value: object) -> object:
+    return value if isinstance(value, int) and value.bit_length() < 1000 else shown(value)
+
+
+def spec_error(problems: Sequence[Problem], name: str, document: Document | None = None) -> SpecError:
+    """One SpecError for all problems, each with the nearest known place; of very many, the first."""
+    lines = [f"  {_line(problem, name, document)}" for problem in problems[:_MOST]]
+    if len(problems) > _MOST:
+        lines.append(f"  … and {len(problems) - _MOST:,} more")
+    count = f"{len(problems):,} problem{'s' if len(problems) != 1 else ''}"
+    return SpecError("\n".join([f"{name}: this spec has {count}", *lines]))
+
+
+def _line(problem: Problem, name: str, document: Document | None) -> str:
     dotted = _dotted(problem.path)
+    place = name if document is None else document.place((*problem.path, *problem.key))
     same = place == f"--set {dotted}"  # said once
     return f"{place}: {problem.message}" if same else f"{place}: {dotted}: {problem.message}"
 
 
-def _place(path: Path_, origins: Mapping[Path_, str], name: str) -> str:
-    for length in range(len(path), -1, -1):
-        if place := origins.get(path[:length]):
-            return place
-    return name
-
-
 def _dotted(path: Path_) -> str:
-    return ".".join(map(str, path)) or "the whole spec"
+    return ".".join(_cut(str(part)) for part in path) or "the whole spec"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

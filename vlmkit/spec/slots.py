@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 from vlmkit.registry import registry
+from vlmkit.spec.report import as_written
 
 __all__ = ["SLOT_MARK", "slot_json_schema", "validate_slot"]
 
@@ -41,8 +41,8 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
 
 def _found(value: object) -> str:
     if isinstance(value, Mapping):
-        return "found a mapping without `type`" if "type" not in value else f"found `type: {json.dumps(value['type'])}`"
-    return f"found {json.dumps(value, default=repr)}"
+        return "found a mapping without `type`" if "type" not in value else f"found `type: {as_written(value['type'])}`"
+    return f"found {as_written(value)}"
 
 
 def slot_json_schema(kind: str) -> dict[str, Any]:

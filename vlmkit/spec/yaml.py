@@ -1,139 +1,204 @@
-"""YAML with the place of every value: plain data, and for each dotted path the file and line that it came from."""
+"""YAML 1.2 with the place of every value, and back. A reader's work is bounded by limits that no spec comes near."""
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from vlmkit.errors import SpecError
+from vlmkit.api.files import read_text
+from vlmkit.errors import SpecError, UserError, shown
+from vlmkit.spec.scalars import RESOLVERS, TAG, construct, whole
+from vlmkit.spec.tree import DEEPEST, MOST_VALUES, Document, Placed, plain, too_deep
 
-__all__ = ["Document", "Path_", "parse_scalar", "read"]
+__all__ = ["parse_scalar", "read", "write"]
 
-Path_ = tuple[str | int, ...]
+LARGEST_FILE = 1_000_000
+"""Bytes."""
+_OLD_BREAKS = re.compile("[\x85\u2028\u2029]")
+_KNOWN = {TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
-_TAG = "tag:yaml.org,2002:"
-_KNOWN = {_TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+
+class _TooDeepError(Exception):
+    pass
+
+
+class _TooManyError(Exception):
+    pass
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: `4e-4` is a number; `on`, `no` and dates are words."""
+    """Composes nodes, within the limits."""
+
+    yaml_implicit_resolvers = RESOLVERS
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = self.count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node. PyYAML calls this for each, in Python's recursion."""
+        self.count += index is not None or not isinstance(parent, yaml.MappingNode)  # else it is a key
+        if self.depth > DEEPEST:
+            raise _TooDeepError
+        if self.count > MOST_VALUES:
+            raise _TooManyError
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag in (f"{_TAG}int", f"{_TAG}null")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver(
-    f"{_TAG}float",
-    re.compile(r"^[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.inf|\.nan)$"),
-    list("-+0123456789."),
-)
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2 would take for something else than text."""
+
+    yaml_implicit_resolvers = RESOLVERS
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Return that every value is written out."""
+        return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        """Return text, with escapes where PyYAML would take a character for a line break of YAML 1.1."""
+        style = None if data.replace("\n", "").isprintable() else '"'
+        return self.represent_scalar(f"{TAG}str", data, style=style)
 
 
-@dataclass
-class Document:
-    """Plain data with the origin (`file:line`) of each path."""
-
-    data: Any
-    origins: dict[Path_, str] = field(default_factory=dict)
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
-def read(path: Path) -> Document:
-    """Read one YAML file. A SpecError, with line and column, where it is missing or malformed."""
+def write(data: Any) -> str:
+    """Return plain data as YAML, of which `parse_scalar` gives the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> Document:
+    """Return what a YAML file says; an empty mapping where it is empty.
+
+    Args:
+        path: a regular file.
+        expected: what it should be, for the message.
+        error: what is raised, with line and column, where it is missing, malformed, or more than a spec can be.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(f"{path}: cannot read this spec file: {reason}") from None
-    reader = _Reader(str(path), lines=True)
-    data = reader.read(text)
-    return Document({} if data is None else data, reader.origins)
+        size = path.stat().st_size
+    except (OSError, ValueError):  # what is the matter is said below
+        size = 0
+    if size > LARGEST_FILE:
+        raise error(
+            f"{path}: expected {expected}, found a file of {size:,} bytes, more than {LARGEST_FILE:,}; name another"
+        )
+    root = _Reader(str(path), lines=True, error=error).read(read_text(path, expected, error))
+    return Document(Placed({}, root.place) if root.value is None else root)
 
 
 def parse_scalar(text: str, place: str = "--set") -> Any:
-    """The value of `--set key=TEXT`: YAML, so that numbers, lists and mappings can be written."""
-    return _Reader(place, lines=False).read(text)
+    """Return the value of `--set key=TEXT`: YAML, so that numbers, lists and mappings can be written."""
+    if len(text) > LARGEST_FILE:
+        raise SpecError(f"{place}: expected a value of at most {LARGEST_FILE:,} characters, found {len(text):,}")
+    return plain(_Reader(place, lines=False, error=SpecError).read(text))
 
 
 class _Reader:
-    """From text to plain data, with the origins."""
+    """From text to values with their places."""
 
-    def __init__(self, source: str, lines: bool) -> None:
+    def __init__(self, source: str, lines: bool, error: type[UserError]) -> None:
         """Of a file, whose lines are named, or of an option."""
         self.source = source
         self.lines = lines
-        self.origins: dict[Path_, str] = {}
-        self._above: list[yaml.Node] = []
+        self.error = error
+        self._known: dict[int, Placed | None] = {}
+        """By node, what it became, so that each is looked at once however often it is used; None: on the way."""
 
-    def read(self, text: str) -> Any:
-        """The value of a whole text; None where it is empty. A SpecError where it is malformed."""
+    def read(self, text: str) -> Placed:
+        """Return the value of a whole text, None where it is empty."""
         try:
+            self._check_breaks(text)
             node = yaml.compose(text, Loader=_Loader)
-            return None if node is None else self._value(node, ())
-        except yaml.YAMLError as error:
-            raise SpecError(self._malformed(text, error)) from None
-        except RecursionError:
-            raise SpecError(f"{self.source}: lists and mappings are nested too deeply here") from None
+            root = Placed(None, self.source) if node is None else self._value(node)
+            plain(root)
+        except _TooDeepError:
+            raise self.error(too_deep(self.source)) from None
+        except _TooManyError:
+            raise self.error(f"{self.source}: this has more than {MOST_VALUES:,} values; shorten it") from None
+        except yaml.YAMLError as problem:
+            raise self.error(self._malformed(text, problem)) from None
+        except UserError as problem:
+            raise self.error(problem) from None
+        except (ValueError, OverflowError) as problem:  # numbers of escapes and directives
+            raise self.error(f"{self.source}: not valid YAML: {problem}") from None
+        return root
 
-    def _malformed(self, text: str, error: yaml.YAMLError) -> str:
+    def _check_breaks(self, text: str) -> None:
+        """Refuse what YAML 1.2 has as letters and PyYAML as line breaks, which it would turn into spaces."""
+        if found := _OLD_BREAKS.search(text):
+            raise yaml.reader.ReaderError(self.source, found.start(), ord(found[0]), "", "")
+
+    def _malformed(self, text: str, problem: yaml.YAMLError) -> str:
+        if isinstance(problem, yaml.reader.ReaderError):
+            line = f":{text.count(chr(10), 0, problem.position) + 1}" if self.lines else ""
+            escape = f'"\\U{problem.character:08X}"'
+            return f"{self.source}{line}: the character U+{problem.character:04X} has to be written as {escape}"
+        if not isinstance(problem, yaml.MarkedYAMLError) or problem.problem_mark is None:
+            return f"{self.source}: not valid YAML: {problem}"
+        what = ", ".join(filter(None, [problem.context, problem.problem]))
         if not self.lines:
-            return f"{self.source}: {text!r} is not valid YAML: {getattr(error, 'problem', None) or error}"
-        if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-            return f"{self.source}: not valid YAML: {error}"
-        mark = error.problem_mark
-        what = ", ".join(filter(None, [error.context, error.problem]))
+            return f"{self.source}: {shown(text)} is not valid YAML: {what}"
+        mark = problem.problem_mark
         return f"{self.source}:{mark.line + 1}: not valid YAML at column {mark.column + 1}: {what}"
 
-    def _value(self, node: yaml.Node, path: Path_) -> Any:
-        self.origins[path] = self._place(node)
-        if node.tag not in _KNOWN:
-            raise self._error(node, f"the tag {node.tag.replace(_TAG, '!!')} means nothing in a spec; remove it")
+    def _value(self, node: yaml.Node) -> Placed:
+        if id(node) in self._known:
+            if (known := self._known[id(node)]) is None:
+                raise self._problem(node, "this list or mapping contains itself; write out what is meant")
+            return known
+        self._check_tag(node)
+        self._known[id(node)] = None
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        if any(node is above for above in self._above):
-            raise self._error(node, "this list or mapping contains itself; write out what is meant")
-        self._above.append(node)
-        if isinstance(node, yaml.MappingNode):
-            value: Any = self._mapping(node, path)
+            value = self._scalar(node)
+        elif isinstance(node, yaml.MappingNode):
+            value = self._mapping(node)
         else:
-            value = [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
-        self._above.pop()
-        return value
+            value = [self._value(item) for item in node.value]
+        self._known[id(node)] = result = Placed(value, self._place(node))
+        return result
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
-        mapping: dict[str, Any] = {}
+    def _check_tag(self, node: yaml.Node) -> None:
+        if node.tag not in _KNOWN:
+            tag = shown(node.tag.replace(TAG, "!!")).strip("'")
+            raise self._problem(node, f"the tag {tag} means nothing in a spec; remove it")
+
+    def _mapping(self, node: yaml.MappingNode) -> dict[str, Placed]:
+        mapping: dict[str, Placed] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                kind = "mapping" if isinstance(key_node, yaml.MappingNode) else "list"
-                raise self._error(key_node, f"expected a name as the key, found a {kind}")
-            key = str(key_node.value)
-            if key == "<<":
-                raise self._error(key_node, "merge keys (`<<`) are not read; write the keys out, or use `extends`")
+            key = self._key(key_node)
             if key in mapping:
-                raise self._error(key_node, f"the key {key!r} stands here a second time; keep one")
-            mapping[key] = self._value(value_node, (*path, key))
-            self.origins[(*path, key)] = self._place(key_node)
+                raise self._problem(key_node, f"the key {shown(key)} stands here a second time; keep one")
+            mapping[key] = Placed(self._value(value_node).value, self._place(key_node))
         return mapping
+
+    def _key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            kind = "mapping" if isinstance(node, yaml.MappingNode) else "list"
+            raise self._problem(node, f"expected a name as the key, found a {kind}")
+        if node.tag == f"{TAG}merge":
+            raise self._problem(node, "merge keys (`<<`) are not read; write the keys out, or use `extends`")
+        self._check_tag(node)
+        try:
+            return whole(node.value)
+        except ValueError as problem:
+            raise self._problem(node, f"{problem}: {shown(node.value)}") from None
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:
-            value = yaml.constructor.SafeConstructor().construct_object(node)
-        except (ValueError, KeyError):  # `!!int x`, or more digits than Python reads
-            raise self._error(
-                node, f"expected a value of {node.tag.replace(_TAG, '!!')}, found {node.value[:40]!r}"
-            ) from None
-        if isinstance(value, float) and not math.isfinite(value):
-            raise self._error(node, f"expected a finite number, found {node.value}")
-        return value
+            return construct(node.tag, node.value)
+        except ValueError as problem:
+            raise self._problem(node, f"{problem}, found {shown(node.value)}") from None
 
-    def _error(self, node: yaml.Node, message: str) -> SpecError:
-        return SpecError(f"{self._place(node)}: {message}")
+    def _problem(self, node: yaml.Node, message: str) -> UserError:
+        return self.error(f"{self._place(node)}: {message}")
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self.source}:{node.start_mark.line + 1}" if self.lines else self.source

@@ -110,5 +110,5 @@ def test_an_entry_needs_a_readme(tiny: SimpleNamespace) -> None:
 
 def test_yaml_that_cannot_be_read(tiny: SimpleNamespace) -> None:
     (tiny.folder / "benchmark.yaml").write_text("title: [")
-    with pytest.raises(DataError, match="cannot read this benchmark"):
+    with pytest.raises(DataError, match=r"benchmark\.yaml:1: not valid YAML at column 9"):
         find_benchmark("tiny")

@@ -44,6 +44,25 @@ def test_a_resolved_spec_loads_to_the_same(small_file: Path, tmp_path: Path) -> 
     assert sha256(again) == sha256(spec)
 
 
+def test_text_that_looks_like_a_number_stays_text(small_file: Path, small: str, tmp_path: Path) -> None:
+    text = small.replace("name: small", 'name: "1e5"').replace("name: align", 'name: "010"')
+    small_file.write_text(text.replace("[hello world]", '["61e9540", "1:30", "0o17", "~"]'))
+    spec = load_spec(small_file)
+    (tmp_path / "spec.yaml").write_text(resolved(spec))
+    again = read_resolved(tmp_path / "spec.yaml")
+    assert again == spec
+    assert (again.name, again.training.stages[0].name) == ("1e5", "010")
+    assert again.model.backbone.tokenizer.text == ["61e9540", "1:30", "0o17", "~"]
+
+
+def test_numbers_are_those_of_yaml_1_2(small_file: Path, small: str) -> None:
+    assert load_spec(small_file, set=parse_overrides(["seed=010"])).seed == 10
+    small_file.write_text(small.replace("vlmkit: 1", "vlmkit: 0x1\nseed: 0o17"))
+    assert load_spec(small_file).seed == 15
+    found = message(small_file, small.replace("steps: 3", "steps: 1:30"))
+    assert 'steps: expected a whole number; found "1:30"' in found
+
+
 def test_an_unknown_key_names_place_and_nearest(small_file: Path, small: str) -> None:
     found = message(small_file, small.replace("    patch: 8", "    pach: 8"))
     assert f"{small_file}:7: model.aligner.pach: unknown key pach; did you mean 'patch'?" in found

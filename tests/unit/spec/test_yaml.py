@@ -10,24 +10,13 @@ from vlmkit.errors import SpecError
 from vlmkit.spec.yaml import parse_scalar, read
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("4e-4", 4e-4), ("1.5E3", 1500.0), ("1e3", 1000.0), ("3", 3), ("on", "on"), ("no", "no"), ("true", True),
-     ("null", None), ("", None), ("[1, a]", [1, "a"]), ("vicuna-v1", "vicuna-v1"), ("1.2.3", "1.2.3"),
-     ("2020-13-45", "2020-13-45"), ("=", "=")],
-)  # fmt: skip
-def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
-    assert parse_scalar(text) == value
-    assert type(parse_scalar(text)) is type(value)
-
-
 def test_every_value_has_its_line(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("a: 1\nb:\n  - x\n  - c: 2\n")
     document = read(file)
     assert document.data == {"a": 1, "b": ["x", {"c": 2}]}
-    assert document.origins["b", 1, "c"] == f"{file}:4"
-    assert document.origins["a",] == f"{file}:1"
+    assert document.place(("b", 1, "c")) == f"{file}:4"
+    assert document.place(("a",)) == f"{file}:1"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +31,7 @@ def test_every_value_has_its_line(tmp_path: Path) -> None:
         ),
         ("a: !!set {b}\n", r"a\.yaml:1: the tag !!set means nothing"),
         ("a: !!bool maybe\n", r"a\.yaml:1: expected a value of !!bool, found 'maybe'"),
-        (f"a: {'9' * 5000}\n", r"a\.yaml:1: expected a value of !!int, found '9{40}'"),
+        (f"a: {'9' * 301}\n", r"a\.yaml:1: expected a whole number of at most 300 digits, found '9{70}"),
         ("a: 1\nb: &x [*x]\n", r"a\.yaml:2: this list or mapping contains itself"),
         ("a: " + "[" * 2000 + "]" * 2000, r"a\.yaml: lists and mappings are nested too deeply"),
         ("a: 1\n? [b, c]\n: 2\n", r"a\.yaml:2: expected a name as the key, found a list"),
@@ -51,8 +40,8 @@ def test_every_value_has_its_line(tmp_path: Path) -> None:
             "a: &x {b: 1}\nc:\n  <<: *x\n",
             r"a\.yaml:3: merge keys \(`<<`\) are not read; write the keys out, or use `ext",
         ),
-        ("a: .inf\n", r"a\.yaml:1: expected a finite number, found \.inf"),
-        ("a: [1e999]\n", r"a\.yaml:1: expected a finite number, found 1e999"),
+        ("a: .inf\n", r"a\.yaml:1: expected a finite number \(text stands in quotes\), found '\.inf'"),
+        ("a: [61e9540]\n", r"a\.yaml:1: expected a finite number \(text stands in quotes\), found '61e9540'"),
     ],
 )
 def test_a_malformed_file_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -63,7 +52,7 @@ def test_a_malformed_file_says_where(tmp_path: Path, text: str, message: str) ->
 
 def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(SpecError, match="cannot read this spec file"):
+    with pytest.raises(SpecError, match="expected a spec file in UTF-8, found the byte 0xff at offset 0"):
         read(tmp_path / "a.yaml")
 
 
@@ -76,7 +65,7 @@ def test_an_anchor_may_be_used_twice(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{a: 1, a: 2}", "--set x: the key 'a' stands here a second time"),
-        (".nan", r"--set x: expected a finite number, found \.nan"),
+        (".nan", r"--set x: expected a finite number .*, found '\.nan'"),
         ("[", r"--set x: '\[' is not valid YAML: "),
         ("!!python/name:os.system", "--set x: the tag !!python/name:os.system means nothing"),
     ],
