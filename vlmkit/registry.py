@@ -6,6 +6,7 @@ import os
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -26,15 +27,16 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError
+from vlmkit.guard import FAULTS
 from vlmkit.names import hint
 
-__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry", "unknown_kind"]
+__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry", "searching", "unknown_kind"]
 
 T = TypeVar("T")
 
-_FAULTS = (Exception, SystemExit)
-"""Whatever the code of a plugin raises is the plugin's fault; everything else has to go on working."""
 _HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
+
+_searching = ContextVar("searching", default=False)
 
 KINDS: dict[str, type[ComponentSpec]] = {
     base.kind: base
@@ -93,6 +95,7 @@ class Registry:
         self.manager.add_hookspecs(hookspecs)
         self.plugins: list[Plugin] = []
         self._by_key: dict[str, Plugin] = {}
+        self._by_class: dict[type, Plugin] = {}
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
             self._add(point, only)
@@ -110,11 +113,12 @@ class Registry:
             return
         try:
             offers = self._load(point, plugin)
-        except _FAULTS as error:
+        except FAULTS as error:
             plugin.state, plugin.trace = "broken", traceback.format_exc()
             plugin.error = f"{type(error).__name__}: {error}"
             return
         for spec in offers:
+            self._by_class[spec] = plugin
             plugin.components.append(f"{spec.kind}/{spec.component_name()}")
             self._offers[spec.kind, spec.component_name()].append(Component(spec, plugin))
 
@@ -151,7 +155,7 @@ class Registry:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 found += _answer(hook, implementation.function, what)
-            except _FAULTS as error:
+            except FAULTS as error:
                 plugin = self._by_key[implementation.plugin_name]
                 raised = "" if isinstance(error, PluginError) else f"{hook} raised {type(error).__name__}: "
                 raise PluginError(
@@ -179,6 +183,10 @@ class Registry:
         if len(offers) == 1:
             return offers[0]
         raise PluginError(_ambiguous(kind, name, offers) if offers else self._missing(kind, name))
+
+    def plugin_of(self, spec: type) -> Plugin | None:
+        """The plugin that offers this spec class, or one that it is derived from."""
+        return next((self._by_class[base] for base in spec.__mro__ if base in self._by_class), None)
 
     def _missing(self, kind: str, name: str) -> str:
         names = self.names(kind)
@@ -241,4 +249,13 @@ def registry() -> Registry:
     """The registry of this process: entry points of the group `vlmkit`, filtered by the variable VLMKIT_PLUGINS."""
     chosen = os.environ.get("VLMKIT_PLUGINS")
     only = None if chosen is None else frozenset(name.strip() for name in chosen.split(",") if name.strip())
-    return Registry(entry_points(group="vlmkit"), only)
+    token = _searching.set(True)
+    try:
+        return Registry(entry_points(group="vlmkit"), only)
+    finally:
+        _searching.reset(token)
+
+
+def searching() -> bool:
+    """Whether the registry is being made: a plugin is imported, and cannot ask for it."""
+    return _searching.get()

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vlmkit.api import VideoBatch
+from vlmkit.api import Teacher, VideoBatch
 from vlmkit_encoders.spec import VitSpec
-
-from ._frozen import FrozenTeacher
 
 __all__ = ["EncoderTeacher"]
 
 
-class EncoderTeacher(FrozenTeacher):
+class EncoderTeacher(Teacher):
     """The patch tokens of a frozen encoder. Each video is one clip of all its frames."""
 
     def __init__(self, spec: VitSpec) -> None:
         super().__init__()
         self.prefix, self.patch = spec.prefix_tokens, spec.patch
         self.encoder = spec.build()
-        self.freeze()
 
-    def features(self, video: VideoBatch) -> Tensor:
+    def forward(self, video: VideoBatch) -> Tensor:
         """(B, T, h, w, C) in the dtype of the encoder's weights."""
         height = video.pixels.shape[3] // self.patch
         dtype = next(self.encoder.parameters()).dtype

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlmkit.api import VideoBatch
+from vlmkit.api import Teacher, VideoBatch
 
-from ._frozen import FrozenTeacher
 from .hog_spec import HogSpec
 
 __all__ = ["Hog"]
@@ -21,7 +20,7 @@ __all__ = ["Hog"]
 _LUMA = (0.299, 0.587, 0.114)
 
 
-class Hog(FrozenTeacher):
+class Hog(Teacher):
     """Features of `HogSpec`, from de-normalised pixels, in float32 whatever the dtype of the pixels."""
 
     mean: Tensor
@@ -33,9 +32,8 @@ class Hog(FrozenTeacher):
         self.spec = spec
         for name, values in (("mean", spec.input.mean), ("std", spec.input.std), ("luma", _LUMA)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
-        self.freeze()
 
-    def features(self, video: VideoBatch) -> Tensor:
+    def forward(self, video: VideoBatch) -> Tensor:
         """(B, T, h, w, C) in the dtype of the pixels."""
         rgb = (video.pixels.float() * self.std.float() + self.mean.float()).clamp(0, 1)
         grey = (rgb * self.luma.float()).sum(2)

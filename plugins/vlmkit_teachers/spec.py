@@ -89,11 +89,10 @@ class EncoderTeacherSpec(TeacherSpec):
         return side, side
 
     def build(self) -> Teacher:
-        """The frozen encoder, behind the feature cache where the spec names a folder."""
-        from ._cache import cached
+        """The encoder behind the teacher's interface."""
         from ._encoder import EncoderTeacher
 
-        return cached(EncoderTeacher(self.encoder), self)
+        return EncoderTeacher(self.encoder)
 
 
 class ClipTeacherSpec(EncoderTeacherSpec):

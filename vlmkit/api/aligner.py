@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from vlmkit.api.contract import Broken, Promise, Promises, expect, made, whole
 from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoShape
 
 if TYPE_CHECKING:
@@ -16,10 +17,36 @@ Projector = Literal["mlp2x_gelu", "linear", "identity"]
 """How tokens get the LLM's width: two layers with GELU between (LLaVA-1.5), one linear layer, or not at all."""
 
 
+def _layout(spec: object, answer: object, video: VideoShape) -> TokenLayout:
+    import numpy as np
+
+    layout: TokenLayout = expect(answer, TokenLayout)
+    whole(spec, layout.tokens, what="tokens ")
+    for name, axes in (("patches", 3), ("rows", 1)):
+        array = expect(getattr(layout, name), np.ndarray, f"numpy.ndarray as `{name}`")
+        if array.dtype.kind != "i" or array.ndim != axes:
+            raise Broken(f"gives `{name}` {array.dtype} of the shape {array.shape}, expected int64 with {axes} axes")
+        if array.size and not (array.min() >= -1 and array.max() < layout.tokens):
+            raise Broken(f"gives `{name}` from {array.min()} to {array.max()} for {layout.tokens} tokens, expected "
+                         "positions among them, or -1")  # fmt: skip
+    if len(layout.patches) != video.frames:
+        raise Broken(f"gives `patches` of {len(layout.patches)} frames for a video of {video.frames}")
+    return layout
+
+
+def _remember_width(spec: object, aligner: Aligner, llm_width: int) -> Aligner:
+    aligner._llm_width = llm_width
+    return aligner
+
+
 class AlignerSpec(VideoComponentSpec):
     """Options of an aligner."""
 
     kind: ClassVar[str] = "aligner"
+    _promises: ClassVar[Promises] = {
+        "layout": Promise(_layout, refuses=True),
+        "build": made("vlmkit.api.modules:Aligner", _remember_width, refuses=True),
+    }
 
     @abstractmethod
     def layout(self, video: VideoShape) -> TokenLayout:

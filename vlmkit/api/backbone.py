@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vlmkit.api.contract import Broken, Promise, Promises, expect, given, whole, whole_or_none
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["BackboneSpec"]
+
+
+def _same(spec: object, answer: object, *_: object) -> Any:
+    return expect(answer, type(spec))
+
+
+def _language_model(spec: BackboneSpec, answer: Any) -> Any:
+    from torch import nn
+
+    model: Any = answer
+    if not isinstance(answer, nn.Module) or not hasattr(answer, "get_input_embeddings"):
+        raise Broken(f"gives {given(answer)}, expected a causal language model of transformers (PreTrainedModel)")
+    rows, width = model.get_input_embeddings().weight.shape
+    if width != spec.width:
+        raise Broken(f"gives a model with embeddings of {width} channels, expected {spec.width}, as its `width` says")
+    known = getattr(getattr(answer, "config", None), "vocab_size", None)
+    if known is None or known > rows:
+        raise Broken(f"gives a model whose config.vocab_size is {known} with a table of {rows} rows, expected as many")
+    return answer
+
+
+def _tokenizer(spec: object, answer: Any, *_: object, **__: object) -> Any:
+    from transformers import PreTrainedTokenizerBase
+
+    if not isinstance(answer, PreTrainedTokenizerBase):
+        raise Broken(f"gives {given(answer)}, expected a tokenizer of transformers")
+    for name in ("pad_token_id", "video_token_id"):
+        if not isinstance(getattr(answer, name, None), int):
+            raise Broken(f"gives a tokenizer without {name}, expected one with a pad token and the token <video>")
+    if not answer.is_fast or not answer.chat_template:
+        raise Broken("gives a tokenizer that is slow or has no chat template, expected a fast one with a template")
+    return answer
 
 
 class BackboneSpec(ComponentSpec):
@@ -22,6 +56,17 @@ class BackboneSpec(ComponentSpec):
     """
 
     kind: ClassVar[str] = "backbone"
+    _promises: ClassVar[Promises] = {
+        "width": Promise(whole, refuses=True),
+        "layers": Promise(whole, refuses=True),
+        "positions": Promise(whole_or_none),
+        "attention_matrices": Promise(partial(whole, least=0)),
+        "self_contained": Promise(_same),
+        "with_tokenizer": Promise(_same),
+        "build": Promise(_language_model),
+        "load": Promise(_language_model),
+        "load_tokenizer": Promise(_tokenizer),
+    }
 
     @property
     @abstractmethod

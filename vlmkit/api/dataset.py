@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, overload
 
+from vlmkit.api.contract import Broken, Contract, Promise, Promises, expect, given, made, text, whole
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import shown
 
 __all__ = ["Dataset", "DatasetSpec", "Sample", "Turn"]
 
@@ -33,8 +36,44 @@ class Sample:
     """What the source says besides, e.g. the question's type."""
 
 
-class Dataset(Sequence[Sample], ABC):
+def _sample(dataset: object, answer: object, index: int) -> Sample:
+    sample: Sample = expect(answer, Sample)
+    try:
+        _check_sample(sample)
+    except Broken as broken:
+        raise Broken(f"number {index} {broken}") from None
+    return sample
+
+
+def _check_sample(sample: Sample) -> None:
+    if not text(sample.id, "an id that is"):
+        raise Broken("gives an empty id, expected text")
+    if not isinstance(sample.turns, tuple | list) or not sample.turns:
+        raise Broken(f"gives the turns {shown(sample.turns)}, expected a tuple of at least one vlmkit.api.Turn")
+    for turn in sample.turns:
+        expect(turn, Turn)
+        text(turn.user, "a turn whose `user` is")
+        text(turn.assistant, "a turn whose `assistant` is")
+    if sample.video is not None:
+        text(sample.video, "a video that is")
+    if not isinstance(sample.meta, dict):
+        raise Broken(f"gives a meta that is {given(sample.meta)}, expected a mapping")
+
+
+def _fingerprint(dataset: object, answer: object) -> str:
+    if not text(answer, "something that is"):
+        raise Broken("gives empty text, expected a hash of the content")
+    return str(answer)
+
+
+class Dataset(Contract, Sequence[Sample], ABC):
     """A sequence of samples. A plugin says how many there are, what each one is, and when they are the same."""
+
+    _promises: ClassVar[Promises] = {
+        "__len__": Promise(partial(whole, least=0)),
+        "sample": Promise(_sample),
+        "fingerprint": Promise(_fingerprint),
+    }
 
     @abstractmethod
     def sample(self, index: int) -> Sample:
@@ -57,6 +96,7 @@ class DatasetSpec(ComponentSpec):
     """Options of a dataset."""
 
     kind: ClassVar[str] = "dataset"
+    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Dataset")}
 
     @abstractmethod
     def build(self) -> Dataset:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveInt
 
+from vlmkit.api.contract import Promise, Promises, made, nothing, whole_or_none
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ class EncoderSpec(ComponentSpec):
     """Options of an encoder. Without `path` its weights are random."""
 
     kind: ClassVar[str] = "encoder"
+    _promises: ClassVar[Promises] = {
+        "frame_limit": Promise(whole_or_none),
+        "check_size": Promise(nothing, refuses=True),
+        "build": made("vlmkit.api.modules:Encoder", refuses=True),
+    }
     prefix_tokens: ClassVar[int] = 1
     """P: tokens before the patches (1: CLS)."""
 

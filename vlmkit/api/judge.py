@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vlmkit.api.contract import Broken, Contract, Promise, Promises, given, made, real, text
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import PluginError
 
 __all__ = ["Judge", "JudgeSpec", "Unscored", "Verdict"]
 
@@ -31,8 +33,33 @@ class Unscored:
     reason: str
 
 
-class Judge(ABC):
-    """Compares a prediction with the reference answer."""
+def _verdict(judge: object, answer: object, *_: object, **__: object) -> Verdict | Unscored:
+    if isinstance(answer, Unscored):
+        text(answer.reason, "an Unscored whose reason is")
+        return answer
+    if not isinstance(answer, Verdict):
+        raise Broken(f"gives {given(answer)}, expected a vlmkit.api.Verdict or Unscored")
+    if not isinstance(answer.correct, bool):
+        raise Broken(f"gives `correct` {given(answer.correct)}, expected a bool")
+    text(answer.raw, "`raw`")
+    score, cost = real(answer.score, "the score", 0, 5), real(answer.cost, "the cost", 0)
+    return Verdict(answer.correct, score, answer.raw, cost)
+
+
+def _unscored(problem: PluginError, error: BaseException) -> Unscored:
+    return Unscored(str(problem))
+
+
+def _version(spec: object, judge: Judge) -> Judge:
+    if not text(getattr(judge, "version", None), "a judge whose `version` is"):
+        raise Broken("gives a judge whose `version` is empty; it changes whenever verdicts may")
+    return judge
+
+
+class Judge(Contract, ABC):
+    """Compares a prediction with the reference answer. Where it fails, the question is unscored, never wrong."""
+
+    _promises: ClassVar[Promises] = {"judge": Promise(_verdict, failed=_unscored)}
 
     version: str
     """Changes whenever verdicts may: model, prompt and rules of this judge."""
@@ -46,6 +73,7 @@ class JudgeSpec(ComponentSpec):
     """Options of a judge."""
 
     kind: ClassVar[str] = "judge"
+    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Judge", _version)}
 
     @abstractmethod
     def build(self) -> Judge:

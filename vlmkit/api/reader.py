@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from vlmkit.api.contract import Broken, Contract, Promise, Promises, expect, made, whole
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import PluginError, UnreadableVideo, UserError, shown
+from vlmkit.guard import own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +20,31 @@ if TYPE_CHECKING:
 __all__ = ["OpenVideo", "Reader", "ReaderSpec"]
 
 
+def _unreadable(problem: PluginError, error: BaseException) -> NoReturn:
+    """A decoder's own error is one about this video: it is skipped, written down with this reason, and counted."""
+    if isinstance(error, UserError):
+        raise error
+    if isinstance(error, Broken | SystemExit):
+        raise problem from error
+    raise UnreadableVideo(str(problem)) from error
+
+
+def _pictures(video: OpenVideo, answer: object, positions: Sequence[int]) -> Any:
+    import numpy as np
+
+    pixels = expect(answer, np.ndarray, "numpy.ndarray")
+    expected = (len(positions), video.height, video.width, 3)
+    if pixels.dtype != np.uint8 or pixels.shape != expected:
+        raise Broken(f"gives {pixels.dtype} of the shape {pixels.shape}, expected uint8 of {expected}: the frames that "
+                     "were asked for, of the height and width that this video states")  # fmt: skip
+    return pixels
+
+
 @dataclass
-class OpenVideo(ABC):
+class OpenVideo(Contract, ABC):
     """One video, open for reading. Used by the thread that opened it, and dropped afterwards."""
+
+    _promises: ClassVar[Promises] = {"frames": Promise(_pictures, failed=_unreadable)}
 
     num_frames: int
     fps: float
@@ -39,8 +64,20 @@ class OpenVideo(ABC):
         """(n, H, W, 3) RGB of the frames at `positions` (repeats allowed). `UnreadableVideo` where decoding fails."""
 
 
-class Reader(ABC):
+def _opened(reader: object, answer: object, source: object) -> OpenVideo:
+    video: OpenVideo = expect(answer, OpenVideo)
+    own(video, reader)
+    for name, least in (("num_frames", 0), ("width", 1), ("height", 1)):
+        whole(video, getattr(video, name), least=least, what=f"{name} ")
+    if isinstance(video.fps, bool) or not isinstance(video.fps, int | float) or not video.fps >= 0:
+        raise Broken(f"gives fps {shown(video.fps)}, expected a number of at least 0")
+    return video
+
+
+class Reader(Contract, ABC):
     """Opens videos."""
+
+    _promises: ClassVar[Promises] = {"open": Promise(_opened, failed=_unreadable)}
 
     @abstractmethod
     def open(self, source: str | Path | bytes) -> OpenVideo:
@@ -51,6 +88,7 @@ class ReaderSpec(ComponentSpec):
     """Options of a reader."""
 
     kind: ClassVar[str] = "reader"
+    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Reader")}
 
     @abstractmethod
     def build(self) -> Reader:

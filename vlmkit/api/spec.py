@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 from pydantic_core.core_schema import ErrorType
 
+from vlmkit.api.contract import Promises, watch
 from vlmkit.names import hint
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
@@ -98,7 +99,15 @@ class ComponentSpec(Spec):
     """The options of one component. A subclass states its name as ``type: Literal["name"] = "name"``."""
 
     kind: ClassVar[str]
+    _promises: ClassVar[Promises] = {}
+    """What its kind promises: see `vlmkit.api.contract`."""
+
     type: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        watch(cls, cls._promises)
 
     @classmethod
     def component_name(cls) -> str:

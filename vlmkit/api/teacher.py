@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from vlmkit.api.contract import Promise, Promises, made, two_sides, whole, whole_or_none
 from vlmkit.api.video import VideoComponentSpec, VideoInput
 
 if TYPE_CHECKING:
@@ -13,10 +14,26 @@ if TYPE_CHECKING:
 __all__ = ["TeacherSpec"]
 
 
+def _ready(spec: TeacherSpec, teacher: Teacher) -> Teacher:
+    """Frozen, and behind the cache of its features where the spec names a folder."""
+    teacher.freeze()
+    if spec.cache is None:
+        return teacher
+    from vlmkit.model.teacher_cache import CachedTeacher
+
+    return CachedTeacher(teacher, spec)
+
+
 class TeacherSpec(VideoComponentSpec):
     """Options of a teacher."""
 
     kind: ClassVar[str] = "teacher"
+    _promises: ClassVar[Promises] = {
+        "frame_limit": Promise(whole_or_none),
+        "width": Promise(whole),
+        "grid": Promise(two_sides, refuses=True),
+        "build": made("vlmkit.api.modules:Teacher", _ready, refuses=True),
+    }
 
     input: VideoInput = VideoInput(size=224, multiple=14)
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
@@ -40,5 +57,8 @@ class TeacherSpec(VideoComponentSpec):
 
     @abstractmethod
     def build(self) -> Teacher:
-        """The module, freshly initialised; `Teacher.load_pretrained` then takes outside weights."""
+        """The module, freshly initialised; `Teacher.load_pretrained` then takes outside weights.
+
+        Whoever calls it gets a frozen teacher, and one that keeps its features where `cache` says so.
+        """
         raise NotImplementedError

@@ -8,9 +8,12 @@ def test_conformance(check):
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from vlmkit.api.contract import Broken
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import PluginError
 from vlmkit.registry import KINDS, unknown_kind
 
 __all__ = ["checks"]
@@ -40,4 +43,17 @@ def checks(kind: str) -> tuple[Check, ...]:
         "downsampler": downsamplers.CHECKS,
         "teacher": teachers.CHECKS,
     }
-    return (spec_round_trips, *own.get(kind, ()))
+    return tuple(map(_asserting, (spec_round_trips, *own.get(kind, ()))))
+
+
+def _asserting(check: Check) -> Check:
+    """Types and shapes of all answers are looked at by `vlmkit.api.contract`, here as in every run."""
+
+    @wraps(check)
+    def asserting(spec: Any) -> None:
+        try:
+            check(spec)
+        except (Broken, PluginError) as error:
+            raise AssertionError(str(error)) from error
+
+    return asserting

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor
 
-__all__ = ["of_type", "same_bits"]
-
-T = TypeVar("T")
-
-
-def of_type(found: object, expected: type[T], where: str) -> T:
-    """`found`, which `where` (the name of a method) gives, as the type that it has to be."""
-    name = "Tensor" if expected is Tensor else f"vlmkit.api.{expected.__name__}"
-    given = "None (is a `return` missing?)" if found is None else f"a {type(found).__name__}"
-    assert isinstance(found, expected), f"{where} gives {given}, expected a {name}"
-    return found
+__all__ = ["same_bits"]
 
 
 def same_bits(found: Tensor, expected: Tensor, what: str) -> None:

@@ -1,8 +1,9 @@
-"""Features of each video kept on disk, found again by the content of its pixels.
+"""Features of each video kept on disk, found again by the content of its pixels. Any teacher's: `TeacherSpec.cache`.
 
-An entry belongs to the teacher (its options and every byte of its weights) and to the fitted pixels, so that it can
-never be another video's, another sampling's or another teacher's; a mirrored clip is a video of its own. Only weights
-that are changed through `.data`, and only a few values of a tensor, may pass unnoticed (see `_weights_digest`). Hashing
+An entry belongs to the teacher (its options, the version of its package and every byte of its weights) and to the
+fitted pixels, so that it can never be another video's, another sampling's or another teacher's; a mirrored clip is a
+video of its own. Only weights that are changed through `.data`, and only a few values of a tensor, may pass unnoticed
+(see `_weights_digest`). Hashing
 a video costs milliseconds where a forward costs seconds. Features are stored bit by bit, in the dtype in which they
 were computed. A video that is not there is computed by itself: its features do not depend on what else was in the
 batch.
@@ -21,14 +22,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vlmkit.api import DataError, TeacherSpec, VideoBatch
+from vlmkit.api.files import expand_path
+from vlmkit.api.modules import Teacher
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.tensors import VideoBatch
+from vlmkit.errors import DataError
+from vlmkit.guard import own, owner
 
-from ._frozen import FrozenTeacher
+__all__ = ["CachedTeacher"]
 
-__all__ = ["CachedTeacher", "cached"]
-
-FORMAT = 1
-"""Changes whenever the same teacher would give other features for the same pixels, or entries look different."""
+FORMAT = 2
+"""Changes whenever entries look different."""
 
 SAMPLE = 8
 """Values of each weight, at least, that are compared at each call."""
@@ -36,15 +40,7 @@ SAMPLE = 8
 log = logging.getLogger(__name__)
 
 
-def cached(teacher: FrozenTeacher, spec: TeacherSpec) -> FrozenTeacher:
-    """The teacher, behind the cache that its spec names, if it names one."""
-    if spec.cache is None:
-        return teacher
-    options = spec.model_dump(mode="json", exclude={"cache": True, "path": True, "encoder": {"path"}})
-    return CachedTeacher(teacher, Path(spec.cache).expanduser(), repr(sorted(options.items())))
-
-
-class CachedTeacher(FrozenTeacher):
+class CachedTeacher(Teacher):
     """A teacher that computes each video once.
 
     Several processes can share the folder: an entry appears whole or not at all. Nothing is ever removed from it; it
@@ -56,20 +52,23 @@ class CachedTeacher(FrozenTeacher):
     misses: int
     """Videos that were computed."""
 
-    def __init__(self, teacher: FrozenTeacher, folder: Path, options: str) -> None:
+    def __init__(self, teacher: Teacher, spec: TeacherSpec) -> None:
+        """Keep what `teacher` gives in the folder `spec.cache`."""
         super().__init__()
+        assert spec.cache is not None
         self.teacher = teacher
-        self.folder = folder
+        self.folder = expand_path(spec.cache)
         self.hits = self.misses = 0
-        self._options = options
+        self._teacher = f"{owner(spec)} {spec.model_dump_json(exclude={'cache'})}"
         self._weights: tuple[object, str] = (None, "")
         self.freeze()
+        own(self, spec)
 
     def load_pretrained(self) -> None:
         """Take the teacher's outside weights."""
         self.teacher.load_pretrained()
 
-    def features(self, video: VideoBatch) -> Tensor:
+    def forward(self, video: VideoBatch) -> Tensor:
         """(B, T, h, w, C), read or computed."""
         if video.pixels.is_meta:
             return self.teacher(video)
@@ -90,7 +89,7 @@ class CachedTeacher(FrozenTeacher):
 
     def _folder(self, device: str) -> Path:
         autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        return self.folder / _digest(f"{FORMAT} {self._options} {autocast} {self._weights_digest()}")
+        return self.folder / _digest(f"{FORMAT} {self._teacher} {autocast} {self._weights_digest()}")
 
     def _weights_digest(self) -> str:
         """Of all weights; computed again when one of them has moved, been converted or been written to.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vlmkit.api import DataError, VideoBatch
-from vlmkit_teachers._cache import CachedTeacher
+from vlmkit.api import DataError, PluginError, VideoBatch
+from vlmkit.model.teacher_cache import CachedTeacher
 from vlmkit_teachers.hog_spec import HogSpec
 from vlmkit_teachers.spec import ClipTeacherSpec
 
@@ -78,9 +78,9 @@ def test_does_not_compute_what_it_has(teacher: CachedTeacher, monkeypatch: pytes
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(teacher.teacher, "features", refuse)
+    monkeypatch.setattr(teacher.teacher, "forward", refuse)
     teacher(video(1))
-    with pytest.raises(AssertionError, match="computed again"):
+    with pytest.raises(PluginError, match="computed again"):
         teacher(video(2))
 
 

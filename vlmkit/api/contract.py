@@ -1,0 +1,201 @@
+"""How the promises of a kind are kept: every answer of a component is looked at where it enters vlmkit.
+
+A base class lists the members that its subclasses promise (`_promises`). Whoever calls one of them, vlmkit or another
+plugin, gets an answer that was checked; what the member raises, or answers instead, is one PluginError that names the
+component and its package. An override that calls the member it overrides is looked at once, from outside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property, wraps
+from importlib import import_module
+from numbers import Real
+from types import FunctionType
+from typing import Any, ClassVar, NamedTuple
+
+from vlmkit.errors import PluginError, UserError, shown
+from vlmkit.guard import FAULTS, fault, is_of_the_machine, own, said
+
+__all__ = [
+    "Broken",
+    "Contract",
+    "Promise",
+    "Promises",
+    "expect",
+    "given",
+    "gives",
+    "made",
+    "nothing",
+    "real",
+    "text",
+    "two_sides",
+    "watch",
+    "whole",
+    "whole_or_none",
+]
+
+Check = Callable[..., Any]
+"""`check(component, answer, *arguments)` gives the answer, or raises `Broken`."""
+
+
+class Broken(Exception):  # noqa: N818 -- it says what is wrong, and becomes an error where it is known whose fault it is
+    """What was given instead of what was promised."""
+
+
+class Promise(NamedTuple):
+    """What one member of a component has to answer."""
+
+    check: Check
+    refuses: bool = False
+    """Whether it may raise a ValueError, with both numbers, for what does not fit its options."""
+    failed: Callable[[PluginError, BaseException], Any] | None = None
+    """What is answered where it fails: of the error that names the component, and what was raised."""
+
+
+Promises = Mapping[str, Promise]
+_ROUNDING = 1e-9
+"""By how much a number may lie outside of its range: a mean of ones can exceed 1."""
+
+
+class Contract:
+    """Base of what a plugin's objects derive from, apart from specs and modules."""
+
+    _promises: ClassVar[Promises] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        watch(cls, cls._promises)
+
+
+def watch(cls: type, promises: Promises, unless: Callable[[], bool] | None = None) -> None:
+    """Look at the answers of all members that a class itself defines, except while `unless` is true."""
+    for name, promise in promises.items():
+        member = cls.__dict__.get(name)
+        if getattr(member, "__isabstractmethod__", False):
+            continue
+        if isinstance(member, FunctionType):
+            setattr(cls, name, _watched(cls, name, member, promise, unless))
+        elif isinstance(member, property) and member.fget is not None:
+            setattr(cls, name, property(_watched(cls, name, member.fget, promise, None), doc=member.__doc__))
+        elif isinstance(member, cached_property):
+            kept = cached_property(_watched(cls, name, member.func, promise, None))
+            kept.__set_name__(cls, name)
+            setattr(cls, name, kept)
+
+
+def _watched(
+    cls: type, name: str, function: Callable[..., Any], promise: Promise, unless: Callable[[], bool] | None
+) -> Callable[..., Any]:
+    @wraps(function)
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (unless is not None and unless()) or _definer(type(self), name) is not cls:
+            return function(self, *args, **kwargs)
+        try:
+            return promise.check(self, function(self, *args, **kwargs), *args, **kwargs)
+        except FAULTS as error:
+            if is_of_the_machine(error) or (promise.refuses and isinstance(error, ValueError)):
+                raise
+            problem = _problem(self, name, error)
+            if promise.failed is not None:
+                return promise.failed(problem, error)
+            if isinstance(error, UserError):
+                raise
+            raise problem from error
+
+    return watched
+
+
+def _definer(cls: type, name: str) -> type | None:
+    return next((base for base in cls.__mro__ if name in base.__dict__), None)
+
+
+def _problem(component: object, name: str, error: BaseException) -> PluginError:
+    if isinstance(error, PluginError):
+        return error
+    doing = "the length" if name == "__len__" else name
+    if isinstance(error, UserError):
+        return PluginError(str(error))
+    return fault(component, f"{doing} {error}" if isinstance(error, Broken) else f"{doing} raised {said(error)}")
+
+
+def expect(found: object, expected: type, name: str = "") -> Any:
+    """`found` itself, where it is of the type. `name` is how people know the type."""
+    if not isinstance(found, expected):
+        module = expected.__module__
+        api = f"a vlmkit.api.{expected.__name__}" if module.startswith("vlmkit.api") else f"a {expected.__name__}"
+        raise Broken(f"gives {given(found)}, expected {name or api}")
+    return found
+
+
+def given(found: object) -> str:
+    """What was found, in words, by its type."""
+    return "None (is a `return` missing?)" if found is None else f"a {type(found).__name__}"
+
+
+def gives(expected: type, name: str = "") -> Check:
+    """The check of a member that answers with something of this type."""
+    return lambda component, answer, *_, **__: expect(answer, expected, name)
+
+
+def made(address: str, then: Check | None = None, *, refuses: bool = False) -> Promise:
+    """The promise of `build`: an object of the class at `address` (`module:Class`), which then belongs to the spec.
+
+    `then(spec, object, …)` sees it next, and gives what is handed out.
+    """
+
+    def belongs(spec: object, answer: object, *args: Any, **kwargs: Any) -> object:
+        module, _, name = address.partition(":")
+        expect(answer, getattr(import_module(module), name))
+        own(answer, spec)
+        return answer if then is None else then(spec, answer, *args, **kwargs)
+
+    return Promise(belongs, refuses)
+
+
+def text(found: object, what: str) -> str:
+    """Text that can be written to a file, and not empty."""
+    if not isinstance(found, str):
+        raise Broken(f"gives {what} {given(found)}, expected text")
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        raise Broken(f"gives {what} {shown(found)}, which no file can hold; expected text") from None
+    return found
+
+
+def whole(component: object, found: object, *_: Any, least: int = 1, what: str = "", **__: Any) -> int:
+    """A whole number of at least `least`."""
+    if not isinstance(found, int) or isinstance(found, bool) or found < least:
+        raise Broken(f"gives {what}{shown(found)}, expected a whole number of at least {least}")
+    return found
+
+
+def whole_or_none(component: object, found: object) -> int | None:
+    """A positive whole number, or None."""
+    return None if found is None else whole(component, found)
+
+
+def two_sides(component: object, found: object, *_: object) -> tuple[int, int]:
+    """(height, width), both positive."""
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise Broken(f"gives {shown(found)}, expected (height, width)")
+    height, width = found
+    return whole(component, height, what="the height "), whole(component, width, what="the width ")
+
+
+def nothing(component: object, found: object, *_: object) -> None:
+    """No answer: what does not fit is a ValueError."""
+    if found is not None:
+        raise Broken(f"gives {shown(found)}, expected a ValueError where it does not fit, and None otherwise")
+
+
+def real(found: object, what: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
+    """A finite number of this range, as a float: numpy's numbers too."""
+    if isinstance(found, Real) and not isinstance(found, bool) and math.isfinite(value := float(found)):
+        inside = min(max(value, lowest), highest)
+        if abs(inside - value) <= _ROUNDING:
+            return inside
+        raise Broken(f"gives {what} {shown(found)}, expected a number from {lowest:g} to {highest:g}")
+    raise Broken(f"gives {what} {shown(found)}, expected a finite number")
