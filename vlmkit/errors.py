@@ -10,6 +10,7 @@ __all__ = [
     "PluginError",
     "RunError",
     "SpecError",
+    "Unavailable",
     "UnreadableVideo",
     "UserError",
     "shown",
@@ -40,6 +41,10 @@ class PluginError(UserError):
 
 class DataError(UserError):
     """Files or annotations that are missing, changed or malformed."""
+
+
+class Unavailable(UserError):  # noqa: N818 -- it says what the thing is
+    """Something that is neither on this machine nor, if it was asked, on the hub. Checking goes on without it."""
 
 
 class UnreadableVideo(DataError):  # noqa: N818 -- it is what it is called in the documents

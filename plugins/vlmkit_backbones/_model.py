@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from vlmkit.api import UserError, hint
+from vlmkit.api import UserError, hint, shown
+from vlmkit.api.folder import Place, locate
+from vlmkit.api.foreign import reading
+from vlmkit_backbones._budget import module_budget, refuse_beyond_memory
+from vlmkit_backbones._weights import read_weights
+from vlmkit_backbones.code import CODE, foreign_kernel
+from vlmkit_backbones.numbers import first_wrong
 
 if TYPE_CHECKING:
     from vlmkit_backbones.spec import HfCausalLmSpec
 
-__all__ = ["build", "first_line", "full_config", "load"]
+__all__ = ["build", "full_config", "load"]
 
 _ASIDE = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 """Keys of a config.json that do not change the model."""
@@ -23,35 +29,41 @@ _ASIDE = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformer
 def full_config(spec: HfCausalLmSpec) -> dict[str, Any]:
     """All that `build` needs, as data. From the spec alone where it gives a `config`."""
     if spec.config is None:
-        return _read(spec).to_diff_dict()
+        found = _read(_place(spec), spec).to_diff_dict()
+        return {key: value for key, value in found.items() if key != CODE}
     if "vocab_size" in spec.config:
         return spec.config
     return spec.config | {"vocab_size": len(spec.load_tokenizer())}
 
 
 def build(spec: HfCausalLmSpec) -> PreTrainedModel:
-    """The model with drawn weights."""
+    """The model with drawn weights. Tried on the meta device first: sizes that nothing can hold end there."""
     options = full_config(spec)
-    if options["model_type"] not in CONFIG_MAPPING:
+    family = options.get("model_type")
+    if not isinstance(family, str) or family not in CONFIG_MAPPING:
         raise UserError(
-            f"model.backbone.config: transformers knows no model_type {options['model_type']!r}; "
-            f"{hint(options['model_type'], CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
+            f"model.backbone.config: transformers knows no model_type {shown(family)}; "
+            f"{hint(str(family), CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
         )
-    try:
+    where = f"model.backbone.config: transformers cannot build this {family!r}"
+    with reading(where, "correct the configuration", blame=lambda: _wrong_key(options)):
         config = AutoConfig.for_model(**options)
         if spec.path is None:
             _refuse_unknown(config, options)
         _refuse_misfits(config.to_dict())
-        return AutoModelForCausalLM.from_config(config, **_kernel(spec), dtype=getattr(torch, spec.dtype))
-    except StrictDataclassError as error:
-        reason = str(error.__cause__ or error)
-    except UserError:
-        raise
-    except KeyError as error:
-        reason = f"it knows no {first_line(error)}"
-    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
-        reason = first_line(error)
-    raise UserError(f"model.backbone.config: transformers cannot build this {options['model_type']!r}: {reason}")
+        if torch.get_default_device().type == "meta":
+            with module_budget():
+                return _draw(spec, config)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), module_budget():
+            trial = _draw(spec, AutoConfig.for_model(**config.to_dict()))
+        refuse_beyond_memory(trial)
+        return _draw(spec, config)
+
+
+def _draw(spec: HfCausalLmSpec, config: Any) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_config(
+        config, **_kernel(spec), dtype=getattr(torch, spec.dtype), trust_remote_code=False
+    )
 
 
 def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
@@ -77,39 +89,78 @@ def _refuse_misfits(config: Mapping[str, Any]) -> None:
 
 def load(spec: HfCausalLmSpec) -> PreTrainedModel:
     """The model with the weights at `spec.path`."""
-    config = _read(spec)
+    place = _place(spec)
+    config = _read(place, spec)
     for key, value in (spec.config or {}).items():
         found = getattr(config, key, None)
         if key not in _ASIDE and found != value:
             raise UserError(
-                f"model.backbone.config: {key} is {value!r}, but {found!r} in the configuration at {spec.path}; "
-                "correct it, or leave it out"
+                f"model.backbone.config: {key} is {shown(value)}, but {shown(found)} in the configuration at "
+                f"{spec.path}; correct it, or leave it out"
             )
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            spec.path, config=config, **_kernel(spec), dtype=getattr(torch, spec.dtype)
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"model.backbone.path: no weights of a language model can be read from {spec.path}: {first_line(error)}"
-        ) from error
+    with module_budget():
+        return read_weights(place, config, _kernel(spec) | {"dtype": getattr(torch, spec.dtype)})
 
 
-def _kernel(spec: HfCausalLmSpec) -> dict[str, str]:
+def _kernel(spec: HfCausalLmSpec) -> dict[str, Any]:
     """What transformers is told about attention."""
     return {} if spec.attn_implementation is None else {"attn_implementation": spec.attn_implementation}
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, without the advice below it."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _place(spec: HfCausalLmSpec) -> Place:
+    assert spec.path is not None
+    return locate(spec.path, "model.backbone.path: no language model")
 
 
-def _read(spec: HfCausalLmSpec) -> Any:
+def _wrong_key(options: Mapping[str, Any]) -> str:
+    """The key without which transformers takes the configuration, with its value; empty where that is not to say."""
+    named = {key: value for key, value in options.items() if key != CODE}
+    if _is_taken(named):
+        return ""
+    for key, value in named.items():
+        if _is_taken({name: other for name, other in named.items() if name != key}):
+            return f"{key}: {shown(value)}"
+    return ""
+
+
+def _is_taken(options: Mapping[str, Any]) -> bool:
     try:
-        return AutoConfig.from_pretrained(spec.path)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"model.backbone.path: no configuration can be read from {spec.path} (a folder with a config.json, "
-            f"or a hub id that is cached or reachable): {first_line(error)}"
-        ) from error
+        AutoConfig.for_model(**options)
+    except MemoryError:
+        raise
+    except Exception:
+        return False
+    return True
+
+
+def _read(place: Place, spec: HfCausalLmSpec) -> PreTrainedConfig:
+    """The configuration at a place, with nothing in it that runs code."""
+    where = (
+        f"model.backbone.path: no configuration can be read from {spec.path} (a folder with a config.json, "
+        "or a hub id that is cached or reachable)"
+    )
+    found: dict[str, Any] = {}
+    with reading(where, "correct the path or the file", folder=place.local, blame=lambda: _wrong_key(found)):
+        found, _ = PreTrainedConfig.get_config_dict(place.name, local_files_only=place.offline)
+        if not found:
+            raise UserError(f"{where}: there is none")
+        if wrong := _first_wrong(found):
+            raise UserError(f"{where}: config.json: {wrong}; correct it, or fetch it again")
+        config = AutoConfig.from_pretrained(place.name, local_files_only=place.offline, trust_remote_code=False)
+        assert isinstance(config, PreTrainedConfig)
+        config.to_diff_dict()  # fails over values that it cannot write
+    if CODE in found:
+        warnings.warn(
+            f"model.backbone: the Python code that comes with {place.name} ({CODE} in its config.json) is not run; "
+            f"transformers' own {config.model_type!r} takes its place",
+            stacklevel=2,
+        )
+    return config
+
+
+def _first_wrong(config: Mapping[str, Any]) -> str:
+    """What to say of a config.json before transformers looks at it; empty where nothing is wrong."""
+    for key, kind, what in (("model_type", str, "the name of a family"), (CODE, Mapping, "a mapping")):
+        if key in config and not isinstance(config[key], kind):
+            return f"{key}: expected {what}, found {shown(config[key])}"
+    return first_wrong(config) or foreign_kernel(config)

@@ -7,9 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
+from vlmkit.api import shown
+from vlmkit.api.sizes import MOST_LAYERS, MOST_TOKENS, WIDEST, first_too_large
+
 __all__ = ["check_numbers", "first_wrong"]
 
+_Layers = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
+_Width = Annotated[int, Field(gt=0, le=WIDEST)]
 
 
 class _Numbers(BaseModel):
@@ -17,22 +23,22 @@ class _Numbers(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    d_model: PositiveInt = 1
-    head_dim: PositiveInt = 1
-    hidden_size: PositiveInt = 1
-    intermediate_size: PositiveInt = 1
+    d_model: _Width = 1
+    head_dim: _Width = 1
+    hidden_size: _Width = 1
+    intermediate_size: _Width = 1
     max_position_embeddings: PositiveInt = 1
-    n_embd: PositiveInt = 1
-    n_head: PositiveInt = 1
-    n_inner: PositiveInt = 1
-    n_layer: PositiveInt = 1
+    n_embd: _Width = 1
+    n_head: _Width = 1
+    n_inner: _Width = 1
+    n_layer: _Layers = 1
     n_positions: PositiveInt = 1
-    num_attention_heads: PositiveInt = 1
-    num_heads: PositiveInt = 1
-    num_hidden_layers: PositiveInt = 1
-    num_key_value_heads: PositiveInt = 1
-    num_layers: PositiveInt = 1
-    vocab_size: PositiveInt = 1
+    num_attention_heads: _Width = 1
+    num_heads: _Width = 1
+    num_hidden_layers: _Layers = 1
+    num_key_value_heads: _Width = 1
+    num_layers: _Layers = 1
+    vocab_size: _Tokens = 1
 
     rope_theta: PositiveFloat = 1
     initializer_range: NonNegativeFloat = 0
@@ -48,16 +54,20 @@ class _Numbers(BaseModel):
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:
-    """A ValidationError that has the key of each number that is out of its range. Lists, one number per layer, and
-    None are between transformers and the family."""
+    """Raise a ValidationError that has the key of each number out of its range, or a ValueError for one that only its
+    size rules out. Lists, one number per layer, and None are between transformers and the family."""
     _Numbers.model_validate({key: value for key, value in config.items() if isinstance(value, int | float | str)})
+    if wrong := first_too_large(config):
+        raise ValueError(wrong)
 
 
 def first_wrong(config: Mapping[str, Any]) -> str:
-    """What `check_numbers` says of the first one, in a line; empty where there is none."""
+    """Return what `check_numbers` says of the first one, in a line; empty where there is none."""
     try:
         check_numbers(config)
     except ValidationError as error:
         first = error.errors()[0]
-        return f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}"
+        return f"{first['loc'][0]}: {first['msg']}, found {shown(first['input'])}"
+    except ValueError as error:
+        return str(error)
     return ""

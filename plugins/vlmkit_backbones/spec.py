@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from vlmkit.api import BackboneSpec, Spec, is_file
+from vlmkit.api import BackboneSpec, Spec, expand_path, is_file, shown
 from vlmkit.api.folder import read_mapping
+from vlmkit_backbones.code import CODE, foreign_kernel
 from vlmkit_backbones.numbers import check_numbers, first_wrong
 from vlmkit_backbones.trial import check_template
 
@@ -29,7 +29,7 @@ class TrainedTokenizer(Spec):
 
     text: list[str] = Field(min_length=1)
     """What it learns its words from, together with the words of the chat template."""
-    vocab_size: int = Field(default=1024, ge=260)
+    vocab_size: int = Field(default=1024, ge=260, le=2**20)
     """At most so many tokens, the 256 bytes and the 4 special ones included; frequent words become one token first."""
 
 
@@ -78,6 +78,10 @@ class HfCausalLmSpec(BackboneSpec):
     def _possible(cls, config: dict[str, Any] | None) -> dict[str, Any] | None:
         if config and "attn_implementation" in config:
             raise ValueError("attn_implementation is no part of it: give that as model.backbone.attn_implementation")
+        if config and CODE in config:
+            raise ValueError(f"{CODE} names Python code, and none of a model's is run: remove it")
+        if wrong := foreign_kernel(config or {}):
+            raise ValueError(wrong)
         check_numbers(config or {})
         return config
 
@@ -125,10 +129,10 @@ class HfCausalLmSpec(BackboneSpec):
         raise ValueError(f"{where} does not say the {what}: expected a number as {' or '.join(names)}")
 
     def _read_config(self) -> dict[str, Any]:
-        file = Path(self.path or "") / "config.json"
+        file = expand_path(self.path or "") / "config.json"
         if not is_file(file):
             raise ValueError(
-                f"{self.path} is no folder with a config.json here, and a hub id is not read for this: "
+                f"{shown(self.path, 400)} is no folder with a config.json here, and a hub id is not read for this: "
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"
             )
         config = read_mapping(file)

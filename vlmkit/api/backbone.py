@@ -113,6 +113,7 @@ class BackboneSpec(ComponentSpec):
     def load_tokenizer(self, offline: bool = False) -> PreTrainedTokenizerBase:
         """A fast tokenizer with a chat template, a pad token and the extra token `<video>` (its `video_token`).
 
-        A UserError where it cannot be read; with `offline` no network is asked for it.
+        A UserError where it cannot be read: an `Unavailable` where it is not on this machine. With `offline` no network
+        is asked for it.
         """
         raise NotImplementedError

@@ -11,10 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.modules import Aligner
 from vlmkit.api.spec import Slot
-from vlmkit.errors import PluginError, SpecError, UserError
+from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
@@ -41,6 +42,8 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
         CheckpointError: where the checkpoint `model.weights` does not fit.
     """
     tokenizer = _tokenizer_at_hand(model) if meta else _tokenizer(model)
+    if tokenizer is not None:
+        check_tokenizer(tokenizer, "model.backbone")
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components)
@@ -50,7 +53,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
     else:
         videolm = _fresh(config, spec, model, meta, seed)
     if tokenizer is not None:
-        _check_vocabulary(videolm, tokenizer)
+        check_rows(tokenizer, videolm.get_input_embeddings(), "model.backbone")
         _set_generation(videolm, tokenizer)
     return videolm.eval(), processor
 
@@ -109,21 +112,14 @@ def _tokenizer(model: ModelSpec) -> Any:
 
 
 def _tokenizer_at_hand(model: ModelSpec) -> Any:
+    """The spec's own, or None where it is not on this machine. One that is there has to be readable, unless that of the
+    checkpoint takes its place."""
     try:
         return model.backbone.load_tokenizer(offline=True)
-    except UserError:
+    except UserError as error:
+        if model.weights is None and not isinstance(error, Unavailable):
+            raise
         return None
-
-
-def _check_vocabulary(model: VideoLM, tokenizer: Any) -> None:
-    """A UserError where text could hold tokens that the LLM has no row for. Added tokens, such as the placeholder, are
-    not counted: they need not occur."""
-    tokens, rows = tokenizer.vocab_size, model.backbone.config.vocab_size
-    if tokens > rows:
-        raise UserError(
-            f"model.backbone: the tokenizer has {tokens:,} tokens, the language model's table {rows:,} rows; give it "
-            "the tokenizer that it was made with, or a larger `vocab_size`"
-        )
 
 
 def _set_generation(model: VideoLM, tokenizer: Any) -> None:

@@ -9,8 +9,10 @@ from pydantic import BaseModel, ValidationError
 from transformers import AutoConfig, PreTrainedConfig
 
 import vlmkit
+from vlmkit.api.foreign import reading
+from vlmkit.api.sizes import first_too_large
 from vlmkit.api.spec import ComponentSpec
-from vlmkit.errors import CheckpointError, PluginError
+from vlmkit.errors import CheckpointError, PluginError, shown
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.report import from_pydantic
@@ -41,9 +43,7 @@ class VideoLMConfig(PreTrainedConfig):
         self.model = model or {}
         self.components = components or {}
         self.vlmkit_version = vlmkit_version
-        if isinstance(text_config, dict):
-            text_config = AutoConfig.for_model(**text_config)
-        self.text_config = text_config
+        self.text_config = _language(text_config)
         self.video_token_id = video_token_id
         """The id of `<video>`; it may lie beyond the embedding table."""
         self.part_dtypes = part_dtypes or {}
@@ -59,6 +59,21 @@ class VideoLMConfig(PreTrainedConfig):
     def spec(self) -> ModelSpec:
         """The model's spec. A CheckpointError that names the package where a plugin is missing."""
         return restore(self.model, self.components)
+
+
+def _language(config: Any) -> PreTrainedConfig | None:
+    """The language model's configuration, also from what a config.json says of it."""
+    if config is None or isinstance(config, PreTrainedConfig):
+        return config
+    remedy = "correct it, or write the model anew"
+    with reading("text_config of the saved model (config.json) cannot be read", remedy, CheckpointError):
+        if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+            raise ValueError(f"expected a mapping with a model_type, found {shown(config)}")
+        if wrong := first_too_large(config):
+            raise ValueError(wrong)
+        read = AutoConfig.for_model(**config)
+        assert isinstance(read, PreTrainedConfig)
+        return read
 
 
 def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:

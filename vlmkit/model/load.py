@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from vlmkit.errors import CheckpointError, UserError
+from vlmkit.api.chat_template import check_prompt
+from vlmkit.api.foreign import reading, refuse_pointers
+from vlmkit.errors import CheckpointError
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
+from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
 
 __all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
@@ -37,12 +38,12 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     folder = Path(path)
     _check(folder, "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json")
     model = _read(folder, "the model that config.json describes")
-    with undamaged(f"{folder}: tokenizer or processor", _ANEW):
+    where = f"{folder}: tokenizer or processor"
+    with undamaged(where, _ANEW):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
-        if "?" not in processor.prompt("?"):
-            raise ValueError("the chat template leaves out what the user says")
-        if getattr(processor.tokenizer, "video_token_id", None) is None:
-            raise ValueError("the tokenizer has no token <video>")
+        check_tokenizer(processor.tokenizer, where, CheckpointError)
+        check_prompt(processor.tokenizer.chat_template, processor.tokenizer.special_tokens_map)
+        check_rows(processor.tokenizer, model.get_input_embeddings(), where, CheckpointError)
     return model, processor
 
 
@@ -84,13 +85,8 @@ def undamaged(place: Path | str, remedy: str) -> Iterator[None]:
 
     A UserError passes as it is, and so does running out of memory.
     """
-    try:
+    with reading(f"{place}: damaged or not complete", remedy, CheckpointError):
         yield
-    except (UserError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise CheckpointError(f"{place}: damaged or not complete: {said}; {remedy}") from error
 
 
 @contextmanager
@@ -107,11 +103,10 @@ def without_bars() -> Iterator[None]:
 
 def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) -> VideoLM:
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    try:
-        with _errors_only(), without_bars():
-            model, report = VideoLM.from_pretrained(folder, **options)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: its weights are damaged or not complete: {error}; {_ANEW}") from None
+    refuse_pointers(folder, CheckpointError)
+    damaged = f"{folder}: its weights are damaged or not complete"
+    with reading(damaged, _ANEW, CheckpointError), _errors_only(), without_bars():
+        model, report = VideoLM.from_pretrained(folder, **options)
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     return model

@@ -24,6 +24,8 @@ from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
 from vlmkit.errors import UserError
 from vlmkit.model.config import restore
 from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
+from vlmkit.model.messages import plain
+from vlmkit.model.own_code import refuse_code
 from vlmkit.spec.slots import validate_slot
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -70,11 +72,56 @@ class VideoLMProcessor(ProcessorMixin):
         """The spec of the aligner. A CheckpointError where its plugin is missing."""
         return restore(self.model, self.components).aligner
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers. Code that comes with the folder is never run."""
+        refuse_code(pretrained_model_name_or_path)
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs | {"trust_remote_code": False})
+
     def prompt(self, question: str) -> str:
         """One user turn as the chat template puts it, up to where the answer begins."""
-        messages = [{"role": "user", "content": question}]
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text: str = self.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True)
         return text
+
+    def apply_chat_template(
+        self,
+        conversation: Any,
+        chat_template: str | None = None,
+        *,
+        tokenize: bool = False,
+        return_dict: bool = False,
+        videos: Video | Sequence[Video] | None = None,
+        padding_side: Side = "left",
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As in transformers, with the tokenizer's own chat template.
+
+        Args:
+            conversation: messages `{role: …, content: …}`, or a list of such lists. A content is a text, or a list of
+                parts `{type: text, text: …}` and `{type: video, path: …}`, each of which stands on a line of its own.
+            chat_template: another Jinja template.
+            tokenize: give what `VideoLM.generate` takes instead of texts.
+            return_dict: with `tokenize`, all of it, otherwise only the `input_ids`.
+            videos: with `tokenize`, those of contents that have `<video>` in their text, as in a call.
+            padding_side: with `tokenize`, where shorter sequences are padded.
+            return_tensors: nothing; what is given are torch's.
+            kwargs: what the template is given besides, e.g. `add_generation_prompt`.
+
+        Raises:
+            UserError: where a part is neither text nor video, or videos and texts do not belong together.
+        """
+        many = bool(conversation) and isinstance(conversation[0], list | tuple)
+        messages = [plain(turns, VIDEO) for turns in (conversation if many else [conversation])]
+        texts = [
+            self.tokenizer.apply_chat_template(item.turns, chat_template=chat_template, tokenize=False, **kwargs)
+            for item in messages
+        ]
+        if not tokenize:
+            return texts if many else texts[0]
+        named = [video for item in messages for video in item.videos]
+        features = self(texts, [*named, *_listed(videos)], padding_side)
+        return features if return_dict else features["input_ids"]
 
     def __call__(
         self,

@@ -20,6 +20,7 @@ from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.conversation import IGNORE
+from vlmkit.model.own_code import refuse_code
 from vlmkit.model.placement import find_positions, place
 
 __all__ = ["VideoLM", "VideoLMOutput"]
@@ -171,7 +172,12 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
-        """As in transformers; by default every part has the dtype in which it was saved."""
+        """As in transformers; by default every part has the dtype in which it was saved.
+
+        Code that comes with the folder is never run.
+        """
+        refuse_code(args[0] if args else kwargs.get("pretrained_model_name_or_path"))
+        kwargs["trust_remote_code"] = False
         loaded = super().from_pretrained(*args, **{"use_safetensors": True} | kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         _restore_buffers(model)

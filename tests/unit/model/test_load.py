@@ -188,9 +188,15 @@ def test_damage_is_a_clear_error(saved: Path, name: str, damage: str) -> None:
         load(saved)
 
 
-def test_a_tokenizer_without_a_place_for_the_video_is_refused(saved: Path) -> None:
-    (saved / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="tokenizer or processor: damaged or not complete: the tokenizer has no "):
+@pytest.mark.parametrize("name", ["eos_token", "pad_token", "video_token"])
+def test_a_tokenizer_without_a_token_that_every_conversation_needs_is_refused(saved: Path, name: str) -> None:
+    config = json.loads((saved / "tokenizer_config.json").read_text())
+    config["extra_special_tokens"] = config.pop("model_specific_special_tokens", {}) or config["extra_special_tokens"]
+    for part in (config, config["extra_special_tokens"]):
+        if isinstance(part, dict):
+            part.pop(name, None)
+    (saved / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=f"tokenizer or processor: the tokenizer has no {name}: expected"):
         load(saved)
 
 

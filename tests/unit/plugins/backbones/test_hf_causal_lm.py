@@ -13,10 +13,10 @@ import torch
 from pydantic import ValidationError
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from vlmkit.api.chat_template import check_prompt
 from vlmkit.errors import UserError
 from vlmkit_backbones.spec import HfCausalLmSpec
 from vlmkit_backbones.templates import TEMPLATES
-from vlmkit_backbones.trial import _render
 
 LLAMA = {
     "model_type": "llama",
@@ -150,7 +150,8 @@ def test_folder_without_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "found"), [("{", "not readable as JSON"), ("[]", "expected a mapping, found list")]
+    ("content", "found"),
+    [("{", "expected a JSON object; this is no JSON: "), ("[]", r"expected a JSON object, found \[\]")],
 )
 def test_config_json_that_is_none(tmp_path: Path, content: str, found: str) -> None:
     (tmp_path / "config.json").write_text(content)
@@ -221,7 +222,7 @@ def test_impossible_numbers_in_a_folder(tmp_path: Path) -> None:
         ({"num_key_value_heads": 5}, r"num_key_value_heads \(5\) does not divide num_attention_heads \(4\); give both"),
         ({"model_type": "qwen3", "num_key_value_heads": 32}, r"num_key_value_heads \(32\) does not divide"),
         ({"pad_token_id": 99}, "cannot build this 'llama': Padding_idx must be within num_embeddings"),
-        ({"hidden_act": "foo"}, "cannot build this 'llama': it knows no 'foo'"),
+        ({"hidden_act": "foo"}, "cannot build this 'llama': there is no 'foo'"),
     ],
 )
 def test_options_that_do_not_fit_each_other(change: dict[str, Any], said: str) -> None:
@@ -282,7 +283,7 @@ def test_the_trial_renders_as_transformers_does() -> None:
     tokenizer = spec(chat_template="plain").load_tokenizer()
     messages = [{"role": "user", "content": "<video>\nWhich way?"}]
     text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
-    assert text == _render(template)[0]
+    assert text == check_prompt(template).prompt
 
 
 def test_mistakes_in_a_trained_tokenizer_are_reported_where_they_are() -> None:

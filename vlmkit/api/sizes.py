@@ -1,0 +1,44 @@
+"""Bounds for a configuration of transformers that no model reaches: beyond them, building would never end. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vlmkit.errors import shown
+
+__all__ = ["MOST_LAYERS", "MOST_TOKENS", "WIDEST", "first_too_large"]
+
+MOST_LAYERS = 1000
+MOST_TOKENS = 2**24
+"""Rows of an embedding table."""
+WIDEST = 2**20
+"""Channels, or heads."""
+_LARGEST = 2**31 - 1
+"""Of any other whole number: positions, windows, ids of tokens."""
+_COUNTS = ("layer", "depth", "block")
+"""Parts of the names under which configurations count what is built one by one."""
+
+
+def first_too_large(config: Mapping[str, Any]) -> str:
+    """Return what to say of the first number beyond its bound, nested ones included; empty where there is none."""
+    for path, value in _numbers(config):
+        key = path.rpartition(".")[2]
+        counts = any(word in key for word in _COUNTS) and not key.endswith("_size")
+        bound = MOST_LAYERS if counts else _LARGEST
+        if abs(value) > bound and (counts or isinstance(value, int)):
+            return f"{path}: expected at most {bound:,}, found {shown(value)}"
+    return ""
+
+
+def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield every number with its dotted path."""
+    stack: list[tuple[str, Any]] = [("", config)]
+    while stack:
+        path, found = stack.pop()
+        if isinstance(found, Mapping):
+            stack += [(f"{path}.{key}" if path else str(key), item) for key, item in reversed(list(found.items()))]
+        elif isinstance(found, list | tuple):
+            stack += [(path, item) for item in found]
+        elif isinstance(found, int | float) and not isinstance(found, bool):
+            yield path, found

@@ -1,0 +1,63 @@
+"""What tokenizer, chat template and embedding table must have together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vlmkit.errors import UserError, shown
+
+__all__ = ["check_rows", "check_tokenizer"]
+
+_NEEDED = {
+    "eos_token": "an end token; without one, no answer ever ends",
+    "pad_token": "a token to pad with; without one, sequences of several lengths make no batch",
+    "video_token": "the token <video>, in whose place a video stands",
+}
+_TURNS = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "."}]
+_SHOWN = 5
+
+
+def check_tokenizer(tokenizer: Any, where: str, error: type[UserError] = UserError) -> None:
+    """Raise `error` where a token is missing that every conversation needs. `where` begins the message."""
+    for name, what in _NEEDED.items():
+        if getattr(tokenizer, f"{name}_id", None) is None:
+            raise error(
+                f"{where}: the tokenizer has no {name}: expected {what}; name it in its tokenizer_config.json, or give "
+                "the tokenizer that the language model was made with"
+            )
+
+
+def check_rows(tokenizer: Any, table: Any, where: str, error: type[UserError] = UserError) -> None:
+    """Raise `error` where text could hold tokens that the embedding table has no rows for.
+
+    Added tokens that the chat template does not write are not counted, such as the placeholder: they need not occur.
+    """
+    rows = table.weight.shape[0]
+    if tokenizer.vocab_size > rows:
+        raise error(
+            f"{where}: the tokenizer has {tokenizer.vocab_size:,} tokens, the language model's table {rows:,} rows; "
+            "give it the tokenizer that it was made with, or a larger `vocab_size`"
+        )
+    beyond = sorted(index for index in _written(tokenizer) if index >= rows and index != tokenizer.video_token_id)
+    if beyond:
+        named = ", ".join(f"{shown(tokenizer.convert_ids_to_tokens(i))} ({i})" for i in beyond[:_SHOWN])
+        more = ", …" if len(beyond) > _SHOWN else ""
+        raise error(
+            f"{where}: every conversation holds {named}{more}, but the language model's table has {rows:,} rows, for "
+            f"the tokens 0 to {rows - 1:,}; give another chat_template, the tokenizer that it was made with, or "
+            "weights whose table was enlarged"
+        )
+
+
+def _written(tokenizer: Any) -> set[int]:
+    """The ids of all tokens that padding and the chat template put into a conversation."""
+    found = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+    for turns in (_TURNS[:1], _TURNS):
+        try:
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=len(turns) == 1)
+        except Exception:
+            if len(turns) == 1:
+                raise
+            continue  # a template for prompts alone; training says so
+        found |= set(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return found
