@@ -13,6 +13,7 @@ from vlmkit.launch import rank
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
+from vlmkit.workers import leave_to_parent
 from vlmkit.writing import write_atomic
 
 __all__ = ["Run", "evaluate", "run", "train"]
@@ -78,6 +79,7 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     Raises:
         UserError: the spec, the data or the run folder is at fault.
     """
+    leave_to_parent()
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
         return evaluate(spec, output)
@@ -96,6 +98,7 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
 
 def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     """All training stages; the trained model is the run folder's `model`."""
+    leave_to_parent()
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     keep_freed_memory()
@@ -108,11 +111,14 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
 
 def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
     """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one."""
+    leave_to_parent()
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
     model = RunFolder(Path(output) / spec.name).model
     if spec.training is not None and not model.is_dir():
         raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
+    if rank():  # one process of several measures
+        return Run(Path(output) / spec.name, model if spec.training else None)
     folder = _open(spec, output)
     results = _evaluate(spec, folder)
     from vlmkit.report import write_report
@@ -126,6 +132,8 @@ def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
 
     summary = summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
+    if rank():
+        return folder
     with folder.guarded():
         write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
     return folder

@@ -70,9 +70,10 @@ class RunFolder:
         with run.guarded():
             if run.spec_file.is_file():
                 run._continue(spec)
-            else:
+            elif not rank():
                 run._create(spec)
-            run._note_environment()
+            if not rank():
+                run._note_environment()
             run.bad_lines()  # the summary reads them at the end; what is malformed should be said now
         return run
 

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from vlmkit.bench.memory import peak_above
 from vlmkit.errors import UserError
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count, macs
+from vlmkit.workers import Workers, leave_to_parent
 
 __all__ = ["Options", "Result", "bench_vision"]
 
@@ -144,6 +144,7 @@ def bench_vision(
     Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
     comparison of the specs nor the fractions.
     """
+    leave_to_parent()
     usable_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
@@ -178,7 +179,8 @@ def _passes(subject: _Subject) -> float:
 
 
 def _peak(spec: ExperimentSpec, options: Options) -> int | None:
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    workers = Workers()
+    with workers.watched(), ProcessPoolExecutor(1, workers) as pool:
         return pool.submit(_peak_here, spec, options).result()
 
 

@@ -6,13 +6,17 @@ import errno
 import os
 import sys
 import traceback
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from vlmkit import __version__
 from vlmkit.cli import bench, check, components, evaluate, import_, plugins, report, run, schema, train
 from vlmkit.errors import UserError
+from vlmkit.launch import give_way, lost_others, rank
 
 __all__ = ["app", "main"]
 
@@ -21,8 +25,38 @@ _INTERRUPTED = 130
 _PIPE_CLOSED = 141
 """What a shell says of a process that ends because nobody reads its output."""
 
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Of click, of which newer versions of typer hold their own copy."""
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Let the first of several processes say what is wrong with the command line that they share."""
+    try:
+        yield
+    except _UsageError:
+        give_way()
+        raise
+
+
+class _Commands(TyperGroup):
+    """All commands."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options before the command."""
+        with _giving_way():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read what follows, and run the command."""
+        with _giving_way():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="vlmkit",
+    cls=_Commands,
     help="Compose, train and measure encoder-free video-language models out of plugins.",
     no_args_is_help=True,
     add_completion=False,
@@ -51,6 +85,7 @@ def _version(show: bool) -> None:
 def _options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    local_rank: int = typer.Option(0, "--local_rank", hidden=True, help="What the deepspeed launcher adds."),
 ) -> None:
     if debug:
         os.environ["VLMKIT_DEBUG"] = "1"
@@ -62,6 +97,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        give_way()
         if os.environ.get("VLMKIT_DEBUG"):
             traceback.print_exc()  # ends with the message
         else:
@@ -77,15 +113,20 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _report_defect()
+        give_way()
         place = error.filename or "the output"
         message = f"{place}: cannot be written: {error.strerror}; make room and run the command again"
         print(f"vlmkit: {message}", file=sys.stderr)
         sys.exit(2)
-    except Exception:
+    except Exception as error:
+        if lost_others(error):
+            print(f"vlmkit: process {rank()} stops: another one has failed, and said why", file=sys.stderr)
+            sys.exit(2)
         _report_defect()
 
 
 def _report_defect() -> NoReturn:
+    give_way()
     traceback.print_exc()
     print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
     sys.exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from vlmkit.cli.options import Overrides, RunsFolder, SpecFile
+from vlmkit.launch import rank
 from vlmkit.spec.load import load_spec, parse_overrides
 
 __all__ = ["command"]
@@ -17,4 +18,6 @@ def command(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("r
     experiment = load_spec(spec, set=parse_overrides(set_ or []))
     from vlmkit.experiment import evaluate
 
-    typer.echo(evaluate(experiment, output).summary())
+    finished = evaluate(experiment, output)
+    if not rank():
+        typer.echo(finished.summary())

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from vlmkit.cli.options import Overrides, RunsFolder, SpecFile
+from vlmkit.launch import rank
 from vlmkit.spec.load import load_spec, parse_overrides
 
 __all__ = ["command"]
@@ -18,4 +19,5 @@ def command(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("r
     from vlmkit.experiment import train
 
     folder = train(experiment, output)
-    typer.echo(f"model: {folder.model}")
+    if not rank():
+        typer.echo(f"model: {folder.model}")

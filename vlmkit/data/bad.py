@@ -32,9 +32,11 @@ class BadSamples:
     bad sample stops the run.
     """
 
-    def __init__(self, path: Path, max_fraction: float, where: str, then: str = "") -> None:
-        """`then`: what is to be done once the files are repaired."""
+    def __init__(self, path: Path, max_fraction: float, where: str, then: str = "", writes: bool = True) -> None:
+        """`then`: what is to be done once the files are repaired; `writes`: False where another process, which is told
+        the same, writes the file."""
         self.path = path
+        self._writes = writes
         self._then = then
         self.max_fraction = max_fraction
         self.where = where
@@ -73,10 +75,8 @@ class BadSamples:
         self._met.add(sample)
         if sample not in self._bad:
             self._bad[sample] = _Bad(video, reason)
-            line = {"id": sample, "video": video, "reason": reason, "where": self.where}
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            if self._writes:
+                self._append({"id": sample, "video": video, "reason": reason, "where": self.where})
         self._check(max(self.seen, _ENOUGH))
 
     def finish(self) -> None:
@@ -101,7 +101,12 @@ class BadSamples:
             )
         )
 
+    def _append(self, line: dict[str, str | None]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
     def _read_back(self) -> None:
-        for entry in read_lines(self.path, mend=True):
+        for entry in read_lines(self.path, mend=self._writes):
             if entry["where"] == self.where:
                 self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])

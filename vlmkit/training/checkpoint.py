@@ -64,6 +64,7 @@ class _Losses(BaseModel):
 
 
 class _Sealed(_Losses):
+    processes: int = 1
     files: dict[str, int]
 
 

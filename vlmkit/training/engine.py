@@ -11,7 +11,7 @@ import torch
 from transformers import TrainingArguments
 
 from vlmkit.errors import PluginError, SpecError
-from vlmkit.launch import processes
+from vlmkit.launch import check_launch, processes, stand_alone
 from vlmkit.spec.experiment import EngineSpec, StageSpec, TrainingSpec
 
 __all__ = ["Schedule", "deepspeed_config", "trainer_arguments"]
@@ -41,6 +41,7 @@ def trainer_arguments(
 
     Raises:
         SpecError: several processes with the engine `single`.
+        UserError: the environment does not say what a launcher says.
         PluginError: the engine's package is not installed.
     """
     engine = training.engine
@@ -49,6 +50,9 @@ def trainer_arguments(
             f"training.engine: `single` runs in one process, but the launcher has started {processes()}; "
             "use `{type: deepspeed}`, or start vlmkit without a launcher"
         )
+    check_launch()
+    if engine.type == "deepspeed":
+        stand_alone()
     if not torch.cuda.is_available():
         # Accelerate imports DeepSpeed where it is installed, which then talks about what it does not find.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -85,14 +89,12 @@ def deepspeed_config(engine: EngineSpec, stage: StageSpec, training: TrainingSpe
 
         # Without this the first start compiles a C++ extension.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    config: dict[str, Any] = {
+    return {
         "zero_optimization": {"stage": engine.zero},
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": training.precision == "bfloat16"},
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
         "train_batch_size": "auto",
+        "gradient_clipping": stage.max_grad_norm or 0.0,  # what is missing here, accelerate takes for 1.0
     }
-    if stage.max_grad_norm is not None:
-        config["gradient_clipping"] = stage.max_grad_norm
-    return config

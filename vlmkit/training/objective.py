@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import reduce
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from vlmkit.api.modules import Teacher
+from vlmkit.launch import processes
 from vlmkit.model.distillation import DistillationHead, distillation_loss
 from vlmkit.model.distillation import build_head as build_distillation_head
 from vlmkit.model.videolm import VideoLM
@@ -122,15 +124,11 @@ class Objective(nn.Module):
         total = losses.language
         if distillation is not None:
             total = total + distillation.spec.weight * losses.distillation
-        several = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if (several and torch.distributed.get_world_size() > 1) or not total.requires_grad:
+        if processes() > 1 or not total.requires_grad:
             total = total + self.nothing()
         return total
 
     def nothing(self) -> Tensor:
-        """() zero, with a zero gradient for every trained parameter."""
-        return _zero(parameter for parameter in self.parameters() if parameter.requires_grad)
-
-
-def _zero(parameters: Iterable[nn.Parameter]) -> Tensor:
-    return torch.stack([parameter.flatten()[:1].float().sum() for parameter in parameters]).sum() * 0
+        """() zero, with a zero gradient for every trained parameter; the last one's comes first, as in a real pass."""
+        trained = (parameter for parameter in self.parameters() if parameter.requires_grad)
+        return reduce(torch.add, (parameter.flatten()[:1].float().sum() * 0 for parameter in trained))

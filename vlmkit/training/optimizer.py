@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,10 +13,40 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vlmkit.spec.experiment import StageSpec
 
-__all__ = ["factor", "make_optimizer", "make_scheduler"]
+__all__ = ["StageAdamW", "factor", "idle_patterns", "make_optimizer", "make_scheduler"]
 
 
-def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) -> AdamW:
+class StageAdamW(AdamW):
+    """AdamW that leaves out, as long as they are `idle`, the groups of some patterns.
+
+    In one process a part that no sample of a step reaches has no gradient, and AdamW leaves it alone. DeepSpeed fills
+    in zeros, by which its momentum would move it on.
+    """
+
+    idle: frozenset[str] = frozenset()
+    """Patterns of `stage.train`."""
+
+    def step(self, closure: Any = None) -> Any:
+        """One step of the groups that are not idle."""
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if group["pattern"] not in self.idle]
+        try:
+            return super().step(closure)
+        finally:
+            self.param_groups = groups
+
+
+def idle_patterns(stage: StageSpec) -> frozenset[str]:
+    """The patterns whose parameters have no gradient in a step of samples that have no video.
+
+    None where the language model does not train: such a step then has zeros for all, since there must be something to
+    go backward from.
+    """
+    visual = frozenset(pattern for pattern in stage.train if pattern.split(".")[0] != "backbone")
+    return visual if len(visual) < len(stage.train) else frozenset()
+
+
+def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) -> StageAdamW:
     """AdamW (betas 0.9 and 0.999, epsilon 1e-8) over the parameters of each pattern of `stage.train`.
 
     Weight decay falls on matrices only: parameters with one dimension (norms, biases) are spared. Every group carries
@@ -31,7 +62,7 @@ def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) 
                     {"params": members, "lr": stage.train[pattern], "weight_decay": decay, "pattern": pattern}
                 )
     fused = all(p.device.type == "cuda" for parameters in trained.values() for p in parameters)
-    return AdamW(groups, betas=(0.9, 0.999), eps=1e-8, **({"fused": True} if fused else {"foreach": True}))
+    return StageAdamW(groups, betas=(0.9, 0.999), eps=1e-8, **({"fused": True} if fused else {"foreach": True}))
 
 
 def factor(stage: StageSpec, steps: int, step: int) -> float:

@@ -105,8 +105,8 @@ class _Training:
 
     def _stage(self, number: int, stage: StageSpec, folder: Path) -> None:
         samples = self._samples(stage)
-        folder.mkdir(parents=True, exist_ok=True)
         if not rank():
+            folder.mkdir(parents=True, exist_ok=True)
             _check_data(folder, stage, samples)
         stage_run = self._stage_run(number, stage, samples)
         trained = [p for members in stage_run.trained.values() for p in members]
@@ -171,7 +171,7 @@ class _Training:
             trained=trained,
             items=StageItems(order, samples, self.videos, stage.flip),
             collator=Collator(self.processor, inputs["aligner"], inputs.get("teacher"), stage.max_length),
-            bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where, anew),
+            bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where, anew, writes=not rank()),
             schedule=Schedule(stage, order.steps),
         )
 

@@ -17,6 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.data import BadSamples
+from vlmkit.errors import RunError
 from vlmkit.launch import processes, rank
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
@@ -37,8 +38,11 @@ from vlmkit.training.checkpoint import (
 from vlmkit.training.engine import Schedule, trainer_arguments
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
-from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler
+from vlmkit.training.optimizer import StageAdamW, factor, idle_patterns, make_optimizer, make_scheduler
 from vlmkit.training.order import MicroBatches
+from vlmkit.training.ranks import Found, exchange, in_turn, reduce_in_order
+from vlmkit.training.statistics import RunningStatistics, share_buffers
+from vlmkit.workers import Workers
 from vlmkit.writing import SAVING, saving_weights
 
 __all__ = ["StageRun", "StageTrainer"]
@@ -78,7 +82,10 @@ class StageTrainer(Trainer):
         self.stage_run = stage_run
         self.started = time.monotonic()
         self.progress: StageProgress | None = None
+        self.statistics: RunningStatistics | None = None
+        self.workers = Workers()
         self.optimizer: torch.optim.Optimizer | None
+        self.adamw: StageAdamW | None = None
         self.lr_scheduler: LambdaLR | None
         arguments = trainer_arguments(
             stage_run.folder, stage_run.stage, stage_run.training, stage_run.schedule, stage_run.seed
@@ -89,19 +96,27 @@ class StageTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         objective.move_teacher(arguments.device)
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As the Trainer; a UserError where workers cannot start for want of a guard in the script."""
+        with self.workers.watched():
+            return super().train(*args, **kwargs)
+
     def close(self) -> None:
         """The stage is over, well or not."""
         if self.progress is not None:
             self.progress.close()
-        self.optimizer = self.lr_scheduler = None
+        if self.is_deepspeed_enabled and self.model_wrapped is not self.model:
+            self.model_wrapped.destroy()  # otherwise its hooks on the parameters go on in the next stage
+        self.optimizer = self.adamw = self.lr_scheduler = None
 
     # Data
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Micro-batches of this process; the Trainer skips those before a checkpoint without reading them."""
         run, workers = self.stage_run, self.stage_run.training.workers
-        # Workers are spawned: a forked one would inherit locks of decoders and of the device's driver.
-        options: dict[str, Any] = {"timeout": _WORKER_TIMEOUT, "multiprocessing_context": "spawn"} if workers else {}
+        options: dict[str, Any] = {}
+        if workers:
+            options = {"timeout": _WORKER_TIMEOUT, "multiprocessing_context": self.workers}
         return DataLoader[Any](
             run.items,  # type: ignore[arg-type]  # a sequence will do
             batch_sampler=MicroBatches(run.items.order, run.schedule.micro, rank(), processes()),
@@ -115,19 +130,20 @@ class StageTrainer(Trainer):
     ) -> tuple[list[dict[str, MicroBatch]], Totals]:
         """The micro-batches of one optimizer step, and what they hold together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        for batch in batches:
-            if batch.error is not None:
-                raise batch.error
-            for sample in batch.good:
+        everyone = exchange(Found.of(batches))
+        for each in in_turn(everyone):
+            if each.error is not None:
+                raise each.error
+            for sample in each.good:
                 self.stage_run.bad.good(sample)
-            for bad in batch.bad:
+            for bad in each.bad:
                 self.stage_run.bad.record(bad.id, bad.video, bad.reason)
-        counts = torch.tensor([(batch.tokens, batch.frames, len(batch.bad)) for batch in batches]).sum(0)
-        if processes() > 1:
-            counts = counts.to(device)
-            torch.distributed.all_reduce(counts)
-        tokens, frames, skipped = counts.tolist()
-        self.sums.skipped += skipped
+            self.sums.skipped += len(each.bad)
+        samples = any(each.good for found in everyone for each in found.passes)
+        videos = any(found.videos for found in everyone)
+        assert self.adamw is not None
+        self.adamw.idle = idle_patterns(self.stage_run.stage) if samples and not videos else frozenset()
+        tokens, frames = sum(found.tokens for found in everyone), sum(found.frames for found in everyone)
         return [{"batch": batch} for batch in batches], Totals(tokens, frames, processes())
 
     # Steps
@@ -139,12 +155,18 @@ class StageTrainer(Trainer):
         objective: Objective = self.model
         batch: MicroBatch = inputs["batch"]
         if not batch.text:
+            self._passed()
             return objective.nothing()
         # DeepSpeed keeps the model itself in bfloat16, where otherwise autocast converts.
         dtype = next(objective.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
         losses = model(batch.to(self.args.device, dtype), num_items_in_batch)
+        self._passed()
         self.sums.add(*losses)
         return objective.total(losses)
+
+    def _passed(self) -> None:
+        if self.statistics is not None:
+            self.statistics.passed()
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """Only where it is written down, or known anyway from clipping."""
@@ -158,7 +180,7 @@ class StageTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """A group for each part."""
         if self.optimizer is None:
-            self.optimizer = make_optimizer(self.stage_run.stage, self.stage_run.trained)
+            self.optimizer = self.adamw = make_optimizer(self.stage_run.stage, self.stage_run.trained)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -218,9 +240,11 @@ class StageTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = self.stage_run.folder
         self.accelerator.wait_for_everyone()
+        if processes() > 1:
+            share_buffers(self.model)  # all go on with what a resumed training would find
         with saving_weights(folder):
             super()._save_checkpoint(model, trial)
-        state = self.sums.state()
+        state = {**self.sums.state(), "processes": processes()}
         self.accelerator.wait_for_everyone()
         if not rank():
             name = checkpoint_name(self.state.global_step)
@@ -248,18 +272,34 @@ class StageTrainer(Trainer):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        with intact(Path(checkpoint or "", "rng_state.pth")):
+        with intact(Path(checkpoint or "", f"rng_state_{rank()}.pth" if processes() > 1 else "rng_state.pth")):
             super()._load_rng_state(checkpoint)
 
     def restore(self, checkpoint: Path) -> None:
-        """Our own state, and which samples the stage has met already. A CheckpointError where it is damaged."""
-        self.sums.restore(unseal(checkpoint))
+        """Our own state, and which samples the stage has met already.
+
+        Raises:
+            CheckpointError: it is damaged.
+            RunError: it is of another number of processes.
+        """
+        state = unseal(checkpoint)
+        before, now = state.get("processes", 1), processes()
+        if before != now:
+            raise RunError(
+                f"{checkpoint}: this stage was begun by {_count(before)} and cannot be continued by {_count(now)}; "
+                f"start as many as before, or remove the folder {self.stage_run.folder} to train the stage anew"
+            )
+        self.sums.restore(state)
         with intact(checkpoint / TRAINER_STATE_NAME):
             TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         step = checkpoint_step(checkpoint)
         items = self.stage_run.items
         for position in range(min(step * items.order.batch_size, len(items))):
             self.stage_run.bad.again(items.samples[items.order[position][1]][0])
+
+
+def _count(processes: int) -> str:
+    return f"{processes} process" if processes == 1 else f"{processes} processes"
 
 
 class _Flow(TrainerCallback):
@@ -269,8 +309,13 @@ class _Flow(TrainerCallback):
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The bar."""
+        """The bar; and DeepSpeed's optimizer is there."""
         trainer = self.trainer
+        if trainer.is_deepspeed_enabled:
+            reduce_in_order(trainer.model_wrapped.optimizer, trainer.model.parameters())
+        if processes() > 1:
+            share_buffers(trainer.model)
+            trainer.statistics = RunningStatistics(trainer.model)
         trainer.started = time.monotonic()
         run = trainer.stage_run
         if not rank():
@@ -280,6 +325,8 @@ class _Flow(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The last step is logged always, and not saved: the stage's final weights follow."""
         self.trainer.sums.steps += 1
+        if self.trainer.statistics is not None:
+            self.trainer.statistics.settle()
         if self.trainer.progress is not None:
             self.trainer.progress.advance()
         control.should_log = self.trainer.logs_at(state.global_step)

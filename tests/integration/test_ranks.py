@@ -1,0 +1,191 @@
+"""Several processes train what one does, and say what one would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from vlmkit.experiment import train
+from vlmkit.runs import RunFolder
+from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.slots import validate_slot
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+MODEL = {
+    "aligner": {
+        "type": "stab",
+        "width": 16,
+        "patch": 8,
+        "heads": 2,
+        "dropout": 0,
+        "input": {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16},
+    },
+    "backbone": {
+        "type": "hf-causal-lm",
+        "init": "random",
+        "config": {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+        | {"num_attention_heads": 2},
+        "tokenizer": {"text": ["which colour is the shape red green blue"], "vocab_size": 270},
+    },
+}
+HOG = {"teacher": {"type": "hog", "input": {"size": 28}}, "layer_rate": 1, "heads": 2}
+EVERYTHING = {"aligner": 1e-3, "backbone": 1e-3, "distillation": 1e-3}
+ROWS = {"video": "vvvvvvvvvvvv", "mixed": "vtvttvtttvtt", "ragged": "vtvttttvt"}
+"""With and without video. Some steps of `mixed` have no video; the last one of `ragged` has one row."""
+ZERO = {"type": "deepspeed", "zero": 2}
+
+
+class Cell(NamedTuple):
+    """One training: its stages, and what runs it on two processes."""
+
+    stages: list[dict[str, Any]]
+    engine: dict[str, Any]
+    kill_at: int | None = None
+    """The step at which all processes are killed."""
+    left: bool = False
+    """Whether it stays interrupted."""
+
+
+Data = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """The dataset of some rows: answers differ, four clips take turns."""
+    root = tmp_path_factory.mktemp("data")
+    shapes = {"type": "moving-shapes", "clips": 4, "size": 32, "frames": 8, "root": str(root / "shapes")}
+    clips = validate_slot("dataset", shapes).build()
+
+    def row(number: int, kind: str) -> dict[str, Any]:
+        video = {"video": clips[number % 4].video} if kind == "v" else {}
+        mark = "<video>\n" if video else ""
+        answer = ("red", "green", "blue", "red green")[number % 4]
+        turns = [{"from": "human", "value": f"{mark}which colour?"}, {"from": "gpt", "value": answer}]
+        return {"id": str(number), "conversations": turns} | video
+
+    def dataset(name: str) -> dict[str, Any]:
+        path = root / f"{name}.json"
+        if not path.exists():
+            path.write_text(json.dumps([row(number, kind) for number, kind in enumerate(ROWS[name])]))
+        return {"type": "llava-json", "path": str(path)}
+
+    return dataset
+
+
+def spec(name: str, stages: list[dict[str, Any]], engine: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"train": EVERYTHING, "batch_size": 4, "epochs": 2, "warmup": 0.3, "weight_decay": 0.1}
+    named = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(stages)]
+    training = {"log_every": 1, "distillation": HOG, "stages": named, "engine": engine}
+    return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": {"cache_mib": 8}, "training": training}
+
+
+def cells(data: Data) -> dict[str, Cell]:
+    stages: dict[str, dict[str, Any]] = {
+        "video": {"data": [data("video")]},
+        "clipped": {"data": [data("video")], "max_grad_norm": 0.05},
+        "mixed": {"data": [data("mixed")]},
+        "ragged": {"data": [data("ragged")], "max_grad_norm": 0.05},
+        "accumulated": {"data": [data("ragged")], "micro_batch_size": 1},
+    }
+    found = {
+        f"{name}-zero{zero}": Cell([stage], {"type": "deepspeed", "zero": zero})
+        for zero in (0, 1, 2)
+        for name, stage in stages.items()
+    }
+    several = [
+        stages["mixed"] | {"train": {"backbone": 1e-3}},
+        stages["ragged"] | {"train": {"aligner": 1e-3, "distillation": 1e-3}, "flip": True},
+        stages["accumulated"] | {"gradient_checkpointing": True},
+        stages["mixed"] | {"train": {"aligner.projector": 1e-3, "backbone.lm_head": 1e-3}},
+    ]
+    found["stages"] = Cell(several, ZERO)
+    found["continued"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3)
+    found["interrupted"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3, left=True)
+    return found
+
+
+def launch(*arguments: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Two processes of a script or module."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return _run([*command, *map(str, arguments)], environment)
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    threads = {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command,
+        env=os.environ | threads | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
+    """In float32, whatever ZeRO stage, whichever rows have a video; and what is interrupted goes on."""
+    wanted = cells(data)
+    described = [
+        {"spec": spec(name, cell.stages, cell.engine), "output": str(tmp_path / "two"), "kill_at": cell.kill_at}
+        | {"left": cell.left}
+        for name, cell in wanted.items()
+    ]
+    (tmp_path / "cells.json").write_text(json.dumps(described))
+    done = launch(Path(__file__).with_name("train_cells.py"), tmp_path / "cells.json")
+    assert not done.returncode, done.stderr[-4000:]
+    one: dict[str, RunFolder] = {}
+    far: dict[str, Any] = {}
+    for name, cell in wanted.items():
+        key = json.dumps(cell.stages)
+        if key not in one:
+            one[key] = train(
+                ExperimentSpec.model_validate(spec(name, cell.stages, {"type": "single"})), tmp_path / "one"
+            )
+        if not cell.left:
+            far |= {f"{name}: {what}": much for what, much in _differences(one[key], tmp_path / "two" / name)}
+    assert not far
+
+    alone = [sys.executable, "-m", "vlmkit", "train", str(tmp_path / "spec.yaml"), "--output", str(tmp_path / "two")]
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(described[-1]["spec"]))
+    refused = _run(alone)
+    assert refused.returncode == 2
+    said = (
+        r"vlmkit: \S+checkpoint-2: this stage was begun by 2 processes and cannot be continued by 1 process; start as "
+    )
+    assert len(re.findall(said, refused.stderr)) == 1
+    assert "Traceback" not in refused.stderr
+
+
+def _differences(one: RunFolder, two: Path) -> Iterator[tuple[str, Any]]:
+    """What differs by more than 1e-6: every tensor of the model, running statistics included, and every line."""
+    ours, theirs = load_file(two / "model" / "model.safetensors"), load_file(one.model / "model.safetensors")
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        distance = (ours[name].double() - theirs[name].double()).abs().max().item()
+        if not distance < 1e-6:
+            yield name, distance
+    lines = [_metrics(folder) for folder in (two, one.path)]
+    assert len(lines[0]) == len(lines[1])
+    for number, (our, their) in enumerate(zip(*lines, strict=True)):
+        if our != pytest.approx(their, rel=1e-6):
+            yield f"line {number}", (our, their)
+
+
+def _metrics(run: Path) -> list[dict[str, float]]:
+    lines = [
+        json.loads(line)
+        for file in sorted(run.glob("stages/*/metrics.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+    return [{name: line[name] for name in line if name.endswith("loss") or name == "step"} for line in lines]
