@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pluggy
 
@@ -27,14 +30,13 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError
-from vlmkit.guard import FAULTS
+from vlmkit.guard import FAULTS, is_of_the_machine, said
 from vlmkit.names import hint
+from vlmkit.registration import answer, check_module, check_offer
 
-__all__ = ["KINDS", "Component", "Plugin", "Registry", "registry", "searching", "unknown_kind"]
+__all__ = ["KINDS", "Component", "Gathered", "Plugin", "Registry", "registry", "searching", "unknown_kind"]
 
 T = TypeVar("T")
-
-_HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
 
 _searching = ContextVar("searching", default=False)
 
@@ -65,14 +67,26 @@ class Plugin:
 
     name: str
     module: str
-    package: str
-    """The installed distribution, `name version`."""
+    distribution: str = ""
+    """The installed package; empty where the entry point is of none."""
+    version: str = ""
+    """Of the package."""
     state: str = "loaded"
     """`loaded`, `left out` (by VLMKIT_PLUGINS) or `broken`."""
     error: str = ""
     """Why it is broken, in one line."""
     trace: str = ""
     components: list[str] = field(default_factory=list)
+
+    @property
+    def package(self) -> str:
+        """Package and version, for people."""
+        return f"{self.distribution} {self.version}" if self.distribution else "(unknown package)"
+
+    def is_called(self, name: str) -> bool:
+        """Whether it goes by this name: that of its entry point or, where several have it, `package:name`."""
+        package, colon, own = name.rpartition(":")
+        return own == self.name and (not colon or _alike(package, self.distribution))
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,15 @@ class Component:
 
     spec: type[ComponentSpec]
     plugin: Plugin
+
+
+class Gathered(NamedTuple, Generic[T]):
+    """What plugins answer to one hook."""
+
+    found: list[tuple[Plugin, T]]
+    """Each item with the plugin that offers it."""
+    faults: list[str]
+    """What is wrong with the plugins that raised, or answered something else."""
 
 
 class Registry:
@@ -96,26 +119,33 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._by_key: dict[str, Plugin] = {}
         self._by_class: dict[type, Plugin] = {}
+        self._warned: set[tuple[str, str]] = set()
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
             self._add(point, only)
+        for name in sorted(only or ()):
+            if not any(plugin.is_called(name) for plugin in self.plugins):
+                names = self._names()
+                known = f"{hint(name, names)}installed: {', '.join(names) or 'none'}"
+                raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
+
+    def _names(self) -> list[str]:
+        """Those of all plugins, with the package where several have the same."""
         names = [plugin.name for plugin in self.plugins]
-        for name in sorted((only or frozenset()).difference(names)):
-            known = f"{hint(name, names)}installed: {', '.join(names) or 'none'}"
-            raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
+        return [p.name if names.count(p.name) == 1 else f"{p.distribution}:{p.name}" for p in self.plugins]
 
     def _add(self, point: EntryPoint, only: frozenset[str] | None) -> None:
-        package = f"{point.dist.name} {point.dist.version}" if point.dist else "(unknown package)"
-        plugin = Plugin(point.name, point.value, package)
+        distribution = (point.dist.name, point.dist.version) if point.dist else ()
+        plugin = Plugin(point.name, point.value, *distribution)
         self.plugins.append(plugin)
-        if only is not None and point.name not in only:
+        if only is not None and not any(map(plugin.is_called, only)):
             plugin.state = "left out"
             return
         try:
             offers = self._load(point, plugin)
         except FAULTS as error:
             plugin.state, plugin.trace = "broken", traceback.format_exc()
-            plugin.error = f"{type(error).__name__}: {error}"
+            plugin.error = f"PluginError: {error}" if isinstance(error, PluginError) else said(error)
             return
         for spec in offers:
             self._by_class[spec] = plugin
@@ -125,49 +155,63 @@ class Registry:
     def _load(self, point: EntryPoint, plugin: Plugin) -> list[type[ComponentSpec]]:
         """Import, check and register the plugin; the components that it offers."""
         module: ModuleType = point.load()
-        version = getattr(module, "VLMKIT_API", None)
-        if version != hookspecs.API_VERSION:
-            found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
-            raise PluginError(
-                f"expected VLMKIT_API = {hookspecs.API_VERSION} in {point.value}, found {found}; "
-                "install a version of the plugin made for this vlmkit"
-            )
-        for name in dir(module):
-            options = self.manager.parse_hookimpl_opts(module, name)
-            if options is not None and (hook := options.get("specname") or name) not in _HOOKS:
-                raise PluginError(f"vlmkit has no hook {hook!r}; {hint(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
+        check_module(module, point.value, self.manager)
         offers: list[type[ComponentSpec]] = []
         if components := getattr(module, "vlmkit_components", None):
-            offers = _answer("vlmkit_components", components, type, "subclasses of ComponentSpec")
+            offers = answer("vlmkit_components", components, type, "subclasses of ComponentSpec")
         for spec in offers:
-            _check_offer(spec)
+            check_offer(spec, KINDS)
         key = f"{point.name}={point.value}"
         self.manager.register(module, name=key)
         self._by_key[key] = plugin
         return offers
 
-    def gather(self, hook: str, what: type[T]) -> list[T]:
-        """All that the loaded plugins answer to a hook that asks for a list of `what`, in the order of their names.
-
-        A PluginError that names the plugin where one raises or answers something else.
-        """
-        found: list[T] = []
+    def gather(self, hook: str, what: type[T]) -> Gathered[T]:
+        """All that the loaded plugins answer to a hook that asks for a list of `what`, in the order of their names."""
+        gathered: Gathered[T] = Gathered([], [])
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            plugin = self._by_key[implementation.plugin_name]
             try:
-                found += _answer(hook, implementation.function, what)
+                gathered.found.extend((plugin, item) for item in answer(hook, implementation.function, what))
             except FAULTS as error:
-                plugin = self._by_key[implementation.plugin_name]
-                raised = "" if isinstance(error, PluginError) else f"{hook} raised {type(error).__name__}: "
-                raise PluginError(
-                    f"plugin {plugin.name!r} ({plugin.package}): {raised}{error}; repair or uninstall it, or name in "
-                    "VLMKIT_PLUGINS those that should be loaded"
-                ) from error
-        return found
+                if is_of_the_machine(error):
+                    raise
+                raised = str(error) if isinstance(error, PluginError) else f"{hook} raised {said(error)}"
+                gathered.faults.append(f"plugin {plugin.name!r} ({plugin.package}): {raised}")
+        return gathered
 
-    @property
-    def hook(self) -> Any:
-        """Call a hook of every loaded plugin: `registry().hook.vlmkit_stage_ended(…)`."""
-        return self.manager.hook
+    def listeners(self, hook: str) -> list[str]:
+        """The keys of the plugins that hear of an event."""
+        return [implementation.plugin_name for implementation in getattr(self.manager.hook, hook).get_hookimpls()]
+
+    def tell(self, hook: str, only: Collection[str] | None = None, **event: Any) -> list[str]:
+        """Tell the plugins of an event, all or those of the keys `only`. The keys of those that failed.
+
+        An observer that fails ends nothing: it is named on stderr, once for each hook.
+        """
+        failed = []
+        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+            key = implementation.plugin_name
+            if only is not None and key not in only:
+                continue
+            own = {name: deepcopy(event[name]) for name in implementation.argnames}  # to do with as it likes
+            try:
+                implementation.function(**own)
+            except FAULTS as error:
+                failed.append(key)
+                self._warn(hook, key, error)
+        return failed
+
+    def _warn(self, hook: str, key: str, error: BaseException) -> None:
+        if (hook, key) in self._warned:
+            return
+        self._warned.add((hook, key))
+        if os.environ.get("VLMKIT_DEBUG"):
+            traceback.print_exception(error)
+        plugin = self._by_key[key]
+        whose = f"plugin {plugin.name!r} ({plugin.package})"
+        print(f"vlmkit: warning: {whose}: {hook} raised {said(error)}; what it observes goes on, and this is said once",
+              file=sys.stderr)  # fmt: skip
 
     def names(self, kind: str) -> list[str]:
         """The names of all components of a kind, sorted."""
@@ -178,11 +222,19 @@ class Registry:
         return [offer for name in self.names(kind) for offer in self._offers[kind, name]]
 
     def get(self, kind: str, name: str) -> Component:
-        """The component `kind/name`. A PluginError that says what there is where it is missing or ambiguous."""
-        offers = self._offers.get((kind, name), [])
+        """The component `kind/name`; `package:name` where several packages offer it.
+
+        A PluginError that says what there is where it is missing or ambiguous.
+        """
+        package, _, own = name.rpartition(":")
+        all_offers = self._offers.get((kind, own), [])
+        offers = [o for o in all_offers if not package or _alike(package, o.plugin.distribution, o.plugin.name)]
         if len(offers) == 1:
             return offers[0]
-        raise PluginError(_ambiguous(kind, name, offers) if offers else self._missing(kind, name))
+        if all_offers and not offers:
+            owners = " and ".join(dict.fromkeys(f"{_qualifier(o, all_offers)}:{own}" for o in all_offers))
+            raise PluginError(f"{package!r} offers no {kind} {own!r}; there is {owners}")
+        raise PluginError(_ambiguous(kind, own, offers) if offers else self._missing(kind, name))
 
     def plugin_of(self, spec: type) -> Plugin | None:
         """The plugin that offers this spec class, or one that it is derived from."""
@@ -215,33 +267,27 @@ def _ambiguous(kind: str, name: str, offers: list[Component]) -> str:
             f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}; remove one of "
             "them from that list"
         )
+    choices = " or ".join(f"`{_qualifier(offer, offers)}:{name}`" for offer in offers)
     return (
-        f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; uninstall one, or name in VLMKIT_PLUGINS "
-        "those that should be loaded"
+        f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; say which one: {choices}, or name in "
+        "VLMKIT_PLUGINS those that should be loaded"
     )
 
 
-def _answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
-    """What one plugin answers: a list of `what`, in words `item`. Text is no list, though it can be iterated."""
-    answer = function()
-    items = list(answer) if isinstance(answer, Iterable) and not isinstance(answer, str | bytes) else None
-    if items is None or not all(isinstance(item, what) for item in items):
-        raise PluginError(f"{hook} returned {answer!r}; expected a list of {item or what.__name__}")
-    return items
+def _qualifier(offer: Component, offers: list[Component]) -> str:
+    """What tells it from the others: its package, or, where that offers several, its plugin."""
+    package = offer.plugin.distribution
+    alone = [other.plugin.distribution for other in offers].count(package) == 1
+    return package if package and alone else offer.plugin.name
 
 
-def _check_offer(spec: type) -> None:
-    if not issubclass(spec, ComponentSpec):
-        raise PluginError(f"vlmkit_components returned {spec!r}; expected subclasses of ComponentSpec")
-    base = KINDS.get(getattr(spec, "kind", ""))
-    if base is None or not issubclass(spec, base):
-        raise PluginError(f"{spec.__name__} is of no known kind; derive it from one of {', '.join(sorted(KINDS))}")
-    if not isinstance(spec.model_fields["type"].default, str):
-        raise PluginError(f'{spec.__name__} has no name; write `type: Literal["name"] = "name"`')
-    if lacking := sorted(getattr(spec, "__abstractmethods__", ())):
-        raise PluginError(
-            f"{spec.__name__} lacks {', '.join(lacking)}, as {base.__name__} asks for; add it, or correct its name"
-        )
+def _alike(name: str, *known: str) -> bool:
+    """Whether one of these is the name, as package indexes compare them: `My_Package` is `my-package`."""
+    return _plain(name) in map(_plain, known)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,9 @@ def test_a_plugin_that_raises_is_isolated_and_named(plugin) -> None:
         ),
         ("@hookimpl(specname='vlmkit_benchmark')\ndef folders(): ...", "'vlmkit_benchmark'; did you mean 'vlmkit_ben"),
         ("@hookimpl\ndef vlmkit_stage_ended(rum): ...", "rum"),
+        ("def vlmkit_stage_ended(run): ...", "vlmkit_stage_ended has no @hookimpl and would never be called"),
+        ("def vlmkit_stage_endet(run): ...", "no hook 'vlmkit_stage_endet'; did you mean 'vlmkit_stage_ended'?"),
+        ("@hookimpl(wrapper=True)\ndef vlmkit_stage_ended():\n    yield", "is a hook wrapper"),
     ],
 )
 def test_a_plugin_that_leaves_or_misspells_is_broken(plugin, extra: str, said: str) -> None:
@@ -109,15 +113,19 @@ def test_a_plugin_that_leaves_or_misspells_is_broken(plugin, extra: str, said: s
 def test_a_hook_that_fails_names_the_plugin(plugin, body: str, said: str) -> None:
     extra = f"@hookimpl\ndef vlmkit_benchmarks():\n    {body}\n"
     found = Registry([plugin("plug_r", "one", extra=extra), plugin("plug_s", "two")])
-    with pytest.raises(PluginError) as caught:
-        found.gather("vlmkit_benchmarks", Path)
-    assert str(caught.value).startswith(f"plugin 'plug_r' ((unknown package)): {said}")
+    gathered = found.gather("vlmkit_benchmarks", Path)
+    assert gathered.found == []
+    assert [fault.startswith(f"plugin 'plug_r' ((unknown package)): {said}") for fault in gathered.faults] == [True]
 
 
 def test_what_plugins_answer_comes_together(plugin) -> None:
     extra = "from pathlib import Path\n@hookimpl\ndef vlmkit_benchmarks():\n    return [Path('{}')]\n"
     points = [plugin(f"plug_{name}", name, extra=extra.format(name)) for name in ("v", "u")]
-    assert Registry(points).gather("vlmkit_benchmarks", Path) == [Path("u"), Path("v")]
+    gathered = Registry(points).gather("vlmkit_benchmarks", Path)
+    assert [(plugin.name, path) for plugin, path in gathered.found] == [
+        ("plug_u", Path("u")),
+        ("plug_v", Path("v")),
+    ]
 
 
 def test_components_are_a_list(plugin) -> None:
@@ -235,3 +243,78 @@ def test_a_plugin_that_offers_a_component_twice_is_told_so(plugin) -> None:
             f"{classes}; remove one of them from that list"
         )
     assert found.get("downsampler", "fine")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('Literal["half"] = "half"', 'Literal["halve"] = "half"', "ASpec has two names: `type` is ('halve',) by its"),
+        ('Literal["half"] = "half"', 'Literal["a:half"] = "a:half"', "no colon in it, found 'a:half'"),
+        ('Literal["half"] = "half"', "str", "ASpec has no name"),
+        ("    def grid", "    kind: int = 1\n    def grid", "ASpec: an option cannot be called `kind`"),
+    ],
+)
+def test_a_spec_class_that_no_spec_file_could_name(plugin, old: str, new: str, said: str) -> None:
+    point = plugin("plug_ag", "half")
+    _rewrite(old, new, "plug_ag")
+    [found] = Registry([point]).plugins
+    assert found.state == "broken"
+    assert said in found.error
+
+
+def test_a_component_may_take_another_name_too(plugin) -> None:
+    point = plugin("plug_ah", "half")
+    _rewrite('Literal["half"] = "half"', 'Literal["half", "halve"] = "half"', "plug_ah")
+    assert Registry([point]).names("downsampler") == ["half"]
+
+
+OBSERVERS = """
+seen = []
+
+@hookimpl
+def vlmkit_stage_ended(run, stage):
+    seen.append((run, list(stage)))
+    stage.append("changed")
+    {body}
+"""
+
+
+@pytest.mark.parametrize("body", ["raise ConnectionError('no server')", "raise SystemExit(3)", "raise MemoryError"])
+def test_an_observer_that_fails_is_told_of_once_and_ends_nothing(
+    plugin, body: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = plugin("plug_ai", "one", extra=OBSERVERS.format(body=body))
+    good = plugin("plug_aj", "two", extra=OBSERVERS.format(body=""))
+    found, stage = Registry([bad, good]), ["s"]
+    for _ in range(2):
+        assert found.tell("vlmkit_stage_ended", run=1, stage=stage) == ["plug_ai=plug_ai"]
+    assert stage == ["s"]
+    assert sys.modules["plug_aj"].seen == [(1, ["s"])] * 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "plugin 'plug_ai' ((unknown package)): vlmkit_stage_ended raised " in said
+    assert found.tell("vlmkit_stage_ended", ["plug_aj=plug_aj"], run=1, stage=stage) == []
+    assert sorted(found.listeners("vlmkit_stage_ended")) == ["plug_ai=plug_ai", "plug_aj=plug_aj"]
+
+
+def _point(name: str, module: str, package: str) -> EntryPoint:
+    return EntryPoint(name, module, "vlmkit")._for(SimpleNamespace(name=package, version="1.2"))  # type: ignore[attr-defined]
+
+
+def test_packages_tell_plugins_of_one_name_apart(plugin) -> None:
+    points = [_point("twin", plugin(m, m).value, p) for m, p in (("plug_ak", "Mine_Too"), ("plug_al", "yours"))]
+    assert Registry(points, frozenset({"mine-too:twin"})).names("downsampler") == ["plug_ak"]
+    assert Registry(points, frozenset({"twin"})).names("downsampler") == ["plug_ak", "plug_al"]
+    with pytest.raises(PluginError, match=r"no plugin 'his:twin' is installed; .*installed: Mine_Too:twin, yours:twin"):
+        Registry(points, frozenset({"his:twin"}))
+
+
+def test_packages_tell_components_of_one_name_apart(plugin) -> None:
+    points = [_point(m, plugin(m, "same").value, p) for m, p in (("plug_am", "mine"), ("plug_an", "yours"))]
+    found = Registry(points)
+    with pytest.raises(PluginError, match=r"say which one: `mine:same` or `yours:same`"):
+        found.get("downsampler", "same")
+    assert found.get("downsampler", "yours:same").plugin.package == "yours 1.2"
+    assert found.plugin_of(found.get("downsampler", "mine:same").spec).package == "mine 1.2"  # type: ignore[union-attr]
+    with pytest.raises(PluginError, match="'his' offers no downsampler 'same'; there is mine:same and yours:same"):
+        found.get("downsampler", "his:same")

@@ -1,4 +1,8 @@
-"""Every hook that vlmkit calls. A plugin is a module that implements some of them with `@hookimpl`."""
+"""Every hook that vlmkit calls. A plugin is a module that implements some of them with `@hookimpl`.
+
+What an observer raises (`vlmkit_stage_started` and below) ends nothing: it is a warning on stderr, once for each hook.
+An observer gets copies, to do with as it likes.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,8 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:  # type: ignore[empty-
 
 @hookspec
 def vlmkit_benchmarks() -> Sequence[Path]:  # type: ignore[empty-body]
-    """Folders that hold benchmark entries (`NAME/benchmark.yaml`), searched after vlmkit's own."""
+    """Folders that hold benchmark entries (`NAME/benchmark.yaml`), searched after vlmkit's own. An error matters to
+    specs that name a benchmark which is not found without this plugin."""
 
 
 @hookspec
@@ -62,4 +67,5 @@ def vlmkit_stage_ended(run: Path, stage: str) -> None:
 
 @hookspec
 def vlmkit_evaluated(run: Path, benchmark: str, result: Mapping[str, Any]) -> None:
-    """A benchmark is done; `result` is what `result.json` holds."""
+    """A benchmark is done; `result` is what `result.json` holds. An observer that fails is told again by the next
+    `vlmkit eval`, that of a run that was killed in between likewise."""

@@ -11,6 +11,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -18,6 +19,7 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCu
 from pydantic_core.core_schema import ErrorType
 
 from vlmkit.api.contract import Promises, watch
+from vlmkit.guard import guarded
 from vlmkit.names import hint
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
@@ -103,6 +105,12 @@ class ComponentSpec(Spec):
     """What its kind promises: see `vlmkit.api.contract`."""
 
     type: str
+    _package: str = PrivateAttr(default="")
+
+    @property
+    def address(self) -> str:
+        """What a spec file calls it: its name, or `package:name` where it was called so."""
+        return f"{self._package}:{self.type}" if self._package else self.type
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -142,7 +150,8 @@ class _SlotMarker:
 
 
 def _dump(value: ComponentSpec) -> dict[str, Any]:
-    return value.model_dump(mode="json")
+    with guarded(value, "writing its options"):
+        return value.model_dump(mode="json") | {"type": value.address}
 
 
 T = TypeVar("T")

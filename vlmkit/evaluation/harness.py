@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import SpecError
+from vlmkit.evaluation.announce import announce, expect_listeners
 from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.evaluation.result import read_result
 from vlmkit.evaluation.selection import prepare
-from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
@@ -45,10 +45,12 @@ def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
         digest = model_sha256(spec, run)
         for selection in selections:
             inquiry = Inquiry.of(selection, spec, digest)
-            result = _finished(run.evaluation(selection.name) / "result.json", sha256(spec), inquiry)
+            folder = run.evaluation(selection.name)
+            result = _finished(folder / "result.json", sha256(spec), inquiry)
             if result is None:
+                expect_listeners(folder)
                 result = measure(inquiry, spec, run, respond)
-                registry().hook.vlmkit_evaluated(run=run.path, benchmark=selection.name, result=result)
+            announce(folder, run=run.path, benchmark=selection.name, result=result)
             results[selection.name] = result
     return results
 

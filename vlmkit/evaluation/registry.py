@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from vlmkit.api.files import is_folder
 from vlmkit.errors import DataError
 from vlmkit.names import hint
 from vlmkit.registry import registry
@@ -73,33 +75,59 @@ def _core() -> Path:
     return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 
 
+class _Entries(NamedTuple):
+    folders: dict[str, list[Path]]
+    """By name; several where a plugin offers a name that is taken."""
+    faults: list[str]
+    """What is wrong with plugins that should offer more."""
+
+
+def _entries() -> _Entries:
+    gathered = registry().gather("vlmkit_benchmarks", Path)
+    faults = list(gathered.faults)
+    places = [_core()]
+    for plugin, folder in gathered.found:
+        if is_folder(folder):
+            places.append(folder)
+        else:
+            faults.append(
+                f"plugin {plugin.name!r} ({plugin.package}) offers the folder of benchmarks {folder}, but there is "
+                "none; reinstall it"
+            )
+    found: dict[str, list[Path]] = defaultdict(list)
+    for place in places:
+        for file in place.glob("*/benchmark.yaml"):
+            found[file.parent.name].append(file.parent)
+    return _Entries(dict(sorted(found.items())), faults)
+
+
 def benchmarks() -> dict[str, Path]:
     """The folder of every entry, by name, sorted: vlmkit's own and those of plugins.
 
-    A DataError where two folders offer the same name, a PluginError where a plugin's hook fails.
+    Of a name that several folders offer the first one; `find_benchmark` refuses it.
     """
-    found: dict[str, Path] = {}
-    for folder in (_core(), *registry().gather("vlmkit_benchmarks", Path)):
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: a plugin offers this folder of benchmarks, but there is none; reinstall the plugin"
-            )
-        for file in folder.glob("*/benchmark.yaml"):
-            name = file.parent.name
-            if name in found:
-                raise DataError(
-                    f"two folders offer the benchmark {name!r}: {found[name]} and {file.parent}; remove one"
-                )
-            found[name] = file.parent
-    return dict(sorted(found.items()))
+    return {name: folders[0] for name, folders in _entries().folders.items()}
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The entry of this name. A DataError with the nearest name and the list where there is none."""
-    entries = benchmarks()
+    """The entry of this name.
+
+    Raises:
+        DataError: there is none (with the nearest name, the list, and what is wrong with plugins that may offer it), or
+            several folders offer it.
+    """
+    entries, faults = _entries()
     if name not in entries:
-        raise DataError(f"there is no benchmark {name!r}; {hint(name, entries)}benchmarks: {', '.join(entries)}")
-    return read_benchmark(entries[name])
+        known = f"{hint(name, entries)}benchmarks: {', '.join(entries)}"
+        broken = "".join(f"; a plugin that may offer it is at fault: {fault}" for fault in faults)
+        raise DataError(f"there is no benchmark {name!r}; {known}{broken}")
+    if len(folders := entries[name]) > 1:
+        places = " and ".join(map(str, folders))
+        raise DataError(
+            f"{len(folders)} folders offer the benchmark {name!r}: {places}; remove one, or name in VLMKIT_PLUGINS the "
+            "plugins that should be loaded"
+        )
+    return read_benchmark(entries[name][0])
 
 
 def read_benchmark(folder: Path) -> Benchmark:

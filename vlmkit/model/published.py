@@ -7,13 +7,15 @@ that shards can be imported one by one.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vlmkit.api.published import PublishedFormat
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, PluginError
+from vlmkit.guard import said
 from vlmkit.names import hint
-from vlmkit.registry import registry
+from vlmkit.registry import Plugin, registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,24 +37,52 @@ class Fate(NamedTuple):
 
 
 def published_formats() -> dict[str, PublishedFormat]:
-    """Every format of the installed plugins, by name. A CheckpointError where two plugins offer the same one."""
-    found: dict[str, PublishedFormat] = {}
-    for offer in registry().gather("vlmkit_published", PublishedFormat):
-        if offer.name in found:
-            raise CheckpointError(
-                f"two plugins offer the published format {offer.name!r}; leave one out of VLMKIT_PLUGINS"
-            )
-        found[offer.name] = offer
-    return dict(sorted(found.items()))
+    """Every format of the installed plugins, by name; of several with one name the first, which nobody can ask for."""
+    return {name: offers[0][1] for name, offers in _offers().items()}
 
 
 def published_format(name: str) -> PublishedFormat:
-    """The format `name`. A CheckpointError that says what there is where it is missing."""
-    formats = published_formats()
-    if name not in formats:
-        known = f"{hint(name, formats)}installed: {', '.join(formats) or 'none'}"
-        raise CheckpointError(f"no published format {name!r}; {known}")
-    return formats[name]
+    """The format `name`.
+
+    Raises:
+        CheckpointError: there is none (with what there is, and what is wrong with plugins that may offer it), or
+            several plugins offer it.
+        PluginError: its rules are none.
+    """
+    offers = _offers()
+    if name not in offers:
+        known = f"{hint(name, offers)}installed: {', '.join(offers) or 'none'}"
+        faults = registry().gather("vlmkit_published", PublishedFormat).faults
+        broken = "".join(f"; a plugin that may offer it is at fault: {fault}" for fault in faults)
+        raise CheckpointError(f"no published format {name!r}; {known}{broken}")
+    if len(offers[name]) > 1:
+        owners = " and ".join(f"{plugin.name!r} ({plugin.package})" for plugin, _ in offers[name])
+        raise CheckpointError(f"two plugins offer the published format {name!r}: {owners}; leave one out of "
+                              "VLMKIT_PLUGINS")  # fmt: skip
+    [(plugin, form)] = offers[name]
+    try:
+        _check(form)
+    except (re.error, TypeError, ValueError, IndexError) as error:
+        raise PluginError(
+            f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
+            f"{said(error)}; install another version of it, or tell its authors"
+        ) from error
+    return form
+
+
+def _offers() -> dict[str, list[tuple[Plugin, PublishedFormat]]]:
+    found: dict[str, list[tuple[Plugin, PublishedFormat]]] = defaultdict(list)
+    for plugin, form in registry().gather("vlmkit_published", PublishedFormat).found:
+        found[str(form.name)].append((plugin, form))
+    return dict(sorted(found.items()))
+
+
+def _check(form: PublishedFormat) -> None:
+    """Rules are regular expressions, and templates that fit them."""
+    for pattern, _ in form.drop:
+        re.compile(pattern)
+    for pattern, template in (*form.alias, *form.rename):
+        re.sub(pattern, template, "")
 
 
 def fate(form: PublishedFormat, name: str) -> Fate:

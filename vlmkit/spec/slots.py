@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
+from vlmkit.guard import FAULTS, fault, is_of_the_machine, said
 from vlmkit.registry import registry
 from vlmkit.spec.report import as_written
 
@@ -36,7 +39,22 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
         component = registry().get(kind, str(options["type"]))
     except PluginError as error:
         raise PydanticCustomError("unknown_component", "{message}", {"message": str(error)}) from None
-    return component.spec.model_validate(dict(options))
+    package, _, name = str(options["type"]).rpartition(":")
+    spec = _validated(component.spec, {**options, "type": name})
+    spec._package = package
+    return spec
+
+
+def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentSpec:
+    """What a ValueError says is the user's mistake; whatever else a validator raises is the plugin's."""
+    try:
+        return spec.model_validate(options)
+    except FAULTS as error:
+        if isinstance(error, ValueError) or is_of_the_machine(error):
+            raise
+        if os.environ.get("VLMKIT_DEBUG"):  # for pydantic the PluginError is one problem of the spec among others
+            traceback.print_exception(error)
+        raise fault(spec, f"looking at its options raised {said(error)}") from error
 
 
 def _found(value: object) -> str:

@@ -114,14 +114,14 @@ class _Training:
         recompute_activations(self.model.backbone, stage.gradient_checkpointing)
         objective = Objective(self.model, self._distillation(stage), still)
         checkpoint = latest(folder)
-        hook = registry().hook
         trainer = StageTrainer(stage_run, objective)
         if checkpoint:
             trainer.restore(checkpoint)
         if not rank():
             clean(folder, keep=checkpoint)
             trainer.metrics.cut(checkpoint_step(checkpoint) if checkpoint else 0)
-            hook.vlmkit_stage_started(run=self.run.path, stage=stage.name, config=stage.model_dump(mode="json"))
+            event = {"run": self.run.path, "stage": stage.name}
+            registry().tell("vlmkit_stage_started", **event, config=stage.model_dump(mode="json"))
         started = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -141,7 +141,7 @@ class _Training:
             }
             write_atomic(folder / _DONE, json.dumps(done, indent=2))
             clean(folder, keep=None)
-            hook.vlmkit_stage_ended(run=self.run.path, stage=stage.name)
+            registry().tell("vlmkit_stage_ended", run=self.run.path, stage=stage.name)
 
     def _samples(self, stage: StageSpec) -> Samples:
         """The stage's data. Stages that name the same dataset share it."""

@@ -229,7 +229,8 @@ class StageTrainer(Trainer):
             self.progress.show(metrics)
         flat = {name: value for name, value in metrics.items() if name != "lr"}
         flat |= {f"lr/{pattern}": rate for pattern, rate in metrics["lr"].items()}
-        registry().hook.vlmkit_step_ended(run=run.run.path, stage=run.stage.name, step=metrics["step"], metrics=flat)
+        event = {"run": run.run.path, "stage": run.stage.name, "step": metrics["step"], "metrics": flat}
+        registry().tell("vlmkit_step_ended", **event)
 
     # Checkpoints
 

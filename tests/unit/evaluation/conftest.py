@@ -15,6 +15,7 @@ import yaml
 
 from vlmkit.data import FittedVideo
 from vlmkit.evaluation import registry as benchmark_registry
+from vlmkit.registry import Gathered, Plugin
 from vlmkit.spec import ExperimentSpec
 from vlmkit.spec.slots import validate_slot
 
@@ -100,7 +101,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         (folder / "benchmark.yaml").write_text(yaml.safe_dump({**entry([file]), **changes}))
 
     write()
-    plugins = SimpleNamespace(gather=lambda hook, what: [folder.parent])
+    owner = Plugin("more", "more", "more", "1.0")
+    plugins = SimpleNamespace(gather=lambda hook, what: Gathered([(owner, folder.parent)], []))
     monkeypatch.setattr(benchmark_registry, "registry", lambda: plugins)
     return SimpleNamespace(folder=folder, write=write, annotations=annotations)
 

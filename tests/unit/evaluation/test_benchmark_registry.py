@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from vlmkit.errors import DataError
 from vlmkit.evaluation import benchmarks, find_benchmark
 from vlmkit.evaluation import registry as benchmark_registry
+from vlmkit.registry import Gathered, Plugin
 
 
 def test_the_schema_is_one(root: Path) -> None:
@@ -63,17 +64,21 @@ def test_an_unknown_split_names_the_nearest_and_all() -> None:
 def test_two_folders_with_one_name_are_both_named(tiny: SimpleNamespace) -> None:
     (tiny.folder.parent / "msvd-qa").mkdir()
     (tiny.folder.parent / "msvd-qa" / "benchmark.yaml").write_text("")
-    with pytest.raises(
-        DataError, match=r"two folders offer the benchmark 'msvd-qa': .*benchmarks_registry.* and .*more"
-    ):
-        benchmarks()
+    with pytest.raises(DataError, match=r"2 folders offer the benchmark 'msvd-qa': .*benchmarks_registry.* and .*more"):
+        find_benchmark("msvd-qa")
+    assert find_benchmark("tiny").name == "tiny"
 
 
-def test_a_folder_that_a_plugin_promises_has_to_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    plugins = SimpleNamespace(gather=lambda hook, what: [tmp_path / "gone"])
-    monkeypatch.setattr(benchmark_registry, "registry", lambda: plugins)
-    with pytest.raises(DataError, match=r"gone: a plugin offers this folder"):
-        benchmarks()
+def test_a_plugin_at_fault_is_named_where_its_benchmark_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gathered = Gathered([(Plugin("mine", "m", "mine", "1.0"), tmp_path / "gone")], ["plugin 'other' raised KeyError"])
+    monkeypatch.setattr(benchmark_registry, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
+    assert find_benchmark("msvd-qa").name == "msvd-qa"
+    with pytest.raises(DataError) as caught:
+        find_benchmark("clips-qa")
+    assert f"plugin 'mine' (mine 1.0) offers the folder of benchmarks {tmp_path / 'gone'}" in str(caught.value)
+    assert "plugin 'other' raised KeyError" in str(caught.value)
 
 
 def test_all_problems_are_reported_with_file_and_path(tiny: SimpleNamespace) -> None:

@@ -1,0 +1,83 @@
+"""What is asked of a plugin when it is registered: its API version, its hooks, the spec classes that it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar, get_args
+
+from pluggy import PluginManager
+
+from vlmkit.api import hookspecs
+from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import PluginError, shown
+from vlmkit.names import hint
+
+__all__ = ["answer", "check_module", "check_offer"]
+
+T = TypeVar("T")
+_HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
+
+
+def check_module(module: ModuleType, where: str, manager: PluginManager) -> None:
+    """A PluginError where the module was made for another API, or has hooks that would never be called."""
+    version = getattr(module, "VLMKIT_API", None)
+    if version != hookspecs.API_VERSION:
+        found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
+        raise PluginError(
+            f"expected VLMKIT_API = {hookspecs.API_VERSION} in {where}, found {found}; "
+            "install a version of the plugin made for this vlmkit"
+        )
+    for name in dir(module):
+        options = manager.parse_hookimpl_opts(module, name)
+        if options is not None:
+            _check_hook(options.get("specname") or name, options)
+        elif name.startswith("vlmkit_") and isinstance(getattr(module, name), FunctionType):
+            _check_name(name)
+            raise PluginError(f"{name} has no @hookimpl and would never be called; add it: from vlmkit import hookimpl")
+
+
+def _check_hook(hook: str, options: Mapping[str, Any]) -> None:
+    _check_name(hook)
+    if options.get("wrapper") or options.get("hookwrapper"):
+        raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that option out")
+
+
+def _check_name(hook: str) -> None:
+    if hook not in _HOOKS:
+        raise PluginError(f"vlmkit has no hook {hook!r}; {hint(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
+
+
+def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
+    """A PluginError where this is no spec class of one of the kinds, or one that no spec file could name."""
+    if not issubclass(spec, ComponentSpec):
+        raise PluginError(f"vlmkit_components returned {spec!r}; expected subclasses of ComponentSpec")
+    fields = spec.model_fields
+    taken = [name for name in ("kind", "address") if name in fields]
+    if taken:
+        raise PluginError(f"{spec.__name__}: an option cannot be called `{taken[0]}`, which vlmkit uses; rename it")
+    base = kinds.get(getattr(spec, "kind", ""))
+    if base is None or not issubclass(spec, base):
+        raise PluginError(f"{spec.__name__} is of no known kind; derive it from one of {', '.join(sorted(kinds))}")
+    name, allowed = fields["type"].default, get_args(fields["type"].annotation)
+    if not isinstance(name, str) or ":" in name or not name:
+        found = f", found {shown(name)}" if isinstance(name, str) else ""
+        raise PluginError(f'{spec.__name__} has no name; write `type: Literal["name"] = "name"`, no colon in it{found}')
+    if name not in allowed:
+        raise PluginError(
+            f"{spec.__name__} has two names: `type` is {shown(allowed)[:60]} by its annotation, {name!r} by default; "
+            f'write `type: Literal["{name}"] = "{name}"`'
+        )
+    if lacking := sorted(getattr(spec, "__abstractmethods__", ())):
+        raise PluginError(
+            f"{spec.__name__} lacks {', '.join(lacking)}, as {base.__name__} asks for; add it, or correct its name"
+        )
+
+
+def answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
+    """What one plugin answers: a list of `what`, in words `item`. Text is no list, though it can be iterated."""
+    found = function()
+    items = list(found) if isinstance(found, Iterable) and not isinstance(found, str | bytes) else None
+    if items is None or not all(isinstance(item, what) for item in items):
+        raise PluginError(f"{hook} returned {found!r}; expected a list of {item or what.__name__}")
+    return items
