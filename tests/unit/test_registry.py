@@ -254,6 +254,7 @@ def test_a_plugin_that_offers_a_component_twice_is_told_so(plugin) -> None:
         ("    def grid", "    kind: int = 1\n    def grid", "ASpec: an option cannot be called `kind`"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Field name .kind. in .ASpec. shadows")
 def test_a_spec_class_that_no_spec_file_could_name(plugin, old: str, new: str, said: str) -> None:
     point = plugin("plug_ag", "half")
     _rewrite(old, new, "plug_ag")

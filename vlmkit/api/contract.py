@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, wraps
 from importlib import import_module
 from numbers import Real
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple
 
@@ -97,7 +98,7 @@ def _watched(
         except FAULTS as error:
             if is_of_the_machine(error) or (promise.refuses and isinstance(error, ValueError)):
                 raise
-            problem = _problem(self, name, error)
+            problem = _problem(self, name, args, error)
             if promise.failed is not None:
                 return promise.failed(problem, error)
             if isinstance(error, UserError):
@@ -111,10 +112,12 @@ def _definer(cls: type, name: str) -> type | None:
     return next((base for base in cls.__mro__ if name in base.__dict__), None)
 
 
-def _problem(component: object, name: str, error: BaseException) -> PluginError:
+def _problem(component: object, name: str, args: tuple[object, ...], error: BaseException) -> PluginError:
     if isinstance(error, PluginError):
         return error
     doing = "the length" if name == "__len__" else name
+    if len(args) == 1 and isinstance(args[0], int | str | Path):
+        doing = f"{name}({shown(args[0])})"
     if isinstance(error, UserError):
         return PluginError(str(error))
     return fault(component, f"{doing} {error}" if isinstance(error, Broken) else f"{doing} raised {said(error)}")

@@ -38,14 +38,6 @@ class Sample:
 
 def _sample(dataset: object, answer: object, index: int) -> Sample:
     sample: Sample = expect(answer, Sample)
-    try:
-        _check_sample(sample)
-    except Broken as broken:
-        raise Broken(f"number {index} {broken}") from None
-    return sample
-
-
-def _check_sample(sample: Sample) -> None:
     if not text(sample.id, "an id that is"):
         raise Broken("gives an empty id, expected text")
     if not isinstance(sample.turns, tuple | list) or not sample.turns:
@@ -58,6 +50,7 @@ def _check_sample(sample: Sample) -> None:
         text(sample.video, "a video that is")
     if not isinstance(sample.meta, dict):
         raise Broken(f"gives a meta that is {given(sample.meta)}, expected a mapping")
+    return sample
 
 
 def _fingerprint(dataset: object, answer: object) -> str:

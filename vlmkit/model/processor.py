@@ -209,8 +209,16 @@ class VideoLMProcessor(ProcessorMixin):
                 whose = "one video belongs to it" if expected else "no video belongs to it"
                 raise UserError(f"text {row} of the batch holds {VIDEO} {found} times, but {whose}")
             item = Tokens(item.ids, np.where(item.ids == token_id, IGNORE, item.labels))
-            expanded.append(item if shape is None else expand(item, token_id, self.aligner.layout(shape).tokens))
+            expanded.append(item if shape is None else expand(item, token_id, self._count(shape)))
         return expanded
+
+    def _count(self, shape: VideoShape) -> int:
+        try:
+            return self.aligner.layout(shape).tokens
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"aligner {self.aligner.type!r} does not take a video of this shape: {error}") from error
 
     def _cut(self, tokens: Tokens, max_length: int | None) -> Tokens:
         if max_length is None or len(tokens.ids) <= max_length:

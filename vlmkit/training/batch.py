@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
+import traceback
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import RawIOBase
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from vlmkit.api.dataset import Dataset, Sample
 from vlmkit.api.reader import ReaderSpec
@@ -17,11 +21,12 @@ from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
+from vlmkit.guard import guarded
 from vlmkit.model.conversation import IGNORE
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.training.order import Order, flips
 
-__all__ = ["Bad", "Collator", "Item", "MicroBatch", "Samples", "StageItems", "Videos"]
+__all__ = ["Bad", "Collator", "Failed", "Item", "MicroBatch", "Samples", "StageItems", "Videos", "check_sendable"]
 
 
 class Bad(NamedTuple):
@@ -75,6 +80,12 @@ class MicroBatch:
         return replace(self, text=text, video=video, teacher=teacher)
 
 
+class Failed(NamedTuple):
+    """A sample that cannot be had: the run stops. It is said in the training process, as `MicroBatch.error` is."""
+
+    error: UserError
+
+
 class Samples(Sequence[tuple[str, Sample]]):
     """The datasets of a stage as one sequence of (id, sample). With several, an id begins with its dataset's number."""
 
@@ -87,8 +98,19 @@ class Samples(Sequence[tuple[str, Sample]]):
 
     def __getitem__(self, index: int) -> tuple[str, Sample]:  # type: ignore[override]
         number = bisect_right(self._ends, index)
-        sample = self.datasets[number][index - (self._ends[number - 1] if number else 0)]
+        sample = self.datasets[number].sample(index - (self._ends[number - 1] if number else 0))
         return (sample.id if len(self.datasets) == 1 else f"{number}:{sample.id}"), sample
+
+
+class _Nowhere(RawIOBase):
+    def write(self, content: Any) -> int:
+        return len(content)
+
+
+def check_sendable(dataset: Dataset) -> None:
+    """A PluginError where a worker process could not be given this dataset."""
+    with guarded(dataset, "being pickled for a worker process (training.workers)"):
+        pickle.Pickler(_Nowhere()).dump(dataset)
 
 
 class Videos:
@@ -124,13 +146,21 @@ class StageItems:
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, position: int) -> Item | Bad:
+    def __getitem__(self, position: int) -> Item | Bad | Failed:
         epoch, index = self.order[position]
-        key, sample = self.samples[index]
+        try:
+            key, sample = self.samples[index]
+            return self._read(key, sample, self.flip and flips(self.order, epoch, key))
+        except UserError as error:
+            if get_worker_info() is not None:  # its traceback, for --debug, does not cross by itself
+                error.add_note("".join(traceback.format_exception(error)))
+            return Failed(error)
+
+    def _read(self, key: str, sample: Sample, flip: bool) -> Item | Bad:
         if sample.video is None:
             return Item(key, sample, {})
         try:
-            return Item(key, sample, self.videos.load(sample.video, self.flip and flips(self.order, epoch, key)))
+            return Item(key, sample, self.videos.load(sample.video, flip))
         except UnreadableVideo as error:
             return Bad(key, sample.video, str(error))
 
@@ -144,8 +174,11 @@ class Collator:
     teacher: VideoInput | None
     max_length: int
 
-    def __call__(self, items: Sequence[Item | Bad]) -> MicroBatch:
+    def __call__(self, items: Sequence[Item | Bad | Failed]) -> MicroBatch:
         """Any number of items, none included."""
+        failed = next((item.error for item in items if isinstance(item, Failed)), None)
+        if failed is not None:
+            return MicroBatch({}, None, None, [], [], failed)
         good = [item for item in items if isinstance(item, Item)]
         bad = [item for item in items if isinstance(item, Bad)]
         if not good:

@@ -28,7 +28,7 @@ from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
-from vlmkit.training.batch import Collator, Samples, StageItems, Videos
+from vlmkit.training.batch import Collator, Samples, StageItems, Videos, check_sendable
 from vlmkit.training.checkpoint import WEIGHTS, checkpoint_step, clean, latest, load_weights, save_weights, stage_state
 from vlmkit.training.engine import Schedule
 from vlmkit.training.objective import Distillation, Objective, build_head
@@ -120,8 +120,8 @@ class _Training:
         if not rank():
             clean(folder, keep=checkpoint)
             trainer.metrics.cut(checkpoint_step(checkpoint) if checkpoint else 0)
-            event = {"run": self.run.path, "stage": stage.name}
-            registry().tell("vlmkit_stage_started", **event, config=stage.model_dump(mode="json"))
+            options = stage.model_dump(mode="json")
+            registry().tell("vlmkit_stage_started", run=self.run.path, stage=stage.name, config=options)
         started = time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -148,6 +148,8 @@ class _Training:
         for spec in stage.data:
             if (key := spec.model_dump_json()) not in self.datasets:
                 self.datasets[key] = spec.build()
+                if self.training.workers:
+                    check_sendable(self.datasets[key])
         samples = Samples([self.datasets[spec.model_dump_json()] for spec in stage.data])
         if not len(samples):
             raise DataError(f"stage {stage.name}: its datasets hold no samples")

@@ -88,10 +88,10 @@ TURN = Turn("q", "a")
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (None, r"sample gives None \(is a `return` missing\?\), expected a vlmkit.api.Sample"),
-        ({"id": "a"}, "sample gives a dict, expected a vlmkit.api.Sample"),
-        (Sample(7, (TURN,)), "sample number 2 gives an id that is a int, expected text"),  # type: ignore[arg-type]
-        (Sample("", (TURN,)), "sample number 2 gives an empty id"),
+        (None, r"sample\(2\) gives None \(is a `return` missing\?\), expected a vlmkit.api.Sample"),
+        ({"id": "a"}, r"sample\(2\) gives a dict, expected a vlmkit.api.Sample"),
+        (Sample(7, (TURN,)), r"sample\(2\) gives an id that is a int, expected text"),  # type: ignore[arg-type]
+        (Sample("", (TURN,)), r"sample\(2\) gives an empty id"),
         (Sample("a", ()), r"gives the turns \(\), expected a tuple of at least one"),
         (Sample("a", TURN), "gives a str, expected a vlmkit.api.Turn"),  # type: ignore[arg-type]
         (Sample("a", (("q", "a"),)), "gives a tuple, expected a vlmkit.api.Turn"),  # type: ignore[arg-type]
@@ -114,9 +114,9 @@ def test_samples(given: Any, said: str) -> None:
         ({"length": lambda: True}, len, "the length gives True"),
         ({"fingerprint": lambda: None}, _Data.fingerprint, "fingerprint gives something that is None"),
         ({"fingerprint": lambda: ""}, _Data.fingerprint, "fingerprint gives empty text"),
-        ({"sample": lambda: {}["caption"]}, lambda data: data[0], "sample raised KeyError: 'caption'"),
-        ({"sample": lambda: next(iter(()))}, lambda data: data[0], "sample raised StopIteration"),
-        ({"sample": lambda: _raise(SystemExit(1))}, lambda data: data[0], "sample raised SystemExit: 1"),
+        ({"sample": lambda: {}["caption"]}, lambda data: data[0], r"sample\(0\) raised KeyError: 'caption'"),
+        ({"sample": lambda: next(iter(()))}, lambda data: data[0], r"sample\(0\) raised StopIteration"),
+        ({"sample": lambda: _raise(SystemExit(1))}, lambda data: data[0], r"sample\(0\) raised SystemExit: 1"),
     ],
 )
 def test_datasets(answers: dict[str, Any], ask: Callable[[Any], Any], said: str) -> None:
@@ -320,12 +320,16 @@ def _open(answer: Callable[[], Any]) -> OpenVideo:
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        (lambda: None, PluginError, "open gives None .*, expected a vlmkit.api.OpenVideo"),
-        (lambda: _video(num_frames=2.5), PluginError, "open gives num_frames 2.5"),
-        (lambda: _video(width=0), PluginError, "open gives width 0, expected a whole number of at least 1"),
-        (lambda: _video(fps=float("nan")), PluginError, "open gives fps nan"),
-        (lambda: _raise(SystemExit()), PluginError, "open raised SystemExit"),
-        (lambda: _raise(RuntimeError("no decoder")), UnreadableVideo, "open raised RuntimeError: no decoder"),
+        (lambda: None, PluginError, r"open\('a.mp4'\) gives None .*, expected a vlmkit.api.OpenVideo"),
+        (lambda: _video(num_frames=2.5), PluginError, r"open\('a.mp4'\) gives num_frames 2.5"),
+        (lambda: _video(width=0), PluginError, r"open\('a.mp4'\) gives width 0, expected a whole number of at least 1"),
+        (lambda: _video(fps=float("nan")), PluginError, r"open\('a.mp4'\) gives fps nan"),
+        (lambda: _raise(SystemExit()), PluginError, r"open\('a.mp4'\) raised SystemExit"),
+        (
+            lambda: _raise(RuntimeError("no decoder")),
+            UnreadableVideo,
+            "raised RuntimeError: no decoder",
+        ),
         (lambda: _raise(UnreadableVideo("cut off")), UnreadableVideo, "^cut off$"),
     ],
 )
