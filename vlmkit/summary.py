@@ -13,9 +13,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.model.compose import compose
+from vlmkit.model.size import check_size, composing
 from vlmkit.spec.aspects import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.memory import memory
@@ -66,13 +68,20 @@ def summarize(spec: ExperimentSpec) -> Summary:
         planned = plan(spec, model)
         if (distillation := spec.training.distillation) is not None:
             parts["distillation"] = planned.head_parameters
-            with torch.device("meta"):
-                parts["teacher"] = count(distillation.teacher.build())
+            parts["teacher"] = _teacher(distillation.teacher)
         for stage, stage_plan in zip(spec.training.stages, planned.stages, strict=True):
             bytes_per_gpu = memory(spec, stage, planned, stage_plan, parts.get("teacher", 0))
             stages.append(StageSummary(stage.name, stage_plan.trains, dict(stage.train), bytes_per_gpu))
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     return Summary(spec.name, parts, tokens, macs(model.aligner, aligner.input), aligner.input.frames, stages)
+
+
+def _teacher(spec: TeacherSpec) -> int:
+    part = "training.distillation.teacher"
+    with composing(part), torch.device("meta"):
+        teacher = spec.build()
+    check_size(teacher, part)
+    return count(teacher)
 
 
 def count(module: nn.Module) -> int:
@@ -87,7 +96,7 @@ def macs(aligner: nn.Module, video: VideoInput) -> int:
     aligner.eval()
     # Not `no_grad`: there the view of a parameter still asks for gradients, and the counter cannot follow it.
     frozen = {name: value.detach() for name, value in aligner.named_parameters()}
-    with FlopCounterMode(display=False) as counter:
+    with composing("model.aligner"), FlopCounterMode(display=False) as counter:
         functional_call(aligner, frozen, (VideoBatch.full(pixels),))
     aligner.train(was_training)
     return counter.get_total_flops() // 2

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vlmkit.api import TokenLayout
+from vlmkit.api.bounds import check_cells
 
 __all__ = ["Ints", "blocks_of_frames", "evenly", "no_patches", "several_times"]
 
@@ -14,6 +15,7 @@ Ints = npt.NDArray[np.int64]
 
 def no_patches(tokens: int, frames: int, grid: tuple[int, int]) -> TokenLayout:
     """A sequence in which no token stands at a cell of a frame."""
+    check_cells(frames, grid)
     return TokenLayout(tokens, np.full((frames, *grid), -1, np.int64), np.empty(0, np.int64))
 
 

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from vlmkit.api import Dataset, DatasetSpec, expand_path
+from vlmkit.api.bounds import Count, Seed
 
 __all__ = ["LlavaJsonSpec", "MovingShapesSpec"]
 
@@ -26,10 +27,10 @@ class LlavaJsonSpec(DatasetSpec):
     """The JSON or JSON-lines file."""
     video_root: Path | None = None
     """Folder below which the videos lie. None: the folder of `path`."""
-    extensions: tuple[str, ...] = (".mp4", ".avi", ".mkv", ".webm", ".gif")
+    extensions: Annotated[tuple[str, ...], Field(max_length=100)] = (".mp4", ".avi", ".mkv", ".webm", ".gif")
     """Tried in this order, in small letters and in capitals, where an entry's video names no existing file: behind its
     name (`talk.2` is `talk.2.mp4`), then in place of the extension of a video (`talk.mkv` is `talk.mp4`)."""
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """Only the first so many entries. None: all."""
 
     @classmethod
@@ -58,17 +59,17 @@ class MovingShapesSpec(DatasetSpec):
     last. `scenes`: colour, shape, direction or speed of one of several shapes."""
     split: Literal["train", "val", "test", "compositional"] = "train"
     """No two splits share a clip. The pairs of colour and shape in `compositional` stand in no other split."""
-    clips: PositiveInt = 6000
+    clips: Annotated[int, Field(gt=0, le=10**6)] = 6000
     """Number of clips."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Other seeds give other clips."""
-    size: Annotated[int, Field(ge=32, multiple_of=2)] = 64
+    size: Annotated[int, Field(ge=32, le=2048, multiple_of=2)] = 64
     """Side of the square picture, pixels."""
-    frames: Annotated[int, Field(ge=8)] = 16
+    frames: Annotated[int, Field(ge=8, le=1024)] = 16
     """Frames per clip."""
-    fps: PositiveInt = 8
+    fps: Annotated[int, Field(gt=0, le=1000)] = 8
     """Frames per second."""
-    questions_per_clip: PositiveInt | None = None
+    questions_per_clip: Count | None = None
     """At most so many questions of a clip, in one conversation. None: all."""
     text_only: bool = False
     """The same questions without the videos: teaches the form of the answers, and cannot teach more."""

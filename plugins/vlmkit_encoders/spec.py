@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
+
+from vlmkit.api.bounds import Channels, Fraction, Frames, Heads, Hidden, Layers, Side, Small
 
 from .published import Key, PublishedSpec
 
@@ -22,6 +24,7 @@ __all__ = [
     "VitSpec",
 ]
 
+_Place = Annotated[int, Field(ge=-257, le=256)]
 _VIT = {
     "width": Key("hidden_size", 768),
     "layers": Key("num_hidden_layers", 12),
@@ -33,17 +36,17 @@ _VIT = {
 class VitSpec(PublishedSpec):
     """What every vision transformer has. The defaults are ViT-L/14."""
 
-    width: PositiveInt = 1024
+    width: Channels = 1024
     """C: channels of its features."""
-    layers: PositiveInt = 24
+    layers: Layers = 24
     """Number of blocks."""
-    heads: PositiveInt = 16
+    heads: Heads = 16
     """Attention heads per block; they divide `width`."""
-    mlp: PositiveInt = 4096
+    mlp: Hidden = 4096
     """Hidden channels of a block's MLP."""
-    patch: PositiveInt = 14
+    patch: Side = 14
     """Side of a patch, pixels."""
-    image_size: PositiveInt = 224
+    image_size: Side = 224
     """Side of the square frames that its position table is made for, pixels."""
 
     @classmethod
@@ -82,9 +85,9 @@ class ClipSpec(VitSpec):
 
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
     """Of the MLP: `quick_gelu` x sigmoid(1.702 x) in OpenAI's CLIP, exact `gelu` in the CLIPs of LAION and DataComp."""
-    eps: PositiveFloat = 1e-5
+    eps: Small = 1e-5
     """Epsilon of the layer norms."""
-    select: int = -2
+    select: _Place = -2
     """Index of the hidden state that is given."""
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -140,7 +143,7 @@ class LanguageBindVideoSpec(ClipSpec):
     type: Literal["languagebind-video"] = "languagebind-video"
     activation: Literal["quick_gelu", "gelu"] = "gelu"
     """Of the MLP: LanguageBind's base is DataComp's CLIP, which has the exact `gelu`."""
-    frames: PositiveInt = 8
+    frames: Frames = 8
     """T of the temporal position table; a video may have fewer frames, not more."""
     temporal: bool = True
     """Whether the blocks attend over time (`add_time_attn` of the published config)."""
@@ -169,9 +172,9 @@ class DinoV2Spec(VitSpec):
     """
 
     type: Literal["dinov2"] = "dinov2"
-    image_size: PositiveInt = 518
+    image_size: Side = 518
     """Side of the square frames that its position table is made for, pixels; frames of other sizes are taken too."""
-    offset: NonNegativeFloat = 0.1
+    offset: Fraction = 0.1
     """Added to the new grid side, in patches, when the position table is interpolated: 0.1 in DINOv2's own code, 0 in
     transformers."""
 
@@ -211,17 +214,17 @@ class InternVideo2Spec(VitSpec):
     """
 
     type: Literal["internvideo2"] = "internvideo2"
-    width: PositiveInt = 1408
+    width: Channels = 1408
     """C: channels of its features."""
-    layers: PositiveInt = 40
+    layers: Layers = 40
     """Number of blocks."""
-    mlp: PositiveInt = 6144
+    mlp: Hidden = 6144
     """Hidden channels of a block's MLP."""
-    frames: PositiveInt = 8
+    frames: Frames = 8
     """T of the position table; a video with another number of frames gets it interpolated linearly in time."""
     activation: Literal["gelu", "gelu_tanh"] = "gelu"
     """Of the MLP: the exact `gelu`, or its approximation by tanh, which the fused kernels of its source compute."""
-    select: int = -1
+    select: _Place = -1
     """After which block the features are taken: -1 the last; later ones are not computed and never train."""
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
+from vlmkit.api.bounds import Channels, Heads, Side
 from vlmkit.nn.geometry import check_geometry, check_heads, check_sampling
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ class EveSpec(AlignerSpec):
     """
 
     type: Literal["eve"] = "eve"
-    width: PositiveInt = 1024
+    width: Channels = 1024
     """Channels of the patch features."""
-    patch: PositiveInt = 14
+    patch: Side = 14
     """Side of a patch, pixels."""
-    heads: PositiveInt = 8
+    heads: Heads = 8
     """Attention heads of the layer that makes the CLS token."""
     row_tokens: bool = True
     """Whether a learned token ends each row of tokens. Never where the downsampler keeps no rows."""

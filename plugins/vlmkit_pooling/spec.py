@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
 from vlmkit.api import DownsamplerSpec
+from vlmkit.api.bounds import Channels, Heads, Layers, Tokens
 
 if TYPE_CHECKING:
     from vlmkit.api import Downsampler
@@ -56,7 +57,7 @@ class AvgPoolSpec(DownsamplerSpec):
     """The mean of each window of patches. No parameters."""
 
     type: Literal["avg-pool"] = "avg-pool"
-    window: PositiveInt = 2
+    window: Tokens = 2
     """Side of a window, patches."""
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -80,9 +81,9 @@ class AdaptivePoolSpec(DownsamplerSpec):
     """
 
     type: Literal["adaptive-pool"] = "adaptive-pool"
-    height: PositiveInt = 12
+    height: Tokens = 12
     """Token rows per frame."""
-    width: PositiveInt = 12
+    width: Tokens = 12
     """Token columns per frame."""
 
     @classmethod
@@ -111,13 +112,13 @@ class PerceiverSpec(DownsamplerSpec):
     """
 
     type: Literal["perceiver"] = "perceiver"
-    depth: PositiveInt = 1
+    depth: Layers = 1
     """Layers, each attention and feed-forward."""
-    latents: PositiveInt = 256
+    latents: Tokens = 256
     """Tokens per frame."""
-    heads: PositiveInt = 8
+    heads: Heads = 8
     """Attention heads."""
-    dim_head: PositiveInt = 64
+    dim_head: Channels = 64
     """Channels per head."""
     rows: bool | None = None
     """Whether the latents are read as the rows of a square picture. None: with 256 latents only."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from vlmkit.api import Reader, ReaderSpec
 
@@ -22,7 +22,7 @@ class DecordSpec(ReaderSpec):
     """
 
     type: Literal["decord"] = "decord"
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(gt=0, le=1024)] = 1
     """Decoding threads per video."""
 
     def build(self) -> Reader:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import PositiveInt
-
 from vlmkit.api import DownsamplerSpec
+from vlmkit.api.bounds import Heads
 
 if TYPE_CHECKING:
     from vlmkit.api import Downsampler
@@ -19,7 +18,7 @@ class LsdSpec(DownsamplerSpec):
     window of patches reads the four patches by attention."""
 
     type: Literal["lsd"] = "lsd"
-    heads: PositiveInt = 8
+    heads: Heads = 8
     """Attention heads."""
 
     def grid(self, height: int, width: int) -> tuple[int, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
+from vlmkit.api.bounds import Channels, Frames, Heads, Side
 from vlmkit.nn.geometry import check_geometry, check_heads, check_sampling
 
 if TYPE_CHECKING:
@@ -40,15 +41,15 @@ class StabSpec(AlignerSpec):
     """
 
     type: Literal["stab"] = "stab"
-    width: PositiveInt = 1024
+    width: Channels = 1024
     """Channels of the patch features."""
-    patch: PositiveInt = 14
+    patch: Side = 14
     """Side of a patch, pixels."""
-    heads: PositiveInt = 8
+    heads: Heads = 8
     """Attention heads of FSRA."""
-    gstra_heads: PositiveInt | None = None
+    gstra_heads: Heads | None = None
     """Attention heads of GSTRA. None: as published, 11 for width 1408 and `heads` for every other."""
-    mlp_ratio: PositiveInt = 4
+    mlp_ratio: Annotated[int, Field(gt=0, le=64)] = 4
     """Width of GSTRA's MLP in multiples of `width`."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
     """Dropout in GSTRA's MLP and in the CLS head, in training."""
@@ -68,7 +69,7 @@ class StabSpec(AlignerSpec):
     """Its second half, a depthwise 3x3x3 convolution. Default false without lste."""
     dense: bool = True
     """Add the patch features to what LSTE makes of them. Default false without lste."""
-    chunk_frames: PositiveInt | Literal["all"] = 4
+    chunk_frames: Frames | Literal["all"] = 4
     """Frames that LSTE and GSTRA see together; `all`: the whole video is one chunk."""
     downsampler: Slot[DownsamplerSpec] = default_component("lsd")
     """How patches become fewer tokens."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from vlmkit.api import TeacherSpec, VideoInput
+from vlmkit.api.bounds import Side, Small
 
 if TYPE_CHECKING:
     from vlmkit.api import Teacher
@@ -22,13 +23,13 @@ class HogSpec(TeacherSpec):
     """
 
     type: Literal["hog"] = "hog"
-    patch: PositiveInt = 14
+    patch: Side = 14
     """Side of a patch, pixels."""
-    cells: PositiveInt = 1
+    cells: Annotated[int, Field(gt=0, le=64)] = 1
     """Histograms per side of a patch."""
-    orientations: int = Field(default=9, ge=2)
+    orientations: int = Field(default=9, ge=2, le=360)
     """Bins of a histogram over the half circle; bin 0 is a horizontal gradient, that is a vertical edge."""
-    contrast: float = Field(default=0.02, gt=0)
+    contrast: Small = 0.02
     """Mean gradient of a cell at which its edges count as much as its flatness, grey levels (0..1) per pixel."""
 
     @classmethod

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import PositiveInt
-
+from vlmkit.api.bounds import Channels, Side
 from vlmkit.api.contract import Promise, Promises, made, nothing, whole_or_none
 from vlmkit.api.spec import ComponentSpec
 
@@ -31,9 +30,9 @@ class EncoderSpec(ComponentSpec):
     path: str | None = None
     """Local folder or hub id of the weights; None: random."""
 
-    width: PositiveInt
+    width: Channels
     """C: channels of its features."""
-    patch: PositiveInt
+    patch: Side
     """Side of a patch, pixels."""
 
     @property

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from vlmkit.api.bounds import MOST_PIXELS, Frames, Side
 from vlmkit.api.spec import ComponentSpec, Spec
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 RGB = tuple[float, float, float]
+_Mean = Annotated[float, Field(ge=0, le=1)]
+_Deviation = Annotated[float, Field(ge=1e-6, le=1000)]
 CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: RGB = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
@@ -72,27 +75,32 @@ class TokenLayout:
 class VideoInput(Spec):
     """The pixels that an aligner or a teacher wants. The defaults are Video-Panda's."""
 
-    frames: PositiveInt = 8
+    frames: Frames = 8
     """Frames per video (with sampling `one-fps`: at the most)."""
     sampling: Literal["reference", "uniform", "segment-midpoint", "segment-centre", "one-fps"] = "reference"
     """Which frames: `reference` (Video-Panda: one per second, thinned to `frames`), `uniform` (Video-LLaVA: first to
     last), `segment-midpoint` (Video-ChatGPT), `segment-centre` (PLLaVA), `one-fps` (Chat-UniVi)."""
-    size: PositiveInt = 448
+    size: Side = 448
     """Side of the square canvas, pixels."""
     fit: Literal["pad", "crop", "squash"] = "pad"
     """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`,
     centre crop; `squash`: both sides to `size`."""
-    multiple: PositiveInt = 28
+    multiple: Side = 28
     """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
-    mean: RGB = CLIP_MEAN
+    mean: tuple[_Mean, _Mean, _Mean] = CLIP_MEAN
     """Mean of the RGB values in 0..1; also the colour of the padding."""
-    std: RGB = CLIP_STD
+    std: tuple[_Deviation, _Deviation, _Deviation] = CLIP_STD
     """Standard deviation of the RGB values in 0..1."""
 
     @model_validator(mode="after")
     def _divides(self) -> VideoInput:
         if self.fit == "pad" and self.size % self.multiple:
             raise ValueError(f"size {self.size} is not a multiple of {self.multiple} (`multiple`)")
+        if (pixels := self.frames * self.size**2) > MOST_PIXELS:
+            raise ValueError(
+                f"{self.frames:,} frames of {self.size:,}x{self.size:,} are {pixels:,} pixels, expected at most "
+                f"{MOST_PIXELS:,}; lower `frames` or `size`"
+            )
         return self
 
     def place(self, width: int, height: int) -> Fit:

@@ -15,6 +15,7 @@ from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.size import check_room, check_size, composing
 from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import KINDS, unknown_kind
@@ -60,27 +61,27 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
 
 def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool, seed: int) -> VideoLM:
     """Of weights that `model` names and drawn ones; `spec` is the same with all that building needs in it."""
+    if not meta:
+        with torch.random.fork_rng(), torch.device("meta"):
+            check_room(_build_aligner(spec), "model.aligner")
     with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
         torch.manual_seed(seed)
         aligner = _build_aligner(spec)
         if not meta:
             aligner.load_pretrained()
         torch.manual_seed(seed)
-        backbone = spec.backbone.build() if meta else model.backbone.load()
+        with composing("model.backbone"):
+            backbone = spec.backbone.build() if meta else model.backbone.load()
         return VideoLM(config, aligner, backbone)
 
 
 def _build_aligner(spec: ModelSpec) -> Aligner:
-    """Options that fit each other need not fit the LLM."""
-    try:
+    with composing("model.aligner"):
         aligner = spec.aligner.build(spec.backbone.width)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise SpecError(f"model.aligner: {error}") from error
     if not isinstance(aligner, Aligner):
         found = type(aligner).__name__
         raise PluginError(f"aligner {spec.aligner.type!r}: its `build` gives a {found}, expected a vlmkit.api.Aligner")
+    check_size(aligner, "model.aligner")
     return aligner
 
 

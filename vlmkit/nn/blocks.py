@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vlmkit.api.bounds import check_cells
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.video import TokenLayout, VideoShape
 
@@ -90,7 +91,10 @@ class FrameBlocks:
     def layout(self, video: VideoShape) -> TokenLayout:
         """Where the tokens of one video stand."""
         canvas = self.canvas(video)
-        patches = np.full((video.frames, *self.downsampler.grid(*canvas)), -1, np.int64)
+        cells = self.downsampler.grid(*canvas)
+        for grid in (canvas, cells):
+            check_cells(video.frames, grid)
+        patches = np.full((video.frames, *cells), -1, np.int64)
         rows, offset = [np.zeros(0, np.int64)], 0
         for span in self._spans(video, canvas):
             order = self._order(span.grid)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
+from vlmkit.errors import shown
 from vlmkit.names import hint
 from vlmkit.spec.aspects import ASPECTS
 from vlmkit.spec.distillation import check_distillation
@@ -32,14 +35,27 @@ def _layout(spec: ExperimentSpec) -> Iterator[Problem]:
     aligner = spec.model.aligner
     for width, height in ASPECTS.values():
         try:
-            aligner.layout(aligner.input.shape(width, height))
-        except ValueError as error:
-            yield Problem(("model", "aligner"), str(error))
+            tokens = aligner.layout(aligner.input.shape(width, height)).tokens
+        except (ValueError, ArithmeticError, MemoryError) as error:
+            yield Problem(("model", "aligner"), str(error) or type(error).__name__)
             return
+        if tokens > MOST_CELLS:
+            message = f"a video is {tokens:,} tokens, expected at most {MOST_CELLS:,}; lower `input.frames`"
+            yield Problem(("model", "aligner"), message)
+            return
+    yield from _backbone(spec.model.backbone)
+
+
+def _backbone(backbone: BackboneSpec) -> Iterator[Problem]:
+    where = ("model", "backbone")
     try:
-        _ = spec.model.backbone.width, spec.model.backbone.layers
-    except ValueError as error:
-        yield Problem(("model", "backbone"), str(error))
+        sizes = (("width", backbone.width, MOST_CHANNELS), ("number of layers", backbone.layers, MOST_LAYERS))
+    except (ValueError, ArithmeticError) as error:
+        yield Problem(where, str(error))
+        return
+    for what, size, most in sizes:
+        if size > most:
+            yield Problem(where, f"its {what} is {shown(size)}, expected at most {most:,}")
 
 
 def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vlmkit.api.bounds import MOST_CHANNELS
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import VideoInput
 from vlmkit.spec.aspects import ASPECTS
@@ -35,6 +36,8 @@ def check_distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator
 
 def _head(distillation: DistillationSpec, layers: int) -> Iterator[Problem]:
     heads, width, rate = distillation.heads, distillation.teacher.width, distillation.layer_rate
+    if width > MOST_CHANNELS:
+        yield Problem((*_WHERE, "teacher"), f"its features have {width:,} channels, expected at most {MOST_CHANNELS:,}")
     if width % heads:
         yield Problem((*_WHERE, "heads"), f"{heads} heads do not divide the teacher's width {width}")
     if layers < rate:

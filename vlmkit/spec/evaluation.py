@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, GetJsonSchemaHandler, PositiveInt, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
+from vlmkit.api.bounds import Batch, Count, Length
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.spec.forms import Name, Sha256
@@ -34,7 +35,7 @@ class BenchmarkUse(Spec):
     """Split; None: the entry's default."""
     annotation_root: str | None = None
     """Folder of the entry's annotation files; their checksums are verified."""
-    annotations: list[AnnotationFile] | None = None
+    annotations: Annotated[list[AnnotationFile], Field(max_length=1000)] | None = None
     """Other annotation files in place of the entry's own, in a layout that its evaluator reads."""
     dataset: dict[str, Any] | None = None
     """Options of the dataset that the entry takes its questions from, on top of the entry's own (seed, size, …)."""
@@ -42,9 +43,9 @@ class BenchmarkUse(Spec):
     """Folder of the video files."""
     video_file: str | None = None
     """File name of a video, as a template: `msvd_{video}{ext}`; None: the entry's."""
-    extensions: list[str] | None = None
+    extensions: Annotated[list[str], Field(max_length=100)] | None = None
     """Extensions tried in order for `{ext}`; None: the entry's."""
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """Only the first so many questions; the result says so."""
 
     @classmethod
@@ -74,15 +75,15 @@ class BenchmarkUse(Spec):
 class EvaluationSpec(Spec):
     """On what a model is measured, and by whom it is judged."""
 
-    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1)]
+    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=1000)]
     """Names of registry entries, or mappings with their options."""
     judge: Slot[JudgeSpec] = default_component("exact")
     """Decides whether an answer is right."""
     blind: bool = False
     """Also ask each question about another clip's video: what remains is what the model answers without seeing."""
-    batch_size: PositiveInt = 16
+    batch_size: Batch = 16
     """Questions per forward pass."""
-    max_new_tokens: PositiveInt | None = None
+    max_new_tokens: Length | None = None
     """Longest answer, tokens; None: the registry entry's."""
 
     @model_validator(mode="after")

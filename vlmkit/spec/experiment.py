@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.bounds import MOST_LAYERS, Batch, Count, Fraction, Heads, Length, Mebibytes, Processes, Rate
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
@@ -26,8 +19,8 @@ from vlmkit.spec.forms import Name
 
 __all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rates = dict[str, PositiveFloat | None]
+_MOST_RATES = 1000
+_Rates = Annotated[dict[str, Rate | None], Field(min_length=1, max_length=_MOST_RATES)]
 
 
 class ModelSpec(Spec):
@@ -50,7 +43,7 @@ class DataSpec(Spec):
     """Decodes the video files."""
     max_bad_fraction: Fraction = 0.01
     """The run stops when more than this fraction of its samples cannot be read."""
-    cache_mib: NonNegativeInt = 0
+    cache_mib: Mebibytes = 0
     """Memory for decoded and fitted frames, so that clips which come again are not decoded again, MiB."""
 
 
@@ -61,11 +54,11 @@ class DistillationSpec(Spec):
     """Where the target features come from."""
     loss: Literal["cosine", "mse"] = "cosine"
     """`cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalised."""
-    weight: PositiveFloat = 1.0
+    weight: Rate = 1.0
     """Weight of the distillation loss beside the language loss."""
-    layer_rate: PositiveInt = 4
+    layer_rate: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 4
     """Every how many LLM layers, counted from the last, a hidden state is fused."""
-    heads: PositiveInt = 8
+    heads: Heads = 8
     """Heads of the attention that fuses the layers."""
 
 
@@ -89,19 +82,19 @@ class StageSpec(Spec):
 
     name: Name
     """Name of the stage; its folder in the run is NUMBER-NAME."""
-    data: Annotated[list[Slot[DatasetSpec]], Field(min_length=1)]
+    data: Annotated[list[Slot[DatasetSpec]], Field(min_length=1, max_length=1000)]
     """The datasets, mixed sample by sample."""
-    train: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
+    train: Annotated[dict[str, Rate], Field(min_length=1, max_length=_MOST_RATES)]
     """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
     `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins. `null`
     takes back a key of the spec that this one extends."""
-    batch_size: PositiveInt = 32
+    batch_size: Batch = 32
     """Samples per optimizer step, over all processes."""
-    micro_batch_size: PositiveInt | None = None
+    micro_batch_size: Batch | None = None
     """Samples per forward pass of one process; None: all that a step needs."""
-    epochs: PositiveFloat | None = None
+    epochs: Annotated[float, Field(gt=0, le=10**6)] | None = None
     """Passes over the data. Give either `epochs` or `steps`."""
-    steps: PositiveInt | None = None
+    steps: Count | None = None
     """Optimizer steps. Give either `epochs` or `steps`."""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Fraction of the samples that is used, drawn by the seed."""
@@ -109,20 +102,20 @@ class StageSpec(Spec):
     """How learning rates fall after the warm-up."""
     warmup: Fraction = 0.03
     """Fraction of the steps over which learning rates rise from 0."""
-    weight_decay: NonNegativeFloat = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """AdamW's weight decay."""
-    max_grad_norm: PositiveFloat | None = None
+    max_grad_norm: Annotated[float, Field(gt=0, le=10**9)] | None = None
     """Gradients are clipped to this norm; None: not at all."""
     gradient_checkpointing: bool = False
     """Recompute activations of the LLM in the backward pass to save memory."""
-    max_length: PositiveInt = 4096
+    max_length: Length = 4096
     """Longest sequence, visual tokens included; longer ones are cut at the end."""
-    save_every: PositiveInt | None = None
+    save_every: Count | None = None
     """Optimizer steps between checkpoints, from which an interrupted run goes on; None: a tenth of the stage."""
     flip: bool = False
     """Mirror half of the videos, drawn by the seed; aligner and teacher always see the same picture."""
 
-    @field_validator("train", mode="before", json_schema_input_type=Annotated[Rates, Field(min_length=1)])
+    @field_validator("train", mode="before", json_schema_input_type=_Rates)
     @classmethod
     def _take_back(cls, value: Any) -> Any:
         return {k: rate for k, rate in value.items() if rate is not None} if isinstance(value, Mapping) else value
@@ -145,7 +138,7 @@ class StageSpec(Spec):
 class TrainingSpec(Spec):
     """The stages, and what they share."""
 
-    stages: Annotated[list[StageSpec], Field(min_length=1)]
+    stages: Annotated[list[StageSpec], Field(min_length=1, max_length=100)]
     """One after the other; each starts from the weights of the one before."""
     distillation: DistillationSpec | None = None
     """Optional teacher."""
@@ -154,9 +147,9 @@ class TrainingSpec(Spec):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward and backward passes. What a single process trains is kept in float32; what no stage
     trains keeps the precision of the model, unless this is float32."""
-    workers: NonNegativeInt = 0
+    workers: Processes = 0
     """Processes that read data ahead; 0: the training process reads itself."""
-    log_every: PositiveInt = 10
+    log_every: Count = 10
     """Optimizer steps between two lines of metrics.jsonl."""
 
 

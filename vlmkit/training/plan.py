@@ -10,6 +10,7 @@ from torch import nn
 
 from vlmkit.errors import SpecError
 from vlmkit.model.compose import compose
+from vlmkit.model.size import composing
 from vlmkit.spec.checks import PARTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.objective import build_head
@@ -56,7 +57,7 @@ def plan(spec: ExperimentSpec, model: nn.Module | None = None) -> Plan:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to plan")
     if model is None:
         model = compose(spec.model, meta=True)[0]
-    with torch.device("meta"):
+    with composing("training.distillation"), torch.device("meta"):
         head = build_head(spec)
     named = named_parameters(model, head)
     stages, problems, trained = [], [], set[str]()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from vlmkit.api import Projector, Spec, TokenLayout, VideoInput, VideoShape
+from vlmkit.api.bounds import Frames, Tokens
 from vlmkit_baselines.spec import EncoderAlignerSpec
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ __all__ = ["ChatUniViSpec", "Scale"]
 class Scale(Spec):
     """One clustering of a frame's tokens, and of an event's."""
 
-    tokens: PositiveInt
+    tokens: Tokens
     """Clusters, each of which becomes one token."""
-    neighbours: PositiveInt
+    neighbours: Tokens
     """k: nearest neighbours (itself included) that a token's density is measured with."""
 
 
@@ -49,15 +50,15 @@ class ChatUniViSpec(EncoderAlignerSpec):
     """The pixels it wants: one frame per second, up to 64, centre crop of 224x224."""
     projector: Projector = "linear"
     """How tokens get the LLM's width."""
-    scales: tuple[Scale, ...] = (
+    scales: Annotated[tuple[Scale, ...], Field(max_length=10)] = (
         Scale(tokens=64, neighbours=5),
         Scale(tokens=32, neighbours=3),
         Scale(tokens=16, neighbours=3),
     )
     """Successive clusterings of a frame; each one starts from the tokens of the one before."""
-    event_frames: PositiveInt = 16
+    event_frames: Frames = 16
     """Frames per event: n frames are clustered into ceil(n / event_frames) events."""
-    event_neighbours: PositiveInt = 5
+    event_neighbours: Frames = 5
     """k for the clustering of frames; where there are fewer events than that, half of their number (1 to 3)."""
 
     tiny_options: ClassVar[Mapping[str, Any]] = {
