@@ -12,12 +12,25 @@ from typing import Any
 
 from vlmkit.errors import PluginError, UserError
 
-__all__ = ["DISK_FULL", "FAULTS", "fault", "guarded", "is_of_the_machine", "own", "owner", "said", "spec_of"]
+__all__ = [
+    "DISK_FULL",
+    "FAULTS",
+    "fault",
+    "guarded",
+    "is_of_the_machine",
+    "is_too_large",
+    "own",
+    "owner",
+    "said",
+    "spec_of",
+]
 
 FAULTS = (Exception, SystemExit)
 """Whatever the code of a plugin raises is the plugin's fault, also the wish to leave."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_TORCH = ("OutOfMemoryError", "_StopRecomputationError")
+_TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking")
+"""What torch says of sizes that no machine has room for."""
 _SPEC = "_vlmkit_spec"
 _LONGEST = 300
 _REMEDY = "this is a fault of that package: install another version of it, or tell its authors (--debug shows where)"
@@ -51,9 +64,16 @@ def said(error: BaseException) -> str:
 
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether memory or disk are used up, or torch steers its own work by this exception: nobody's fault."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in DISK_FULL):
+    if is_too_large(error) or (isinstance(error, OSError) and error.errno in DISK_FULL):
         return True
     return type(error).__module__.startswith("torch") and type(error).__name__ in _OF_TORCH
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Whether memory is used up, or was asked for that no machine has."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError | TypeError) and any(words in str(error) for words in _TOO_LARGE)
 
 
 def own(thing: object, spec: object) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from vlmkit.api.bounds import MOST_PARAMETERS
 from vlmkit.errors import SpecError, UserError
+from vlmkit.guard import is_too_large, said
 
 __all__ = ["check_room", "check_size", "composing"]
 
@@ -24,9 +25,14 @@ def composing(part: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise SpecError(f"{part}: {said}") from error
+    except ValueError as error:
+        raise SpecError(f"{part}: {error}") from error
+    except ArithmeticError as error:
+        raise SpecError(f"{part}: these numbers cannot be worked with: {said(error)}") from error
+    except Exception as error:
+        if not is_too_large(error):
+            raise
+        raise SpecError(f"{part}: no machine has room for these sizes: {said(error)}") from error
 
 
 def check_size(module: nn.Module, part: str) -> None:
