@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from vlmkit.api.files import expand_path
 from vlmkit.environment import environment
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
@@ -56,7 +57,7 @@ class RunFolder:
     """Where everything of one run lies."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = expand_path(path)
 
     @classmethod
     def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:

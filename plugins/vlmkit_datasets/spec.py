@@ -80,9 +80,7 @@ class MovingShapesSpec(DatasetSpec):
         """Where the clips and `questions.json` lie; other options never share it."""
         from .shapes.store import folder_name
 
-        base = (
-            self.root or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlmkit" / "moving-shapes"
-        )
+        base = self.root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vlmkit" / "moving-shapes"
         return expand_path(base) / folder_name(self)
 
     def annotations(self) -> Path:

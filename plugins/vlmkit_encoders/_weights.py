@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from vlmkit.api import CheckpointError, is_file, is_folder
+from vlmkit.api import CheckpointError, expand_path, is_file, is_folder
 from vlmkit.api.folder import INDEX, STANDARD, read_index, read_mapping
 from vlmkit.api.weights import open_shard
 
@@ -20,7 +20,7 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.local = Path(path).expanduser()
+        self.local = expand_path(path)
 
     def config(self) -> dict[str, Any]:
         """`config.json`. A CheckpointError where there is none."""

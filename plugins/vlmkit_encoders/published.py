@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import model_validator
 
-from vlmkit.api import CheckpointError, EncoderSpec, is_file
+from vlmkit.api import CheckpointError, DataError, EncoderSpec, expand_path, is_file
 from vlmkit.api.folder import read_mapping
 
 __all__ = ["Key", "PublishedSpec"]
@@ -38,7 +37,10 @@ class PublishedSpec(EncoderSpec):
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or not isinstance(data.get("path"), str):
             return data
-        file = Path(data["path"]).expanduser() / "config.json"
+        try:
+            file = expand_path(data["path"]) / "config.json"
+        except DataError:  # a home folder of another machine: said when the weights are loaded, if they ever are
+            return data
         return {**cls.from_config(_vision(read_mapping(file), str(file))), **data} if is_file(file) else data
 
     @classmethod

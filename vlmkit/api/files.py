@@ -39,9 +39,16 @@ def expand_path(path: str | Path) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the checksum of a file's content, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the checksum of a regular file's content, in hexadecimal digits. A DataError where it cannot be read."""
+    try:
+        if not is_file(path) and path.exists():
+            raise DataError(f"{path}: expected a file, found a folder, pipe or device")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{path}: it cannot be read: {error.strerror or error}; correct its path, or who may read it"
+        ) from None
 
 
 def is_file(path: Path) -> bool:

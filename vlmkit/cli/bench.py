@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from vlmkit.api.files import expand_path
 from vlmkit.cli.options import Overrides, table
 from vlmkit.errors import UserError
 from vlmkit.spec.experiment import ExperimentSpec
@@ -47,6 +48,7 @@ def vision(
     overrides = parse_overrides(set_ or [])
     loaded = _told_apart([load_spec(spec, set=overrides) for spec in specs], specs)
     if output is not None:
+        output = expand_path(output)
         _make_folder(output)
     from vlmkit.bench import Options, bench_vision
     from vlmkit.bench.output import as_json, bar_chart, machine, rows

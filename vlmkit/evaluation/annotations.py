@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
-from vlmkit.api.files import file_sha256, is_file, is_folder
+from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Split
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
@@ -61,10 +61,13 @@ def locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
     if use.annotations is not None:
         if use.annotation_root is not None:
             raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
+        written = [file.path for file in use.annotations]
         files = tuple(_check_own(file) for file in use.annotations)
     else:
         files = _registered(use, split, where)
-    source = {"files": [{"path": str(file), "sha256": file_sha256(file)} for file in files]}
+        written = [str(Path(use.annotation_root or "") / file.name) for file in split.files]
+    # As the spec says them: a result should not tell, nor depend on, whose home folder `~` is.
+    source = {"files": [{"path": p, "sha256": file_sha256(file)} for p, file in zip(written, files, strict=True)]}
     return Annotations(files, _video_root(use, where), use.annotations is None, source)
 
 
@@ -74,7 +77,8 @@ def _registered(use: BenchmarkUse, split: Split, where: str) -> tuple[Path, ...]
         sources = "; ".join(file.source for file in split.files)
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
                         "other files under `annotations`")  # fmt: skip
-    return tuple(_check_registered(Path(use.annotation_root) / file.name, file, where) for file in split.files)
+    root = expand_path(use.annotation_root)
+    return tuple(_check_registered(root / file.name, file, where) for file in split.files)
 
 
 def _check_registered(path: Path, expected: AnnotationSource, where: str) -> Path:
@@ -90,7 +94,7 @@ def _check_registered(path: Path, expected: AnnotationSource, where: str) -> Pat
 
 
 def _check_own(file: AnnotationFile) -> Path:
-    path = Path(file.path)
+    path = expand_path(file.path)
     if not is_file(path):
         raise DataError(f"there is no annotation file {path}; correct the path under `annotations`")
     if file.sha256 is not None and (found := file_sha256(path)) != file.sha256:
@@ -102,7 +106,7 @@ def _check_own(file: AnnotationFile) -> Path:
 def _video_root(use: BenchmarkUse, where: str) -> Path:
     if use.video_root is None:
         raise DataError(f"{where}: set `video_root` to the folder of the video files")
-    root = Path(use.video_root)
+    root = expand_path(use.video_root)
     if not is_folder(root):
         raise DataError(f"{where}: there is no folder of videos {root} (seen from {Path.cwd()}); correct `video_root`")
     return root

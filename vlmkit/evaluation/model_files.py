@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import file_sha256, is_file, is_folder
+from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 
@@ -22,7 +22,8 @@ def model_sha256(spec: ExperimentSpec, run: RunFolder) -> str:
     Of a spec that trains nothing these are the files and folders that its `model` names under `path`, `weights` and
     `tokenizer`; what comes from a hub, or is drawn from the seed, is told by the spec itself.
     """
-    named = [run.model] if run.model.is_dir() else [Path(name) for name in _names(spec.model.model_dump(mode="json"))]
+    own = (expand_path(name) for name in _names(spec.model.model_dump(mode="json")))
+    named = [run.model] if run.model.is_dir() else own
     digest = hashlib.sha256()
     for path in named:
         for file in _files(path):
@@ -39,5 +40,5 @@ def _names(node: Any) -> Iterator[str]:
 
 def _files(path: Path) -> list[Path]:
     if is_folder(path):
-        return sorted(file for file in path.iterdir() if file.is_file())
+        return sorted(file for file in path.iterdir() if is_file(file))
     return [path] if is_file(path) else []

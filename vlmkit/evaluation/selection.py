@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,18 +113,25 @@ def _find_videos(
             "it there, or remove `extensions`"
         )
     extensions = (use.extensions or benchmark.extensions) if "{ext}" in template else [""]
+    tried = dict.fromkeys(spelled for extension in extensions for spelled in (extension, extension.upper()))
     found, missing = {}, {}
     for name in dict.fromkeys(names):
-        candidates = [template.replace("{video}", name).replace("{ext}", extension) for extension in extensions]
-        for candidate in candidates:
-            if is_file(root / candidate):
-                found[name] = root / candidate
-                break
+        files = (root / _filled(template, name, extension) for extension in tried)
+        file = next(filter(is_file, files), None)
+        if file is not None:
+            found[name] = file
         else:
-            missing[name] = f"no file {' or '.join(candidates)} in {root}"
+            absent = " or ".join(_filled(template, name, extension) for extension in extensions)
+            missing[name] = f"no file {absent} in {root}"
     if not found:
         raise DataError(
             f"{use.name}: none of its {len(missing)} videos was found; the first: {next(iter(missing.values()))}. "
             "Set `video_root` to the folder of the videos, `video_file` and `extensions` to how they are called there"
         )
     return found, missing
+
+
+def _filled(template: str, video: str, extension: str) -> str:
+    """In one go: what looks like a placeholder in the name of a video is none."""
+    values = {"{video}": video, "{ext}": extension}
+    return re.sub(r"\{video\}|\{ext\}", lambda placeholder: values[placeholder[0]], template)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,9 @@ from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from vlmkit.api.chat_template import check_prompt
+from vlmkit.api.files import expand_path, is_file, is_folder, read_json
 from vlmkit.api.foreign import reading, refuse_pointers
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, shown
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
@@ -35,7 +35,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
         CheckpointError: where the folder is missing or damaged, holds no model of vlmkit, or needs a plugin that is not
             installed.
     """
-    folder = Path(path)
+    folder = expand_path(path)
     _check(folder, "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json")
     model = _read(folder, "the model that config.json describes")
     where = f"{folder}: tokenizer or processor"
@@ -53,7 +53,7 @@ def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
     Raises:
         CheckpointError: where the folder is missing, holds no model of vlmkit, or one of other parts.
     """
-    folder = Path(path)
+    folder = expand_path(path)
     saved = _check(folder, "config.json")
     language = config.text_config
     wanted = language.to_dict() if isinstance(language, PreTrainedConfig) else {}
@@ -67,8 +67,8 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     Raises:
         CheckpointError: it is a head for other layers, another teacher or another language model.
     """
-    file = Path(path) / DISTILLATION
-    if not file.is_file():
+    file = expand_path(path) / DISTILLATION
+    if not is_file(file):
         return False
     with undamaged(file, _ANEW):
         state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
@@ -146,10 +146,12 @@ def _refuse(
 
 def _check(folder: Path, *files: str) -> dict[str, Any]:
     """The content of the first of these JSON files, which is config.json."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
+    if odd := sorted(file for file in folder.iterdir() if not (is_file(file) or is_folder(file))):
+        raise CheckpointError(f"{odd[0]}: expected a file, found a pipe, a device or a broken link; {_ANEW}")
     for name in files:
-        if not (folder / name).is_file():
+        if not is_file(folder / name):
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
     if not any(folder.glob("model*.safetensors")):
         raise CheckpointError(f"{folder}: it holds no weights (model*.safetensors)")
@@ -162,8 +164,7 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    with undamaged(file, _ANEW):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"expected a JSON object, found {content!r}")
-        return content
+    content = read_json(file, "a JSON object", CheckpointError, _ANEW)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {_ANEW}")
+    return content

@@ -18,6 +18,7 @@ from transformers import BatchFeature, ProcessorMixin
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.dataset import Turn
+from vlmkit.api.files import expand_path
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.video import VideoShape
 from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
@@ -165,7 +166,7 @@ class VideoLMProcessor(ProcessorMixin):
             return fit_frames(video, self.aligner.input)
         spec = validate_slot(ReaderSpec.kind, self.reader)
         assert isinstance(spec, ReaderSpec)
-        return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(video)["aligner"]
+        return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(expand_path(video))["aligner"]
 
     def encode(
         self,

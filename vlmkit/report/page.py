@@ -33,7 +33,7 @@ def write_report(run_folder: Path) -> Path:
     """
     run = RunFolder(run_folder)
     with run.guarded():
-        write_atomic(run.report, page(read_run(run_folder)))
+        write_atomic(run.report, page(read_run(run.path)))
     return run.report
 
 

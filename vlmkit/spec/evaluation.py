@@ -19,7 +19,7 @@ class AnnotationFile(Spec):
     """One annotation file."""
 
     path: str
-    """Where it lies; relative paths start at the current folder."""
+    """Where it lies; relative paths start at the current folder, `~` is the home folder."""
     sha256: Sha256 | None = None
     """Its checksum; None: not checked, which the result says."""
 
@@ -44,7 +44,7 @@ class BenchmarkUse(Spec):
     video_file: str | None = None
     """File name of a video, as a template: `msvd_{video}{ext}`; None: the entry's."""
     extensions: Annotated[list[str], Field(max_length=100)] | None = None
-    """Extensions tried in order for `{ext}`; None: the entry's."""
+    """Extensions tried in order for `{ext}`, each also in capitals; None: the entry's."""
     limit: Count | None = None
     """Only the first so many questions; the result says so."""
 

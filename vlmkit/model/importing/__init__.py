@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from vlmkit.api.files import expand_path
 from vlmkit.errors import CheckpointError
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.importing.plan import make_plan
@@ -51,10 +52,10 @@ def import_checkpoint(
             does not fit. Where a message cannot hold all that does not fit, `destination`.problems.txt does.
     """
     form = published_format(name)
-    folder = Path(destination)
+    folder = expand_path(destination)
     _check_room(folder)
     listing = folder.with_name(f"{folder.name}.problems.txt")
-    opened = Source(Path(source).expanduser())
+    opened = Source(expand_path(source))
     experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
     target = build_target(form, experiment, opened, tokenizer)
     plan = make_plan(form, opened, target, listing)
