@@ -59,8 +59,8 @@ def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
     lines = []
     for metric, value in result["metrics"].items():
         low, high = value["ci95"]
-        blind = result.get("blind")
-        beside = f", blind {blind['metrics'][metric]['value']:.3f}" if blind and blind["metrics"] else ""
+        blind = ((result.get("blind") or {}).get("metrics") or {}).get(metric)  # an older result may lack it
+        beside = f", blind {blind['value']:.3f}" if blind else ""
         judge = result["judge"]
         lines.append(
             f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from vlmkit.api.files import is_file, parse_json, read_bytes
 from vlmkit.errors import RunError
 from vlmkit.spec.report import from_pydantic
 
-__all__ = ["conform", "read_json", "read_lines"]
+__all__ = ["conform", "present", "read_json", "read_lines"]
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""JSON's way to write one half of a pair of surrogates."""
+
+
+def present(path: Path) -> bool:
+    """Whether there is such a file. A RunError where something else has its name: a pipe, say, would block."""
+    if is_file(path):
+        return True
+    if path.exists():
+        raise RunError(f"{path}: expected a file, found a folder, pipe or device; remove it and run the command again")
+    return False
 
 
 def read_json(path: Path, kind: Any, remedy: str = "remove the file and run the command again") -> Any:
     """The content of a file, as plain data. A RunError, which ends with `remedy`, where it is not of this kind."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}; {remedy}") from None
-    return _parse(content, kind, str(path), remedy)
+    return _parse(read_bytes(path, "JSON", RunError, remedy), kind, str(path), remedy)
 
 
 def read_lines(path: Path, kind: Any = dict[str, Any], *, mend: bool = False) -> list[dict[str, Any]]:
@@ -37,13 +47,13 @@ def read_lines(path: Path, kind: Any = dict[str, Any], *, mend: bool = False) ->
     Raises:
         RunError: a line holds something that is not of this kind.
     """
-    if not path.is_file():
+    if not present(path):
         return []
-    content = path.read_bytes()
+    remedy = "remove the line, or the file"
+    content = read_bytes(path, "JSON lines", RunError, remedy)
     whole = content[: content.rfind(b"\n") + 1]
     if mend and whole != content:
         os.truncate(path, len(whole))
-    remedy = "remove the line, or the file"
     lines = enumerate(whole.split(b"\n")[:-1], 1)
     return [_parse(line, kind, f"{path}, line {number}", remedy) for number, line in lines]
 
@@ -63,11 +73,18 @@ def conform(found: Any, kind: Any, where: str, remedy: str) -> Any:
 
 
 def _parse(content: bytes, kind: Any, where: str, remedy: str) -> Any:
+    found = conform(parse_json(content, where, "JSON", RunError, remedy), kind, where, remedy)
+    if _HALF.search(content) and _halved(found):
+        raise RunError(f"{where}: expected text, found half a character, which no file can hold; {remedy}")
+    return found
+
+
+def _halved(found: Any) -> bool:
     try:
-        found = json.loads(content)
-    except ValueError as error:
-        raise RunError(f"{where}: expected JSON: {error}; {remedy}") from None
-    return conform(found, kind, where, remedy)
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 @lru_cache

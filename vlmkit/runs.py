@@ -24,6 +24,7 @@ from vlmkit.environment import environment
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
 from vlmkit.lines import read_json, read_lines
+from vlmkit.plain_files import check_kinds
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
 from vlmkit.writing import SAVING, write_atomic
@@ -69,6 +70,7 @@ class RunFolder:
         """
         run = cls(Path(root) / spec.name)
         with run.guarded():
+            check_kinds(run.path)
             if run.spec_file.is_file():
                 run._continue(spec)
             elif not rank():
@@ -114,7 +116,8 @@ class RunFolder:
         return read_resolved(self.spec_file)
 
     def check(self) -> None:
-        """A RunError where this is no run folder."""
+        """A RunError where this is no run folder, or something in it is neither file nor folder."""
+        check_kinds(self.path)
         if not self.spec_file.is_file():
             found = f"there is no {self.spec_file.name} in it" if self.path.is_dir() else "there is no such folder"
             raise RunError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from vlmkit.data import BadSamples
 from vlmkit.errors import RunError
-from vlmkit.lines import read_json, read_lines
+from vlmkit.lines import present, read_json, read_lines
 
 
 def test_a_torn_line_is_no_line_and_is_cut_off_on_demand(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ class Row(BaseModel):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("x", ": expected JSON: "),
+        ("x", ": expected JSON; this is no JSON: "),
         ("[1]", ": expected a mapping of keys to values; found [1]; remove the line, or the file"),
         ("{}", ": expected the key a, which is missing; remove"),
         ('{"a": "one"}', ': a: expected a whole number; found "one"; remove'),
@@ -59,8 +60,50 @@ def test_a_file_that_can_be_used_comes_back_as_it_is(tmp_path: Path) -> None:
     path.write_text('[{"a": 1, "b": 2}]')
     assert read_json(path, list[Row]) == [{"a": 1, "b": 2}]
     for gone in (tmp_path, tmp_path / "gone.json"):
-        with pytest.raises(RunError, match=r": cannot be read: .*; remove the file and run the command again"):
+        with pytest.raises(RunError, match=r": expected JSON.*; remove the file and run the command again"):
             read_json(gone, list[Row])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'{{"a": {"9" * 5000}}}', "too many digits"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ('{"a": 1, "b": "\\ud83d"}', "half a character"),
+        ('{"a": 1, "\\uDE00": 2}', "half a character"),
+        (f'{{"a": "{"x" * 5_000_000}"}}', "expected a whole number"),
+        (f'{{"a": [{"1, " * 1_000_000}1]}}', "expected a whole number"),
+        ("x" * 5_000_000, "no JSON"),
+    ],
+)
+def test_odd_content_is_one_short_message(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "rows"
+    path.write_text(f"{text}\n")
+    for read in (lambda: read_json(path, Row), lambda: read_lines(path, Row)):
+        with pytest.raises(RunError, match=rf"rows(, line 1)?: .*{said}") as refusal:
+            read()
+        assert len(str(refusal.value)) < 500
+
+
+def test_whole_pairs_and_byte_order_marks_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_text('{"a": 1, "b": "\\ud83d\\ude00"}\n', encoding="utf-8-sig")
+    assert read_json(path, Row) == {"a": 1, "b": "\U0001f600"}
+    assert read_lines(path, Row) == [{"a": 1, "b": "\U0001f600"}]
+    path.write_bytes(b'{"a": 1, "b": "\xff"}\n')
+    with pytest.raises(RunError, match="in UTF-8, found the byte 0xff at offset 15"):
+        read_lines(path, Row)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "zero", "folder"):
+        for read in (present, read_lines, lambda path: read_json(path, Row)):
+            with pytest.raises(RunError, match=f"{name}: expected .*, found a folder, pipe or device; remove "):
+                read(tmp_path / name)
+    assert not present(tmp_path / "gone")
 
 
 def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,23 @@ def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skippe
         "few accuracy 1.000 (95% interval 0.200 to 1.000), 1 question, judge j 2",
         said.replace("FILE", str(run.bad_samples)),
     ]
+
+
+def test_the_summary_does_without_a_metric_that_the_blind_result_lacks(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    metrics = {name: {"value": 0.5, "ci95": [0.2, 1.0]} for name in ("accuracy", "score")}
+    judged = {"metrics": metrics, "n": 1, "judge": {"name": "j", "version": "2"}, "skipped": 0, "unscored": 0}
+    for blind in (None, {}, {"metrics": {}}, {"metrics": {"score": metrics["score"]}}):
+        lines = Run(run.path, None, {"few": {**judged, "blind": blind}}).summary().splitlines()
+        assert "accuracy 0.500 (95% interval 0.200 to 1.000), 1 question" in lines[0]
+        assert ("blind 0.500" in lines[1]) == (blind == {"metrics": {"score": metrics["score"]}})
+
+
+@pytest.mark.parametrize("name", ["environment.json", "bad_samples.jsonl", ".lock", "spec.yaml", "verdicts.sqlite"])
+def test_a_pipe_in_a_run_is_said_and_not_opened(tmp_path: Path, name: str) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    for use in (lambda: RunFolder.open(spec(), tmp_path), run.spec):
+        with pytest.raises(RunError, match=f"{name}: expected a file, found a pipe or device"):
+            use()

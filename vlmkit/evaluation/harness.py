@@ -11,6 +11,7 @@ from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.evaluation.result import read_result
 from vlmkit.evaluation.selection import prepare
+from vlmkit.lines import present
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
@@ -57,7 +58,7 @@ def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
 
 def _finished(path: Path, spec_sha256: str, inquiry: Inquiry) -> dict[str, Any] | None:
     """The result of the same spec and the same inquiry, unless some questions are to be asked or judged again."""
-    if not path.is_file():
+    if not present(path):
         return None
     result = read_result(path)
     same = {"spec_sha256": spec_sha256, **inquiry.described()}

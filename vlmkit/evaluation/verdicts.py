@@ -12,6 +12,7 @@ from typing import Any
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import RunError
+from vlmkit.lines import present
 
 __all__ = ["VerdictStore"]
 
@@ -35,6 +36,7 @@ class VerdictStore:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """A RunError where the file holds something else. With `read_only` nothing is written and no file needed."""
         self._path = path
+        present(path)
         # A killed process loses nothing in this mode, and not every verdict waits for the disk.
         modes = () if read_only else ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
         if not read_only:
@@ -104,7 +106,7 @@ class VerdictStore:
 
 def _address(path: Path) -> str:
     """For reading alone. Where nobody is writing the file alone counts, and SQLite need not put its own beside it."""
-    if not path.is_file():
+    if not path.exists():
         return "file::memory:"
     written = path.with_name(f"{path.name}-wal").exists()
     return f"{path.resolve().as_uri()}?{'mode=ro' if written else 'immutable=1'}"

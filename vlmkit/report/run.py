@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vlmkit.errors import UserError
+from vlmkit.api.files import read_text
+from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.result import read_result
-from vlmkit.lines import conform, read_json, read_lines
+from vlmkit.lines import conform, present, read_json, read_lines
 from vlmkit.report.kinds import Composition, Options, Row
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
@@ -78,12 +79,12 @@ def read_run(folder: Path) -> RunFiles:
     stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log, Row)) for log in logs}
     return RunFiles(
         folder=folder,
-        spec_text=path.read_text(encoding="utf-8"),
+        spec_text=read_text(path, "the resolved spec", RunError),
         options=options,
         spec=spec,
         spec_problem=problem,
         environments=run.environments(),
-        composition=read_json(composed, Composition) if composed.is_file() else {},
+        composition=read_json(composed, Composition) if present(composed) else {},
         stages={name: StageLog(name, rows) for name, rows in stages.items()},
         trained=run.model.is_dir(),
         bad=run.bad_lines(),
@@ -102,7 +103,7 @@ def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
 
 def _number(folder: str) -> int:
     number = folder.partition("-")[0]
-    return int(number) if number.isdigit() else 0
+    return int(number) if number.isascii() and number.isdecimal() else 0
 
 
 def _by_step(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

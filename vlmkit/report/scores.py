@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlmkit.report.html import Html, el, join, table
-from vlmkit.report.words import count, interval, plural, primary, score
+from vlmkit.report.words import NONE, count, interval, plural, primary, score
 
 __all__ = ["headline", "judged"]
 
@@ -25,7 +25,7 @@ def headline(result: Result) -> Html:
     name = primary(result["metrics"])
     figures = [_figure(name, result["metrics"][name], "with the video", result["n"], "model")]
     blind = result.get("blind") or {}
-    if blind.get("metrics"):
+    if name in (blind.get("metrics") or {}):
         figures.append(_figure(name, blind["metrics"][name], "blind: with another clip's video", blind["n"], "blind"))
     parts = [el("div", *figures, class_="figures"), el("p", _conditions(result), class_="note")]
     others = [metric for metric in result["metrics"] if metric != name]
@@ -64,7 +64,7 @@ def _others(result: Result, names: list[str]) -> Html:
     rows = []
     for name in names:
         row = [name]
-        for metrics in [result["metrics"], *([blind] if blind else [])]:
-            row += [score(name, metrics[name]["value"]), interval(name, metrics[name])]
+        for metric in [result["metrics"][name], *([blind.get(name)] if blind else [])]:
+            row += [score(name, metric["value"]), interval(name, metric)] if metric else [NONE, NONE]
         rows.append(row)
     return table(f"Further metrics of {result['benchmark']}, {judged(result)}", head, rows, numeric=range(1, len(head)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -37,6 +38,7 @@ WEIGHTS = "weights.safetensors"
 """Name of the file of what a stage trains, in its checkpoints and, when it is done, beside them."""
 
 _PREFIX = "checkpoint-"
+_NUMBERED = re.compile(f"{_PREFIX}[0-9]+")
 _SEAL = "sealed.json"
 _LEFT = (SAVING, ".old")
 
@@ -116,7 +118,7 @@ def clean(stage: Path, keep: Path | None) -> None:
 
 
 def _checkpoints(stage: Path) -> list[Path]:
-    numbered = [f for f in stage.glob(f"{_PREFIX}*") if f.is_dir() and f.name.removeprefix(_PREFIX).isdigit()]
+    numbered = [f for f in stage.glob(f"{_PREFIX}*") if f.is_dir() and _NUMBERED.fullmatch(f.name)]
     return sorted(numbered, key=checkpoint_step)
 
 

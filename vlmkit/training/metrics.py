@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
-from vlmkit.lines import read_lines
+from vlmkit.lines import present, read_lines
 from vlmkit.progress import Progress
 from vlmkit.writing import write_atomic
 
@@ -71,7 +71,7 @@ class MetricsFile:
 
     def cut(self, step: int) -> None:
         """Drop the lines after `step`, and one that a kill has torn: they will be written again."""
-        if self.path.is_file():
+        if present(self.path):
             kept = [line for line in read_lines(self.path, _Row) if line["step"] <= step]
             write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 

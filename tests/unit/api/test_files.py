@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmkit.api.files import expand_path, is_file, parse_json, read_json, read_text
+from vlmkit.api.files import expand_path, file_sha256, is_file, parse_json, read_json, read_text
 from vlmkit.errors import CheckpointError, DataError
 
 
@@ -60,6 +60,15 @@ def test_impossible_names() -> None:
     for name in ("a\0b", "x" * 5000):
         with pytest.raises(DataError):
             read_text(Path(name), "text")
+
+
+def test_checksums_of_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    assert file_sha256(tmp_path / "a").startswith("e3b0c442")
+    os.mkfifo(tmp_path / "pipe")
+    for path, said in ((tmp_path / "pipe", "a folder, pipe or device"), (tmp_path / "gone", "No such file")):
+        with pytest.raises(DataError, match=f"{path}: .*{said}"):
+            file_sha256(path)
 
 
 def test_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_junk_in_the_place_of_a_folder_is_a_clear_error(
 ) -> None:
     RunFolder.open(experiment(), tmp_path)
     (tmp_path / "measured/eval").write_text("")
-    with pytest.raises(RunError, match=r"measured/eval.* cannot be read or written"):
+    with pytest.raises(RunError, match=r"measured/eval: expected a folder, found a file"):
         measured(experiment())
 
 

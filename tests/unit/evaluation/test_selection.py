@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,6 +133,31 @@ def test_a_template_finds_other_names(tiny: SimpleNamespace, clips: Path) -> Non
         clip.rename(clip.with_name(f"x_{clip.stem}.MP4"))
     selection = select(use(tiny, clips, video_file="x_{video}{ext}", extensions=[".mkv", ".MP4"]))
     assert selection.videos["cy"] == clips / "x_cy.MP4"
+
+
+def test_extensions_may_stand_in_capitals(tiny: SimpleNamespace, clips: Path) -> None:
+    (clips / "cy.mp4").rename(clips / "cy.MP4")
+    (clips / "bob.avi").mkdir()
+    selection = select(use(tiny, clips))
+    assert selection.videos["cy"] == clips / "cy.MP4"
+    assert selection.videos["bob"] == clips / "bob.mp4"
+
+
+def test_the_name_of_a_video_is_no_template(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
+    (clips / "ada.mp4").rename(clips / "a{ext}{video}.mp4")
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps([{"id": 1, "video": "a{ext}{video}", "question": "who?", "answer": "she"}]))
+    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert list(selection.videos.values()) == [clips / "a{ext}{video}.mp4"]
+
+
+def test_pipes_are_neither_annotations_nor_videos(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
+    (clips / "ada.mp4").unlink()
+    os.mkfifo(clips / "ada.mp4")
+    assert list(select(use(tiny, clips)).missing) == ["ada"]
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match=r"there is no annotation file .*pipe\.json"):
+        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(tmp_path / "pipe.json")}]))
 
 
 def test_more_missing_videos_than_allowed(experiment: Experiment, clips: Path) -> None:

@@ -61,10 +61,8 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bo
     path = tmp_path / "v.sqlite"
     for make in (lambda: path.write_text("no verdicts " * 99), lambda: (path.unlink(), path.mkdir())):
         make()
-        if read_only and path.is_dir():
-            continue
         with (
-            pytest.raises(RunError, match=r"v\.sqlite: expected the verdicts of a judge, found .*; correct who may"),
+            pytest.raises(RunError, match=r"v\.sqlite: expected (the verdicts of a judge|a file), found "),
             VerdictStore.open(path, read_only=read_only),
         ):
             pass

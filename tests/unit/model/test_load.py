@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,29 @@ def test_missing_folder(tmp_path: Path) -> None:
 def test_missing_file(saved: Path, file: str) -> None:
     (saved / file).unlink()
     with pytest.raises(CheckpointError, match=file.replace("model", r"\*")):
+        load(saved)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_pipe_among_the_files(saved: Path, file: str) -> None:
+    (saved / file).unlink()
+    os.mkfifo(saved / file)
+    with pytest.raises(CheckpointError, match=rf"{re.escape(file)}: expected a file, found a pipe, a device or a"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f'{{"a": {"9" * 5000}}}', "too many digits"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[]", r"found \[\]"),
+    ],
+)
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json", "tokenizer_config.json"])
+def test_json_that_is_none(saved: Path, file: str, content: str, said: str) -> None:
+    (saved / file).write_text(content)
+    with pytest.raises(CheckpointError, match=f"{re.escape(file)}: expected a JSON object.*{said}"):
         load(saved)
 
 

@@ -247,6 +247,19 @@ def test_a_type_without_a_blind_score_has_an_empty_cell(run_folder: Path) -> Non
     assert row.endswith('<td role="cell" class="n">\N{EN DASH}</td></tr>')
 
 
+@pytest.mark.parametrize("lacking", ["accuracy", "score"])
+def test_a_metric_that_the_blind_result_lacks(run_folder: Path, lacking: str) -> None:
+    """As in a result that another version has written."""
+    result = run_folder / "eval/shapes/result.json"
+    stored = json.loads(result.read_text())
+    metrics = stored["metrics"] | {"score": {"value": 3.21, "ci95": [3.0, 3.4]}}
+    blind = {**stored["blind"], "metrics": {name: value for name, value in metrics.items() if name != lacking}}
+    rewrite(result, metrics=metrics, blind=blind)
+    page = render(run_folder)
+    assert page.says("3.21")
+    assert page.says("blind: with another clip's video") == (lacking != "accuracy")
+
+
 def test_published_results_come_with_their_judge(run_folder: Path) -> None:
     page = render(run_folder)
     assert page.says("These were judged by a large model on split test; the score above by judge same 3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_what_is_absent_is_empty(run_folder: Path) -> None:
     run = read_run(run_folder)
     assert (run.environments, run.composition, run.results) == ([], {}, {})
     assert list(run.stages) == ["language"]
+
+
+def test_a_stage_is_numbered_by_plain_digits(run_folder: Path) -> None:
+    for number in ("²", "٣", "x"):
+        shutil.copytree(run_folder / "stages/1-language", run_folder / f"stages/{number}-odd{number}")
+    assert {"language", "align", "odd²"} <= set(read_run(run_folder).stages)
 
 
 def test_a_torn_last_line_is_no_line(run_folder: Path) -> None:
@@ -108,5 +115,5 @@ def test_damaged_answers_stop_the_page(run_folder: Path, name: str, text: str) -
 
 def test_a_page_that_cannot_be_written_is_a_clear_error(run_folder: Path) -> None:
     (run_folder / "report.html").mkdir()
-    with pytest.raises(RunError, match=r"report\.html: cannot be read or written: Is a directory"):
+    with pytest.raises(RunError, match=r"report\.html: expected a file, found a folder"):
         write_report(run_folder)

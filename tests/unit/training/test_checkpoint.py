@@ -113,3 +113,9 @@ def test_weights_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:
         ):
             load_weights(file, Tied(), None)
         file.unlink(missing_ok=True)
+
+
+def test_only_plain_digits_number_a_checkpoint(tmp_path: Path) -> None:
+    for name in ("checkpoint-²", "checkpoint-٣", "checkpoint-", "checkpoint-1a", "checkpoint-7"):
+        (tmp_path / name).mkdir()
+    assert latest(tmp_path) == tmp_path / "checkpoint-7"
