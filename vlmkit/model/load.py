@@ -148,8 +148,8 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
     """The content of the first of these JSON files, which is config.json."""
     if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
-    if odd := sorted(file for file in folder.iterdir() if not (is_file(file) or is_folder(file))):
-        raise CheckpointError(f"{odd[0]}: expected a file, found a pipe, a device or a broken link; {_ANEW}")
+    if odd := [file for file in folder.iterdir() if not (is_file(file) or is_folder(file)) and file.exists()]:
+        raise CheckpointError(f"{min(odd)}: expected a file, found a pipe or device; {_ANEW}")
     for name in files:
         if not is_file(folder / name):
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
