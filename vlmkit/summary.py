@@ -63,6 +63,7 @@ def summarize(spec: ExperimentSpec) -> Summary:
     model, _ = compose(spec.model, meta=True)
     aligner = spec.model.aligner
     parts = {"aligner": count(model.aligner), "backbone": count(model.backbone)}
+    tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     stages: list[StageSummary] = []
     if spec.training is not None:
         planned = plan(spec, model)
@@ -70,9 +71,8 @@ def summarize(spec: ExperimentSpec) -> Summary:
             parts["distillation"] = planned.head_parameters
             parts["teacher"] = _teacher(distillation.teacher)
         for stage, stage_plan in zip(spec.training.stages, planned.stages, strict=True):
-            bytes_per_gpu = memory(spec, stage, planned, stage_plan, parts.get("teacher", 0))
+            bytes_per_gpu = memory(spec, stage, planned, stage_plan, parts.get("teacher", 0), tokens["square"])
             stages.append(StageSummary(stage.name, stage_plan.trains, dict(stage.train), bytes_per_gpu))
-    tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     return Summary(spec.name, parts, tokens, macs(model.aligner, aligner.input), aligner.input.frames, stages)
 
 

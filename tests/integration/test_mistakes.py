@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 
 from vlmkit.cli import main
 from vlmkit.errors import CheckpointError
@@ -537,3 +538,20 @@ def test_a_checkpoint_whose_plugin_is_missing(
             assert "pip install 'halver==1.2'" in str(refusal.value)
     finally:
         registry.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 8.70 PiB for an array"), torch.OutOfMemoryError("CUDA out of memory"),
+     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes.")],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_memory_that_does_not_suffice_is_no_defect(
+    cli: Cli, write: Callable[..., str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("vlmkit.cli.check.load_spec", fail)
+    message = cli("check", write()).refusal()
+    assert message.startswith(f"this machine's memory does not suffice ({type(error).__name__}: {error}); make the ")

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from vlmkit import __version__
 from vlmkit.cli import bench, check, components, evaluate, import_, plugins, report, run, schema, train
 from vlmkit.errors import UserError
+from vlmkit.guard import is_too_large, said
 from vlmkit.launch import give_way, lost_others, rank
 
 __all__ = ["app", "main"]
@@ -122,7 +123,16 @@ def main() -> None:
         if lost_others(error):
             print(f"vlmkit: process {rank()} stops: another one has failed, and said why", file=sys.stderr)
             sys.exit(2)
-        _report_defect()
+        if not is_too_large(error):
+            _report_defect()
+        give_way()
+        if os.environ.get("VLMKIT_DEBUG"):
+            traceback.print_exc()
+        message = (
+            f"this machine's memory does not suffice ({said(error)}); make the model, its input or batches smaller"
+        )
+        print(f"vlmkit: {message}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _report_defect() -> NoReturn:

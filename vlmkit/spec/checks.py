@@ -95,4 +95,4 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
         part = pattern.split(".")[0]
         if part not in PARTS:
             known = f"{hint(part, PARTS)}parts: {', '.join(PARTS)}"
-            yield Problem((*where, pattern), f"{part!r} is no part of the model; {known}")
+            yield Problem((*where, pattern), f"{shown(part)} is no part of the model; {known}")

@@ -75,7 +75,7 @@ class BenchmarkUse(Spec):
 class EvaluationSpec(Spec):
     """On what a model is measured, and by whom it is judged."""
 
-    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=1000)]
+    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)]
     """Names of registry entries, or mappings with their options."""
     judge: Slot[JudgeSpec] = default_component("exact")
     """Decides whether an answer is right."""

@@ -19,7 +19,7 @@ from vlmkit.spec.forms import Name
 
 __all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
 
-_MOST_RATES = 1000
+_MOST_RATES = 200
 _Rates = Annotated[dict[str, Rate | None], Field(min_length=1, max_length=_MOST_RATES)]
 
 
@@ -138,7 +138,7 @@ class StageSpec(Spec):
 class TrainingSpec(Spec):
     """The stages, and what they share."""
 
-    stages: Annotated[list[StageSpec], Field(min_length=1, max_length=100)]
+    stages: Annotated[list[StageSpec], Field(min_length=1, max_length=50)]
     """One after the other; each starts from the weights of the one before."""
     distillation: DistillationSpec | None = None
     """Optional teacher."""

@@ -12,7 +12,7 @@ GPUS = (1, 8, 64)
 
 
 def memory(
-    spec: ExperimentSpec, stage: StageSpec, planned: Plan, stage_plan: StagePlan, teacher: int
+    spec: ExperimentSpec, stage: StageSpec, planned: Plan, stage_plan: StagePlan, teacher: int, tokens: int
 ) -> dict[int, int]:
     """Bytes per GPU, by number of GPUs: weights, gradients, AdamW's states and activations of the LLM.
 
@@ -22,11 +22,12 @@ def memory(
         planned: what the stages train.
         stage_plan: what this one trains.
         teacher: parameters of the teacher.
+        tokens: of a square video.
     """
     assert spec.training is not None
     gpus = GPUS if spec.training.engine.type == "deepspeed" else GPUS[:1]
     trained = sum(stage_plan.trains.values())
-    return {count: _states(spec, stage, planned, trained, teacher, count) + _activations(spec, stage, count)
+    return {count: _states(spec, stage, planned, trained, teacher, count) + _activations(spec, stage, tokens, count)
             for count in gpus}  # fmt: skip
 
 
@@ -48,14 +49,14 @@ def _states(spec: ExperimentSpec, stage: StageSpec, planned: Plan, trained: int,
     return states + (4 * teacher if stage.distils else 0)  # it stays in float32
 
 
-def _activations(spec: ExperimentSpec, stage: StageSpec, gpus: int) -> int:
+def _activations(spec: ExperimentSpec, stage: StageSpec, visual: int, gpus: int) -> int:
     """About 34 bytes per layer, token and channel in half precision and 5 per element of the attention matrices, which
     fused kernels do not store (Korthikanti et al., 2022, arXiv:2205.05198); with checkpointing 2 plus one layer's peak.
     """
     assert spec.training is not None
     micro = stage.micro_batch_size or -(-stage.batch_size // gpus)
-    aligner, backbone = spec.model.aligner, spec.model.backbone
-    length = min(stage.max_length, aligner.layout(aligner.input.shape(1, 1)).tokens + 128)
+    backbone = spec.model.backbone
+    length = min(stage.max_length, visual + 128)
     tokens = micro * length
     unit = 1 if spec.training.precision == "bfloat16" else 2
     layer = unit * tokens * (34 * backbone.width + 5 * length * backbone.attention_matrices)

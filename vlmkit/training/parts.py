@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from vlmkit.errors import SpecError
+from vlmkit.errors import SpecError, shown
 from vlmkit.names import near
 from vlmkit.spec.experiment import StageSpec
 
@@ -37,17 +37,19 @@ def assign(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> dict[str, lis
     Raises:
         SpecError: a pattern matches no parameter.
     """
+    beginnings = _all_beginnings(named)
     for pattern in stage.train:
-        if not any(_matches(pattern, name) for name in named):
-            raise SpecError(_missing(stage, pattern, named))
+        if pattern not in beginnings:
+            raise SpecError(_missing(stage, pattern, beginnings))
     aliases: dict[int, list[str]] = defaultdict(list)
     for name, parameter in named.items():
         aliases[id(parameter)].append(name)
     trained: dict[str, list[str]] = {pattern: [] for pattern in stage.train}
+    order = {pattern: place for place, pattern in enumerate(stage.train)}
     for names in aliases.values():
-        matching = [pattern for pattern in stage.train if any(_matches(pattern, name) for name in names)]
+        matching = [pattern for name in names for pattern in _beginnings(name) if pattern in stage.train]
         if matching:
-            trained[max(matching, key=len)].append(names[0])
+            trained[max(matching, key=lambda pattern: (len(pattern), -order[pattern]))].append(names[0])
     return trained
 
 
@@ -73,23 +75,26 @@ def _frozen(module: nn.Module) -> list[nn.Module]:
     return [frozen for child in children for frozen in _frozen(child)]
 
 
-def _matches(pattern: str, name: str) -> bool:
-    return name == pattern or name.startswith(f"{pattern}.")
+def _beginnings(name: str) -> list[str]:
+    """Every pattern that matches the name: `a.b.c` -> `a`, `a.b`, `a.b.c`."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def _missing(stage: StageSpec, pattern: str, named: Mapping[str, nn.Parameter]) -> str:
-    beginnings = {
-        ".".join(parts[:n]) for name in named for parts in [name.split(".")] for n in range(1, len(parts) + 1)
-    }
+def _all_beginnings(named: Mapping[str, nn.Parameter]) -> set[str]:
+    return {beginning for name in named for beginning in _beginnings(name)}
+
+
+def _missing(stage: StageSpec, pattern: str, beginnings: set[str]) -> str:
     parent = pattern
     while parent and parent not in beginnings:
         parent = parent.rpartition(".")[0]
     depth = parent.count(".") + 2 if parent else 1
-    below = sorted(b for b in beginnings if b.count(".") + 1 == depth and (not parent or _matches(parent, b)))
+    below = sorted(b for b in beginnings if b.count(".") + 1 == depth and (not parent or b.startswith(f"{parent}.")))
     close = near(pattern, below) or near(pattern, beginnings)
     hint = f"; did you mean {close!r}?" if close else ""
-    place = f"below {parent!r} there are" if parent else "there are"
+    place = f"below {shown(parent)} there are" if parent else "there are"
     return (
-        f"training.stages.{stage.name}.train: no parameter is called {pattern!r} or begins with it{hint} "
+        f"training.stages.{stage.name}.train: no parameter is called {shown(pattern)} or begins with it{hint} "
         f"{place}: {', '.join(below[:20]) or 'no parameters'}{', …' if len(below) > 20 else ''}"
     )

@@ -141,8 +141,11 @@ def test_the_largest_numbers_are_checked_in_a_moment(small_file: Path, aligner: 
 
 
 def test_a_list_of_very_many_items_is_refused(small_file: Path) -> None:
-    for key in ("training.stages", "training.stages.0.data", "evaluation.benchmarks"):
-        assert f"{key}: expected at most 1" in refused(small_file, **{key: ["moving-shapes"] * 20_000})
+    for key, most in {"training.stages": 50, "training.stages.0.data": 1000, "evaluation.benchmarks": 200}.items():
+        found = refused(small_file, **{key: ["moving-shapes"] * 20_000})
+        assert f"{key}: expected at most {most} in the list; found [" in found
+    rates = {f"aligner.part{number}": 1e-3 for number in range(20_000)}
+    assert "train: expected at most 200 in the list" in refused(small_file, **{"training.stages.0.train": rates})
 
 
 class Squares(Spec):

@@ -93,7 +93,7 @@ TRAINED = StagePlan("align", {"aligner": 300})
 )
 def test_memory_per_gpu(options: dict[str, Any], expected: dict[int, int]) -> None:
     spec = experiment(**options)
-    assert memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=50) == expected
+    assert memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=50, tokens=56) == expected
 
 
 @pytest.mark.parametrize(("precision", "frozen"), [("float32", 4), ("bfloat16", 2)])
@@ -102,3 +102,13 @@ def test_what_stays_frozen_keeps_the_precision_of_the_model(precision: str, froz
     trained = planned.stages[0].trains["aligner"]
     assert planned.parameters > trained
     assert planned.weight_bytes == 4 * trained + frozen * (planned.parameters - trained)
+
+
+def test_activations_grow_with_the_video_up_to_the_longest_sequence() -> None:
+    spec = experiment(max_length=4096)
+    small, large, largest = (
+        memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=0, tokens=tokens)[1]
+        for tokens in (56, 3968, 2**22)
+    )
+    assert large - small == 2 * 8 * (4096 - 56 - 128) * 34 * 32 * 4
+    assert largest == large

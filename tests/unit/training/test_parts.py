@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -89,3 +91,21 @@ def test_what_is_built_frozen_cannot_be_trained() -> None:
     assert [name for name in named_parameters(model, None) if name.startswith("aligner.norm")] == []
     found = assign(stage({"aligner": 1}), named_parameters(model, None))
     assert "aligner.norm.weight" not in found["aligner"]
+
+
+def test_of_two_patterns_for_tied_weights_the_first_of_the_same_length_wins() -> None:
+    named = named_parameters(Model(), None)
+    named = {name.replace("embed", "body"): value for name, value in named.items()}
+    for first, second in (("backbone.body", "backbone.head"), ("backbone.head", "backbone.body")):
+        found = assign(stage({first: 1, second: 2}), named)
+        assert found == {first: ["backbone.body.weight"], second: []}
+
+
+def test_many_patterns_and_many_parameters_take_a_moment() -> None:
+    parameter = [nn.Parameter(torch.empty(1)) for _ in range(12_000)]
+    named = {f"backbone.model.layers.{i // 12}.part.{i % 12}": value for i, value in enumerate(parameter)}
+    patterns = {f"backbone.model.layers.{i}": 1e-3 for i in range(200)}
+    begin = time.monotonic()
+    found = assign(stage(patterns), named)
+    assert time.monotonic() - begin < 2
+    assert [len(names) for names in found.values()] == [12] * 200
