@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,95 +11,97 @@ import numpy.typing as npt
 
 from vlmkit.api import OpenVideo, UnreadableVideo
 
-from ._container import ERRORS, name_of, open_container, video_stream
+from ._container import ERRORS, open_container, reason, video_stream
+from ._orientation import Orientation
 from ._pictures import Pictures
+from ._request import check_positions
+from ._source import name_of
+from ._survey import Survey
 
 __all__ = ["OrderedVideo"]
 
-_LOST = 0.1
-"""A file that lacks more than this part of the packets that its header announces counts as truncated."""
-_UPRIGHT = 1
-"""Degrees from a quarter turn up to which a display matrix counts as one; decord's limit."""
+_MOST_DECODED = 10**12
+"""Pixels that may have to be decoded for a frame: hours of video. A small file can hold days of still pictures."""
 
 
 @dataclass
 class OrderedVideo(OpenVideo):
-    """A video that is decoded from its start at each call of `frames`."""
+    """A video that is decoded from its start at each call."""
 
-    source: str | Path | bytes
+    survey: Survey
     threads: int
     pictures: Pictures
-    turns: int
-    """Quarter turns, counterclockwise, that set a decoded picture upright."""
+    orientation: Orientation
+    _decoding: Iterator[Any] | None = field(default=None, repr=False)
+    _position: int = -1
+    """Of `_last`, the frame that was decoded last."""
+    _last: Any = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, source: str | Path | bytes, threads: int) -> OrderedVideo:
-        """Open a path or bytes and count the pictures. `UnreadableVideo` where there are none or too few."""
-        try:
-            with open_container(source) as container:
-                stream = video_stream(container)
-                announced, fps = _announced(container, stream), float(stream.average_rate or stream.guessed_rate or 0)
-                pictures = Pictures.of(container.demux(stream))
-            if pictures.packets < (1 - _LOST) * announced or not pictures.packets:
-                found = f"{pictures.packets} of {announced} frames found; the file is incomplete"
-                raise UnreadableVideo(found)
-            first = next(_decode(source, threads, pictures), None)
-            if first is None or not pictures.shown:
-                raise UnreadableVideo("no frame could be decoded")
-        except ERRORS as error:
-            raise UnreadableVideo(f"{name_of(source)}: {_reason(error)}") from None
-        turns = _turns(first.rotation)
-        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
-        return cls(pictures.shown, fps, width, height, source, threads, pictures, turns)
+    def open(cls, survey: Survey, threads: int) -> OrderedVideo:
+        """Count the pictures. `UnreadableVideo` where there are none."""
+        pictures, frame = Pictures.of(survey.marks), survey.first.frame
+        if not pictures.shown or frame is None:
+            raise UnreadableVideo(f"{name_of(survey.source)}: {survey.first.problem or 'no frame could be decoded'}")
+        orientation = Orientation.of(survey.matrix)
+        width, height = frame.width, frame.height
+        if orientation.transposed:
+            width, height = height, width
+        return cls(pictures.shown, _fps(survey, pictures), width, height, survey, threads, pictures, orientation)
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """(n, H, W, 3) RGB. Where the last packets hold no picture, the last picture stands for them."""
-        if not all(0 <= position < self.num_frames for position in positions):
-            raise UnreadableVideo(
-                f"{name_of(self.source)}: expected positions below {self.num_frames}, found {positions}"
-            )
-        try:
-            pictures = self._pick(sorted(set(positions)))
-        except ERRORS as error:
-            raise UnreadableVideo(f"{name_of(self.source)}: {_reason(error)}") from None
-        return np.stack([pictures[position] for position in positions])
+        """Return (n, H, W, 3) RGB. Where the last packets hold no picture, the last picture stands for them.
 
-    def _pick(self, wanted: list[int]) -> dict[int, npt.NDArray[np.uint8]]:
-        pictures: dict[int, npt.NDArray[np.uint8]] = {}
-        last: Any = None
-        for position, frame in enumerate(_decode(self.source, self.threads, self.pictures)):
-            if position > wanted[-1]:
-                break
-            last = frame
-            if position in wanted:
-                pictures[position] = self._rgb(frame)
-        if last is None:
-            raise UnreadableVideo("no frame could be decoded")
-        return {position: pictures[position] if position in pictures else self._rgb(last) for position in wanted}
+        Later frames than those of the call before are decoded from there on.
+        """
+        check_positions(self, self.name, positions)
+        if (max(positions, default=0) + 1) * self.width * self.height > _MOST_DECODED:
+            raise UnreadableVideo(
+                f"{self.name}: frame {max(positions)} of {self.width}x{self.height} pixels would take hours, as this "
+                "file can only be decoded from its start; convert it to MP4 (H.264)"
+            )
+        wanted: dict[int, list[int]] = {}
+        for place, position in enumerate(positions):
+            wanted.setdefault(position, []).append(place)
+        chosen = np.empty((len(positions), self.height, self.width, 3), np.uint8)
+        try:
+            for position in sorted(wanted):
+                chosen[wanted[position]] = self._rgb(self._frame(position))
+        except ERRORS as error:
+            self._decoding = None
+            if isinstance(error, UnreadableVideo):
+                raise
+            raise UnreadableVideo(f"{self.name}: {reason(error)}") from None
+        return chosen
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return name_of(self.survey.source)
+
+    def _frame(self, position: int) -> Any:
+        """Return the decoded frame at a position, or the last one there is."""
+        if self._decoding is None or position < self._position:
+            self._decoding, self._position, self._last = self._decode(), -1, None
+        while self._position < position and (frame := next(self._decoding, None)) is not None:
+            self._position, self._last = self._position + 1, frame
+        if self._last is None:
+            raise UnreadableVideo(f"{self.name}: no frame could be decoded")
+        return self._last
+
+    def _decode(self) -> Iterator[Any]:
+        with open_container(self.survey.source) as container:
+            stream = video_stream(container)
+            stream.codec_context.thread_count = self.threads
+            yield from self.pictures.decode(container.demux(stream))
 
     def _rgb(self, frame: Any) -> npt.NDArray[np.uint8]:
-        width, height = (self.height, self.width) if self.turns % 2 else (self.width, self.height)
-        return np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), self.turns)
+        """Return a picture upright, in the size of the first one."""
+        first = self.survey.first.frame
+        return self.orientation.upright(frame.to_ndarray(format="rgb24", width=first.width, height=first.height))
 
 
-def _decode(source: str | Path | bytes, threads: int, pictures: Pictures) -> Iterator[Any]:
-    with open_container(source) as container:
-        stream = video_stream(container)
-        stream.codec_context.thread_count = threads
-        yield from pictures.decode(container.demux(stream))
-
-
-def _announced(container: Any, stream: Any) -> int:
-    """Packets that a whole file has. In MP4 and MOV the edit list may leave some out, of which the header knows not."""
-    mp4 = "mp4" in container.format.name.split(",")
-    return (len(getattr(stream, "index_entries", ())) if mp4 else 0) or int(stream.frames)  # PyAV < 17: no index
-
-
-def _turns(degrees: float) -> int:
-    """Quarter turns; 0 where the angle is none, as decord has it."""
-    turns = round(degrees / 90)
-    return turns % 4 if abs(degrees - 90 * turns) <= _UPRIGHT else 0
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _fps(survey: Survey, pictures: Pictures) -> float:
+    """Return the average rate; that of AVI headers counts frames, too, that are left out because nothing changes."""
+    missing = "avi" in survey.formats and survey.packets < survey.announced and survey.seconds > 0
+    return pictures.shown / survey.seconds if missing else survey.fps

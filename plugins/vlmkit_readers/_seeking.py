@@ -6,61 +6,74 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import decord
 import numpy as np
 import numpy.typing as npt
-from decord._ffi.base import DECORDError
+from decord._ffi.base import DECORDError, DECORDLimitReachedError
 
 from vlmkit.api import OpenVideo, UnreadableVideo
 
+from ._ordered import OrderedVideo
+from ._request import check_positions
+from ._source import name_of
+from ._survey import Survey
+
 __all__ = ["SeekingVideo"]
 
-_ERRORS = (RuntimeError, DECORDError, IndexError, OSError)
-_TAIL = 3
-"""The last packets of a file may hold no picture of their own; see `SeekingVideo.frames`."""
+_ERRORS = (RuntimeError, DECORDError, DECORDLimitReachedError, IndexError, OSError)
+_NO_REPEATS = 1e-9
+"""The part of frames for which decord may repeat another one, in place of one that it does not find."""
 
 decord.logging.set_level(decord.logging.QUIET)  # FFmpeg's own complaints; what matters is raised
 
 
 @dataclass
 class SeekingVideo(OpenVideo):
-    """A video open in decord."""
+    """A video open in decord. Where decord fails after all, it is decoded in order."""
 
-    name: str
+    survey: Survey
     reader: Any
+    ordered: OrderedVideo
 
     @classmethod
-    def open(cls, source: str | Path | bytes, threads: int) -> SeekingVideo:
-        """Open a path or bytes. `UnreadableVideo` where decord cannot."""
-        name = "video" if isinstance(source, bytes) else str(source)
+    def open(cls, survey: Survey, threads: int) -> SeekingVideo:
+        """Open a path or bytes. `UnreadableVideo` where decord cannot, or finds something else than PyAV."""
+        ordered = OrderedVideo.open(survey, threads)
+        source = survey.source
         try:
-            reader = decord.VideoReader(io.BytesIO(source) if isinstance(source, bytes) else name, num_threads=threads)
-            height, width, _ = reader[0].shape
-            return cls(len(reader), float(reader.get_avg_fps()), width, height, name, reader)
-        except _ERRORS as error:
-            raise UnreadableVideo(f"{name}: {_reason(error)}") from None
+            # `file:` keeps FFmpeg from reading a name as another protocol
+            what = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+            reader = decord.VideoReader(what, num_threads=threads, fault_tol=_NO_REPEATS)
+            first = reader.get_batch([0]).asnumpy()  # fails for widths of up to 72 pixels, which decord cannot copy
+            found = first.shape[1:], len(reader), list(reader.get_key_indices())
+            fps = float(reader.get_avg_fps())
+        except (*_ERRORS, UnicodeError) as error:
+            raise UnreadableVideo(f"{name_of(source)}: {_reason(error)}") from None
+        full = [mark for mark in survey.marks if mark.full]
+        keys = [i for i, mark in enumerate(full) if mark.starts]
+        if found != ((ordered.height, ordered.width, 3), len(full), keys):
+            raise UnreadableVideo(f"{name_of(source)}: decord finds other frames than PyAV")
+        return cls(len(full), fps, ordered.width, ordered.height, survey, reader, ordered)
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
-        """(n, H, W, 3) RGB.
+        """Return (n, H, W, 3) RGB.
 
-        For a position without a picture decord repeats what it delivered last, which may come from far ahead. So near
-        the end the frames before a position are asked for too: the last picture of the video is repeated then.
+        Where the last packets hold no picture, decord goes back to one that it finds, and complains if it has to do so
+        again. So it is asked for the frame before the last one, too.
         """
-        before = {p - i for p in positions if p >= self.num_frames - _TAIL for i in range(_TAIL) if p >= i}
-        asked = sorted({*positions, *before})
+        check_positions(self, name_of(self.survey.source), positions)
+        last = max(positions, default=0)
+        asked = sorted({*positions, max(0, last - 1)})
         try:
-            frames = self.reader.get_batch(asked).asnumpy()
-        except _ERRORS as error:
-            raise UnreadableVideo(f"{self.name}: {_reason(error)}") from None
-        index = {position: i for i, position in enumerate(asked)}
-        chosen: npt.NDArray[np.uint8] = frames[[index[position] for position in positions]]
-        return chosen
+            frames: npt.NDArray[np.uint8] = self.reader.get_batch(asked).asnumpy()
+        except _ERRORS:
+            return self.ordered.frames(positions)
+        return frames[np.searchsorted(asked, np.asarray(positions, np.int64))]
 
 
 def _reason(error: Exception) -> str:
-    """decord's message without times, source lines and stack trace."""
+    """Return decord's message without times, source lines and stack trace."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return re.sub(r"^(\[[\d:]+\] \S+:\d+: )+", "", lines[0])

@@ -14,11 +14,20 @@ __all__ = ["DecordSpec"]
 class DecordSpec(ReaderSpec):
     """Files of any container that FFmpeg knows, exact to the frame.
 
-    MP4, MOV, MKV and WebM are read by decord, which jumps to the wanted frames. Where it jumps to wrong frames or
-    fails, PyAV decodes in order, which takes longer for long videos: other containers (AVI, GIF, MPEG-TS, WMV, …), AV1,
-    files whose edit list leaves frames out, that do not begin with a key frame, or in which pictures before a key frame
-    need it (x265's default). Frames that an edit list leaves out, or that lack the key frame they need, do not count.
-    Pictures are turned upright where the file asks for quarter turns.
+    MP4, MOV, MKV and WebM with H.264, HEVC, VP8, VP9, MPEG-4 or single pictures (MJPEG, ProRes, …) are read by decord,
+    which jumps to the wanted frames. Where it would jump to wrong frames, wait for ever or fail, PyAV decodes in order,
+    which takes longer for long videos: other containers (AVI, GIF, MPEG-TS, WMV, …) and codecs (AV1, MPEG-2, …);
+    mirrored pictures; and files whose edit list leaves frames out, that do not begin with a key frame, whose index has
+    other key frames than their packets, in which pictures before a key frame need it (x265's default) or packets hold
+    no picture.
+
+    Frames that an edit list leaves out, that lack the key frame they need, or are never shown do not count. Pictures
+    are turned and mirrored upright where the file asks for it. Pixels that are not square (DVD, DV) are left as they
+    are stored, as the reference pipelines do: such pictures look squeezed, as their aspect ratio is not corrected.
+
+    A video is one regular file, and nothing in it makes another file or address be opened: playlists are refused. So
+    are songs with a cover, files that lack more than a tenth of what their header announces, frames of more than 67
+    million pixels, and frames that could only be had by decoding for hours.
     """
 
     type: Literal["decord"] = "decord"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,17 @@ def numbered() -> Callable[..., Path]:
 def numbers() -> Callable[[np.ndarray[Any, Any]], list[int]]:
     """Reads the numbers of frames."""
     return lambda frames: [round(float(frame.mean()) / STEP) for frame in frames]
+
+
+@pytest.fixture
+def soon() -> Iterator[None]:
+    """Fails a test that waits for longer than 20 seconds in Python, e.g. for a pipe."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("no end within 20 seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -131,7 +131,7 @@ def _read_all(reader: Reader, path: Path) -> None:
         ("cut-index", r"its index \(moov\) is missing or cut off; the file is incomplete"),
         ("half", "of 100 frames found; the file is incomplete"),
         ("truncated-avi", "of 100 frames found; the file is incomplete"),
-        ("corrupt", "Check failed: avcodec_send_packet"),
+        ("corrupt", "Invalid data found"),
         ("audio", "no video stream"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vlmkit_readers._ordered import OrderedVideo
+from vlmkit_readers._survey import Survey
 from vlmkit_readers.spec import DecordSpec
 
 CODECS = ["libx264", "libsvtav1", "mpeg4"]
@@ -52,6 +53,6 @@ def test_other_angles_are_left_alone(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_both_ways_give_the_same_picture(tmp_path: Path, degrees: int) -> None:
     clip = _clip(tmp_path / "clip.mp4", "libx264", degrees)
-    seeking, ordered = DecordSpec().build().open(clip), OrderedVideo.open(clip, 1)
+    seeking, ordered = DecordSpec().build().open(clip), OrderedVideo.open(Survey.of(clip), 1)
     assert (seeking.width, seeking.height) == (ordered.width, ordered.height)
     np.testing.assert_array_equal(seeking.frames([2]), ordered.frames([2]))
