@@ -1,7 +1,8 @@
 """JSON that a run keeps, read back: whole files, and JSON-lines files, one object a line, that grow while it goes on.
 
-What a reader relies on is stated as a type for pydantic: a model names the keys that an object must have, others may
-stand beside them. Whatever is not so is a RunError that says where, what was expected, what was found, what to do.
+What a reader relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number): a model
+names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that says where,
+what was expected, what was found, what to do.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vlmkit.api.files import is_file, parse_json, read_bytes
 from vlmkit.errors import RunError
 from vlmkit.spec.report import from_pydantic
 
-__all__ = ["conform", "present", "read_json", "read_lines"]
+__all__ = ["BadSample", "conform", "present", "read_json", "read_lines"]
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """JSON's way to write one half of a pair of surrogates."""
+
+
+class BadSample(BaseModel):
+    """A line of bad_samples.jsonl, which both training and evaluation write and read."""
+
+    id: str
+    video: str | None
+    reason: str
+    where: str
 
 
 def present(path: Path) -> bool:
@@ -61,7 +71,7 @@ def read_lines(path: Path, kind: Any = dict[str, Any], *, mend: bool = False) ->
 def conform(found: Any, kind: Any, where: str, remedy: str) -> Any:
     """`found` itself. A RunError where it is not of this kind."""
     try:
-        _adapter(kind).validate_python(found)
+        _adapter(kind).validate_python(found, strict=True)
     except ValidationError as error:
         problem = from_pydantic(error)[0]
         key = ".".join(map(str, problem.path))

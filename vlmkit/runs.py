@@ -23,7 +23,7 @@ from vlmkit.api.files import expand_path
 from vlmkit.environment import environment
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
-from vlmkit.lines import read_json, read_lines
+from vlmkit.lines import BadSample, read_json, read_lines
 from vlmkit.plain_files import check_kinds
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
@@ -45,13 +45,6 @@ class _Plugin(BaseModel):
 
 class _Environment(BaseModel):
     plugins: list[_Plugin]
-
-
-class _BadSample(BaseModel):
-    id: str
-    video: str | None
-    reason: str
-    where: str
 
 
 class RunFolder:
@@ -131,7 +124,7 @@ class RunFolder:
 
     def bad_lines(self) -> list[dict[str, Any]]:
         """The lines of `bad_samples`. A RunError where one is malformed."""
-        return read_lines(self.bad_samples, _BadSample)
+        return read_lines(self.bad_samples, BadSample)
 
     def stage(self, number: int, name: str) -> Path:
         """Folder of a training stage; `number` counts from 1."""

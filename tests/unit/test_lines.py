@@ -38,6 +38,8 @@ class Row(BaseModel):
         ("x", ": expected JSON; this is no JSON: "),
         ("[1]", ": expected a mapping of keys to values; found [1]; remove the line, or the file"),
         ("{}", ": expected the key a, which is missing; remove"),
+        ('{"a": "1"}', ': a: expected a whole number; found "1"; remove'),
+        ('{"a": true}', ": a: expected a whole number; found true; remove"),
         ('{"a": "one"}', ': a: expected a whole number; found "one"; remove'),
         ('{"a": 1, "names": ["b", 3]}', ": names.1: expected text; found 3; remove"),
     ],

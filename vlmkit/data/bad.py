@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.errors import DataError
-from vlmkit.lines import read_lines
+from vlmkit.lines import BadSample, read_lines
 
 __all__ = ["BadSamples"]
 
@@ -107,6 +107,6 @@ class BadSamples:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _read_back(self) -> None:
-        for entry in read_lines(self.path, mend=self._writes):
+        for entry in read_lines(self.path, BadSample, mend=self._writes):
             if entry["where"] == self.where:
                 self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vlmkit.lines import read_json
 
 __all__ = ["read_result"]
 
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Value = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class _Metric(BaseModel):
-    value: float
-    ci95: tuple[float, float]
+    value: Value
+    ci95: Annotated[list[Value], Field(min_length=2, max_length=2)]
 
 
 class _Part(BaseModel):
-    n: int
+    n: Count
     metrics: dict[str, _Metric]
 
 
@@ -31,6 +35,10 @@ class _Judge(BaseModel):
     version: str
 
 
+class _Annotations(BaseModel):
+    registered: bool = True
+
+
 class _Result(_Task):
     """What the report and a continued evaluation rely on."""
 
@@ -38,10 +46,13 @@ class _Result(_Task):
     version: str
     split: str
     judge: _Judge
-    skipped: int
-    unscored: int
+    skipped: Count
+    unscored: Count
     spec_sha256: str
     blind: _Task | None = None
+    limit: Count | None = None
+    annotations: _Annotations | None = None
+    vlmkit_version: str = ""
 
 
 def read_result(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
-from vlmkit.errors import RunError
+from vlmkit.errors import RunError, shown
 from vlmkit.lines import present
 
 __all__ = ["VerdictStore"]
@@ -67,10 +68,7 @@ class VerdictStore:
             "SELECT correct, score, raw, cost, unscored FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",
             (judge, version, _digest(question, reference, prediction)),
         )
-        if row is None:
-            return None
-        correct, score, raw, cost, unscored = row
-        return Unscored(unscored) if unscored is not None else Verdict(bool(correct), score, raw, cost)
+        return None if row is None else self._verdict(row)
 
     def judge(self, name: str, judge: Judge, question: str, reference: str, prediction: str) -> Verdict | Unscored:
         """The stored verdict, or a new one, which is stored."""
@@ -95,6 +93,18 @@ class VerdictStore:
         except sqlite3.Error as error:
             raise self._refusal(error) from None
 
+    def _verdict(self, row: tuple[Any, ...]) -> Verdict | Unscored:
+        """What a row says. SQLite takes any value in any column."""
+        correct, score, raw, cost, unscored = row
+        if isinstance(unscored, str):
+            return Unscored(unscored)
+        if correct in (0, 1) and _is_number(score) and isinstance(raw, str) and (cost is None or _is_number(cost)):
+            return Verdict(bool(correct), score, raw, cost)
+        raise RunError(
+            f"{self._path}: expected the verdict of a judge (correct, score, raw, cost), found {shown(row[:-1])}; "
+            "remove the file and run `vlmkit eval`: what it held is judged anew"
+        )
+
     def _refusal(self, error: sqlite3.Error) -> RunError:
         if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
             return RunError(f"{self._path}: cannot be written: {error}; make room and run the command again")
@@ -110,6 +120,10 @@ def _address(path: Path) -> str:
         return "file::memory:"
     written = path.with_name(f"{path.name}-wal").exists()
     return f"{path.resolve().as_uri()}?{'mode=ro' if written else 'immutable=1'}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _digest(question: str, reference: str, prediction: str) -> str:

@@ -49,7 +49,9 @@ def _groups(result: Mapping[str, Any], name: str) -> list[_Group]:
 
     others = (blind or {}).get("by_type", {})
     types = [
-        (part["metrics"][name]["value"], kind, part) for kind, part in result["by_type"].items() if part["metrics"]
+        (part["metrics"][name]["value"], kind, part)
+        for kind, part in result["by_type"].items()
+        if name in part["metrics"]
     ]
     ordered = sorted(types, key=lambda entry: (-entry[0], entry[1]))
     return [group("all", result, blind or {}), *(group(kind, part, others.get(kind, {})) for _, kind, part in ordered)]

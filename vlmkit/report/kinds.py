@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 __all__ = ["Composition", "Options", "Row"]
 
@@ -10,7 +12,7 @@ __all__ = ["Composition", "Options", "Row"]
 class Row(BaseModel):
     """A line of metrics.jsonl."""
 
-    step: int
+    step: Annotated[int, Field(ge=0, le=2**53)]
     language_loss: float = 0.0
     distillation_loss: float = 0.0
     seconds_per_step: float = 0.0

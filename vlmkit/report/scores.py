@@ -55,7 +55,7 @@ def _conditions(result: Result) -> str:
 
 
 def _registered(result: Result) -> bool:
-    return bool(result.get("annotations", {}).get("registered", True))
+    return bool((result.get("annotations") or {}).get("registered", True))
 
 
 def _others(result: Result, names: list[str]) -> Html:

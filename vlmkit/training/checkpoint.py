@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -60,7 +60,7 @@ def checkpoint_step(folder: Path) -> int:
 
 
 class _Losses(BaseModel):
-    sums: tuple[float, float]
+    sums: Annotated[list[float], Field(min_length=2, max_length=2)]
     steps: int
     skipped: int
 

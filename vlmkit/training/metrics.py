@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from vlmkit.lines import present, read_lines
@@ -60,7 +60,7 @@ class LossSums:
 
 
 class _Row(BaseModel):
-    step: int
+    step: Annotated[int, Field(ge=0)]
 
 
 class MetricsFile:

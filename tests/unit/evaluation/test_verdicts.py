@@ -68,6 +68,29 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bo
             pass
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "correct = 'yes'",
+        "correct = 2",
+        "correct = NULL",
+        "score = 'high'",
+        "score = NULL",
+        "score = 9e999",
+        "raw = NULL",
+        "raw = x'ff'",
+        "cost = 'dear'",
+        "unscored = x'ff', correct = NULL",
+    ],
+)
+def test_a_damaged_verdict_is_none(tmp_path: Path, values: str) -> None:
+    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        store.judge("moody", Moody(), *ASKED)
+        store._ask(f"UPDATE verdicts SET {values}")
+        with pytest.raises(RunError, match=r"v\.sqlite: expected the verdict of a judge \(.*\), found .*; remove"):
+            store.find("moody", "1", *ASKED)
+
+
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     with VerdictStore.open(tmp_path / "v.sqlite") as store:
         store._ask("PRAGMA max_page_count = 4")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,33 @@ def test_a_malformed_file_is_named(run_folder: Path, name: str, text: str, messa
     (run_folder / name).write_text(text)
     with pytest.raises(UserError, match=re.escape(message)):
         read_run(run_folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("n", -1, "n: expected"),
+        ("n", 10**400, "n: expected"),
+        ("limit", {"a": 1}, "limit: expected a whole number"),
+        ("annotations", [], "annotations: expected a mapping"),
+        ("annotations", {"registered": "no idea"}, "annotations.registered: expected"),
+        ("vlmkit_version", ["0.1"], "vlmkit_version: expected text"),
+        ("metrics", {"accuracy": {"value": float("nan"), "ci95": [0.0, 1.0]}}, "metrics.accuracy.value: expected"),
+        ("metrics", {"accuracy": {"value": 0.5, "ci95": [0.0, float("inf")]}}, "metrics.accuracy.ci95.1: expected"),
+    ],
+)
+def test_a_result_of_another_kind_is_named(run_folder: Path, key: str, value: Any, said: str) -> None:
+    path = run_folder / "eval/shapes/result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(RunError, match=re.escape(f"result.json: {said}")):
+        write_report(run_folder)
+
+
+@pytest.mark.parametrize("step", [-1, 10**400, True, 1.5, "1", None])
+def test_a_step_is_a_whole_number(run_folder: Path, step: Any) -> None:
+    (run_folder / "stages/1-language/metrics.jsonl").write_text(json.dumps({"step": step}) + "\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 1: step: expected "):
+        write_report(run_folder)
 
 
 def test_a_spec_that_ends_early_is_refused_wherever_it_does(run_folder: Path) -> None:
