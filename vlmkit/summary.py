@@ -13,11 +13,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.model.compose import compose
-from vlmkit.model.size import check_size, composing
+from vlmkit.model.size import composing
+from vlmkit.model.trial import try_out, try_out_teacher
 from vlmkit.spec.aspects import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.memory import memory
@@ -62,6 +62,7 @@ def summarize(spec: ExperimentSpec) -> Summary:
     """Compose the experiment on the meta device and count."""
     model, _ = compose(spec.model, meta=True)
     aligner = spec.model.aligner
+    try_out(model, spec.model)
     parts = {"aligner": count(model.aligner), "backbone": count(model.backbone)}
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     stages: list[StageSummary] = []
@@ -69,19 +70,11 @@ def summarize(spec: ExperimentSpec) -> Summary:
         planned = plan(spec, model)
         if (distillation := spec.training.distillation) is not None:
             parts["distillation"] = planned.head_parameters
-            parts["teacher"] = _teacher(distillation.teacher)
+            parts["teacher"] = count(try_out_teacher(distillation.teacher, aligner.input.frames))
         for stage, stage_plan in zip(spec.training.stages, planned.stages, strict=True):
             bytes_per_gpu = memory(spec, stage, planned, stage_plan, parts.get("teacher", 0), tokens["square"])
             stages.append(StageSummary(stage.name, stage_plan.trains, dict(stage.train), bytes_per_gpu))
     return Summary(spec.name, parts, tokens, macs(model.aligner, aligner.input), aligner.input.frames, stages)
-
-
-def _teacher(spec: TeacherSpec) -> int:
-    part = "training.distillation.teacher"
-    with composing(part), torch.device("meta"):
-        teacher = spec.build()
-    check_size(teacher, part)
-    return count(teacher)
 
 
 def count(module: nn.Module) -> int:

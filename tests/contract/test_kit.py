@@ -115,7 +115,7 @@ def test_finds_a_teacher_that_is_not_what_it_says() -> None:
 def test_finds_a_build_that_gives_something_else(kind: str, made: object, found: str) -> None:
     faults = _fails(_changed(SPECS[kind], build=lambda *_: made))
     assert len(faults) >= 8
-    assert [fault for fault in faults if f"build gives {found}, expected a vlmkit.api.{kind}" not in fault] == []
+    assert [fault for fault in faults if f" gives {found}, expected a vlmkit.api.{kind}" not in fault] == []
 
 
 @pytest.mark.parametrize(

@@ -503,7 +503,9 @@ def test_two_plugins_with_one_component(install: Install, other_process: Cli, wr
         install(name, PLUGIN.replace("NAME", "halve"))
     message = other_process("check", write(("downsampler: lsd", "downsampler: halve"))).refusal()
     assert "tiny.yaml:9: model.aligner.downsampler: two plugins offer downsampler 'halve': " in message
-    assert "first (first 1.2) and second (second 1.2); uninstall one, or " in message
+    assert "first (first 1.2) and second (second 1.2); say which one: `first:halve` or `second:halve`, or " in message
+    spec = write(("downsampler: lsd", "downsampler: second:halve"))
+    assert "downsampler:\n      type: second:halve\n" in other_process("check", "--resolved", spec).out
 
 
 def test_a_checkpoint_whose_plugin_is_missing(

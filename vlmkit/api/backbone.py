@@ -25,12 +25,9 @@ def _language_model(spec: BackboneSpec, answer: Any) -> Any:
     model: Any = answer
     if not isinstance(answer, nn.Module) or not hasattr(answer, "get_input_embeddings"):
         raise Broken(f"gives {given(answer)}, expected a causal language model of transformers (PreTrainedModel)")
-    rows, width = model.get_input_embeddings().weight.shape
+    width = model.get_input_embeddings().weight.shape[1]
     if width != spec.width:
         raise Broken(f"gives a model with embeddings of {width} channels, expected {spec.width}, as its `width` says")
-    known = getattr(getattr(answer, "config", None), "vocab_size", None)
-    if known is None or known > rows:
-        raise Broken(f"gives a model whose config.vocab_size is {known} with a table of {rows} rows, expected as many")
     return answer
 
 
@@ -39,11 +36,8 @@ def _tokenizer(spec: object, answer: Any, *_: object, **__: object) -> Any:
 
     if not isinstance(answer, PreTrainedTokenizerBase):
         raise Broken(f"gives {given(answer)}, expected a tokenizer of transformers")
-    for name in ("pad_token_id", "video_token_id"):
-        if not isinstance(getattr(answer, name, None), int):
-            raise Broken(f"gives a tokenizer without {name}, expected one with a pad token and the token <video>")
-    if not answer.is_fast or not answer.chat_template:
-        raise Broken("gives a tokenizer that is slow or has no chat template, expected a fast one with a template")
+    if not answer.is_fast:
+        raise Broken("gives a slow tokenizer, expected a fast one: it has to say where in the text a token stands")
     return answer
 
 

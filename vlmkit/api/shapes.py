@@ -12,12 +12,21 @@ import torch
 from torch import Tensor
 
 from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.contract import Broken, expect
+from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.contract import Broken, expect, given
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.guard import spec_of
 
-__all__ = ["check_encoded", "check_features", "check_finite", "check_reduced", "check_tokens", "check_values"]
+__all__ = [
+    "check_encoded",
+    "check_features",
+    "check_finite",
+    "check_language",
+    "check_reduced",
+    "check_tokens",
+    "check_values",
+]
 
 
 def check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualTokens:
@@ -97,6 +106,23 @@ def check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
         expected = (*video.frames.shape, *spec.grid(), spec.width)
         _has_shape(features, expected, "", ", as its grid and width say")
     return features
+
+
+def check_language(backbone: BackboneSpec, output: Any, hidden: bool) -> Any:
+    """What a language model gives: logits and, where asked for, hidden states of embeddings and every layer."""
+    logits = output.get("logits") if hasattr(output, "get") else None
+    if not isinstance(logits, Tensor) or logits.ndim != 3:
+        raise Broken(f"gives {given(output)} without logits (B, S, vocabulary), expected an output of transformers")
+    if hidden:
+        states = output.get("hidden_states")
+        if not isinstance(states, tuple) or len(states) != backbone.layers + 1:
+            found = len(states) if isinstance(states, tuple) else 0
+            raise Broken(f"gives {found} hidden states, expected {backbone.layers + 1}: the embeddings and those of "
+                         f"{backbone.layers} layers, as its `layers` says")  # fmt: skip
+        if states[-1].shape[-1] != backbone.width:
+            raise Broken(f"gives hidden states of {states[-1].shape[-1]} channels, expected {backbone.width}, as its "
+                         "`width` says")  # fmt: skip
+    return output
 
 
 def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> None:

@@ -9,15 +9,14 @@ from typing import Any, cast
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from vlmkit.api.modules import Aligner
 from vlmkit.api.spec import Slot
-from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
+from vlmkit.errors import SpecError, Unavailable, UserError
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.load import load_as
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.size import check_room, check_size, composing
+from vlmkit.model.size import check_room, composing
 from vlmkit.model.tokens import check_rows, check_tokenizer
-from vlmkit.model.videolm import VideoLM
+from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.report import from_pydantic
@@ -63,26 +62,16 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool,
     """Of weights that `model` names and drawn ones; `spec` is the same with all that building needs in it."""
     if not meta:
         with torch.random.fork_rng(), torch.device("meta"):
-            check_room(_build_aligner(spec), "model.aligner")
+            check_room(build_aligner(spec), "model.aligner")
     with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
         torch.manual_seed(seed)
-        aligner = _build_aligner(spec)
+        aligner = build_aligner(spec)
         if not meta:
             aligner.load_pretrained()
         torch.manual_seed(seed)
         with composing("model.backbone"):
             backbone = spec.backbone.build() if meta else model.backbone.load()
         return VideoLM(config, aligner, backbone)
-
-
-def _build_aligner(spec: ModelSpec) -> Aligner:
-    with composing("model.aligner"):
-        aligner = spec.aligner.build(spec.backbone.width)
-    if not isinstance(aligner, Aligner):
-        found = type(aligner).__name__
-        raise PluginError(f"aligner {spec.aligner.type!r}: its `build` gives a {found}, expected a vlmkit.api.Aligner")
-    check_size(aligner, "model.aligner")
-    return aligner
 
 
 def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:

@@ -16,14 +16,19 @@ from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
+from vlmkit.api.contract import Broken
 from vlmkit.api.modules import Aligner
+from vlmkit.api.shapes import check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.guard import fault, guarded
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.conversation import IGNORE
 from vlmkit.model.own_code import refuse_code
 from vlmkit.model.placement import find_positions, place
+from vlmkit.model.size import check_size, composing
+from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["VideoLM", "VideoLMOutput"]
+__all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
 
 
 @dataclass
@@ -66,7 +71,9 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         """Of these parts; those that are missing are built, with fresh weights, as the config's spec says."""
         super().__init__(config)
         spec = config.spec()
-        self.aligner = aligner if aligner is not None else spec.aligner.build(spec.backbone.width)
+        self._spec = spec
+        self._looked_at = False
+        self.aligner = aligner if aligner is not None else build_aligner(spec)
         self.backbone = backbone if backbone is not None else spec.backbone.build()
         for part, dtype in config.part_dtypes.items():
             _cast(getattr(self, part), getattr(torch, dtype))
@@ -138,7 +145,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         if labels is not None:
             logits_to_keep = _predicting(labels)
             kwargs.setdefault("use_cache", False)
-        output = self.backbone(
+        output = self._read(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -163,7 +170,26 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values.dtype)
         full = VideoBatch.full(pixel_values.to(dtype))
         boxes = full.content if content is None else content
-        return self.aligner(VideoBatch(full.pixels, boxes, full.frames if frames is None else frames))
+        video = VideoBatch(full.pixels, boxes, full.frames if frames is None else frames)
+        tokens: VisualTokens = self.aligner(video)
+        if not self._looked_at and not tokens.embeddings.is_meta and not torch.compiler.is_compiling():
+            try:
+                check_values(self._spec.aligner, tokens, video)
+            except Broken as broken:
+                raise fault(self._spec.aligner, f"forward {broken}") from None
+            self._looked_at = True
+        return tokens
+
+    def _read(self, **inputs: Any) -> Any:
+        """What the LLM gives."""
+        if torch.compiler.is_compiling():
+            return self.backbone(**inputs)
+        with guarded(self._spec.backbone, "forward"):
+            output = self.backbone(**inputs)
+        try:
+            return check_language(self._spec.backbone, output, inputs.get("output_hidden_states", False))
+        except Broken as broken:
+            raise fault(self._spec.backbone, f"forward {broken}") from None
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D). Placeholders are overwritten afterwards; their id may lie beyond the table."""
@@ -197,6 +223,14 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         super().save_pretrained(save_directory, **kwargs)
 
 
+def build_aligner(spec: ModelSpec) -> Aligner:
+    """A fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
+    with composing("model.aligner"):
+        aligner = spec.aligner.build(spec.backbone.width)
+    check_size(aligner, "model.aligner")
+    return aligner
+
+
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:
     """Parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
     for value in part.parameters():
@@ -220,7 +254,7 @@ def _restore_buffers(model: VideoLM) -> None:
         return
     spec = model.config.spec()
     with torch.random.fork_rng():
-        fresh = spec.aligner.build(spec.backbone.width)
+        fresh = build_aligner(spec)
     for name in lost:
         model.aligner.get_buffer(name).copy_(fresh.get_buffer(name))
 

@@ -9,7 +9,10 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from vlmkit.api.contract import Broken
 from vlmkit.api.modules import Teacher
+from vlmkit.api.shapes import check_finite
+from vlmkit.guard import fault
 from vlmkit.launch import processes
 from vlmkit.model.distillation import DistillationHead, distillation_loss
 from vlmkit.model.distillation import build_head as build_distillation_head
@@ -66,6 +69,7 @@ class Objective(nn.Module):
         self.model = model
         self.distillation = distillation.head if distillation else None
         self._outside = (distillation, tuple(still))
+        self._looked_at = False
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for everything but the frozen modules."""
@@ -97,6 +101,12 @@ class Objective(nn.Module):
         assert batch.teacher is not None
         with torch.no_grad():
             target = distillation.teacher(batch.teacher)
+        if not self._looked_at:
+            try:
+                check_finite(target, "features")
+            except Broken as broken:
+                raise fault(distillation.spec.teacher, f"forward {broken}") from None
+            self._looked_at = True
         distance = distillation_loss(
             distillation.head,
             output.hidden_states,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vlmkit
-from vlmkit.errors import PluginError, SpecError, UserError
+from vlmkit.errors import SpecError, UserError
 from vlmkit.model import VideoLM, compose
 from vlmkit.spec import ModelSpec
 
@@ -99,15 +99,3 @@ def test_build() -> None:
 def test_build_says_what_is_wrong(kind: str, options: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         vlmkit.build(kind, options, llm_width=16)
-
-
-def test_an_aligner_that_is_none_is_refused(make_spec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = make_spec()
-    monkeypatch.setattr(type(spec.aligner), "build", lambda self, llm_width: torch.nn.Identity())
-    with pytest.raises(PluginError, match=r"its `build` gives a Identity, expected a vlmkit\.api\.Aligner"):
-        compose(spec, meta=True)
-
-
-def test_a_tokenizer_with_more_tokens_than_the_llm_has_rows_is_refused(make_spec: Any) -> None:
-    with pytest.raises(UserError, match=r"the tokenizer has 300 tokens, the language model's table 100 rows; give it"):
-        compose(make_spec(config={"vocab_size": 100}))
