@@ -86,7 +86,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def spec(name: str, stages: list[dict[str, Any]], engine: dict[str, Any]) -> dict[str, Any]:
     defaults = {"train": EVERYTHING, "batch_size": 4, "epochs": 2, "warmup": 0.3, "weight_decay": 0.1}
     named = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(stages)]
-    training = {"log_every": 1, "distillation": HOG, "stages": named, "engine": engine}
+    distillation = {"distillation": HOG} if any("distillation" in stage["train"] for stage in named) else {}
+    training = {"log_every": 1, "stages": named, "engine": engine} | distillation
     return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": {"cache_mib": 8}, "training": training}
 
 
@@ -115,21 +116,16 @@ def cells(data: Data) -> dict[str, Cell]:
     return found
 
 
-def launch(*arguments: str | Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def launch(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Two processes of a script or module."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return _run([*command, *map(str, arguments)], environment)
+    return _run([*command, *map(str, arguments)], **environment)
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    threads = {"OMP_NUM_THREADS": "1"}
+def _run(command: list[str], folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(
-        command,
-        env=os.environ | threads | (environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -189,3 +185,91 @@ def _metrics(run: Path) -> list[dict[str, float]]:
         for line in file.read_text().splitlines()
     ]
     return [{name: line[name] for name in line if name.endswith("loss") or name == "step"} for line in lines]
+
+
+FAILING = """\
+import os
+from typing import Literal
+
+from vlmkit import hookimpl, launch
+from vlmkit.api import Dataset, DatasetSpec, Sample, Turn
+
+VLMKIT_API = 1
+launch._PATIENCE = 2.0
+
+
+class One(Dataset):
+    def __len__(self):
+        return 8
+
+    def sample(self, index):
+        if os.environ["RANK"] == "1":
+            raise RuntimeError("the disk of this machine is gone")
+        return Sample(str(index), (Turn("which colour?", "red"),))
+
+    def fingerprint(self):
+        return "one"
+
+
+class OneSpec(DatasetSpec):
+    "Fails on one machine."
+    type: Literal["one-machine"] = "one-machine"
+
+    def build(self):
+        return One()
+
+
+@hookimpl
+def vlmkit_components():
+    return [OneSpec]
+"""
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> str:
+    """PYTHONPATH with a plugin whose dataset fails in the second process, and a short wait for the first."""
+    site = tmp_path / "site"
+    (site / "failing-1.dist-info").mkdir(parents=True)
+    (site / "failing-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: failing\nVersion: 1\n")
+    (site / "failing-1.dist-info" / "entry_points.txt").write_text("[vlmkit]\nfailing = failing_plugin\n")
+    (site / "failing_plugin.py").write_text(FAILING)
+    return os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_what_all_processes_find_wrong_is_said_once(tmp_path: Path, data: Data) -> None:
+    """torchrun itself ends with 1 whatever happens, and reports the exit code."""
+    wrong = spec("wrong", [{"data": [data("video")], "steps": 0}], ZERO)
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(wrong))
+    done = launch("-m", "vlmkit", "train", tmp_path / "spec.yaml", "--output", tmp_path / "runs")
+    assert len(re.findall("^vlmkit: .*this spec has 1 problem", done.stderr, re.MULTILINE)) == 1
+    assert re.search(r"exitcode +: 2 ", done.stderr)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_process_that_fails_ends_all(tmp_path: Path, failing: str) -> None:
+    stage = {"data": [{"type": "one-machine"}], "train": {"backbone": 1e-3}}
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec("failing", [stage], ZERO)))
+    done = launch("-m", "vlmkit", "train", tmp_path / "spec.yaml", "--output", tmp_path / "runs", PYTHONPATH=failing)
+    assert len(re.findall("^vlmkit: .*the disk of this machine is gone", done.stderr, re.MULTILINE)) == 1
+    assert done.stderr.count("vlmkit: ") == 1
+    assert "Connection closed by peer" not in done.stderr
+    assert re.search(r"exitcode +: 2 ", done.stderr)
+
+
+SCRIPT = """\
+import vlmkit
+
+spec = vlmkit.load_spec("spec.yaml", set={"training.workers": 1})
+run = vlmkit.run(spec)
+print(run.model_path)
+"""
+
+
+def test_a_script_whose_workers_would_train_as_well(tmp_path: Path, data: Data) -> None:
+    single = spec("single", [{"data": [data("mixed")], "train": {"backbone": 1e-3}}], {"type": "single"})
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(single))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = _run([sys.executable, str(tmp_path / "script.py")], folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert done.stderr.endswith("put that beneath `if __name__ == '__main__':`\n")

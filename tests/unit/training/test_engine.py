@@ -31,6 +31,7 @@ def test_micro_batches_accumulate_to_the_batch(tmp_path: Path) -> None:
 def test_gradients_are_clipped_where_the_stage_says_so(tmp_path: Path, norm: float | None, clipped: float) -> None:
     stage, spec = training({"max_grad_norm": norm})
     assert trainer_arguments(tmp_path, stage, spec, Schedule(stage, 40), seed=5).max_grad_norm == clipped
+    assert deepspeed_config(spec.engine, stage, spec)["gradient_clipping"] == clipped
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vlmkit.spec import StageSpec
-from vlmkit.training.optimizer import factor, make_optimizer, make_scheduler
+from vlmkit.training.optimizer import factor, idle_patterns, make_optimizer, make_scheduler
 
 
 def stage(**options: Any) -> StageSpec:
@@ -57,3 +57,36 @@ def test_the_scheduler_moves_every_group() -> None:
     assert torch.tensor(seen).flatten().tolist() == pytest.approx(
         [0.1, 0.01, 0.075, 0.0075, 0.05, 0.005, 0.025, 0.0025]
     )
+
+
+def test_an_idle_part_keeps_its_weights_and_its_moments() -> None:
+    parameters = {part: [nn.Parameter(torch.ones(1))] for part in ("aligner", "backbone")}
+    optimizer = make_optimizer(stage(), parameters)
+
+    def step(gradient: float) -> list[float]:
+        for members in parameters.values():
+            members[0].grad = torch.full((1,), gradient)
+        optimizer.step()
+        return [members[0].item() for members in parameters.values()]
+
+    before = step(1.0)
+    optimizer.idle = frozenset({"aligner"})
+    during = step(0.0)
+    assert during[0] == before[0]
+    assert during[1] < before[1]
+    counts = [optimizer.state[members[0]]["step"].item() for members in parameters.values()]
+    assert counts == [1, 2]
+    assert [group["pattern"] for group in optimizer.param_groups] == ["aligner", "backbone"]
+
+
+@pytest.mark.parametrize(
+    ("trained", "idle"),
+    [
+        (("aligner", "backbone"), {"aligner"}),
+        (("aligner.projector", "backbone.lm_head", "distillation"), {"aligner.projector", "distillation"}),
+        (("backbone",), set()),
+        (("aligner", "distillation"), set()),
+    ],
+)
+def test_without_videos_only_the_language_model_has_gradients(trained: tuple[str, ...], idle: set[str]) -> None:
+    assert idle_patterns(stage(train=dict.fromkeys(trained, 0.1))) == idle
