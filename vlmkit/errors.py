@@ -27,6 +27,9 @@ class UserError(ValueError):
     A message says what was expected, what was found, where, and what to do. Very long ones are cut in the middle.
     """
 
+    everywhere = False
+    """Whether every process of a training raises it, so that the first one alone says it."""
+
     def __init__(self, message: object = "") -> None:
         super().__init__(_cut(str(message)))
 

@@ -41,8 +41,9 @@ MODEL = {
 }
 HOG = {"teacher": {"type": "hog", "input": {"size": 28}}, "layer_rate": 1, "heads": 2}
 EVERYTHING = {"aligner": 1e-3, "backbone": 1e-3, "distillation": 1e-3}
-ROWS = {"video": "vvvvvvvvvvvv", "mixed": "vtvttvtttvtt", "ragged": "vtvttttvt"}
-"""With and without video. Some steps of `mixed` have no video; the last one of `ragged` has one row."""
+ROWS = {"video": "vvvvvvvvvvvv", "mixed": "vtvttvtttvtt", "ragged": "vtvttttvt", "broken": "vvvvvbvvvvvv"}
+"""With video, without, or with one that cannot be read. Some steps of `mixed` have no video; the last one of `ragged`
+has one row."""
 ZERO = {"type": "deepspeed", "zero": 2}
 
 
@@ -55,6 +56,9 @@ class Cell(NamedTuple):
     """The step at which all processes are killed."""
     left: bool = False
     """Whether it stays interrupted."""
+    refused: str | None = None
+    """The message with which every process ends."""
+    max_bad_fraction: float = 0.5
 
 
 Data = Callable[[str], dict[str, Any]]
@@ -66,9 +70,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     root = tmp_path_factory.mktemp("data")
     shapes = {"type": "moving-shapes", "clips": 4, "size": 32, "frames": 8, "root": str(root / "shapes")}
     clips = validate_slot("dataset", shapes).build()
+    (root / "broken.mp4").write_bytes(b"this is no video")
 
     def row(number: int, kind: str) -> dict[str, Any]:
-        video = {"video": clips[number % 4].video} if kind == "v" else {}
+        path = clips[number % 4].video if kind == "v" else str(root / "broken.mp4")
+        video = {} if kind == "t" else {"video": path}
         mark = "<video>\n" if video else ""
         answer = ("red", "green", "blue", "red green")[number % 4]
         turns = [{"from": "human", "value": f"{mark}which colour?"}, {"from": "gpt", "value": answer}]
@@ -83,12 +89,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return dataset
 
 
-def spec(name: str, stages: list[dict[str, Any]], engine: dict[str, Any]) -> dict[str, Any]:
+def spec(
+    name: str, stages: list[dict[str, Any]], engine: dict[str, Any], max_bad_fraction: float = 0.5
+) -> dict[str, Any]:
     defaults = {"train": EVERYTHING, "batch_size": 4, "epochs": 2, "warmup": 0.3, "weight_decay": 0.1}
     named = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(stages)]
     distillation = {"distillation": HOG} if any("distillation" in stage["train"] for stage in named) else {}
     training = {"log_every": 1, "stages": named, "engine": engine} | distillation
-    return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": {"cache_mib": 8}, "training": training}
+    data = {"cache_mib": 8, "max_bad_fraction": max_bad_fraction}
+    return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": data, "training": training}
 
 
 def cells(data: Data) -> dict[str, Cell]:
@@ -113,6 +122,9 @@ def cells(data: Data) -> dict[str, Cell]:
     found["stages"] = Cell(several, ZERO)
     found["continued"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3)
     found["interrupted"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3, left=True)
+    broken = [{"data": [data("broken")]}]
+    found["broken"] = Cell(broken, ZERO)
+    found["refused"] = Cell(broken, ZERO, refused="1 of . samples could not be read", max_bad_fraction=0)
     return found
 
 
@@ -133,8 +145,8 @@ def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
     """In float32, whatever ZeRO stage, whichever rows have a video; and what is interrupted goes on."""
     wanted = cells(data)
     described = [
-        {"spec": spec(name, cell.stages, cell.engine), "output": str(tmp_path / "two"), "kill_at": cell.kill_at}
-        | {"left": cell.left}
+        cell._asdict()
+        | {"spec": spec(name, cell.stages, cell.engine, cell.max_bad_fraction), "output": str(tmp_path / "two")}
         for name, cell in wanted.items()
     ]
     (tmp_path / "cells.json").write_text(json.dumps(described))
@@ -148,12 +160,15 @@ def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
             one[key] = train(
                 ExperimentSpec.model_validate(spec(name, cell.stages, {"type": "single"})), tmp_path / "one"
             )
-        if not cell.left:
+        if not cell.left and not cell.refused:
             far |= {f"{name}: {what}": much for what, much in _differences(one[key], tmp_path / "two" / name)}
     assert not far
+    ours, theirs = ((tmp_path / runs / "broken" / "bad_samples.jsonl").read_text() for runs in ("one", "two"))
+    assert ours == theirs
+    assert len(ours.splitlines()) == 1
 
     alone = [sys.executable, "-m", "vlmkit", "train", str(tmp_path / "spec.yaml"), "--output", str(tmp_path / "two")]
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(described[-1]["spec"]))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(described[list(wanted).index("interrupted")]["spec"]))
     refused = _run(alone)
     assert refused.returncode == 2
     said = (
@@ -198,36 +213,36 @@ VLMKIT_API = 1
 launch._PATIENCE = 2.0
 
 
-class One(Dataset):
+class Two(Dataset):
     def __len__(self):
-        return 8
+        return 2
 
     def sample(self, index):
-        if os.environ["RANK"] == "1":
-            raise RuntimeError("the disk of this machine is gone")
         return Sample(str(index), (Turn("which colour?", "red"),))
 
     def fingerprint(self):
-        return "one"
+        return "two"
 
 
-class OneSpec(DatasetSpec):
-    "Fails on one machine."
+class TwoSpec(DatasetSpec):
+    "Cannot be opened on one machine."
     type: Literal["one-machine"] = "one-machine"
 
     def build(self):
-        return One()
+        if os.environ["RANK"] == "1":
+            raise RuntimeError("the disk of this machine is gone")
+        return Two()
 
 
 @hookimpl
 def vlmkit_components():
-    return [OneSpec]
+    return [TwoSpec]
 """
 
 
 @pytest.fixture
 def failing(tmp_path: Path) -> str:
-    """PYTHONPATH with a plugin whose dataset fails in the second process, and a short wait for the first."""
+    """PYTHONPATH with a plugin whose dataset fails in the second process, which waits a little for the first."""
     site = tmp_path / "site"
     (site / "failing-1.dist-info").mkdir(parents=True)
     (site / "failing-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: failing\nVersion: 1\n")

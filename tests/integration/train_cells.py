@@ -1,10 +1,11 @@
 """What a launcher starts in tests/integration/test_ranks.py: trains one spec after the other, in the same processes.
 
-torchrun --nproc-per-node 2 train_cells.py CELLS    # a JSON list of {"spec", "output", "kill_at"}
+torchrun --nproc-per-node 2 train_cells.py CELLS    # a JSON list of what test_ranks.py calls cells
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from vlmkit.errors import UserError
 from vlmkit.experiment import train
 from vlmkit.spec import ExperimentSpec
 from vlmkit.training.trainer import StageTrainer
@@ -28,8 +30,13 @@ def main() -> None:
         spec = ExperimentSpec.model_validate(cell["spec"])
         if cell["kill_at"] is not None:
             _train_until(cell["kill_at"], spec, cell["output"])
-        if not cell["left"]:
+        if cell["refused"] is not None:
+            with pytest.raises(UserError, match=cell["refused"]) as refusal:
+                train(spec, cell["output"])
+            assert refusal.value.everywhere
+        elif not cell["left"]:
             train(spec, cell["output"])
+        gc.freeze()  # transformers collects garbage at each start, which takes long where much is imported
 
 
 def _train_until(last: int, spec: ExperimentSpec, output: str) -> None:

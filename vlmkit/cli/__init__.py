@@ -98,6 +98,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        if error.everywhere and rank():
+            sys.exit(2)
         give_way()
         if os.environ.get("VLMKIT_DEBUG"):
             traceback.print_exc()  # ends with the message

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,9 @@ def deepspeed_config(engine: EngineSpec, stage: StageSpec, training: TrainingSpe
 
         # Without this the first start compiles a C++ extension.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # What accelerate and torch say of each other here is none of the user's business.
+    logging.getLogger("accelerate.accelerator").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "`torch.distributed.all_gather_into_tensor` is deprecated", FutureWarning)
     return {
         "zero_optimization": {"stage": engine.zero},
         "zero_allow_untested_optimizer": True,

@@ -36,6 +36,7 @@ from vlmkit.training.order import Order
 from vlmkit.training.parts import assign, freeze, named_parameters
 from vlmkit.training.plan import plan
 from vlmkit.training.precision import Precision
+from vlmkit.training.ranks import everywhere
 from vlmkit.training.recompute import recompute_activations
 from vlmkit.training.trainer import StageRun, StageTrainer
 from vlmkit.writing import atomic_folder, saving_weights, write_atomic
@@ -127,7 +128,8 @@ class _Training:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         finally:
             trainer.close()
-        stage_run.bad.finish()
+        with everywhere():
+            stage_run.bad.finish()
         self.model.to("cpu")
         if self.head is not None:
             self.head.to("cpu")

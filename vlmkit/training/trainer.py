@@ -40,7 +40,7 @@ from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import StageAdamW, factor, idle_patterns, make_optimizer, make_scheduler
 from vlmkit.training.order import MicroBatches
-from vlmkit.training.ranks import Found, exchange, in_turn, reduce_in_order
+from vlmkit.training.ranks import Found, Pass, everywhere, exchange, in_turn, reduce_in_order
 from vlmkit.training.statistics import RunningStatistics, share_buffers
 from vlmkit.workers import Workers
 from vlmkit.writing import SAVING, saving_weights
@@ -131,20 +131,25 @@ class StageTrainer(Trainer):
         """The micro-batches of one optimizer step, and what they hold together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         everyone = exchange(Found.of(batches))
-        for each in in_turn(everyone):
-            if each.error is not None:
-                raise each.error
-            for sample in each.good:
-                self.stage_run.bad.good(sample)
-            for bad in each.bad:
-                self.stage_run.bad.record(bad.id, bad.video, bad.reason)
-            self.sums.skipped += len(each.bad)
+        with everywhere():
+            for each in in_turn(everyone):
+                self._note(each)
         samples = any(each.good for found in everyone for each in found.passes)
         videos = any(found.videos for found in everyone)
         assert self.adamw is not None
         self.adamw.idle = idle_patterns(self.stage_run.stage) if samples and not videos else frozenset()
         tokens, frames = sum(found.tokens for found in everyone), sum(found.frames for found in everyone)
         return [{"batch": batch} for batch in batches], Totals(tokens, frames, processes())
+
+    def _note(self, read: Pass) -> None:
+        """What was read for one forward pass, by whichever process."""
+        if read.error is not None:
+            raise read.error
+        for sample in read.good:
+            self.stage_run.bad.good(sample)
+        for bad in read.bad:
+            self.stage_run.bad.record(bad.id, bad.video, bad.reason)
+        self.sums.skipped += len(read.bad)
 
     # Steps
 
