@@ -46,16 +46,17 @@ class DataError(UserError):
     """Files or annotations that are missing, changed or malformed."""
 
 
-class Unavailable(UserError):  # noqa: N818 -- it says what the thing is
-    """Something that is neither on this machine nor, if it was asked, on the hub. Checking goes on without it."""
-
-
 class UnreadableVideo(DataError):  # noqa: N818 -- it is what it is called in the documents
     """One video that cannot be decoded. The bad-sample policy skips, records and counts it."""
 
 
 class CheckpointError(UserError):
     """A checkpoint that does not fit the model that should take it."""
+
+
+class Unavailable(CheckpointError):  # noqa: N818 -- it says what the thing is
+    """Weights or a tokenizer that are neither on this machine nor, if it was asked, on the hub: `vlmkit check` does
+    without them."""
 
 
 class RunError(UserError):

@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import Dinov2Config, Dinov2Model
 
 from vlmkit.api import CheckpointError, Encoder
+from vlmkit.api.foreign import reading
 
-from ._weights import Source
+from ._weights import Source, refuse_infinite
 from .spec import DinoV2Spec
 
 __all__ = ["DinoV2"]
@@ -77,10 +78,11 @@ class DinoV2(Encoder):
         source = Source(path)
         self.spec.check_config(source.config(), path)
         options = {"config": self.model.config, "dtype": torch.float32, "output_loading_info": True}
-        try:  # transformers knows the published names, which are no longer those of its modules
-            loaded, info = Dinov2Model.from_pretrained(None, state_dict=source.state(), **options)
-        except RuntimeError as error:
-            raise CheckpointError(f"cannot load the weights at {path}: {error}") from None
+        state = source.state()
+        refuse_infinite(state, path)
+        with reading(f"cannot load the weights at {path}", "compare the spec with their config", CheckpointError):
+            # transformers knows the published names, which are no longer those of its modules
+            loaded, info = Dinov2Model.from_pretrained(None, state_dict=state, **options)
         if info["missing_keys"]:
             missing = sorted(info["missing_keys"])
             raise CheckpointError(

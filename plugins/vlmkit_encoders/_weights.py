@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from vlmkit.api import CheckpointError, expand_path, is_file, is_folder
-from vlmkit.api.folder import INDEX, STANDARD, read_index, read_mapping
+from vlmkit.api import CheckpointError, is_file
+from vlmkit.api.folder import INDEX, STANDARD, locate, read_index, read_mapping
+from vlmkit.api.foreign import first_line
 from vlmkit.api.weights import open_shard
 
-__all__ = ["Source", "take"]
+__all__ = ["Source", "refuse_infinite", "take"]
 
 
 class Source:
@@ -20,7 +22,7 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.local = expand_path(path)
+        self.place = locate(path, "no weights of an encoder")
 
     def config(self) -> dict[str, Any]:
         """`config.json`. A CheckpointError where there is none."""
@@ -33,8 +35,8 @@ class Source:
 
     def state(self, names: tuple[str, ...] = STANDARD) -> dict[str, Tensor]:
         """All tensors, on the CPU, of the first of `names` that exists, or of the file that the path itself names."""
-        if is_file(self.local):
-            return _tensors(self.local)
+        if self.place.local is not None and is_file(self.place.local):
+            return _tensors(self.place.local)
         unreachable: CheckpointError | None = None
         for name in names:
             try:
@@ -58,17 +60,14 @@ class Source:
         return state
 
     def _file(self, name: str) -> Path | None:
-        if is_folder(self.local):
-            return self.local / name if is_file(self.local / name) else None
-        if self.local.is_absolute() or self.path.startswith((".", "~")) or self.path.count("/") > 1:
-            raise CheckpointError(
-                f"expected the folder {self.path} with an encoder's weights, found none; check `path`"
-            )
+        if self.place.local is not None:
+            file = self.place.local / name
+            return file if is_file(file) else None
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         try:
-            return Path(hf_hub_download(self.path, name))
+            return Path(hf_hub_download(self.path, name, local_files_only=self.place.offline))
         except LocalEntryNotFoundError as error:
             raise self._unreachable(name, error) from None
         except EntryNotFoundError:
@@ -77,10 +76,9 @@ class Source:
             raise self._unreachable(name, error) from None
 
     def _unreachable(self, name: str, error: Exception) -> CheckpointError:
-        reason = str(error).strip().partition("\n")[0]
         return CheckpointError(
             f"cannot get {name} of {self.path!r}: no such local folder, not in the cache of the Hugging Face hub, and "
-            f"the hub did not give it ({type(error).__name__}: {reason}); give a local folder as "
+            f"the hub did not give it ({type(error).__name__}: {first_line(error)}); give a local folder as "
             "`path`, or go online once"
         )
 
@@ -119,4 +117,12 @@ def take(
             f"the weights at {where} do not fit; {'; '.join(problems[:8])}{more}; compare the spec "
             "with the weights' config"
         )
+    refuse_infinite(found, where)
     module.load_state_dict(found)
+
+
+def refuse_infinite(state: Mapping[str, Tensor], where: str) -> None:
+    """Raise a CheckpointError where a tensor holds a number that is not finite."""
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value.detach().sum(dtype=torch.float32)):
+            raise CheckpointError(f"the weights at {where}: {name} holds numbers that are not finite; fetch them again")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import model_validator
 
-from vlmkit.api import CheckpointError, DataError, EncoderSpec, expand_path, is_file
+from vlmkit.api import CheckpointError, DataError, EncoderSpec, expand_path, is_file, shown
 from vlmkit.api.folder import read_mapping
 
 __all__ = ["Key", "PublishedSpec"]
@@ -61,10 +61,11 @@ class PublishedSpec(EncoderSpec):
         }
         if wrong:
             found = "; ".join(
-                f"{field}: the config says {value!r} ({self.keys[field].name}), the spec {getattr(self, field)!r}"
+                f"{field}: the config says {shown(value)} ({self.keys[field].name}), "
+                f"the spec {shown(getattr(self, field))}"
                 for field, value in wrong.items()
             )
-            remedy = ", ".join(f"{field}: {value}" for field, value in wrong.items())
+            remedy = ", ".join(f"{field}: {value!s:.80}" for field, value in wrong.items())
             raise CheckpointError(f"encoder {self.type!r} does not fit the weights at {where}; {found}; set {remedy}")
 
 
@@ -72,5 +73,5 @@ def _vision(config: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """Of a config for image and text, its vision part."""
     vision = config.get("vision_config", config)
     if not isinstance(vision, Mapping):
-        raise CheckpointError(f"{where}: expected a mapping as vision_config, found {vision!r:.80}; fetch it again")
+        raise CheckpointError(f"{where}: expected a mapping as vision_config, found {shown(vision)}; fetch it again")
     return vision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,14 @@ from pathlib import Path
 from vlmkit.api.files import is_file, is_folder
 from vlmkit.errors import UserError
 
-__all__ = ["first_line", "is_pointer", "reading", "refuse_pointers"]
+__all__ = ["POINTER", "first_line", "is_pointer", "reading", "refuse_pointers"]
 
-_POINTER = b"version https://git-lfs.github.com/spec/"
+POINTER = (
+    "a pointer of Git LFS that stands for the file; run `git lfs pull` in its folder, or download the folder again"
+)
+"""What to say of a file that is one."""
+_BEGIN = b"version https://git-lfs.github.com/spec/"
+_KIND = re.compile(r"^\w*Error: ")
 _CODE = "trust_remote_code"
 """What transformers tells people to set where a folder wants to run code of its own."""
 
@@ -67,14 +73,16 @@ def first_line(problem: BaseException) -> str:
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     if not lines:
         return type(problem).__name__
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    if lines[0].endswith(":") and len(lines) > 1:  # what failed; why stands below
+        return _KIND.sub("", lines[1])
+    return lines[0]
 
 
 def is_pointer(file: Path) -> bool:
     """Return whether a clone without Git LFS left its pointer in the place of the file."""
     try:
         with file.open("rb") as stream:
-            return stream.read(len(_POINTER)) == _POINTER
+            return stream.read(len(_BEGIN)) == _BEGIN
     except OSError:
         return False
 
@@ -83,7 +91,4 @@ def refuse_pointers(folder: Path, error: type[UserError] = UserError) -> None:
     """Raise `error` where files of the folder are pointers of Git LFS."""
     files = sorted(folder.iterdir()) if is_folder(folder) else []
     if found := [file.name for file in files if is_file(file) and is_pointer(file)]:
-        raise error(
-            f"{folder}: {', '.join(found)}: expected the content of the file, found a pointer of Git LFS that stands "
-            "for it; run `git lfs pull` there, or download the folder again"
-        )
+        raise error(f"{folder}: {', '.join(found)}: expected the content of the file, found {POINTER}")

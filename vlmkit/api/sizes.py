@@ -14,21 +14,33 @@ MOST_TOKENS = 2**24
 """Rows of an embedding table."""
 WIDEST = 2**20
 """Channels, or heads."""
+_MOST = 2**18
+"""Of anything else that is counted: experts, labels."""
 _LARGEST = 2**31 - 1
 """Of any other whole number: positions, windows, ids of tokens."""
-_COUNTS = ("layer", "depth", "block")
+_LAYERS = ("layer", "depth", "block")
 """Parts of the names under which configurations count what is built one by one."""
+_COUNTS = ("num_", "n_")
+"""How the names of other counts begin."""
+_LENGTHS = ("_ctx", "_positions", "_size")
+"""How names end that are of no count."""
 
 
 def first_too_large(config: Mapping[str, Any]) -> str:
     """Return what to say of the first number beyond its bound, nested ones included; empty where there is none."""
     for path, value in _numbers(config):
-        key = path.rpartition(".")[2]
-        counts = any(word in key for word in _COUNTS) and not key.endswith("_size")
-        bound = MOST_LAYERS if counts else _LARGEST
-        if abs(value) > bound and (counts or isinstance(value, int)):
+        bound = _bound(path.rpartition(".")[2])
+        if abs(value) > bound and (bound < _LARGEST or isinstance(value, int)):
             return f"{path}: expected at most {bound:,}, found {shown(value)}"
     return ""
+
+
+def _bound(key: str) -> int:
+    if key.endswith(_LENGTHS):
+        return _LARGEST
+    if any(word in key for word in _LAYERS):
+        return MOST_LAYERS
+    return _MOST if key.startswith(_COUNTS) else _LARGEST
 
 
 def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

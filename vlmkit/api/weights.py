@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vlmkit.api.files import is_file
+from vlmkit.api.foreign import POINTER, is_pointer
 from vlmkit.errors import CheckpointError
 
 __all__ = ["Shard", "Stored", "open_shard"]
@@ -52,6 +53,8 @@ def open_shard(file: Path) -> Shard:
     """A file of weights. A CheckpointError where it is missing, damaged, or wants to run code."""
     if not is_file(file):
         raise CheckpointError(f"{file}: this file of the checkpoint is missing; fetch the folder again")
+    if is_pointer(file):
+        raise CheckpointError(f"{file}: expected weights, found {POINTER}")
     return _Safe(file) if file.suffix == ".safetensors" else _Pickled(file)
 
 

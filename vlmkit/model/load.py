@@ -19,7 +19,7 @@ from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
-from vlmkit.model.tokens import check_rows, check_tokenizer
+from vlmkit.model.tokens import check_generation, check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
 
 __all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
@@ -38,6 +38,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     folder = expand_path(path)
     _check(folder, "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json")
     model = _read(folder, "the model that config.json describes")
+    check_generation(model.generation_config, f"{folder}", CheckpointError)
     where = f"{folder}: tokenizer or processor"
     with undamaged(where, _ANEW):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
@@ -57,7 +58,8 @@ def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
     saved = _check(folder, "config.json")
     language = config.text_config
     wanted = language.to_dict() if isinstance(language, PreTrainedConfig) else {}
-    differ = differences(saved.get("text_config") or {}, wanted)
+    there = saved.get("text_config")
+    differ = differences(there if isinstance(there, dict) else {}, wanted)
     return _read(folder, "the spec's model", differ, config=config)
 
 

@@ -37,5 +37,5 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
     """Older files have the base of rotary positions at the top."""
-    value = config.get(key)
-    return (config.get("rope_parameters") or {}).get(key) if value is None else value
+    value, rope = config.get(key), config.get("rope_parameters")
+    return rope.get(key) if value is None and isinstance(rope, Mapping) else value

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vlmkit.api.sizes import MOST_TOKENS
 from vlmkit.errors import UserError, shown
 
-__all__ = ["check_rows", "check_tokenizer"]
+__all__ = ["check_generation", "check_rows", "check_tokenizer"]
 
 _NEEDED = {
     "eos_token": "an end token; without one, no answer ever ends",
@@ -47,6 +48,15 @@ def check_rows(tokenizer: Any, table: Any, where: str, error: type[UserError] = 
             f"the tokens 0 to {rows - 1:,}; give another chat_template, the tokenizer that it was made with, or "
             "weights whose table was enlarged"
         )
+
+
+def check_generation(generation: Any, where: str, error: type[UserError] = UserError) -> None:
+    """Raise `error` where generation_config.json has something else than numbers of tokens where they belong."""
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens"):
+        value = getattr(generation, name, None)
+        found = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        if not all(type(index) is int and -1 <= index < MOST_TOKENS for index in found):
+            raise error(f"{where}: generation_config.json: {name}: expected numbers of tokens, found {shown(value)}")
 
 
 def _written(tokenizer: Any) -> set[int]:

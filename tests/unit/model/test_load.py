@@ -234,3 +234,18 @@ def test_no_bar_is_drawn(saved: Path, capfd: pytest.CaptureFixture[str]) -> None
         if not enabled:
             transformers_logging.disable_progress_bar()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["bos_token_id", "eos_token_id", "pad_token_id", "suppress_tokens"])
+@pytest.mark.parametrize("value", ["x", {}, ["x"], 1e30, float("nan"), 10**30, True])
+def test_how_a_model_generates_is_looked_at(saved: Path, name: str, value: Any) -> None:
+    config = json.loads((saved / "generation_config.json").read_text())
+    (saved / "generation_config.json").write_text(json.dumps(config | {name: value}))
+    with pytest.raises(CheckpointError):
+        load(saved)
+
+
+def test_several_tokens_can_end_an_answer(saved: Path) -> None:
+    config = json.loads((saved / "generation_config.json").read_text())
+    (saved / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": [2, 3]}))
+    assert load(saved)[0].generation_config.eos_token_id == [2, 3]

@@ -54,6 +54,7 @@ def test_sizes_that_no_model_has(key: str, number: int) -> None:
     ("config", "said"),
     [
         ({"decoder_layers": 10**9}, "decoder_layers: expected at most 1,000, found 1000000000"),
+        ({"num_labels": 10**9}, "num_labels: expected at most 262,144, found 1000000000"),
         ({"depth": 1e9}, "depth: expected at most 1,000, found 1000000000.0"),
         ({"max_position_embeddings": 10**12}, "max_position_embeddings: expected at most 2,147,483,647, found 10"),
         ({"text_config": {"num_hidden_layers": 10**9}}, r"text_config\.num_hidden_layers: expected at most 1,000"),

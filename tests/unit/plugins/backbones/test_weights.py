@@ -83,7 +83,9 @@ def test_a_file_that_was_cut_off(published: Path) -> None:
 def test_a_pointer_of_git_lfs(published: Path, name: str) -> None:
     (published / name).write_bytes(POINTER)
     options = HfCausalLmSpec(path=str(published))
-    with pytest.raises(UserError, match=rf"llm: {name}: .* found a pointer of Git LFS .*; run `git lfs pull` there"):
+    with pytest.raises(
+        UserError, match=rf"llm: {name}: .* found a pointer of Git LFS .*; run `git lfs pull` in its folder"
+    ):
         _ = options.load() if name.startswith("model") else options.load_tokenizer()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 from pathlib import Path
@@ -222,13 +223,77 @@ def test_index_that_is_none(folder: Path, index: Any) -> None:
         features(LanguageBindVideoSpec(path=str(folder)))
 
 
-@pytest.mark.parametrize("content", ["hello", "version https://git-lfs.github.com/spec/v1", "<!DOCTYPE html>"])
+@pytest.mark.parametrize("content", ["hello", "<!DOCTYPE html>"])
 @pytest.mark.parametrize("spec", [LanguageBindVideoSpec, DinoV2Spec])
 def test_weights_that_are_text(folder: Path, spec: type[EncoderSpec], content: str) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_text(content)
     with pytest.raises(CheckpointError, match=rf"\.bin: .*not readable as .*begins with b'{content[:4]}.*; fetch it"):
         features(spec.model_validate({"path": str(folder)}))
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n"
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+@pytest.mark.parametrize("spec", [LanguageBindVideoSpec, DinoV2Spec])
+def test_weights_that_are_a_pointer(folder: Path, spec: type[EncoderSpec], name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_text(POINTER)
+    with pytest.raises(
+        CheckpointError, match=rf"{name}: expected weights, found a pointer of Git LFS .*`git lfs pull`"
+    ):
+        features(spec.model_validate({"path": str(folder)}))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite(tmp_path: Path, number: float) -> None:
+    state, _ = languagebind()
+    state["pre_layrnorm.weight"] = torch.full_like(state["pre_layrnorm.weight"], number)
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config())
+    with pytest.raises(
+        CheckpointError, match=r"pre_layrnorm\.weight holds numbers that are not finite; fetch them again"
+    ):
+        features(LanguageBindVideoSpec(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("key", "number"), [("layers", 10**9), ("width", 10**11), ("image_size", 10**9), ("mlp", 10**12)]
+)
+def test_sizes_that_no_encoder_has(key: str, number: int) -> None:
+    for spec in (ClipVisionSpec, DinoV2Spec):
+        with pytest.raises(ValidationError, match=rf"{key}\n +Input should be less than or equal to"):
+            spec.model_validate({**TINY, key: number})
+
+
+def test_code_in_the_folder_is_not_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 9))
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**content, "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}})
+    )
+    features(LanguageBindVideoSpec(path=str(folder)))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_beside_others_is_only_looked_up_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    asked: list[bool] = []
+
+    def offline(repo: str, name: str, local_files_only: bool) -> str:
+        asked.append(local_files_only)
+        raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    for path in ("models/clip", "someone/clip"):
+        with pytest.raises(CheckpointError, match="not in the cache"):
+            features(ClipVisionSpec.model_validate({**TINY, "path": path}))
+    assert asked == [True, False]
 
 
 @pytest.mark.parametrize("size", ['"wide"', "[]", "1.5"])
@@ -238,16 +303,18 @@ def test_sizes_that_are_no_numbers(folder: Path, size: str) -> None:
         DinoV2Spec(path=str(folder))
 
 
-@pytest.mark.parametrize("path", ["/no/such/folder", "./no/such", "no/such/folder"])
+@pytest.mark.parametrize("path", ["/no/such/folder", "./no/such", "~/no", "no/such/folder"])
 def test_folder_that_is_not_there(path: str) -> None:
-    with pytest.raises(CheckpointError, match=r"expected the folder .*check `path`"):
+    with pytest.raises(
+        CheckpointError, match=r"no weights of an encoder can be read from .* \(no such folder here\); correct the path"
+    ):
         features(ClipVisionSpec.model_validate({**TINY, "path": path}))
 
 
 def test_hub_id_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
-    def offline(repo: str, name: str) -> str:
+    def offline(repo: str, name: str, local_files_only: bool) -> str:
         raise huggingface_hub.errors.LocalEntryNotFoundError("outgoing traffic is disabled")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
@@ -268,7 +335,7 @@ def test_hub_id_from_the_cache_without_network(tmp_path: Path, monkeypatch: pyte
         save_file(state, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(config())
 
-    def cache(repo: str, name: str) -> str:
+    def cache(repo: str, name: str, local_files_only: bool) -> str:
         if repo != "LanguageBind/tiny" or not (tmp_path / name).is_file():
             raise huggingface_hub.errors.LocalEntryNotFoundError("outgoing traffic is disabled")
         return str(tmp_path / name)
