@@ -14,12 +14,12 @@ from torch.nn.modules.module import (
 )
 
 from vlmkit.api import UserError
+from vlmkit.api.bounds import MOST_PARAMETERS
 
 __all__ = ["module_budget", "refuse_beyond_memory"]
 
 _MOST_MODULES = 100_000
 """A model of 61 layers with 256 experts each has some 80,000."""
-_MOST_PARAMETERS = 10**13
 
 
 @contextmanager
@@ -38,9 +38,9 @@ def module_budget() -> Iterator[None]:
     def count_parameter(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal parameters
         parameters += 0 if parameter is None else parameter.numel()
-        if parameters > _MOST_PARAMETERS:
+        if parameters > MOST_PARAMETERS:
             raise UserError(
-                f"model.backbone.config: expected at most {_MOST_PARAMETERS:,} parameters; make its numbers smaller"
+                f"model.backbone.config: expected at most {MOST_PARAMETERS:,} parameters; make its numbers smaller"
             )
 
     hooks: list[Any] = [

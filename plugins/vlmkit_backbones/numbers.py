@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from vlmkit.api import shown
-from vlmkit.api.sizes import MOST_LAYERS, MOST_TOKENS, WIDEST, first_too_large
+from vlmkit.api.bounds import MOST_LAYERS, Channels, Heads, Hidden
+from vlmkit.api.sizes import MOST_TOKENS, first_too_large
 
 __all__ = ["check_numbers", "first_wrong"]
 
 _Layers = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
-_Width = Annotated[int, Field(gt=0, le=WIDEST)]
 
 
 class _Numbers(BaseModel):
@@ -23,20 +23,20 @@ class _Numbers(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    d_model: _Width = 1
-    head_dim: _Width = 1
-    hidden_size: _Width = 1
-    intermediate_size: _Width = 1
+    d_model: Channels = 1
+    head_dim: Channels = 1
+    hidden_size: Channels = 1
+    intermediate_size: Hidden = 1
     max_position_embeddings: PositiveInt = 1
-    n_embd: _Width = 1
-    n_head: _Width = 1
-    n_inner: _Width = 1
+    n_embd: Channels = 1
+    n_head: Heads = 1
+    n_inner: Hidden = 1
     n_layer: _Layers = 1
     n_positions: PositiveInt = 1
-    num_attention_heads: _Width = 1
-    num_heads: _Width = 1
+    num_attention_heads: Heads = 1
+    num_heads: Heads = 1
     num_hidden_layers: _Layers = 1
-    num_key_value_heads: _Width = 1
+    num_key_value_heads: Heads = 1
     num_layers: _Layers = 1
     vocab_size: _Tokens = 1
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vlmkit.api.bounds import MOST_LAYERS
 from vlmkit.errors import shown
 
-__all__ = ["MOST_LAYERS", "MOST_TOKENS", "WIDEST", "first_too_large"]
+__all__ = ["MOST_TOKENS", "first_too_large"]
 
-MOST_LAYERS = 1000
 MOST_TOKENS = 2**24
 """Rows of an embedding table."""
-WIDEST = 2**20
-"""Channels, or heads."""
 _MOST = 2**18
 """Of anything else that is counted: experts, labels."""
 _LARGEST = 2**31 - 1

@@ -75,7 +75,7 @@ def test_real_numbers_are_within_the_bounds() -> None:
 
 
 def test_building_stops_where_the_numbers_multiply() -> None:
-    options = spec(hidden_size=2**20, intermediate_size=2**20, num_hidden_layers=1000, num_attention_heads=2**14)
+    options = spec(hidden_size=2**16, intermediate_size=2**20, num_hidden_layers=1000, num_attention_heads=2**10)
     begin = time.monotonic()
     with torch.device("meta"), pytest.raises(UserError, match="expected at most 10,000,000,000,000 parameters"):
         options.build()
@@ -94,7 +94,7 @@ def test_building_stops_at_too_many_modules(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_model_larger_than_the_memory_is_not_drawn() -> None:
     with pytest.raises(UserError, match=r"a model of [\d,]+ GiB does not fit into this machine's memory of [\d,]+ GiB"):
-        spec(hidden_size=2**17, num_attention_heads=2**10, num_key_value_heads=2**10, num_hidden_layers=100).build()
+        spec(hidden_size=2**16, num_attention_heads=2**10, num_key_value_heads=2**10, num_hidden_layers=100).build()
 
 
 def test_the_trial_leaves_the_drawn_weights_as_they_are() -> None:
