@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ def find_spec(path: Path) -> Path:
         return shipped / inside
     if is_folder(path):
         raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
+    if os.path.exists(path):  # noqa: PTH110 -- Path.exists raises for names that are too long
+        raise SpecError(f"{path}: expected a spec file, found a pipe or device; name a regular file")
     raise SpecError(f"{str(path)[:200]}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
 
 

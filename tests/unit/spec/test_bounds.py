@@ -51,10 +51,10 @@ def test_there_are_numbers_to_look_at() -> None:
 
 
 def refused(file: Path, **changes: Any) -> str:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(SpecError) as caught:
         summarize(load_spec(file, set=changes))
-    assert time.monotonic() - begin < 10
+    assert time.process_time() - begin < 10
     assert len(str(caught.value)) < 2000
     return str(caught.value)
 
@@ -132,12 +132,12 @@ def test_the_largest_numbers_are_checked_in_a_moment(small_file: Path, aligner: 
     """Whether they fit together or not."""
     spec: Any = registry().get("aligner", aligner).spec
     values = {"model.aligner": spec.tiny(), "training": None, "evaluation": None}
-    begin = time.monotonic()
+    begin = time.process_time()
     try:
         summarize(load_spec(small_file, set=values | {f"model.aligner.{key}": value for key, value in changes.items()}))
     except SpecError as error:
         assert "model.aligner" in str(error)  # noqa: PT017 -- both are right
-    assert time.monotonic() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 def test_a_list_of_very_many_items_is_refused(small_file: Path) -> None:

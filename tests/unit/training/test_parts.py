@@ -105,7 +105,7 @@ def test_many_patterns_and_many_parameters_take_a_moment() -> None:
     parameter = [nn.Parameter(torch.empty(1)) for _ in range(12_000)]
     named = {f"backbone.model.layers.{i // 12}.part.{i % 12}": value for i, value in enumerate(parameter)}
     patterns = {f"backbone.model.layers.{i}": 1e-3 for i in range(200)}
-    begin = time.monotonic()
+    begin = time.process_time()
     found = assign(stage(patterns), named)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert [len(names) for names in found.values()] == [12] * 200
