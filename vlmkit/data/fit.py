@@ -5,6 +5,7 @@ Shape letters: n sampled frames, T frame slots, H W pixels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,12 @@ from PIL import Image
 
 from vlmkit.api.video import Fit, VideoInput, VideoShape
 
-__all__ = ["FittedVideo", "fit_frames", "padding_colour"]
+__all__ = ["FittedVideo", "Fitting", "fit_frames", "padding_colour"]
 
 Pixels = npt.NDArray[np.uint8]
+Span = tuple[float, float]
+_LARGEST = 1 << 24
+"""Pixels up to which a picture is resized whole before it is cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +52,66 @@ def padding_colour(video: VideoInput) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def fit_frames(frames: Pixels, video: VideoInput) -> FittedVideo:
-    """Put (n, H, W, 3) RGB frames on the canvas that `video` asks for; n at most `video.frames`.
+class Fitting:
+    """Puts the frames of one video on their canvas, one after the other.
 
     Every fit resizes with Pillow's bicubic filter, as Video-Panda's preprocessing does (Video-ChatGPT, the one that
     squashes, used nearest neighbours). Padding in time fills up to `video.frames`, except with sampling `one-fps`.
     """
+
+    def __init__(self, video: VideoInput, width: int, height: int, count: int) -> None:
+        """Make room for `count` frames, at most `video.frames`, of width x height pixels."""
+        if not 1 <= count <= video.frames:
+            raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
+        shape = video.shape(width, height, present=count)
+        self._place = video.place(width, height)
+        pixels = np.zeros((shape.frames, shape.height, shape.width, 3), np.uint8)
+        pixels[:count] = padding_colour(video)
+        self.fitted = FittedVideo(pixels, shape.content, count)
+        """The video; its frames are there once they were put."""
+
+    def put(self, slot: int, frame: Pixels) -> None:
+        """Fit (H, W, 3) RGB into a slot."""
+        top, bottom, left, right = self.fitted.content
+        place = self._place
+        window = (top - place.top, bottom - place.top, left - place.left, right - place.left)
+        self.fitted.pixels[slot, top:bottom, left:right] = _resize(frame, place, window)
+
+
+def fit_frames(frames: Pixels, video: VideoInput) -> FittedVideo:
+    """Put (n, H, W, 3) RGB frames on the canvas that `video` asks for; n at most `video.frames`."""
     count, height, width, _ = frames.shape
-    if not 1 <= count <= video.frames:
-        raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
-    shape = video.shape(width, height, present=count)
-    place = video.place(width, height)
-    pixels = np.zeros((shape.frames, shape.height, shape.width, 3), np.uint8)
-    pixels[:count] = padding_colour(video)
-    top, bottom, left, right = shape.content
-    for canvas, frame in zip(pixels, frames, strict=False):
-        picture = _resize(frame, place)
-        canvas[top:bottom, left:right] = picture[
-            top - place.top : bottom - place.top, left - place.left : right - place.left
-        ]
-    return FittedVideo(pixels, shape.content, count)
+    fitting = Fitting(video, width, height, count)
+    for slot, frame in enumerate(frames):
+        fitting.put(slot, frame)
+    return fitting.fitted
 
 
-def _resize(frame: Pixels, place: Fit) -> Pixels:
-    if frame.shape[:2] == (place.height, place.width):
-        return frame
-    image = Image.fromarray(frame).resize((place.width, place.height), Image.Resampling.BICUBIC)
-    return np.asarray(image)
+def _resize(frame: Pixels, place: Fit, window: tuple[int, int, int, int]) -> Pixels:
+    """Return the window (top, bottom, left, right) of the resized picture.
+
+    Of pictures that would become very big, e.g. a strip whose short side has to fill the canvas, only the part that is
+    seen is resized: the same but for rounding.
+    """
+    height, width, _ = frame.shape
+    top, bottom, left, right = window
+    if (height, width) == (place.height, place.width):
+        return frame[top:bottom, left:right]
+    image = Image.fromarray(frame)
+    if place.width * place.height <= _LARGEST:
+        whole = image.resize((place.width, place.height), Image.Resampling.BICUBIC)
+        return np.asarray(whole)[top:bottom, left:right]
+    across, down = width / place.width, height / place.height
+    image, x = _strip(image, left * across, right * across, across, 0)
+    image, y = _strip(image, top * down, bottom * down, down, 1)
+    rows = image.resize((right - left, image.height), Image.Resampling.BICUBIC, box=(x[0], 0, x[1], image.height))
+    box = (0, y[0], right - left, y[1])
+    return np.asarray(rows.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box=box))
+
+
+def _strip(image: Image.Image, start: float, end: float, scale: float, axis: int) -> tuple[Image.Image, Span]:
+    """Return what the filter sees of an image between two columns (axis 0) or rows (1), and these in there."""
+    reach, side = math.ceil(2 * max(1.0, scale)) + 1, image.size[axis]
+    first, last = max(0, math.floor(start) - reach), min(side, math.ceil(end) + reach)
+    part = image.crop((first, 0, last, image.height) if axis == 0 else (0, first, image.width, last))
+    return part, (start - first, min(end - first, last - first))

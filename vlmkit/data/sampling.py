@@ -34,7 +34,7 @@ def _reference(total: int, fps: float, wanted: int) -> list[int]:
     if len(seconds) > wanted:
         return _thin(seconds, wanted)
     if len(seconds) == wanted:
-        return seconds
+        return list(seconds)
     count = min(wanted, total)
     step = max(1, (total - 1) // max(1, count - 1))
     return [step * i for i in range(count)]
@@ -43,12 +43,12 @@ def _reference(total: int, fps: float, wanted: int) -> list[int]:
 def _one_fps(total: int, fps: float, wanted: int) -> list[int]:
     """Chat-UniVi: one frame per second, thinned evenly where these are too many."""
     seconds = _every_second(total, fps)
-    return seconds if len(seconds) <= wanted else _thin(seconds, wanted)
+    return list(seconds) if len(seconds) <= wanted else _thin(seconds, wanted)
 
 
 def _uniform(total: int, fps: float, wanted: int) -> list[int]:
     """Video-LLaVA: evenly from the first frame to the last."""
-    return _thin(list(range(total)), wanted)
+    return _thin(range(total), wanted)
 
 
 def _segment_midpoint(total: int, fps: float, wanted: int) -> list[int]:
@@ -64,12 +64,12 @@ def _segment_centre(total: int, fps: float, wanted: int) -> list[int]:
     return [int(segment / 2 + round(segment * i)) for i in range(wanted)]
 
 
-def _every_second(total: int, fps: float) -> list[int]:
+def _every_second(total: int, fps: float) -> range:
     stride = max(1, round(fps)) if math.isfinite(fps) else 1
-    return list(range(0, total, stride))
+    return range(0, total, stride)
 
 
-def _thin(positions: list[int], wanted: int) -> list[int]:
+def _thin(positions: range, wanted: int) -> list[int]:
     return [positions[int(i)] for i in np.linspace(0, len(positions) - 1, wanted)]
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vlmkit.api.reader import Reader
+from vlmkit.api.reader import OpenVideo, Reader
 from vlmkit.api.video import VideoInput
-from vlmkit.data.fit import FittedVideo, fit_frames
+from vlmkit.data.fit import FittedVideo, Fitting
 from vlmkit.data.sampling import frame_positions
 from vlmkit.errors import UnreadableVideo
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["VideoLoader"]
 
 Views = dict[str, FittedVideo]
+_AT_ONCE = 1 << 28
+"""Bytes of decoded frames that are in memory at once, where they are bigger than one frame."""
 
 
 class VideoLoader:
@@ -51,17 +58,18 @@ class VideoLoader:
         video = self.reader.open(path)
         if video.num_frames < 1:
             raise UnreadableVideo(f"{path}: it holds no frames")
-        wanted = {
-            name: frame_positions(view.sampling, video.num_frames, video.fps, view.frames)
-            for name, view in self.inputs.items()
-        }
-        positions = sorted({position for chosen in wanted.values() for position in chosen})
-        index = {position: i for i, position in enumerate(positions)}
-        frames = video.frames(positions)
-        return {
-            name: fit_frames(frames[[index[position] for position in chosen]], self.inputs[name])
-            for name, chosen in wanted.items()
-        }
+        views: Views = {}
+        slots: dict[int, list[tuple[Fitting, int]]] = defaultdict(list)
+        for name, view in self.inputs.items():
+            chosen = frame_positions(view.sampling, video.num_frames, video.fps, view.frames)
+            fitting = Fitting(view, video.width, video.height, len(chosen))
+            views[name] = fitting.fitted
+            for slot, position in enumerate(chosen):
+                slots[position].append((fitting, slot))
+        for position, frame in _frames(video, sorted(slots)):
+            for fitting, slot in slots[position]:
+                fitting.put(slot, frame)
+        return views
 
     def _remember(self, key: str, views: Views) -> None:
         size = _size(views)
@@ -71,6 +79,14 @@ class VideoLoader:
         self.cached_bytes += size
         while self.cached_bytes > self.cache_bytes:
             self.cached_bytes -= _size(self._cache.popitem(last=False)[1])
+
+
+def _frames(video: OpenVideo, positions: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    """Yield the frames at ascending positions, of which few are in memory at once."""
+    count = max(1, _AT_ONCE // (3 * video.width * video.height))
+    for start in range(0, len(positions), count):
+        part = positions[start : start + count]
+        yield from zip(part, video.frames(part), strict=True)
 
 
 def _size(views: Views) -> int:

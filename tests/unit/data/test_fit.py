@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -74,6 +76,65 @@ def test_squash_fills_the_canvas() -> None:
     fitted = fit_frames(_noise(1, 30, 50), VideoInput(frames=1, size=16, fit="squash"))
     assert fitted.pixels.shape == (1, 16, 16, 3)
     assert fitted.content == (0, 16, 0, 16)
+
+
+def _whole_then_cut(frame: np.ndarray[Any, Any], video: VideoInput) -> np.ndarray[Any, Any]:
+    """The canvas, by resizing the whole picture."""
+    height, width, _ = frame.shape
+    place = video.place(width, height)
+    picture = np.asarray(Image.fromarray(frame).resize((place.width, place.height), Image.Resampling.BICUBIC))
+    canvas = np.full((video.size, video.size, 3), padding_colour(video), np.uint8)
+    top, left = max(place.top, 0), max(place.left, 0)
+    cut = picture[top - place.top :, left - place.left :][: video.size - top, : video.size - left]
+    canvas[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    return canvas
+
+
+SIDES = [1, 2, 3, 5, 8, 13, 28, 29, 31, 56, 57, 97, 240, 321, 641]
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "squash"])
+@pytest.mark.parametrize("size", [28, 56])
+def test_ordinary_pictures_are_resized_whole(fit: Literal["pad", "crop", "squash"], size: int) -> None:
+    video = VideoInput(frames=1, size=size, multiple=14, fit=fit)
+    for height in SIDES:
+        for width in SIDES:
+            frames = _noise(1, height, width)
+            np.testing.assert_array_equal(fit_frames(frames, video).pixels[0], _whole_then_cut(frames[0], video))
+
+
+@pytest.mark.parametrize("size", [28, 57])
+def test_what_would_become_too_big_is_cut_first(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmkit.data.fit._LARGEST", 0)
+    video = VideoInput(frames=1, size=size, fit="crop")
+    for height in SIDES:
+        for width in SIDES:
+            frame = _noise(1, height, width)
+            off = np.abs(fit_frames(frame, video).pixels[0] - _whole_then_cut(frame[0], video).astype(int))
+            assert off.mean() < 1, (width, height)
+            if min(width, height) <= size:  # where Pillow shrinks, it may begin with the other direction
+                assert off.max() <= 1, (width, height)
+
+
+def test_strips_cost_no_more_than_their_pixels() -> None:
+    code = """
+import resource
+import numpy as np
+from vlmkit.api import VideoInput
+from vlmkit.data import fit_frames
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for width, height in [(16000, 2), (2, 16000), (65535, 1), (1, 65535), (30000, 3)]:
+    for fit in ("pad", "crop", "squash"):
+        frame = np.zeros((1, height, width, 3), np.uint8)
+        frame[:, height // 2 :, width // 2 :] = 255
+        pixels = fit_frames(frame, VideoInput(frames=1, size=448, fit=fit)).pixels
+        assert pixels.shape == (1, 448, 448, 3)
+        assert pixels.max() == 255
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 100
 
 
 def test_missing_frames_are_padding_in_time() -> None:

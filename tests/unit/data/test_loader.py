@@ -54,6 +54,16 @@ def test_one_decoding_serves_all_views() -> None:
         assert views[name].pixels.shape == (video.frames, video.size, video.size, 3)
 
 
+def test_few_big_frames_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = VideoLoader(_Reader(), {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
+    monkeypatch.setattr("vlmkit.data.videos._AT_ONCE", 3 * 3 * 20 * 20 + 1)
+    reader = _Reader()
+    again = VideoLoader(reader, {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
+    assert [len(asked) for asked in reader.asked] == [3, 3, 3, 1]
+    for name, view in views.items():
+        np.testing.assert_array_equal(again[name].pixels, view.pixels)
+
+
 def test_short_videos_are_padded_in_time() -> None:
     video = VideoInput(frames=8, size=28)
     view = VideoLoader(_Reader(length=3), {"aligner": video}).load("a.mp4")["aligner"]

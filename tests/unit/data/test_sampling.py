@@ -42,6 +42,14 @@ def test_positions_are_ascending_and_inside(rule: str, total: int, wanted: int) 
         assert len(positions) == min(total, wanted)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_claims_of_endless_videos_cost_nothing(rule: str) -> None:
+    positions = frame_positions(rule, 10**12, 25.0, 8)
+    assert len(positions) == 8
+    assert positions == sorted(positions)
+    assert positions[-1] < 10**12
+
+
 def test_uniform_is_linspace() -> None:
     assert frame_positions("uniform", 16, 8.0, 8) == [int(x) for x in np.linspace(0, 15, 8)]
     assert frame_positions("uniform", 3, 8.0, 8) == [0, 0, 0, 0, 1, 1, 1, 2]
