@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import vlmkit
-from vlmkit.errors import UserError
+from vlmkit.errors import DataError, UserError
 from vlmkit.model import VideoLM, build_head, compose, load
 from vlmkit.model.importing import DISTILLATION, ImportReport, import_checkpoint
 from vlmkit.model.load import load_head
@@ -44,6 +44,18 @@ def test_every_weight_arrives(importer: Importer, tmp_path: Path, panda: State, 
     assert report.counts()["taken"] == 21
     assert processor.tokenizer.video_token_id == model.config.video_token_id
     assert model.generation_config.eos_token_id == processor.tokenizer.eos_token_id
+
+
+def test_paths_may_begin_in_the_home_folder(
+    save: Saver, panda: State, experiment: ExperimentSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    source = save(panda)
+    import_checkpoint("video-panda", f"~/{source.name}", "~/made", spec=experiment)
+    assert (tmp_path / "made" / "config.json").is_file()
+    for paths in (("~nobody-here/a", "~/b"), (f"~/{source.name}", "~nobody-here/b")):
+        with pytest.raises(DataError, match="`~nobody-here` is no home folder here"):
+            import_checkpoint("video-panda", *paths, spec=experiment)
 
 
 def test_report_holds_every_key(importer: Importer, tmp_path: Path, panda: State) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
 
-from vlmkit.api import CheckpointError, EncoderSpec
+from vlmkit.api import CheckpointError, DataError, EncoderSpec
 from vlmkit_encoders.spec import ClipVisionSpec, DinoV2Spec, LanguageBindImageSpec, LanguageBindVideoSpec
 
 TINY = {"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28}
@@ -122,6 +122,17 @@ def test_what_is_not_set_comes_from_the_config_and_stays(folder: Path) -> None:
     assert (spec.frames, spec.activation, spec.temporal) == (4, "gelu", True)
     resolved = spec.model_dump(mode="json")
     assert LanguageBindVideoSpec.model_validate({**resolved, "path": None}).frames == 4
+
+
+def test_a_path_may_begin_in_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    path = f"~/{folder.name}"
+    spec = LanguageBindVideoSpec.model_validate({"path": path})
+    assert (spec.path, spec.width) == (path, TINY["width"]), "the resolved spec keeps the path as it was written"
+    assert torch.equal(features(spec), features(LanguageBindVideoSpec(path=str(folder))))
+    away = LanguageBindVideoSpec.model_validate({**TINY, "path": "~nobody-here/tower"})
+    with pytest.raises(DataError, match="`~nobody-here` is no home folder here"):
+        features(away)
 
 
 def test_what_the_config_leaves_out_is_its_class_default(folder: Path) -> None:
