@@ -95,13 +95,13 @@ def _distinct(samples: Sequence[Sample]) -> list[Sample]:
     taken = {name for name, count in often.items() if count == 1}
     distinct = []
     for row, sample in enumerate(samples):
-        name = sample.id
-        if often[name] > 1:
-            name = f"{name}#{row}"
+        if often[sample.id] > 1:
+            name = f"{sample.id}#{row}"
             while name in taken:
                 name += "#"
             taken.add(name)
-        distinct.append(replace(sample, id=name))
+            sample = replace(sample, id=name)
+        distinct.append(sample)
     return distinct
 
 
