@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from vlmkit.allocator import keep_freed_memory
 from vlmkit.errors import RunError, SpecError
 from vlmkit.launch import rank
+from vlmkit.lines import write_json
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
 from vlmkit.workers import leave_to_parent
-from vlmkit.writing import write_atomic
 
 __all__ = ["Run", "evaluate", "run", "train"]
 
@@ -135,7 +134,7 @@ def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
     if rank():
         return folder
     with folder.guarded():
-        write_atomic(folder.composition_file, json.dumps(summary.as_dict(), indent=2))
+        write_json(folder.composition_file, summary.as_dict())
     return folder
 
 

@@ -3,6 +3,7 @@
 What a reader relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number): a model
 names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that says where,
 what was expected, what was found, what to do.
+What is written here carries its checksum, which is compared when it is read back; what has none is taken as it is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,14 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vlmkit.api.files import is_file, parse_json, read_bytes
+from vlmkit.checksums import KEY, stamp, stamped
 from vlmkit.errors import RunError
 from vlmkit.spec.report import from_pydantic
+from vlmkit.writing import write_atomic
 
-__all__ = ["BadSample", "conform", "present", "read_json", "read_lines"]
+__all__ = ["LINES_REMEDY", "BadSample", "conform", "json_line", "present", "read_json", "read_lines", "write_json"]
+
+LINES_REMEDY = "remove the line, or the file"
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """JSON's way to write one half of a pair of surrogates."""
@@ -49,17 +55,28 @@ def read_json(path: Path, kind: Any, remedy: str = "remove the file and run the 
     return _parse(read_bytes(path, "JSON", RunError, remedy), kind, str(path), remedy)
 
 
-def read_lines(path: Path, kind: Any = dict[str, Any], *, mend: bool = False) -> list[dict[str, Any]]:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Write an object, or a list of objects, with its checksum, whole or not at all."""
+    write_atomic(path, stamped(content, indent=2) + "\n")
+
+
+def json_line(entry: Mapping[str, Any]) -> str:
+    """A line of a JSON-lines file, with its checksum."""
+    return stamped(entry) + "\n"
+
+
+def read_lines(
+    path: Path, kind: Any = dict[str, Any], *, mend: bool = False, remedy: str = LINES_REMEDY
+) -> list[dict[str, Any]]:
     """The objects of a file, none where there is no file. A torn last line, as a kill leaves it, is no line yet.
 
     With `mend` the torn line is cut off, so that what is appended next starts a line of its own.
 
     Raises:
-        RunError: a line holds something that is not of this kind.
+        RunError: a line is damaged, or holds something that is not of this kind.
     """
     if not present(path):
         return []
-    remedy = "remove the line, or the file"
     content = read_bytes(path, "JSON lines", RunError, remedy)
     whole = content[: content.rfind(b"\n") + 1]
     if mend and whole != content:
@@ -86,6 +103,11 @@ def _parse(content: bytes, kind: Any, where: str, remedy: str) -> Any:
     found = conform(parse_json(content, where, "JSON", RunError, remedy), kind, where, remedy)
     if _HALF.search(content) and _halved(found):
         raise RunError(f"{where}: expected text, found half a character, which no file can hold; {remedy}")
+    if stamp(content) == "wrong":
+        raise RunError(f"{where}: its checksum is wrong: it was damaged, or changed, since it was written; {remedy}")
+    last = found[-1] if isinstance(found, list) and found else found
+    if isinstance(last, dict):
+        last.pop(KEY, None)
     return found
 
 

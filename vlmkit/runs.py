@@ -10,7 +10,7 @@ that leave the trained weights as they are. `spec.yaml` then follows the change.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,18 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from xxhash import xxh3_128
 
 from vlmkit.api.files import expand_path
+from vlmkit.api.locks import Locked, lock_file
+from vlmkit.checksums import stamp, stamped_comment
 from vlmkit.environment import environment
-from vlmkit.errors import RunError, SpecError
+from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.launch import rank
-from vlmkit.lines import BadSample, read_json, read_lines
+from vlmkit.lines import BadSample, read_json, read_lines, write_json
 from vlmkit.plain_files import check_kinds
+from vlmkit.seals import check_folder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
 from vlmkit.writing import SAVING, write_atomic
 
-__all__ = ["FREE", "RunFolder"]
+__all__ = ["FREE", "RunFolder", "identity"]
 
 FREE = ("evaluation", "data.cache_mib", "data.max_bad_fraction", "training.workers")
 """Dotted keys that a continued run may change: the trained weights do not depend on them."""
@@ -109,13 +113,25 @@ class RunFolder:
         return read_resolved(self.spec_file)
 
     def check(self) -> None:
-        """A RunError where this is no run folder, or something in it is neither file nor folder."""
+        """A RunError where this is no run folder, its spec is damaged, or it holds neither files nor folders alone."""
         check_kinds(self.path)
         if not self.spec_file.is_file():
             found = f"there is no {self.spec_file.name} in it" if self.path.is_dir() else "there is no such folder"
             raise RunError(
                 f"{self.path}: expected a run folder, but {found}; give the folder of a run, e.g. runs/quickstart"
             )
+        if stamp(self.spec_file.read_bytes()) == "wrong":
+            raise RunError(
+                f"{self.spec_file}: the checksum in its last line is wrong: the file was damaged, or edited; "
+                "restore it from a copy or, if you meant the edit, remove that line"
+            )
+
+    def check_model(self, spec: ExperimentSpec | None = None) -> None:
+        """A CheckpointError where a file of the trained model is damaged, or where it is that of another spec."""
+        again = f"remove the folder {self.model}, and `vlmkit train` writes it again"
+        trained_by = check_folder(self.model, again).get("run")
+        if spec is not None and trained_by not in (None, identity(spec)):
+            raise CheckpointError(f"{self.model}: this is the model of another run; {again}")
 
     def environments(self) -> list[dict[str, Any]]:
         """The content of `environment_file`, empty where there is none. A RunError where it is malformed."""
@@ -143,9 +159,10 @@ class RunFolder:
             place = error.filename2 or error.filename
             if not isinstance(place, str) or not Path(place).absolute().is_relative_to(self.path.absolute()):
                 raise
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            remedy = "make room" if full else "put right what lies there, or who may use it,"
             raise RunError(
-                f"{place}: cannot be read or written: {error.strerror}; "
-                "put right what lies there, or who may use it, and run the command again"
+                f"{place}: cannot be read or written: {error.strerror}; {remedy} and run the command again"
             ) from error
 
     @contextmanager
@@ -155,14 +172,13 @@ class RunFolder:
         Raises:
             RunError: another process is at work here.
         """
-        with self.guarded(), (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunError(
-                    f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
-                ) from None
-            yield
+        try:
+            with self.guarded(), lock_file(self.path / ".lock"):
+                yield
+        except Locked:
+            raise RunError(
+                f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
+            ) from None
 
     def _create(self, spec: ExperimentSpec) -> None:
         if self.path.exists() and not self.path.is_dir():
@@ -179,7 +195,10 @@ class RunFolder:
                 f"{self.path}: this folder is no run: it has no spec.yaml, but holds {', '.join(foreign[:5])}; "
                 "empty it, or use another name or --output"
             )
-        write_atomic(self.spec_file, resolved(spec))
+        self._write_spec(spec)
+
+    def _write_spec(self, spec: ExperimentSpec) -> None:
+        write_atomic(self.spec_file, stamped_comment(resolved(spec)))
 
     def _continue(self, spec: ExperimentSpec) -> None:
         try:
@@ -204,7 +223,7 @@ class RunFolder:
             )
         if changes and not rank():
             with self.locked():
-                write_atomic(self.spec_file, resolved(spec))
+                self._write_spec(spec)
 
     def _begun(self) -> bool:
         """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""
@@ -213,7 +232,19 @@ class RunFolder:
     def _note_environment(self) -> None:
         now, before = environment(), self.environments()
         if now not in before:
-            write_atomic(self.environment_file, json.dumps([*before, now], indent=2))
+            write_json(self.environment_file, [*before, now])
+
+
+def identity(spec: ExperimentSpec) -> str:
+    """Return a checksum of everything that the trained weights depend on: whose a checkpoint is."""
+    content = spec.model_dump(mode="json")
+    for key in FREE:
+        *path, last = key.split(".")
+        part = content
+        for name in path:
+            part = part.get(name) or {}
+        part.pop(last, None)
+    return xxh3_128(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 _ABSENT = object()

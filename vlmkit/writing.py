@@ -1,7 +1,8 @@
-"""Writing files and folders so that a kill at any moment, or a full disk, leaves no part of one in its place."""
+"""Writing files and folders so that a kill at any moment, a power cut or a full disk leaves no half file."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,10 +13,39 @@ from safetensors import SafetensorError
 
 from vlmkit.errors import RunError
 
-__all__ = ["SAVING", "atomic_folder", "saving_weights", "write_atomic"]
+__all__ = ["SAVING", "atomic_folder", "flush", "replace", "saving_weights", "write_atomic"]
 
 SAVING = ".saving"
 """Ends the name of what is not complete."""
+
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR)
+"""What file systems answer that cannot flush, or of which a folder cannot be opened."""
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or what a folder lists, is on the disk."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if path.is_dir() and error.errno in _CANNOT:
+            return
+        raise
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(handle)
+
+
+def replace(complete: Path, path: Path) -> None:
+    """Give a complete file, or folder, its name. It is on the disk before, and bears the name on the disk after."""
+    for file in sorted(complete.rglob("*")) if complete.is_dir() else ():
+        flush(file)
+    flush(complete)
+    complete.replace(path)
+    flush(path.parent)
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -23,7 +53,7 @@ def write_atomic(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{SAVING}")
     try:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -44,7 +74,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)
-    temporary.rename(path)
+    replace(temporary, path)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -345,7 +345,7 @@ DAMAGES = [
         "report",
         "metrics.jsonl, line 1: expected the key step, which is missing",
     ),
-    ("stages/1-words/weights.safetensors", "junk", "train", "weights.safetensors: damaged or not complete: "),
+    ("stages/1-words/weights.safetensors", "junk", "train", "weights.safetensors: expected "),
 ]
 
 

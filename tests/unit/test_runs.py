@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vlmkit.api import locks
 from vlmkit.errors import RunError
 from vlmkit.experiment import Run
 from vlmkit.runs import RunFolder
@@ -123,9 +125,23 @@ def test_a_half_created_folder_is_completed(tmp_path: Path) -> None:
 
 def test_an_unreadable_spec_is_a_clear_error(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
-    run.spec_file.write_text(run.spec_file.read_text().replace("type: stab", "type: gone"))
+    lines = run.spec_file.read_text().replace("type: stab", "type: gone").splitlines(keepends=True)
+    run.spec_file.write_text("".join(lines[:-1]))
     with pytest.raises(RunError, match="cannot be read any more"):
         RunFolder.open(spec(), tmp_path)
+
+
+def test_a_spec_that_was_damaged_or_edited_is_refused_until_the_edit_is_meant(tmp_path: Path) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    begin(run)
+    whole = run.spec_file.read_text()
+    run.spec_file.write_text(whole.replace("seed: 42", "seed: 43"))
+    with pytest.raises(
+        RunError, match=r"spec\.yaml: the checksum in its last line is wrong: .*; restore it from a copy"
+    ):
+        RunFolder.open(spec(seed=43), tmp_path)
+    run.spec_file.write_text("".join(run.spec_file.read_text().splitlines(keepends=True)[:-1]))
+    assert RunFolder.open(spec(seed=43), tmp_path).spec() == spec(seed=43)
 
 
 def test_a_missing_run_is_a_clear_error(tmp_path: Path) -> None:
@@ -139,6 +155,24 @@ def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:
         pass
     with run.locked():
         pass
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_on_a_disk_without_locks_a_run_goes_on_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    run = RunFolder.open(spec(), tmp_path)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "_warned", set())
+    for _ in range(2):
+        with run.locked(), run.locked():
+            pass
+    said = capsys.readouterr().err
+    assert said.count("this disk has no file locks") == 1
+    assert os.strerror(code) in said
 
 
 def test_a_spec_stays_as_it_is_while_a_process_works_on_the_run(tmp_path: Path) -> None:

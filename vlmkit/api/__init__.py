@@ -18,6 +18,7 @@ from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
 from vlmkit.api.files import expand_path, is_file, is_folder, parse_json, read_bytes, read_json, read_text, whole_text
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
+from vlmkit.api.locks import lock_file
 from vlmkit.api.published import PublishedFormat
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.rows import name_of, parse_rows, text_of
@@ -40,6 +41,7 @@ from vlmkit.names import hint
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
     from vlmkit.api.tensors import VideoBatch, VisualTokens
+    from vlmkit.seals import damaged_files, seal_folder
 
 __all__ = [
     "API_VERSION",
@@ -89,34 +91,40 @@ __all__ = [
     "VideoInput",
     "VideoShape",
     "VisualTokens",
+    "damaged_files",
     "default_component",
     "expand_path",
     "hint",
     "hookimpl",
     "is_file",
     "is_folder",
+    "lock_file",
     "name_of",
     "parse_json",
     "parse_rows",
     "read_bytes",
     "read_json",
     "read_text",
+    "seal_folder",
     "shown",
     "text_of",
     "whole_text",
 ]
 
-_TORCH = {
+_LATE = {
     "Aligner": "vlmkit.api.modules",
     "Downsampler": "vlmkit.api.modules",
     "Encoder": "vlmkit.api.modules",
     "Teacher": "vlmkit.api.modules",
     "VideoBatch": "vlmkit.api.tensors",
     "VisualTokens": "vlmkit.api.tensors",
+    "damaged_files": "vlmkit.seals",
+    "seal_folder": "vlmkit.seals",
 }
+"""Names that need torch, or import this module."""
 
 
 def __getattr__(name: str) -> object:
-    if name in _TORCH:
-        return getattr(import_module(_TORCH[name]), name)
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from typing import Any
 from vlmkit.errors import DataError, UserError, shown
 
 __all__ = [
+    "UNREADABLE",
     "decode",
     "expand_path",
     "file_sha256",
@@ -22,6 +24,12 @@ __all__ = [
     "read_text",
     "whole_text",
 ]
+
+
+UNREADABLE = frozenset(
+    (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
+)
+"""What the system answers where not the file is at fault: to remove or write it anew would not help."""
 
 
 def expand_path(path: str | Path) -> Path:
@@ -78,9 +86,8 @@ def read_bytes(file: Path, expected: str, error: type[UserError] = DataError, re
             raise error(f"{file}: expected {expected}, found a folder, pipe or device; {remedy}")
         return file.read_bytes()
     except OSError as problem:
-        raise error(
-            f"{file}: expected {expected}; it cannot be read: {problem.strerror or problem}; {remedy}"
-        ) from None
+        what = "correct who may read it, or the disk" if problem.errno in UNREADABLE else remedy
+        raise error(f"{file}: expected {expected}; it cannot be read: {problem.strerror or problem}; {what}") from None
     except ValueError as problem:  # a zero byte in the name
         if isinstance(problem, UserError):
             raise

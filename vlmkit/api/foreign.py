@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlmkit.api.files import is_file, is_folder
+from vlmkit.api.files import UNREADABLE, is_file, is_folder
 from vlmkit.errors import UserError
 
 __all__ = ["POINTER", "first_line", "is_pointer", "reading", "refuse_pointers"]
@@ -51,6 +51,11 @@ def reading(
             raise
         if type(problem).__name__ == "OutOfMemoryError":  # torch's, of an accelerator
             raise
+        if isinstance(problem, OSError) and problem.errno in UNREADABLE:
+            where = f"{expected} ({problem.filename})" if problem.filename else expected
+            raise error(
+                f"{where}: cannot be read: {problem.strerror}; correct who may read it, or the disk, and try again"
+            ) from problem
         if folder is not None:
             refuse_pointers(folder, error)
         found = blame()

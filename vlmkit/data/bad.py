@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.errors import DataError
-from vlmkit.lines import BadSample, read_lines
+from vlmkit.lines import BadSample, json_line, read_lines
+from vlmkit.writing import flush
 
 __all__ = ["BadSamples"]
 
@@ -79,6 +79,11 @@ class BadSamples:
                 self._append({"id": sample, "video": video, "reason": reason, "where": self.where})
         self._check(max(self.seen, _ENOUGH))
 
+    def flush(self) -> None:
+        """Wait until the file is on the disk."""
+        if self.path.is_file():
+            flush(self.path)
+
     def finish(self) -> None:
         """All samples were met: the `DataError` for too many bad ones, with the true number of samples."""
         self._check(self.seen)
@@ -104,7 +109,7 @@ class BadSamples:
     def _append(self, line: dict[str, str | None]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json_line(line))
 
     def _read_back(self) -> None:
         for entry in read_lines(self.path, BadSample, mend=self._writes):

@@ -39,10 +39,13 @@ def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
     selections = prepare(spec)
     from vlmkit.evaluation.measure import measure
     from vlmkit.evaluation.respond import responder
+    from vlmkit.model.own_code import refuse_code
 
     respond = responder(lambda: _load(spec, run))
     results = {}
     with run.locked():
+        refuse_code(run.model)
+        run.check_model(spec)  # a damaged one must not take the place of a result that stands
         digest = model_sha256(spec, run)
         for selection in selections:
             inquiry = Inquiry.of(selection, spec, digest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vlmkit.lines import read_lines
+from vlmkit.lines import json_line, read_lines
 from vlmkit.writing import write_atomic
 
 __all__ = ["Journal", "read_answers"]
@@ -61,7 +60,7 @@ class Journal:
 
     def append(self, entries: Sequence[dict[str, Any]]) -> None:
         """Write the lines of some questions, all in one go."""
-        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        text = "".join(map(json_line, entries))
         with self.path.open("ab") as file:
             file.write(text.encode())
             file.flush()
@@ -71,6 +70,6 @@ class Journal:
     def compact(self, entries: Sequence[dict[str, Any]]) -> None:
         """Leave just the lines of these questions, in this order, and let them say what the entries say."""
         self._lines = {entry["id"]: {**self._lines[entry["id"]], **entry} for entry in entries}
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines.values())
+        text = "".join(map(json_line, self._lines.values()))
         if self.path.read_text(encoding="utf-8") != text:
             write_atomic(self.path, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from vlmkit.evaluation.respond import Respond
 from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
+from vlmkit.lines import json_line, write_json
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -55,7 +55,7 @@ def measure(inquiry: Inquiry, spec: ExperimentSpec, run: RunFolder, respond: Res
         "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
         "vlmkit_version": vlmkit.__version__,
     }
-    write_atomic(folder / "result.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / "result.json", result)
     return result
 
 
@@ -64,7 +64,7 @@ def _forget_bad(run: RunFolder, where: str) -> None:
     lines = run.bad_lines()
     kept = [line for line in lines if line["where"] != where]
     if len(kept) < len(lines):
-        write_atomic(run.bad_samples, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+        write_atomic(run.bad_samples, "".join(map(json_line, kept)))
 
 
 def _run_harness(

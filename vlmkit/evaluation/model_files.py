@@ -9,6 +9,7 @@ from typing import Any
 
 from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.runs import RunFolder
+from vlmkit.seals import MANIFEST
 from vlmkit.spec.experiment import ExperimentSpec
 
 __all__ = ["model_sha256"]
@@ -40,5 +41,5 @@ def _names(node: Any) -> Iterator[str]:
 
 def _files(path: Path) -> list[Path]:
     if is_folder(path):
-        return sorted(file for file in path.iterdir() if is_file(file))
+        return sorted(file for file in path.iterdir() if is_file(file) and file.name != MANIFEST)
     return [path] if is_file(path) else []

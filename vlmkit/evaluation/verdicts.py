@@ -6,10 +6,12 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from xxhash import xxh3_128
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import RunError, shown
@@ -18,11 +20,14 @@ from vlmkit.lines import present
 __all__ = ["VerdictStore"]
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+_COLUMNS = (
+    "judge", "version", "digest", "question", "reference", "prediction", "correct", "score", "raw", "cost", "unscored"
+)  # fmt: skip
 _TABLE = """
 CREATE TABLE IF NOT EXISTS verdicts (
     judge TEXT, version TEXT, digest TEXT,
     question TEXT, reference TEXT, prediction TEXT,
-    correct INTEGER, score REAL, raw TEXT, cost REAL, unscored TEXT,
+    correct INTEGER, score REAL, raw TEXT, cost REAL, unscored TEXT, checksum TEXT,
     PRIMARY KEY (judge, version, digest)
 )
 """
@@ -49,6 +54,8 @@ class VerdictStore:
             raise self._refusal(error) from None
         for query in (*modes, _TABLE):
             self._ask(query)
+        if (said := self._ask("PRAGMA integrity_check(1)")) != ("ok",):
+            raise self._damaged(str(said[0]))
 
     @classmethod
     @contextmanager
@@ -65,10 +72,16 @@ class VerdictStore:
     ) -> Verdict | Unscored | None:
         """What is known of an answer; None where it was not judged."""
         row = self._ask(
-            "SELECT correct, score, raw, cost, unscored FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",
+            f"SELECT {', '.join(_COLUMNS)}, checksum FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",  # noqa: S608 -- names of our own
             (judge, version, _digest(question, reference, prediction)),
         )
-        return None if row is None else self._verdict(row)
+        if row is None:
+            return None
+        *values, found = row
+        verdict = self._verdict(values[-5:])
+        if found != _checksum(values):
+            raise self._damaged(f"the checksum of the verdict about {shown(prediction)} is wrong")
+        return verdict
 
     def judge(self, name: str, judge: Judge, question: str, reference: str, prediction: str) -> Verdict | Unscored:
         """The stored verdict, or a new one, which is stored."""
@@ -80,10 +93,8 @@ class VerdictStore:
             int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
         )  # fmt: skip
         digest = _digest(question, reference, prediction)
-        self._ask(
-            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (name, judge.version, digest, question, reference, prediction, *values),
-        )
+        row = (name, judge.version, digest, question, reference, prediction, *values)
+        self._ask("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _checksum(row)))
         return verdict
 
     def _ask(self, query: str, values: tuple[object, ...] = ()) -> Any:
@@ -93,7 +104,7 @@ class VerdictStore:
         except sqlite3.Error as error:
             raise self._refusal(error) from None
 
-    def _verdict(self, row: tuple[Any, ...]) -> Verdict | Unscored:
+    def _verdict(self, row: Sequence[Any]) -> Verdict | Unscored:
         """What a row says. SQLite takes any value in any column."""
         correct, score, raw, cost, unscored = row
         if isinstance(unscored, str):
@@ -104,6 +115,9 @@ class VerdictStore:
             f"{self._path}: expected the verdict of a judge (correct, score, raw, cost), found {shown(row[:-1])}; "
             "remove the file and run `vlmkit eval`: what it held is judged anew"
         )
+
+    def _damaged(self, said: str) -> RunError:
+        return RunError(f"{self._path}: damaged: {said}; remove it and run `vlmkit eval`: what it held is judged anew")
 
     def _refusal(self, error: sqlite3.Error) -> RunError:
         if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
@@ -124,6 +138,11 @@ def _address(path: Path) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _checksum(row: Sequence[object]) -> str:
+    kept = [float(value) if isinstance(value, int | float) else value for value in row]  # as SQLite keeps them
+    return xxh3_128(repr([None if value != value else value for value in kept]).encode()).hexdigest()
 
 
 def _digest(question: str, reference: str, prediction: str) -> str:

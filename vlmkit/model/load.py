@@ -17,15 +17,16 @@ from vlmkit.api.foreign import reading, refuse_pointers
 from vlmkit.errors import CheckpointError, shown
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
+from vlmkit.model.finite import misfits, parameters_of
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
 from vlmkit.model.tokens import check_generation, check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
+from vlmkit.seals import ANEW, check_folder
 
 __all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
 
 _SHOWN = 5
-_ANEW = "write or copy the folder anew (that of a run: remove it, and `vlmkit train` writes it again)"
 
 
 def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
@@ -40,7 +41,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     model = _read(folder, "the model that config.json describes")
     check_generation(model.generation_config, f"{folder}", CheckpointError)
     where = f"{folder}: tokenizer or processor"
-    with undamaged(where, _ANEW):
+    with undamaged(where, ANEW):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
         check_tokenizer(processor.tokenizer, where, CheckpointError)
         check_prompt(processor.tokenizer.chat_template, processor.tokenizer.special_tokens_map)
@@ -70,9 +71,10 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
         CheckpointError: it is a head for other layers, another teacher or another language model.
     """
     file = expand_path(path) / DISTILLATION
+    check_folder(file.parent, ANEW)
     if not is_file(file):
         return False
-    with undamaged(file, _ANEW):
+    with undamaged(file, ANEW):
         state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
@@ -107,10 +109,12 @@ def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) 
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     refuse_pointers(folder, CheckpointError)
     damaged = f"{folder}: its weights are damaged or not complete"
-    with reading(damaged, _ANEW, CheckpointError), _errors_only(), without_bars():
+    with reading(damaged, ANEW, CheckpointError), _errors_only(), without_bars():
         model, report = VideoLM.from_pretrained(folder, **options)
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
+    if said := misfits(parameters_of(model)):
+        raise CheckpointError(f"{folder}: {said}; {ANEW}")
     return model
 
 
@@ -151,7 +155,7 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
     if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
     if odd := [file for file in folder.iterdir() if not (is_file(file) or is_folder(file)) and file.exists()]:
-        raise CheckpointError(f"{min(odd)}: expected a file, found a pipe or device; {_ANEW}")
+        raise CheckpointError(f"{min(odd)}: expected a file, found a pipe or device; {ANEW}")
     for name in files:
         if not is_file(folder / name):
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
@@ -166,7 +170,7 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    content = read_json(file, "a JSON object", CheckpointError, _ANEW)
+    content = read_json(file, "a JSON object", CheckpointError, ANEW)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {_ANEW}")
+        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {ANEW}")
     return content

@@ -27,6 +27,7 @@ from vlmkit.model.config import restore
 from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
 from vlmkit.model.messages import plain
 from vlmkit.model.own_code import refuse_code
+from vlmkit.seals import check_saved, sealing
 from vlmkit.spec.slots import validate_slot
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -68,6 +69,11 @@ class VideoLMProcessor(ProcessorMixin):
         self.reader = reader
         self.chat_template = None
 
+    def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
+        """As in transformers; the files get their checksums in the folder's manifest."""
+        with sealing(Path(save_directory)):
+            return super().save_pretrained(save_directory, **kwargs)
+
     @cached_property
     def aligner(self) -> AlignerSpec:
         """The spec of the aligner. A CheckpointError where its plugin is missing."""
@@ -75,8 +81,12 @@ class VideoLMProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers. Code that comes with the folder is never run."""
+        """As in transformers. Code that comes with the folder is never run.
+
+        A CheckpointError where a file is not what the folder's manifest (`checksums.json`) says.
+        """
         refuse_code(pretrained_model_name_or_path)
+        check_saved(pretrained_model_name_or_path, subfolder=kwargs.get("subfolder"))
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs | {"trust_remote_code": False})
 
     def prompt(self, question: str) -> str:

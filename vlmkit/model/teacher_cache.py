@@ -31,7 +31,7 @@ from vlmkit.guard import own, owner
 
 __all__ = ["CachedTeacher"]
 
-FORMAT = 2
+FORMAT = 3
 """Changes whenever entries look different."""
 
 SAMPLE = 8
@@ -124,6 +124,12 @@ def _digest(text: str, *tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
+def _own_digest(file: Path, features: Tensor) -> str:
+    """Of features and the name by which they are found: those of another video or teacher do not pass for them."""
+    name = f"{file.parent.parent.name}/{file.stem}"
+    return _digest(f"{name} {features.dtype} {tuple(features.shape)}", features)
+
+
 def _read(file: Path) -> Tensor | None:
     if not file.exists():
         return None
@@ -134,10 +140,10 @@ def _read(file: Path) -> Tensor | None:
     except (SafetensorError, OSError) as error:
         reason = str(error)
     else:
-        if expected == _digest("", features):
+        if expected == _own_digest(file, features):
             return features
-        reason = "its content has changed"
-    log.warning("the teacher's features in %s are damaged (%s); they are computed again", file, reason)
+        reason = "its content has changed, or is that of another entry"
+    log.warning("the teacher's features in %s cannot be used (%s); they are computed again", file, reason)
     return None
 
 
@@ -148,7 +154,7 @@ def _write(file: Path, features: Tensor) -> None:
         handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".part")
         os.close(handle)
         try:
-            save_file({"features": content}, temporary, metadata={"digest": _digest("", content)})
+            save_file({"features": content}, temporary, metadata={"digest": _own_digest(file, content)})
             Path(temporary).replace(file)
         finally:
             Path(temporary).unlink(missing_ok=True)

@@ -6,8 +6,10 @@ L LLM layers, D LLM width.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from vlmkit.model.conversation import IGNORE
 from vlmkit.model.own_code import refuse_code
 from vlmkit.model.placement import find_positions, place
 from vlmkit.model.size import check_size, composing
+from vlmkit.seals import check_saved, sealing
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
@@ -200,9 +203,12 @@ class VideoLM(PreTrainedModel, GenerationMixin):
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
         """As in transformers; by default every part has the dtype in which it was saved.
 
-        Code that comes with the folder is never run.
+        Code that comes with the folder is never run. A CheckpointError where the folder has a manifest
+        (`checksums.json`) and a file is not what it says.
         """
-        refuse_code(args[0] if args else kwargs.get("pretrained_model_name_or_path"))
+        folder = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        refuse_code(folder)
+        check_saved(folder, subfolder=kwargs.get("subfolder"))
         kwargs["trust_remote_code"] = False
         loaded = super().from_pretrained(*args, **{"use_safetensors": True} | kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
@@ -212,7 +218,10 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         return loaded
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
-        """As in transformers, safetensors only; the config then tells the dtype of each part and of the buffers."""
+        """As in transformers, safetensors only; the config then tells the dtype of each part and of the buffers.
+
+        The folder gets a manifest of checksums, which loading compares.
+        """
         parts = {"aligner": self.aligner, "backbone": self.backbone}
         self.config.part_dtypes = {
             name: str(value.dtype).removeprefix("torch.")
@@ -220,7 +229,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
         }
         self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
-        super().save_pretrained(save_directory, **kwargs)
+        with sealing(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
+            super().save_pretrained(save_directory, **kwargs)
 
 
 def build_aligner(spec: ModelSpec) -> Aligner:

@@ -69,6 +69,7 @@ def read_run(folder: Path) -> RunFiles:
     """Read a run folder. A UserError where it is none, or where a file in it is malformed."""
     run = RunFolder(folder)
     run.check()
+    run.check_model()
     folder, path = run.path, run.spec_file
     options = conform(read_yaml(path).data, Options, str(path), "restore the file from a copy")
     spec, problem = _validated(path)

@@ -1,8 +1,11 @@
-"""Weights on disk: complete files and folders only, found again by the step in their name."""
+"""Weights on disk: complete files and folders only, found again by the step in their name, never used when damaged.
+
+Of a stage one checkpoint is kept. Where it is damaged the stage is not trained anew behind the user's back, which can
+take days: the message names the folder to be removed.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,15 +19,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlmkit.errors import CheckpointError, RunError
-from vlmkit.lines import read_json
+from vlmkit.launch import rank
+from vlmkit.lines import read_json, write_json
 from vlmkit.model.load import undamaged
-from vlmkit.writing import SAVING, saving_weights
+from vlmkit.seals import Sealed, check_files, measure_files
+from vlmkit.training.together import agree, gather, share
+from vlmkit.writing import SAVING, replace, saving_weights
 
 __all__ = [
     "WEIGHTS",
+    "check_finished",
     "checkpoint_name",
     "checkpoint_step",
     "clean",
+    "finish",
+    "finished",
     "intact",
     "latest",
     "load_weights",
@@ -40,6 +49,8 @@ WEIGHTS = "weights.safetensors"
 _PREFIX = "checkpoint-"
 _NUMBERED = re.compile(f"{_PREFIX}[0-9]+")
 _SEAL = "sealed.json"
+_DONE = "stage.json"
+_KEPT = (WEIGHTS, "data.json", "metrics.jsonl")
 _LEFT = (SAVING, ".old")
 
 
@@ -59,37 +70,78 @@ def checkpoint_step(folder: Path) -> int:
     return int(folder.name.removeprefix(_PREFIX))
 
 
-class _Losses(BaseModel):
+class _Stage(Sealed):
+    run: str
+    stage: str
+
+
+class _Mark(BaseModel):
+    bytes: int
+    xxh3_128: str
+
+
+class _Checkpoint(_Stage):
     sums: Annotated[list[float], Field(min_length=2, max_length=2)]
     steps: int
     skipped: int
-
-
-class _Sealed(_Losses):
     processes: int = 1
-    files: dict[str, int]
+    metrics: _Mark
 
 
 def seal(folder: Path, state: Mapping[str, Any]) -> None:
-    """The last file of a checkpoint: the state of the losses, and the size in bytes of every other file."""
-    files = {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
-    (folder / _SEAL).write_text(json.dumps({**state, "files": files}), encoding="utf-8")
+    """Give the checkpoint its last file: its state, with size and checksum of every other file.
 
-
-def unseal(folder: Path) -> dict[str, Any]:
-    """The state that `seal` was given. A CheckpointError where a file of the checkpoint is missing or cut short.
-
-    The Trainer would go on without some of them, e.g. with a fresh optimizer.
+    All processes call it when all files are there, and each reads a part of them.
     """
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    entries: dict[str, Any] = {}
+    for part in gather(measure_files(folder, share(files))):
+        entries |= part
+    if not rank():
+        write_json(folder / _SEAL, {**state, "files": dict(sorted(entries.items()))})
+
+
+def unseal(folder: Path, run: str, stage: str) -> dict[str, Any]:
+    """Return the state that `seal` was given.
+
+    Args:
+        folder: the checkpoint.
+        run: what `vlmkit.runs.identity` says of the run's spec.
+        stage: name of the stage's folder.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the checkpoint is that of another run or stage. All processes
+            raise it together. The Trainer would go on without some of the files, e.g. with a fresh optimizer.
+    """
+    return agree(lambda: _unseal(folder / _SEAL, _Checkpoint, run, stage))
+
+
+def finish(folder: Path, state: Mapping[str, Any]) -> None:
+    """Give the folder of a stage its last file, which says that the stage is done."""
+    files = [file for name in _KEPT if (file := folder / name).is_file()]
+    write_json(folder / _DONE, {**state, "files": measure_files(folder, files)})
+
+
+def finished(folder: Path) -> bool:
+    """Return whether the stage is done."""
+    return (folder / _DONE).is_file()
+
+
+def check_finished(folder: Path, run: str) -> None:
+    """Raise a CheckpointError where a file of a stage that is done is missing, damaged or another run's."""
+    agree(lambda: _unseal(folder / _DONE, _Stage, run, folder.name))
+
+
+def _unseal(file: Path, kind: type[_Stage], run: str, stage: str) -> dict[str, Any]:
+    folder = file.parent
     try:
-        state: dict[str, Any] = read_json(folder / _SEAL, _Sealed, _again(folder))
+        state: dict[str, Any] = read_json(file, kind, _again(folder))
     except RunError as error:
         raise CheckpointError(str(error)) from None
-    for name, size in state.pop("files").items():
-        file = folder / name
-        found = f"{file.stat().st_size} bytes" if file.is_file() else "no file"
-        if found != f"{size} bytes":
-            raise CheckpointError(f"{file}: expected {size} bytes, found {found}; {_again(folder)}")
+    if (state["run"], state["stage"]) != (run, stage):
+        raise CheckpointError(f"{folder}: this was written by another run, or by another stage; {_again(folder)}")
+    files = state.pop("files")
+    check_files(folder, {name: files[name] for name in share(sorted(files))}, _again(folder))
     return state
 
 
@@ -145,7 +197,7 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     temporary = path.with_name(f".{path.name}{SAVING}")
     with saving_weights(path):
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
-    temporary.replace(path)
+    replace(temporary, path)
 
 
 def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:

@@ -32,15 +32,18 @@ class Found(NamedTuple):
     tokens: int
     frames: int
     videos: int
+    broken: bool = False
+    """Whether a loss before this step was not a finite number."""
 
     @classmethod
-    def of(cls, batches: Sequence[MicroBatch]) -> Self:
+    def of(cls, batches: Sequence[MicroBatch], *, broken: bool = False) -> Self:
         """Sum up the micro-batches of a step."""
         return cls(
             [Pass(batch.good, batch.bad, batch.error) for batch in batches],
             sum(batch.tokens for batch in batches),
             sum(batch.frames for batch in batches),
             sum(len(batch.video.pixels) for batch in batches if batch.video is not None),
+            broken,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -20,16 +19,28 @@ from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
 from vlmkit.errors import DataError, RunError, SpecError
 from vlmkit.launch import rank
-from vlmkit.lines import read_json
+from vlmkit.lines import read_json, write_json
 from vlmkit.model.compose import compose
+from vlmkit.model.finite import misfits, parameters_of
 from vlmkit.model.load import load_head, without_bars
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.runs import RunFolder, identity
+from vlmkit.seals import seal_folder
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, Samples, StageItems, Videos, check_sendable
-from vlmkit.training.checkpoint import WEIGHTS, checkpoint_step, clean, latest, load_weights, save_weights, stage_state
+from vlmkit.training.checkpoint import (
+    WEIGHTS,
+    check_finished,
+    clean,
+    finish,
+    finished,
+    latest,
+    load_weights,
+    save_weights,
+    stage_state,
+)
 from vlmkit.training.engine import Schedule
 from vlmkit.training.objective import Distillation, Objective, build_head
 from vlmkit.training.order import Order
@@ -39,11 +50,9 @@ from vlmkit.training.precision import Precision
 from vlmkit.training.ranks import everywhere
 from vlmkit.training.recompute import recompute_activations
 from vlmkit.training.trainer import StageRun, StageTrainer
-from vlmkit.writing import atomic_folder, saving_weights, write_atomic
+from vlmkit.writing import atomic_folder, saving_weights
 
 __all__ = ["train"]
-
-_DONE = "stage.json"
 
 
 def train(spec: ExperimentSpec, run: RunFolder) -> None:
@@ -55,12 +64,14 @@ def train(spec: ExperimentSpec, run: RunFolder) -> None:
     Raises:
         SpecError: keys of a `train` match no parameter.
         DataError: data is missing, or more samples are unreadable than `data.max_bad_fraction` allows.
-        RunError: another process works on the run, its data has changed, or a file of it is malformed.
-        CheckpointError: a checkpoint, or the weights of a finished stage, are damaged.
+        RunError: another process works on the run, its data has changed, a file of it is malformed or damaged, or a
+            loss, the gradients or a trained weight are not finite numbers.
+        CheckpointError: a checkpoint, a finished stage or the finished model is damaged, or another run's.
     """
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     if run.model.is_dir():
+        run.check_model(spec)
         return
     with without_bars(), run.locked() if not rank() else nullcontext():
         _Training(spec, spec.training, run).stages()
@@ -72,6 +83,7 @@ class _Training:
     def __init__(self, spec: ExperimentSpec, training: TrainingSpec, run: RunFolder) -> None:
         planned = plan(spec)  # refuses patterns that match nothing before any weight loads
         self.spec, self.training, self.run = spec, training, run
+        self.identity = identity(spec)
         self.videos: Videos | None = None
         self.datasets: dict[str, Dataset] = {}
         self.model: VideoLM
@@ -90,11 +102,12 @@ class _Training:
     def stages(self) -> None:
         """Every stage, then the model."""
         for number, stage in enumerate(self.training.stages, 1):
-            if not (self.run.stage(number, stage.name) / _DONE).is_file():
+            if not finished(self.run.stage(number, stage.name)):
                 self._samples(stage)  # what a later stage lacks should stop the run now, not after hours
         for number, stage in enumerate(self.training.stages, 1):
             folder = self.run.stage(number, stage.name)
-            if (folder / _DONE).is_file():
+            if finished(folder):
+                check_finished(folder, self.identity)
                 load_weights(folder / WEIGHTS, self.model, self.head)
                 if not rank():
                     clean(folder, keep=None)
@@ -120,7 +133,7 @@ class _Training:
             trainer.restore(checkpoint)
         if not rank():
             clean(folder, keep=checkpoint)
-            trainer.metrics.cut(checkpoint_step(checkpoint) if checkpoint else 0)
+            trainer.metrics.restore(trainer.mark)
             options = stage.model_dump(mode="json")
             registry().tell("vlmkit_stage_started", run=self.run.path, stage=stage.name, config=options)
         started = time.monotonic()
@@ -130,18 +143,21 @@ class _Training:
             trainer.close()
         with everywhere():
             stage_run.bad.finish()
+        trainer.check_weights()
         self.model.to("cpu")
         if self.head is not None:
             self.head.to("cpu")
         if not rank():
             save_weights(stage_state(self.model, objective.distillation), folder / WEIGHTS)
             done = {
+                "run": self.identity,
+                "stage": folder.name,
                 "steps": stage_run.schedule.steps,
                 "samples": len(samples),
                 "samples_skipped": trainer.sums.skipped,
                 "seconds_since_resumed": time.monotonic() - started,
             }
-            write_atomic(folder / _DONE, json.dumps(done, indent=2))
+            finish(folder, done)
             clean(folder, keep=None)
             registry().tell("vlmkit_stage_ended", run=self.run.path, stage=stage.name)
 
@@ -168,6 +184,7 @@ class _Training:
         anew = f" and remove the folder {folder} to train the stage anew"
         return StageRun(
             run=self.run,
+            identity=self.identity,
             number=number,
             stage=stage,
             training=self.training,
@@ -204,10 +221,15 @@ class _Training:
 
     def _save_model(self) -> None:
         self.precision.restore()
+        if said := misfits(parameters_of(self.model)):  # what float32 holds may be too large for the model's own type
+            raise RunError(
+                f"{self.run.model}: not written: {said}; name a backbone.dtype that holds them, and another name"
+            )
         self.model.eval()
         with saving_weights(self.run.model), atomic_folder(self.run.model) as folder:
             self.model.save_pretrained(folder)
             self.processor.save_pretrained(folder)
+            seal_folder(folder, {"run": self.identity})
 
 
 class _Data(BaseModel):
@@ -224,7 +246,7 @@ def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
     ]
     file = folder / "data.json"
     if not file.is_file():
-        write_atomic(file, json.dumps(now, indent=2))
+        write_json(file, now)
         return
     remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
     before = read_json(file, list[_Data], remedy)

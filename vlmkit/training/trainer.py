@@ -19,6 +19,7 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 from vlmkit.data import BadSamples
 from vlmkit.errors import RunError
 from vlmkit.launch import processes, rank
+from vlmkit.model.finite import misfits
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec.experiment import StageSpec, TrainingSpec
@@ -42,8 +43,9 @@ from vlmkit.training.optimizer import StageAdamW, factor, idle_patterns, make_op
 from vlmkit.training.order import MicroBatches
 from vlmkit.training.ranks import Found, Pass, everywhere, exchange, in_turn, reduce_in_order
 from vlmkit.training.statistics import RunningStatistics, share_buffers
+from vlmkit.training.together import gather
 from vlmkit.workers import Workers
-from vlmkit.writing import SAVING, saving_weights
+from vlmkit.writing import SAVING, replace, saving_weights
 
 __all__ = ["StageRun", "StageTrainer"]
 
@@ -56,6 +58,8 @@ class StageRun:
     """Everything about one stage of one run."""
 
     run: RunFolder
+    identity: str
+    """Of the run, as its checkpoints bear it."""
     number: int
     """From 1."""
     stage: StageSpec
@@ -92,6 +96,8 @@ class StageTrainer(Trainer):
         )
         self.sums = LossSums(arguments.device)
         self.metrics = MetricsFile(stage_run.folder / "metrics.jsonl")
+        self.mark: dict[str, Any] | None = None
+        """What metrics.jsonl held at the checkpoint that the stage goes on from."""
         super().__init__(model=objective, args=arguments, train_dataset=stage_run.items, callbacks=[_Flow(self)])
         self.remove_callback(PrinterCallback)
         objective.move_teacher(arguments.device)
@@ -130,7 +136,9 @@ class StageTrainer(Trainer):
     ) -> tuple[list[dict[str, MicroBatch]], Totals]:
         """The micro-batches of one optimizer step, and what they hold together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
-        everyone = exchange(Found.of(batches))
+        # Several processes wait for each other here anyway: what the step before found out is told along.
+        everyone = exchange(Found.of(batches, broken=processes() > 1 and bool(self.sums.broken)))
+        self.sums.check(any(found.broken for found in everyone))
         with everywhere():
             for each in in_turn(everyone):
                 self._note(each)
@@ -166,7 +174,7 @@ class StageTrainer(Trainer):
         dtype = next(objective.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
         losses = model(batch.to(self.args.device, dtype), num_items_in_batch)
         self._passed()
-        self.sums.add(*losses)
+        self.sums.add(losses.language, losses.distillation, batch.good, self.state.global_step + 1)
         return objective.total(losses)
 
     def _passed(self) -> None:
@@ -174,9 +182,15 @@ class StageTrainer(Trainer):
             self.statistics.passed()
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Only where it is written down, or known anyway from clipping."""
-        if grad_norm is not None or not self.logs_at(self.state.global_step + 1):
-            return grad_norm
+        """Only where it is written down, or known anyway from clipping. On the CPU it is looked at before the step."""
+        step = self.state.global_step + 1
+        if grad_norm is None and self.logs_at(step):
+            grad_norm = self._norm()
+        if grad_norm is not None and self.args.device.type == "cpu":
+            self.sums.refuse_norm(float(grad_norm), step)
+        return grad_norm
+
+    def _norm(self) -> Any:
         if self.is_deepspeed_enabled:
             return self.model_wrapped.get_global_grad_norm()
         gradients = [p.grad for members in self.stage_run.trained.values() for p in members if p.grad is not None]
@@ -207,6 +221,8 @@ class StageTrainer(Trainer):
             return
         run, step = self.stage_run, self.state.global_step
         steps = max(1, self.sums.steps)
+        if (norm := logs.get("grad_norm")) is not None:
+            self.sums.refuse_norm(norm, step)
         language, distillation = self.sums.take()
         now = time.monotonic()
         metrics: dict[str, Any] = {"step": step, "epoch": run.items.order.epoch_after(step), "loss": language}
@@ -217,7 +233,7 @@ class StageTrainer(Trainer):
             metrics["distillation_loss"] = distillation
         moved = factor(run.stage, run.schedule.steps, step - 1)
         metrics["lr"] = {pattern: rate * moved for pattern, rate in run.stage.train.items()}
-        if (norm := logs.get("grad_norm")) is not None:
+        if norm is not None:
             metrics["grad_norm"] = float(norm)
         metrics["seconds_per_step"] = (now - self.started) / steps
         metrics["samples_skipped"] = self.sums.skipped
@@ -244,20 +260,34 @@ class StageTrainer(Trainer):
         return str(self.stage_run.folder / SAVING)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        folder = self.stage_run.folder
+        run, folder = self.stage_run, self.stage_run.folder
         self.accelerator.wait_for_everyone()
         if processes() > 1:
             share_buffers(self.model)  # all go on with what a resumed training would find
+        losses = self.sums.state()
+        self.check_weights()
         with saving_weights(folder):
             super()._save_checkpoint(model, trial)
-        state = {**self.sums.state(), "processes": processes()}
+        state = {"run": run.identity, "stage": folder.name, **losses, "processes": processes()}
+        state["metrics"] = self.metrics.mark()
         self.accelerator.wait_for_everyone()
+        name = checkpoint_name(self.state.global_step)
+        seal(folder / SAVING / name, state)
         if not rank():
-            name = checkpoint_name(self.state.global_step)
-            seal(folder / SAVING / name, state)
-            (folder / SAVING / name).rename(folder / name)
+            run.bad.flush()
+            replace(folder / SAVING / name, folder / name)
             clean(folder, keep=folder / name)
         self.accelerator.wait_for_everyone()
+
+    def check_weights(self) -> None:
+        """Raise a RunError, in all processes, where a trained weight is not a finite number."""
+        trained = {name: value.detach() for name, value in self.model.named_parameters() if value.requires_grad}
+        said = next(filter(None, gather(misfits(trained))), "")
+        if said:
+            raise RunError(
+                f"{self.stage_run.folder}: after step {self.state.global_step} {said}; nothing of it was saved: "
+                "lower the learning rates or set max_grad_norm, and give the changed spec another name"
+            )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """What the stage changes. DeepSpeed's engine writes the weights itself."""
@@ -288,7 +318,7 @@ class StageTrainer(Trainer):
             CheckpointError: it is damaged.
             RunError: it is of another number of processes.
         """
-        state = unseal(checkpoint)
+        state = unseal(checkpoint, self.stage_run.identity, self.stage_run.folder.name)
         before, now = state.get("processes", 1), processes()
         if before != now:
             raise RunError(
@@ -296,6 +326,7 @@ class StageTrainer(Trainer):
                 f"start as many as before, or remove the folder {self.stage_run.folder} to train the stage anew"
             )
         self.sums.restore(state)
+        self.mark = state["metrics"]
         with intact(checkpoint / TRAINER_STATE_NAME):
             TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
         step = checkpoint_step(checkpoint)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api import DataError
+from vlmkit.api import DataError, RunError, damaged_files, lock_file, seal_folder
 
 from .clips import Clip
 from .draw import draw
@@ -51,26 +49,45 @@ def clips_of(spec: MovingShapesSpec) -> list[Clip]:
 
 
 def prepare(spec: MovingShapesSpec) -> Path:
-    """Draw the clips that are missing and write `questions.json`, which is there only when all clips are.
+    """Draw the clips that are missing or damaged, and write `questions.json`; `checksums.json` comes last.
 
-    Processes that come at the same time wait for each other. A `DataError` where the folder cannot be written.
+    Processes that come at the same time wait for each other. A `DataError` where the folder cannot be written, or what
+    is drawn again differs from what was there.
     """
-    folder, questions = spec.folder(), spec.annotations()
-    if questions.is_file():
-        return folder
+    folder = spec.folder()
     try:
+        if damaged_files(folder) == []:
+            return folder
         spec.video_root().mkdir(parents=True, exist_ok=True)
-        with _lock(folder / ".lock"):
-            if not questions.is_file():
-                for leftover in spec.video_root().glob(".*.tmp"):
-                    leftover.unlink()
-                _draw_all(spec)
-                _write_questions(questions, clips_of(spec), f"{spec.level}-{spec.split}")
+        with lock_file(folder / ".lock", wait=True) as alone:
+            damaged = damaged_files(folder)
+            if damaged != []:
+                _complete(spec, damaged or [], tidy=alone)
+            if damaged is None:
+                seal_folder(folder, flushed=False)
+            elif lost := damaged_files(folder):
+                raise DataError(
+                    f"moving-shapes: {lost[0]} was damaged, and what is drawn again differs from it: other versions of "
+                    f"packages are installed now; remove the folder {folder}, and train anew what learnt from it"
+                )
+    except RunError as error:
+        raise DataError(f"moving-shapes: {error}") from None
     except OSError as error:
         raise DataError(
             f"moving-shapes: cannot write clips to {folder}: {error}; name a folder with room as `root`"
         ) from error
     return folder
+
+
+def _complete(spec: MovingShapesSpec, damaged: Sequence[Path], *, tidy: bool) -> None:
+    for file in damaged:
+        _log.warning("moving-shapes: %s is damaged or missing; it is made again", file)
+        file.unlink(missing_ok=True)
+    for leftover in spec.video_root().glob(".*.tmp") if tidy else ():  # where no process can be writing them
+        leftover.unlink()
+    _draw_all(spec)
+    if not spec.annotations().is_file():
+        _write_questions(spec.annotations(), clips_of(spec), f"{spec.level}-{spec.split}")
 
 
 def draw_missing(spec: MovingShapesSpec, start: int, step: int) -> None:
@@ -123,10 +140,3 @@ def _write_questions(path: Path, clips: Sequence[Clip], prefix: str) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     unfinished.write_text(json.dumps(entries, indent=0), encoding="utf-8")
     unfinished.replace(path)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

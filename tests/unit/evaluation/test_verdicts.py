@@ -91,6 +91,37 @@ def test_a_damaged_verdict_is_none(tmp_path: Path, values: str) -> None:
             store.find("moody", "1", *ASKED)
 
 
+@pytest.mark.parametrize("values", ["correct = 0", "score = 4.0", "raw = 'Yes'", "cost = NULL", "prediction = 'a mam'"])
+def test_a_verdict_that_was_changed_into_another_one_is_none(tmp_path: Path, values: str) -> None:
+    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        store.judge("moody", Moody(), *ASKED)
+        store._ask(f"UPDATE verdicts SET {values}")
+        with pytest.raises(
+            RunError, match=r"v\.sqlite: damaged: the checksum of the verdict about 'a man' is wrong; rem"
+        ):
+            store.find("moody", "1", *ASKED)
+
+
+def test_every_damaged_byte_of_the_file_is_seen_or_changes_nothing(tmp_path: Path) -> None:
+    judged = [(f"who is {number}?", "man", "a man") for number in range(30)]
+    path, right = tmp_path / "v.sqlite", Verdict(True, 4.5, "yes", 0.25)
+    with VerdictStore.open(path) as store:
+        for asked in judged:
+            store.judge("moody", Moody(), *asked)
+    whole = path.read_bytes()
+    seen = 0
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            with VerdictStore.open(path, read_only=True) as store:
+                found = [store.find("moody", "1", *asked) for asked in judged]
+        except RunError:
+            seen += 1
+        else:
+            assert all(verdict in (right, None) for verdict in found), place  # what is not found is judged again
+    assert seen > 50
+
+
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     with VerdictStore.open(tmp_path / "v.sqlite") as store:
         store._ask("PRAGMA max_page_count = 4")

@@ -19,6 +19,7 @@ from vlmkit.data import FittedVideo
 from vlmkit.errors import CheckpointError
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.registry import Registry
+from vlmkit.seals import MANIFEST
 
 Clips = Callable[..., FittedVideo]
 
@@ -186,6 +187,7 @@ def test_spec_that_no_longer_fits(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     config["model"]["aligner"]["widht"] = 3
     (saved / "config.json").write_text(json.dumps(config))
+    (saved / MANIFEST).unlink()
     with pytest.raises(CheckpointError, match=r"model\.aligner\.widht: unknown key"):
         load(saved)
 
@@ -194,18 +196,22 @@ def test_missing_weight(saved: Path) -> None:
     weights = load_file(saved / "model.safetensors")
     del weights["backbone.model.norm.weight"]
     save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    (saved / MANIFEST).unlink()
     with pytest.raises(CheckpointError, match=r"1 missing keys: backbone\.model\.norm\.weight"):
         load(saved)
 
 
+@pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("damage", ["missing", "torn", "empty"])
 @pytest.mark.parametrize(
     "name",
     ["config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
      "model.safetensors", "generation_config.json"],
 )  # fmt: skip
-def test_damage_is_a_clear_error(saved: Path, name: str, damage: str) -> None:
+def test_damage_is_a_clear_error(saved: Path, name: str, damage: str, manifest: bool) -> None:
     file = saved / name
+    if not manifest:
+        (saved / MANIFEST).unlink()
     whole = file.read_bytes()
     file.unlink() if damage == "missing" else file.write_bytes(whole[: len(whole) // 2] if damage == "torn" else b"")
     with pytest.raises(CheckpointError, match=f"{re.escape(str(saved))}.*: "):
@@ -220,6 +226,7 @@ def test_a_tokenizer_without_a_token_that_every_conversation_needs_is_refused(sa
         if isinstance(part, dict):
             part.pop(name, None)
     (saved / "tokenizer_config.json").write_text(json.dumps(config))
+    (saved / MANIFEST).unlink()
     with pytest.raises(CheckpointError, match=f"tokenizer or processor: the tokenizer has no {name}: expected"):
         load(saved)
 
@@ -248,4 +255,5 @@ def test_how_a_model_generates_is_looked_at(saved: Path, name: str, value: Any) 
 def test_several_tokens_can_end_an_answer(saved: Path) -> None:
     config = json.loads((saved / "generation_config.json").read_text())
     (saved / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": [2, 3]}))
+    (saved / MANIFEST).unlink()
     assert load(saved)[0].generation_config.eos_token_id == [2, 3]

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoProcessor
 from vlmkit.errors import CheckpointError
 from vlmkit.model import VideoLM, VideoLMConfig, VideoLMProcessor, load
 from vlmkit.model.load import load_as
+from vlmkit.seals import MANIFEST
 
 CODE = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
 NAMES = {
@@ -40,6 +41,8 @@ def saved(composed: tuple[VideoLM, VideoLMProcessor], tmp_path: Path, monkeypatc
 
 
 def change(file: Path, **keys: Any) -> None:
+    """The folder is then one that others have written, without checksums."""
+    (file.parent / MANIFEST).unlink(missing_ok=True)
     content = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps(content | keys))
 

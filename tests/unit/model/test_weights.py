@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.registry import registry
+from vlmkit.seals import MANIFEST
 from vlmkit.spec import ModelSpec
 
 Composed = tuple[VideoLM, VideoLMProcessor]
@@ -74,6 +75,7 @@ def test_every_weight_comes_from_the_checkpoint(
 
 def test_it_generates_as_a_fresh_model_does(start: Starter, make_spec: Any, checkpoint: Path) -> None:
     file = checkpoint / "generation_config.json"
+    (checkpoint / MANIFEST).unlink()
     file.write_text(json.dumps(json.loads(file.read_text()) | {"do_sample": True, "temperature": 0.3, "num_beams": 4}))
     model, _ = start()
     assert model.generation_config.to_dict() == compose(make_spec())[0].generation_config.to_dict()
@@ -138,14 +140,18 @@ def test_a_language_model_of_the_same_shapes_that_computes_something_else(start:
     assert "rope_theta is 10000.0 there and 500000.0 in the spec" in message
 
 
+@pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_file(start: Starter, checkpoint: Path, damage: str) -> None:
+def test_a_damaged_file(start: Starter, checkpoint: Path, damage: str, manifest: bool) -> None:
+    if not manifest:
+        (checkpoint / MANIFEST).unlink()
     shard = sorted(checkpoint.glob("model-*.safetensors"))[0]
     if damage == "cut":
         shard.write_bytes(shard.read_bytes()[:-100])
     else:
         shard.unlink()
-    with pytest.raises(CheckpointError, match="its weights are damaged or not complete"):
+    said = r"expected \d+ bytes, found" if manifest else "its weights are damaged or not complete"
+    with pytest.raises(CheckpointError, match=said):
         start()
 
 

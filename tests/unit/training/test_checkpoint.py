@@ -10,7 +10,18 @@ import torch
 from torch import nn
 
 from vlmkit.errors import CheckpointError
-from vlmkit.training.checkpoint import clean, latest, load_weights, save_weights, seal, stage_state, unseal
+from vlmkit.training.checkpoint import (
+    check_finished,
+    clean,
+    finish,
+    finished,
+    latest,
+    load_weights,
+    save_weights,
+    seal,
+    stage_state,
+    unseal,
+)
 
 
 class Tied(nn.Module):
@@ -76,11 +87,18 @@ def sealed(tmp_path: Path) -> Path:
     return folder
 
 
-STATE = {"sums": [0.5, 0.25], "steps": 2, "skipped": 1}
+STATE = {
+    "run": "mine",
+    "stage": "1-words",
+    "sums": [0.5, 0.25],
+    "steps": 2,
+    "skipped": 1,
+    "metrics": {"bytes": 0, "xxh3_128": ""},
+}
 
 
 def test_a_whole_checkpoint_gives_back_its_state(sealed: Path) -> None:
-    assert unseal(sealed) == STATE
+    assert unseal(sealed, "mine", "1-words") == STATE
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "global_step3/states.pt"])
@@ -89,10 +107,44 @@ def test_a_file_that_is_missing_or_cut_short_is_named(sealed: Path, name: str) -
     file.write_bytes(b"1234")
     said = rf"{name}: expected 8 bytes, found %s; remove the folder {re.escape(str(sealed))}: what it held is then "
     with pytest.raises(CheckpointError, match=said % "4 bytes"):
-        unseal(sealed)
+        unseal(sealed, "mine", "1-words")
     file.unlink()
     with pytest.raises(CheckpointError, match=said % "no file"):
-        unseal(sealed)
+        unseal(sealed, "mine", "1-words")
+    file.write_bytes(b"12345679")
+    with pytest.raises(
+        CheckpointError, match=rf"{name}: expected the checksum xxh3_128 .*, found .*; remove the folder"
+    ):
+        unseal(sealed, "mine", "1-words")
+
+
+@pytest.mark.parametrize("whose", [("yours", "1-words"), ("mine", "2-words")])
+def test_a_checkpoint_of_another_run_or_stage_is_refused(sealed: Path, whose: tuple[str, str]) -> None:
+    with pytest.raises(
+        CheckpointError, match="checkpoint-3: this was written by another run, or by another stage; remo"
+    ):
+        unseal(sealed, *whose)
+
+
+def test_a_stage_that_is_done_is_checked_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "1-words"
+    folder.mkdir()
+    assert not finished(folder)
+    for name in ("weights.safetensors", "data.json", "metrics.jsonl"):
+        (folder / name).write_bytes(b"12345678")
+    finish(folder, {"run": "mine", "stage": "1-words", "steps": 3})
+    assert finished(folder)
+    check_finished(folder, "mine")
+    with pytest.raises(CheckpointError, match="1-words: this was written by another run"):
+        check_finished(folder, "yours")
+    for name in ("weights.safetensors", "data.json", "metrics.jsonl"):
+        (folder / name).write_bytes(b"12345670")
+        with pytest.raises(CheckpointError, match=rf"{name}: expected the checksum xxh3_128 .*; remove the folder"):
+            check_finished(folder, "mine")
+        (folder / name).write_bytes(b"12345678")
+    (folder / "stage.json").write_text((folder / "stage.json").read_text().replace('"steps": 3', '"steps": 7'))
+    with pytest.raises(CheckpointError, match=r"stage\.json: its checksum is wrong: .*; remove the folder"):
+        check_finished(folder, "mine")
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"sums": [1]'])
@@ -100,7 +152,7 @@ def test_a_checkpoint_without_its_state_is_refused(sealed: Path, text: str | Non
     file = sealed / "sealed.json"
     file.unlink() if text is None else file.write_text(text)
     with pytest.raises(CheckpointError, match=r"sealed\.json: .*; remove the folder"):
-        unseal(sealed)
+        unseal(sealed, "mine", "1-words")
 
 
 def test_weights_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:

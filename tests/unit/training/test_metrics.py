@@ -9,30 +9,72 @@ import pytest
 import torch
 
 from vlmkit.errors import RunError
+from vlmkit.training import metrics
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 
 
 def test_lines_after_the_checkpoint_and_torn_ones_are_dropped(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "metrics.jsonl")
-    file.cut(5)
+    file.restore(file.mark())
     assert not file.path.exists()
-    for step in (2, 4, 6):
+    for step in (2, 4):
         file.append({"step": step})
+    mark = json.loads(json.dumps(file.mark()))
+    file.append({"step": 6})
     with file.path.open("a") as torn:
         torn.write('{"step": 8, "lo')
-    file.cut(4)
+    file.restore(mark)
     assert [json.loads(line)["step"] for line in file.path.read_text().splitlines()] == [2, 4]
-    with file.path.open("a") as torn:
-        torn.write('{"st')
-    file.cut(9)
     file.append({"step": 6})
     assert [json.loads(line)["step"] for line in file.path.read_text().splitlines()] == [2, 4, 6]
+    file.restore(None)
+    assert file.path.read_text() == ""
 
 
-def test_a_line_without_a_step_is_named(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n{}\n')
-    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: expected the key step"):
-        MetricsFile(tmp_path / "metrics.jsonl").cut(4)
+@pytest.mark.parametrize("damage", ["flipped", "cut short", "gone"])
+def test_what_the_file_held_at_the_checkpoint_must_be_there(tmp_path: Path, damage: str) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    for step in (2, 4, 6):
+        file.append({"step": step})
+    mark, whole = file.mark(), file.path.read_bytes()
+    if damage == "gone":
+        file.path.unlink()
+    else:
+        file.path.write_bytes(whole.replace(b"4", b"5") if damage == "flipped" else whole[:-5])
+    with pytest.raises(RunError, match=r"metrics\.jsonl: expected the \d+ bytes .*; remove the folder .* to train the"):
+        file.restore(mark)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("part", ["language", "distillation"])
+def test_a_loss_that_is_no_number_is_refused_at_once_on_the_cpu(part: str, value: float) -> None:
+    sums, good, bad = LossSums(torch.device("cpu")), torch.tensor(0.5), torch.tensor(value)
+    sums.add(good, good, ["a"], 1)
+    with pytest.raises(RunError, match=f"step 2: the {part} loss is not a finite number of the samples b, c; nothing"):
+        sums.add(*((bad, good) if part == "language" else (good, bad)), ["b", "c"], 2)
+
+
+def test_several_processes_find_out_together_what_came_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process learns of the loss of another where both write a line, a checkpoint, or count the next step."""
+    monkeypatch.setattr(metrics, "together", lambda: 2)
+    monkeypatch.setattr(metrics, "gather", lambda found: [found, [(1, ["far"], "distillation")]])
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda sums: sums.add_(float("nan")))
+    sums = LossSums(torch.device("cpu"))
+    sums.add(torch.tensor(float("nan")), torch.tensor(0.0), ["near"], 2)
+    assert sums.broken.item() == 1
+    for ask in (sums.take, sums.state, lambda: sums.check(1)):
+        with pytest.raises(RunError, match="step 1: the distillation loss is not a finite number of the samples far;"):
+            ask()
+
+
+@pytest.mark.parametrize("norm", [float("nan"), float("inf"), -1.0])
+def test_gradients_without_a_norm_are_refused(norm: float) -> None:
+    sums = LossSums(torch.device("cpu"))
+    sums.add(torch.tensor(1.0), torch.tensor(0.0), ["early"], 1)
+    sums.add(torch.tensor(1.0), torch.tensor(0.0), [f"s{number}" for number in range(10)], 2)
+    sums.refuse_norm(1e30, 2)
+    with pytest.raises(RunError, match=rf"step 2: the norm of the gradients is {norm}, .* s0, .*, s7 and 2 more;"):
+        sums.refuse_norm(norm, 2)
 
 
 def test_sums_give_the_mean_of_the_steps_and_survive_a_checkpoint() -> None:

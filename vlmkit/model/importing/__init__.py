@@ -16,6 +16,7 @@ from vlmkit.model.importing.source import Source
 from vlmkit.model.importing.target import build_target
 from vlmkit.model.importing.write import write_config, write_distillation, write_weights
 from vlmkit.model.published import published_format
+from vlmkit.seals import seal_folder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec
 from vlmkit.writing import atomic_folder, saving_weights
@@ -74,6 +75,7 @@ def import_checkpoint(
             notes=target.notes,
         )
         (temporary / "import.json").write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
+        seal_folder(temporary)
     listing.unlink(missing_ok=True)  # of an import that did not fit
     return report
 
