@@ -18,8 +18,8 @@ __all__ = ["ERRORS", "MOST_PIXELS", "formats_of", "open_container", "reason", "v
 
 ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError, OverflowError)
 """What PyAV raises for a bad file."""
-MOST_PIXELS = 1 << 26
-"""Pixels of a frame: 8192x8192. Headers of damaged files claim sizes that no machine has memory for."""
+MOST_PIXELS = 1 << 25
+"""Pixels of a frame: a little more than 7680x4320. Headers of damaged files claim what no machine has memory for."""
 _FORMATS = (
     "aac,apng,asf,av1,avi,bmp_pipe,cavsvideo,dhav,dirac,dv,flac,flic,flv,gif,h261,h263,h264,hevc,ivf,jpeg_pipe,kux,"
     "live_flv,m4v,matroska,mjpeg,mov,mp3,mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,png_pipe,rm,roq,swf,tiff_pipe,vc1,"

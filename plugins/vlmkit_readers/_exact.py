@@ -19,6 +19,8 @@ __all__ = ["seeks_exactly"]
 _FORMATS = {"matroska", "mov"}
 _LATEST = 2**31
 """Time stamps from here on do not fit into decord's index."""
+_MOST_STATED = 10**7
+"""Frames that a header may state: decord ends the process where it gets no memory for them, or they cannot be told."""
 
 
 def seeks_exactly(survey: Survey) -> bool:
@@ -28,6 +30,7 @@ def seeks_exactly(survey: Survey) -> bool:
         and survey.parsed
         and survey.same_keys
         and survey.first.frame is not None
+        and 0 < survey.stated < _MOST_STATED
         and _turns_alike(survey)
         and _is_closed(mark for mark in survey.marks if mark.full or mark.time is not None)
     )

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from ._orientation import Matrix
 
-__all__ = ["has_index", "has_matrix", "is_mp4", "most_samples"]
+__all__ = ["Boxes", "has_matrix", "is_mp4"]
 
 _FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _INSIDE = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf")
@@ -28,20 +28,31 @@ def is_mp4(head: bytes) -> bool:
     return head[4:8] in _FIRST
 
 
-def has_index(file: BinaryIO, length: int) -> bool:
-    """Return whether the index of its frames (the box `moov`) stands complete in a file of `length` bytes.
+class Boxes(NamedTuple):
+    """What the boxes of a file say."""
 
-    It is written last, so that a recording or a download that was cut off lacks it.
-    """
-    return any(box.kind == b"moov" and box.end <= length for box in _boxes(file, 0, length))
+    indexed: bool
+    """Whether the index of its frames (the box `moov`) is complete. It is written last, so that a recording or a
+    download that was cut off lacks it."""
+    fragmented: bool
+    """Whether it consists of fragments, each with an index of its own."""
+    cut: bool
+    """Whether it ends within a box."""
+    samples: int
+    """The greatest number of samples that a video's table or a fragment claims to have. FFmpeg gets memory for so many
+    before it looks for them."""
 
-
-def most_samples(file: BinaryIO, length: int) -> int:
-    """Return the greatest number of samples that a video's table or a fragment claims to have.
-
-    FFmpeg gets memory for so many before it looks for them.
-    """
-    return max((claim for box in _boxes(file, 0, length) for claim in _claims(file, box, length)), default=0)
+    @classmethod
+    def of(cls, file: BinaryIO, length: int) -> Boxes:
+        """Read the boxes of a file of `length` bytes."""
+        boxes = list(_boxes(file, 0, length))
+        claims = (claim for box in boxes for claim in _claims(file, box, length))
+        return cls(
+            any(box.kind == b"moov" and box.end <= length for box in boxes),
+            any(box.kind == b"moof" for box in boxes),
+            bool(boxes) and boxes[-1].end > length,
+            max(claims, default=0),
+        )
 
 
 def has_matrix(file: BinaryIO, matrix: Matrix) -> bool:

@@ -20,8 +20,10 @@ from ._survey import Survey
 
 __all__ = ["OrderedVideo"]
 
-_MOST_DECODED = 10**12
-"""Pixels that may have to be decoded for a frame: hours of video. A small file can hold days of still pictures."""
+_MOST_PIXELS = 5 * 10**11
+"""Of a whole video: two hours at 1920x1080."""
+_FREE_PIXELS, _PIXELS_PER_BYTE = 2 * 10**10, 10**5
+"""What a small file may hold: some hundred bytes can make hours of big, still pictures."""
 
 
 @dataclass
@@ -55,10 +57,11 @@ class OrderedVideo(OpenVideo):
         Later frames than those of the call before are decoded from there on.
         """
         check_positions(self, self.name, positions)
-        if (max(positions, default=0) + 1) * self.width * self.height > _MOST_DECODED:
+        most = min(_MOST_PIXELS, _FREE_PIXELS + _PIXELS_PER_BYTE * self.survey.size)
+        if self.num_frames * self.width * self.height > most:
             raise UnreadableVideo(
-                f"{self.name}: frame {max(positions)} of {self.width}x{self.height} pixels would take hours, as this "
-                "file can only be decoded from its start; convert it to MP4 (H.264)"
+                f"{self.name}: {self.num_frames} frames of {self.width}x{self.height} pixels in {self.survey.size} "
+                "bytes can only be decoded from the first one on, which would take hours; convert it to MP4 (H.264)"
             )
         wanted: dict[int, list[int]] = {}
         for place, position in enumerate(positions):

@@ -82,6 +82,10 @@ class Survey:
     """Whether the container's index has the very key frames that the bits of the packets have."""
     announced: int
     """Packets that the container says there are; 0 where it does not say."""
+    stated: float
+    """Frames that the container says there are, or that its rate and length make; 0 where it does not say."""
+    size: int
+    """Bytes of the file."""
     length: float
     """Seconds that the container says it takes; 0 where it does not say."""
     tick: float
@@ -147,6 +151,8 @@ def _look(source: str | Path | bytes, container: Any) -> Survey:
         parsed=parser is not None,
         same_keys=_same_keys(stream, marks, "mov" in formats),
         announced=announced,
+        stated=_stated(container, stream),
+        size=container.size,
         length=(container.duration or 0) / av.time_base,
         tick=float(stream.time_base or 0),
         fps=float(stream.average_rate or stream.guessed_rate or 0),
@@ -190,6 +196,11 @@ def _announced(container: Any, stream: Any) -> int:
     """Return how many packets a whole file has; in MP4, those that an edit list leaves out included."""
     index = getattr(stream, "index_entries", ()) if "mov" in formats_of(container) else ()  # PyAV < 17 has no index
     return len(index) or int(stream.frames)
+
+
+def _stated(container: Any, stream: Any) -> float:
+    """Return the number of frames for which decord gets memory."""
+    return float(stream.frames or (stream.average_rate or 0) * max(0, container.duration or 0) / av.time_base)
 
 
 def _same_keys(stream: Any, marks: Sequence[Mark], by_place: bool) -> bool:

@@ -26,8 +26,8 @@ class DecordSpec(ReaderSpec):
     are stored, as the reference pipelines do: such pictures look squeezed, as their aspect ratio is not corrected.
 
     A video is one regular file, and nothing in it makes another file or address be opened: playlists are refused. So
-    are songs with a cover, files that lack more than a tenth of what their header announces, frames of more than 67
-    million pixels, and frames that could only be had by decoding for hours.
+    are songs with a cover, files that lack more than a tenth of what their header announces, frames of more than 33
+    million pixels (7680x4320), and frames that could only be had by decoding for hours.
     """
 
     type: Literal["decord"] = "decord"
