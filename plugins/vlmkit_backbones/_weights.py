@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file
-from transformers.utils import logging as transformers_logging
 
 from vlmkit.api import UserError
 from vlmkit.api.folder import Place
 from vlmkit.api.foreign import reading
+from vlmkit_backbones._quiet import quiet
 
 __all__ = ["read_weights"]
 
@@ -26,23 +26,18 @@ def read_weights(place: Place, config: PreTrainedConfig, options: dict[str, Any]
     """The model of `config` with the weights at `place`. A UserError where a tensor is missing, of another shape or not
     finite; what the model has no place for is left out with a warning."""
     where = f"model.backbone.path: no weights of a language model can be read from {place.name}"
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # its table of what does not fit: the error says that
-    try:
-        with reading(where, "correct the path, or fetch the weights again", folder=place.local):
-            _refuse_adapter(place)
-            model, report = AutoModelForCausalLM.from_pretrained(
-                place.name,
-                config=config,
-                local_files_only=place.offline,
-                trust_remote_code=False,
-                weights_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **options,
-            )
-    finally:
-        transformers_logging.set_verbosity(before)
+    with reading(where, "correct the path, or fetch the weights again", folder=place.local), quiet():
+        _refuse_adapter(place)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            place.name,
+            config=config,
+            local_files_only=place.offline,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
     _refuse_misfits(where, report)
     if report["unexpected_keys"]:
         warnings.warn(

@@ -80,9 +80,10 @@ def check_learnable(template: str) -> None:
 
 @lru_cache(maxsize=64)
 def _try(template: str, tokens: tuple[tuple[str, str], ...]) -> Trial:
-    """Render a question, the same with its answer, and two turns."""
+    """Render a question, the same with its answer, and a long conversation, which only must end."""
     turns = [{"role": "user", "content": _USER}, {"role": "assistant", "content": _ANSWER}]
-    conversations = [(turns[:1], True), (turns, False), ([*turns, *turns], False)]
+    more = [{"role": turn["role"], "content": f"{turn['content']} " * 50} for turn in turns]
+    conversations = [(turns[:1], True), (turns, False), ([*turns, *more * 8], False)]
     given = {**dict(tokens), "tools": None, "documents": None}
     order = {
         **_BOUNDS,

@@ -34,10 +34,12 @@ def check_rows(tokenizer: Any, table: Any, where: str, error: type[UserError] = 
     Added tokens that the chat template does not write are not counted, such as the placeholder: they need not occur.
     """
     rows = table.weight.shape[0]
-    if tokenizer.vocab_size > rows:
+    added = tokenizer.added_tokens_decoder
+    tokens = 1 + max((index for index in tokenizer.get_vocab().values() if index not in added), default=-1)
+    if tokens > rows:
         raise error(
-            f"{where}: the tokenizer has {tokenizer.vocab_size:,} tokens, the language model's table {rows:,} rows; "
-            "give it the tokenizer that it was made with, or a larger `vocab_size`"
+            f"{where}: the tokenizer has {tokens:,} tokens, the language model's table {rows:,} rows; give it the "
+            "tokenizer that it was made with, or a larger `vocab_size`"
         )
     beyond = sorted(index for index in _written(tokenizer) if index >= rows and index != tokenizer.video_token_id)
     if beyond:

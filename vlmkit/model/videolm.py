@@ -22,6 +22,7 @@ from vlmkit.api.contract import Broken
 from vlmkit.api.modules import Aligner
 from vlmkit.api.shapes import check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.errors import CheckpointError
 from vlmkit.guard import fault, guarded
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.conversation import IGNORE
@@ -204,18 +205,24 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         """As in transformers; by default every part has the dtype in which it was saved.
 
         Code that comes with the folder is never run. A CheckpointError where the folder has a manifest
-        (`checksums.json`) and a file is not what it says.
+        (`checksums.json`) and a file is not what it says, or where weights are missing, unless `output_loading_info` is
+        asked for.
         """
         folder = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         refuse_code(folder)
         check_saved(folder, subfolder=kwargs.get("subfolder"))
-        kwargs["trust_remote_code"] = False
-        loaded = super().from_pretrained(*args, **{"use_safetensors": True} | kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        wanted = kwargs.pop("output_loading_info", False)
+        options = {"use_safetensors": True} | kwargs | {"trust_remote_code": False, "output_loading_info": True}
+        model, report = super().from_pretrained(*args, **options)
+        if not wanted and (missing := sorted(report["missing_keys"])):
+            raise CheckpointError(
+                f"{folder}: the weights lack {len(missing)} tensors, which would be drawn at random; write or copy the "
+                f"folder anew: {', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
+            )
         _restore_buffers(model)
         if dtype != "auto":
             _cast(model, getattr(torch, dtype) if isinstance(dtype, str) else dtype)
-        return loaded
+        return (model, report) if wanted else model
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
         """As in transformers, safetensors only; the config then tells the dtype of each part and of the buffers.

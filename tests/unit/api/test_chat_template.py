@@ -27,6 +27,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         "{% macro f(n) %}{% for i in range(9) %}{{ f(n + 1) }}{% endfor %}{% endmacro %}{% if messages|length > 1 %}"
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{% endif %}{{ f(0) }}",
         "{% set x = 9 ** (9 ** 9) %}",
+        "{% for m in messages %}" * 9 + "{% endfor %}" * 9,
     ],
 )
 def test_a_template_that_does_not_end(part: str) -> None:

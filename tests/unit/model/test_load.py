@@ -199,6 +199,10 @@ def test_missing_weight(saved: Path) -> None:
     (saved / MANIFEST).unlink()
     with pytest.raises(CheckpointError, match=r"1 missing keys: backbone\.model\.norm\.weight"):
         load(saved)
+    for opener in (VideoLM, AutoModelForCausalLM):
+        with pytest.raises(CheckpointError, match=r"the weights lack 1 tensors.*: backbone\.model\.norm\.weight$"):
+            opener.from_pretrained(saved)
+    assert VideoLM.from_pretrained(saved, output_loading_info=True)[1]["missing_keys"] == {"backbone.model.norm.weight"}
 
 
 @pytest.mark.parametrize("manifest", [True, False])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from vlmkit.errors import Unavailable, UserError
 from vlmkit.model import compose
@@ -89,3 +92,21 @@ def test_only_what_is_not_here_is_done_without(make_spec: Any, monkeypatch: pyte
     give(monkeypatch, UserError("damaged"))
     with pytest.raises(UserError, match="damaged"):
         compose(spec, meta=True)
+
+
+def test_numbers_of_tokens_with_gaps(tokenizer: Any) -> None:
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    content["model"]["vocab"] = {piece: index + (index > 100) * 9 for piece, index in content["model"]["vocab"].items()}
+    gapped = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(content)),
+        chat_template=tokenizer.chat_template,
+        extra_special_tokens={"video_token": "<video>"},
+        eos_token="</s>",
+        pad_token="<pad>",
+    )
+    rows = len(tokenizer)
+    with pytest.raises(
+        UserError, match=f"here: the tokenizer has {rows + 9} tokens, the language model's table {rows} rows"
+    ):
+        check_rows(gapped, nn.Embedding(rows, 1), "here")
+    check_rows(gapped, nn.Embedding(rows + 9, 1), "here")
