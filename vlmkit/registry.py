@@ -208,8 +208,8 @@ class Registry:
         self._warned.add((hook, key))
         if os.environ.get("VLMKIT_DEBUG"):
             traceback.print_exception(error)
-        plugin = self._by_key[key]
-        whose = f"plugin {plugin.name!r} ({plugin.package})"
+        plugin = self._by_key.get(key)  # one that was registered by hand has no package
+        whose = f"plugin {plugin.name!r} ({plugin.package})" if plugin else f"plugin {key!r}"
         print(f"vlmkit: warning: {whose}: {hook} raised {said(error)}; what it observes goes on, and this is said once",
               file=sys.stderr)  # fmt: skip
 

@@ -31,6 +31,7 @@ from vlmkit.plain_files import check_kinds
 from vlmkit.seals import check_folder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import read_resolved, resolved
+from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.writing import SAVING, write_atomic
 
 __all__ = ["FREE", "RunFolder", "identity"]
@@ -201,13 +202,7 @@ class RunFolder:
         write_atomic(self.spec_file, stamped_comment(resolved(spec)))
 
     def _continue(self, spec: ExperimentSpec) -> None:
-        try:
-            old = self.spec().model_dump(mode="json")
-        except SpecError as error:
-            raise RunError(
-                f"{self.path}: the spec of this run cannot be read any more; use another name or --output\n{error}"
-            ) from None
-        changes = dict(_changes(old, spec.model_dump(mode="json"), ()))
+        changes = dict(_changes(self._stored(), spec.model_dump(mode="json"), ()))
         refused = {key: change for key, change in changes.items() if not _free(key)}
         if refused and self._begun():
             lines = [f"  {key}: {_show(before)} -> {_show(after)}" for key, (before, after) in refused.items()]
@@ -224,6 +219,20 @@ class RunFolder:
         if changes and not rank():
             with self.locked():
                 self._write_spec(spec)
+
+    def _stored(self) -> Any:
+        """The spec of the run as data. A part that cannot be validated here, e.g. a judge that is not installed any
+        more, is compared as it is written: where it does not matter, it may change."""
+        try:
+            return self.spec().model_dump(mode="json")
+        except SpecError:
+            pass
+        try:
+            return read_yaml(self.spec_file).data
+        except SpecError as error:
+            raise RunError(
+                f"{self.path}: the spec of this run cannot be read any more; use another name or --output\n{error}"
+            ) from None
 
     def _begun(self) -> bool:
         """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""

@@ -127,8 +127,23 @@ def test_an_unreadable_spec_is_a_clear_error(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
     lines = run.spec_file.read_text().replace("type: stab", "type: gone").splitlines(keepends=True)
     run.spec_file.write_text("".join(lines[:-1]))
-    with pytest.raises(RunError, match="cannot be read any more"):
+    weights = run.stage(1, "one") / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    with pytest.raises(RunError, match=r"this run belongs to another spec; 1 key differs:\n  model.aligner: .*gone"):
         RunFolder.open(spec(), tmp_path)
+
+
+def test_a_judge_that_is_gone_does_not_lock_a_run(tmp_path: Path) -> None:
+    before = spec(evaluation={"benchmarks": ["msvd-qa"]})
+    run = RunFolder.open(before, tmp_path)
+    lines = run.spec_file.read_text().replace("type: exact", "type: gone").splitlines(keepends=True)
+    run.spec_file.write_text("".join(lines[:-1]))
+    weights = run.stage(1, "one") / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"")
+    RunFolder.open(before, tmp_path)
+    assert run.spec() == before
 
 
 def test_a_spec_that_was_damaged_or_edited_is_refused_until_the_edit_is_meant(tmp_path: Path) -> None:

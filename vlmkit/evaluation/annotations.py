@@ -9,9 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from vlmkit.api.contract import given
+from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Split
+from vlmkit.guard import fault, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.slots import validate_slot
@@ -43,6 +46,8 @@ class Annotations:
     """Whether these are the registry's own: files with the checksums it states, or the dataset with its options."""
     source: Mapping[str, Any]
     """For the result: files with checksums, or the dataset's options."""
+    dataset: DatasetSpec | None = None
+    """Where it is a dataset that provides them."""
 
 
 def locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
@@ -121,6 +126,17 @@ def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Anno
     if not isinstance(spec, QuestionDataset):
         raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
                         "prepare(), annotations() and video_root()")  # fmt: skip
-    spec.prepare()
+    with guarded(spec, "prepare()"):
+        spec.prepare()
     source = {"dataset": spec.model_dump(mode="json")}
-    return Annotations((spec.annotations(),), spec.video_root(), not use.dataset, source)
+    files, root = _path(spec, "annotations"), _path(spec, "video_root")
+    assert isinstance(spec, DatasetSpec)
+    return Annotations((files,), root, not use.dataset, source, spec)
+
+
+def _path(spec: QuestionDataset, member: str) -> Path:
+    with guarded(spec, f"{member}()"):
+        path = getattr(spec, member)()
+    if not isinstance(path, Path):
+        raise fault(spec, f"{member}() gives {given(path)}, expected a pathlib.Path")
+    return path

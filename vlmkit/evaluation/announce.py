@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from vlmkit.lines import read_json
+from pydantic import BaseModel
+
+from vlmkit.lines import present, read_json, write_json
 from vlmkit.registry import registry
-from vlmkit.writing import write_atomic
 
 __all__ = ["announce", "expect_listeners"]
 
 _EVENT = "vlmkit_evaluated"
+
+
+class _Untold(BaseModel):
+    plugins: list[str]
 
 
 def expect_listeners(folder: Path) -> None:
@@ -23,8 +27,8 @@ def expect_listeners(folder: Path) -> None:
 def announce(folder: Path, **event: Any) -> None:
     """Tell of the result in this folder whoever has not heard of it. Those that fail are told again next time."""
     file = folder / "untold.json"
-    if file.is_file():
-        _note(file, registry().tell(_EVENT, read_json(file, list[str]), **event))
+    if present(file):
+        _note(file, registry().tell(_EVENT, read_json(file, _Untold)["plugins"], **event))
 
 
 def _note(file: Path, listeners: list[str]) -> None:
@@ -32,4 +36,4 @@ def _note(file: Path, listeners: list[str]) -> None:
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, json.dumps(listeners))
+    write_json(file, {"plugins": listeners})

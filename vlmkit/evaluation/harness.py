@@ -79,5 +79,5 @@ def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
 
     trained = spec.training is not None or run.model.is_dir()
     with without_bars():
-        model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed)
+        model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed, reader=spec.data.reader)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor

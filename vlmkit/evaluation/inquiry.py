@@ -13,6 +13,7 @@ from vlmkit.evaluation.questions import Question, blind_questions, questions
 from vlmkit.evaluation.selection import Selection
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.origins import origins, versions
 
 __all__ = ["Inquiry"]
 
@@ -27,6 +28,10 @@ class Inquiry:
     """The questions by task: the benchmark's own, and, where the spec wants them, the blind ones."""
     judge: Judge
     model_sha256: str
+    answering: Mapping[str, str]
+    """Package and version of each component that the answers depend on."""
+    judging: Mapping[str, str]
+    """The same of what reads the questions and scores the answers."""
 
     @classmethod
     def of(cls, selection: Selection, spec: ExperimentSpec, model_sha256: str) -> Inquiry:
@@ -36,7 +41,9 @@ class Inquiry:
         asked = {selection.name: questions(selection)}
         if options.blind:
             asked[f"{selection.name}-blind"] = blind_questions(selection, spec.seed)
-        return cls(selection, options, asked, options.judge.build(), model_sha256)
+        answering = versions(origins(spec.model, spec.data.reader))
+        judging = versions(selection.origins | origins(options.judge))
+        return cls(selection, options, asked, options.judge.build(), model_sha256, answering, judging)
 
     @property
     def longest(self) -> int:
@@ -46,7 +53,13 @@ class Inquiry:
     @property
     def how(self) -> str:
         """What all answers depend on: the model, and how it is asked. Batches change the last digits of a forward."""
-        return json.dumps([self.model_sha256, self.longest, self.options.batch_size])
+        return json.dumps([self.model_sha256, self.longest, self.options.batch_size, dict(self.answering)])
+
+    @property
+    def judge_version(self) -> str:
+        """What the judge says of itself, and the package that it is from."""
+        judge = self.options.judge
+        return f"{self.judge.version} ({self.judging[f'{judge.kind}/{judge.address}']})"
 
     def described(self) -> dict[str, Any]:
         """What a result says of this: one that says otherwise is of something else."""
@@ -61,5 +74,6 @@ class Inquiry:
             "asked": hashlib.sha256("".join(prints).encode()).hexdigest(),
             "model_sha256": self.model_sha256,
             "decoding": {"greedy": True, "max_new_tokens": self.longest, "batch_size": self.options.batch_size},
-            "judge": {"name": self.options.judge.type, "version": self.judge.version},
+            "judge": {"name": self.options.judge.type, "version": self.judge_version},
+            "components": {**self.answering, **self.judging},
         }

@@ -85,7 +85,8 @@ def _run_harness(
     selection, options = inquiry.selection, inquiry.options
 
     def judged(document: Document, prediction: str) -> Verdict | Unscored:
-        return verdicts.judge(options.judge.type, inquiry.judge, document.question, document.answer, prediction)
+        asked = (document.question, document.answer, prediction)
+        return verdicts.judge(options.judge.type, inquiry.judge, *asked, version=inquiry.judge_version)
 
     inputs = {"aligner": spec.model.aligner.input}
     loader = VideoLoader(spec.data.reader.build(), inputs, spec.data.cache_mib << 20)

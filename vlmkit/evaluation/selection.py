@@ -15,6 +15,7 @@ from vlmkit.evaluation.blind import other_clips
 from vlmkit.evaluation.registry import Benchmark, find_benchmark
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.origins import Origins, origins
 from vlmkit.spec.slots import validate_slot
 
 __all__ = ["Selection", "prepare", "select"]
@@ -36,6 +37,8 @@ class Selection:
     missing: Mapping[str, str] = field(default_factory=dict)
     """Videos without a file, with the reason."""
     limit: int | None = None
+    origins: Origins = field(default_factory=dict)
+    """What evaluator and dataset come from."""
 
 
 def prepare(spec: ExperimentSpec) -> list[Selection]:
@@ -46,6 +49,7 @@ def prepare(spec: ExperimentSpec) -> list[Selection]:
     options = spec.evaluation
     if options is None:
         return []
+    options.judge.build()
     selections = [select(use) for use in options.benchmarks]
     for selection in selections:
         _check_missing(selection, spec.data.max_bad_fraction)
@@ -75,7 +79,16 @@ def select(use: BenchmarkUse) -> Selection:
     _check_prompts(use, evaluator, documents, annotations)
     videos, missing = _find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
     return Selection(
-        use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit
+        use.result_name,
+        benchmark,
+        split_name,
+        evaluator,
+        documents,
+        annotations,
+        videos,
+        missing,
+        use.limit,
+        origins(options, annotations.dataset),
     )
 
 

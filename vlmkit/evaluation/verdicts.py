@@ -83,9 +83,12 @@ class VerdictStore:
             raise self._damaged(f"the checksum of the verdict about {shown(prediction)} is wrong")
         return verdict
 
-    def judge(self, name: str, judge: Judge, question: str, reference: str, prediction: str) -> Verdict | Unscored:
-        """The stored verdict, or a new one, which is stored."""
-        known = self.find(name, judge.version, question, reference, prediction)
+    def judge(
+        self, name: str, judge: Judge, question: str, reference: str, prediction: str, version: str = ""
+    ) -> Verdict | Unscored:
+        """The stored verdict, or a new one, which is stored; under the judge's own `version` or this one."""
+        version = version or judge.version
+        known = self.find(name, version, question, reference, prediction)
         if isinstance(known, Verdict):
             return known
         verdict = judge.judge(question, reference, prediction)
@@ -93,7 +96,7 @@ class VerdictStore:
             int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
         )  # fmt: skip
         digest = _digest(question, reference, prediction)
-        row = (name, judge.version, digest, question, reference, prediction, *values)
+        row = (name, version, digest, question, reference, prediction, *values)
         self._ask("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _checksum(row)))
         return verdict
 

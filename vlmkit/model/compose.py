@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
 from vlmkit.errors import SpecError, Unavailable, UserError
 from vlmkit.model.config import VideoLMConfig, describe
@@ -19,12 +20,15 @@ from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
+from vlmkit.spec.origins import origins
 from vlmkit.spec.report import from_pydantic
 
 __all__ = ["build", "compose"]
 
 
-def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[VideoLM, VideoLMProcessor]:
+def compose(
+    model: ModelSpec, *, meta: bool = False, seed: int = 0, reader: ReaderSpec | None = None
+) -> tuple[VideoLM, VideoLMProcessor]:
     """A fresh model with its processor.
 
     Weights are those that the spec names, the others are drawn from `seed`, for each part on its own: another aligner
@@ -36,6 +40,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
         meta: shapes only, on the meta device: reads no weights, asks no network, and does without a tokenizer that is
             not at hand (`processor.tokenizer` is then None).
         seed: decides the drawn weights.
+        reader: by what the processor, also a saved one, decodes video files; None: by the usual one.
 
     Raises:
         UserError: where weights or tokenizer cannot be read, or the aligner does not fit the LLM.
@@ -46,7 +51,7 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
         check_tokenizer(tokenizer, "model.backbone")
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
-    processor = VideoLMProcessor(tokenizer, described, components)
+    processor = VideoLMProcessor(tokenizer, described, components, **_reading(reader))
     config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
     if model.weights is not None and not meta:
         videolm = _start(config, spec, model.weights)
@@ -56,6 +61,13 @@ def compose(model: ModelSpec, *, meta: bool = False, seed: int = 0) -> tuple[Vid
         check_rows(tokenizer, videolm.get_input_embeddings(), "model.backbone")
         _set_generation(videolm, tokenizer)
     return videolm.eval(), processor
+
+
+def _reading(reader: ReaderSpec | None) -> dict[str, Any]:
+    """What a processor keeps of its reader: options, and where it comes from."""
+    if reader is None:
+        return {}
+    return {"reader": reader.model_dump(mode="json") | {"type": reader.address}, "reader_origin": origins(reader)}
 
 
 def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool, seed: int) -> VideoLM:

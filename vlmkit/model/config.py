@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from transformers import AutoConfig, PreTrainedConfig
 
 import vlmkit
 from vlmkit.api.foreign import reading
 from vlmkit.api.sizes import first_too_large
-from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import CheckpointError, PluginError, shown
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
+from vlmkit.spec.origins import changed, origins, versions
 from vlmkit.spec.report import from_pydantic
 
-__all__ = ["VideoLMConfig", "describe", "restore"]
+__all__ = ["VideoLMConfig", "describe", "needed", "restore"]
 
 
 class VideoLMConfig(PreTrainedConfig):
@@ -81,45 +82,51 @@ def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]
 
     Where the model started from (`weights`) is left out: a checkpoint is complete.
     """
-    components = {}
-    for component in _components(spec):
-        plugin = registry().get(component.kind, component.type).plugin
-        package, _, version = plugin.package.rpartition(" ")
-        origin = {"plugin": plugin.name, "package": package, "version": version}
-        components[f"{component.kind}/{component.type}"] = origin
-    return spec.model_dump(mode="json", exclude={"weights"}), components
+    return spec.model_dump(mode="json", exclude={"weights"}), origins(spec)
 
 
-def restore(model: dict[str, Any], components: dict[str, dict[str, str]]) -> ModelSpec:
-    """The inverse of `describe`."""
+def restore(model: dict[str, Any], components: Mapping[str, Mapping[str, str]]) -> ModelSpec:
+    """The inverse of `describe`; a warning where components are of another version than the model was made with."""
     for key, origin in components.items():
-        kind, _, name = key.partition("/")
-        try:
-            registry().get(kind, name)
-        except PluginError as error:
-            raise CheckpointError(_needs(kind, name, origin, error)) from None
+        needed(key, origin)
     try:
-        return ModelSpec.model_validate(model)
+        spec = ModelSpec.model_validate(model)
     except ValidationError as error:
         problems = "; ".join(f"model.{'.'.join(map(str, p.path))}: {p.message}" for p in from_pydantic(error))
         raise CheckpointError(
-            f"the checkpoint's model spec does not fit what is installed here (vlmkit {vlmkit.__version__}): {problems}"
+            f"the checkpoint's model spec does not fit what is installed here{_versions(components)}: {problems}"
         ) from None
+    if others := changed(components, origins(spec)):
+        warnings.warn(
+            f"this model was made with {'; '.join(others)}: its weights may mean something else", stacklevel=3
+        )
+    return spec
 
 
-def _needs(kind: str, name: str, origin: dict[str, str], error: PluginError) -> str:
+def needed(key: str, origin: Mapping[str, str]) -> None:
+    """A CheckpointError that names the package where the component `kind/name` is missing here."""
+    kind, _, name = key.partition("/")
+    try:
+        registry().get(kind, name)
+    except PluginError as error:
+        raise CheckpointError(_needs(kind, name, origin, error)) from None
+
+
+def _versions(components: Mapping[str, Mapping[str, str]]) -> str:
+    """The packages whose options may have changed since."""
+    here = {}
+    for key in components:
+        kind, _, name = key.partition("/")
+        plugin = registry().get(kind, name).plugin
+        here[key] = {"package": plugin.distribution, "version": plugin.version}
+    if others := changed(components, here):
+        return f" (it was made with {'; '.join(others)}; install what it was made with)"
+    return f" ({', '.join(dict.fromkeys(versions(here).values()))})" if here else ""
+
+
+def _needs(kind: str, name: str, origin: Mapping[str, str], error: PluginError) -> str:
     package, version = origin["package"], origin["version"]
     return (
         f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
         f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
     )
-
-
-def _components(spec: BaseModel) -> Iterator[ComponentSpec]:
-    """Every component in a spec, nested ones included."""
-    for name in type(spec).model_fields:
-        value = getattr(spec, name)
-        if isinstance(value, ComponentSpec):
-            yield value
-        if isinstance(value, BaseModel):
-            yield from _components(value)

@@ -23,7 +23,7 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.video import VideoShape
 from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
 from vlmkit.errors import UserError
-from vlmkit.model.config import restore
+from vlmkit.model.config import needed, restore
 from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
 from vlmkit.model.messages import plain
 from vlmkit.model.own_code import refuse_code
@@ -58,15 +58,18 @@ class VideoLMProcessor(ProcessorMixin):
         components: dict[str, dict[str, str]] | None = None,
         reader: str | dict[str, Any] = "decord",
         chat_template: Any = None,
+        reader_origin: dict[str, dict[str, str]] | None = None,
     ) -> None:
         """Of a tokenizer, and of a model's spec as `vlmkit.model.config.describe` gives it.
 
-        `reader` is the component that decodes video files. The chat template is always the tokenizer's.
+        `reader` is the component that decodes video files, `reader_origin` where it comes from. The chat template is
+        always the tokenizer's.
         """
         self.tokenizer = tokenizer
         self.model = model or {}
         self.components = components or {}
         self.reader = reader
+        self.reader_origin = reader_origin or {}
         self.chat_template = None
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
@@ -174,6 +177,8 @@ class VideoLMProcessor(ProcessorMixin):
             return video
         if isinstance(video, np.ndarray):
             return fit_frames(video, self.aligner.input)
+        for key, origin in self.reader_origin.items():
+            needed(key, origin)
         spec = validate_slot(ReaderSpec.kind, self.reader)
         assert isinstance(spec, ReaderSpec)
         return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(expand_path(video))["aligner"]

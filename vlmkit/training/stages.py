@@ -44,6 +44,7 @@ from vlmkit.training.checkpoint import (
 from vlmkit.training.engine import Schedule
 from vlmkit.training.objective import Distillation, Objective, build_head
 from vlmkit.training.order import Order
+from vlmkit.training.origins import check_origins, note_origins
 from vlmkit.training.parts import assign, freeze, named_parameters
 from vlmkit.training.plan import plan
 from vlmkit.training.precision import Precision
@@ -74,6 +75,7 @@ def train(spec: ExperimentSpec, run: RunFolder) -> None:
         run.check_model(spec)
         return
     with without_bars(), run.locked() if not rank() else nullcontext():
+        check_origins(spec, run)
         _Training(spec, spec.training, run).stages()
 
 
@@ -88,7 +90,7 @@ class _Training:
         self.datasets: dict[str, Dataset] = {}
         self.model: VideoLM
         self.processor: VideoLMProcessor
-        self.model, self.processor = compose(spec.model, seed=spec.seed)
+        self.model, self.processor = compose(spec.model, seed=spec.seed, reader=spec.data.reader)
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
             self.head = build_head(spec)
@@ -104,6 +106,8 @@ class _Training:
         for number, stage in enumerate(self.training.stages, 1):
             if not finished(self.run.stage(number, stage.name)):
                 self._samples(stage)  # what a later stage lacks should stop the run now, not after hours
+        if not rank():
+            note_origins(self.spec, self.run)
         for number, stage in enumerate(self.training.stages, 1):
             folder = self.run.stage(number, stage.name)
             if finished(folder):

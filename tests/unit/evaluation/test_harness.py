@@ -6,14 +6,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from vlmkit.api import Unscored, Verdict
+import vlmkit
+from vlmkit import hookimpl
+from vlmkit.api import Judge, JudgeSpec, PluginError, Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.evaluation import evaluate, read_predictions
 from vlmkit.evaluation.model_files import model_sha256
+from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit_judges.exact import ExactJudge
@@ -124,7 +127,10 @@ def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
     monkeypatch.setattr(ExactJudge, "version", "new")
     monkeypatch.setattr(ExactJudge, "judge", lambda *_: Verdict(correct=True, score=5.0))
     result = measured(experiment())
-    assert (result["judge"]["version"], result["metrics"]["accuracy"]["value"]) == ("new", 1)
+    assert (result["judge"]["version"], result["metrics"]["accuracy"]["value"]) == (
+        f"new (vlmkit {vlmkit.__version__})",
+        1,
+    )
     assert len(oracle.batches) == 3
 
 
@@ -172,3 +178,136 @@ def test_another_size_of_batch_is_asked_again(experiment: Experiment, measured: 
     result = measured(experiment(batch_size=12))
     assert result["decoding"]["batch_size"] == 12
     assert len(oracle.batches[-1]) == 12
+
+
+def _now_of(monkeypatch: pytest.MonkeyPatch, component: str, version: str) -> None:
+    """The component's package is of another version from here on."""
+    kind, name = component.split("/")
+    monkeypatch.setattr(registry().get(kind, name).plugin, "version", version)
+
+
+@pytest.mark.parametrize(
+    ("component", "asked", "judged"),
+    [
+        ("aligner/stab", 6, 0),
+        ("downsampler/lsd", 6, 0),
+        ("reader/decord", 6, 0),
+        ("judge/exact", 3, 12),
+        ("evaluator/open-ended-qa", 3, 0),
+    ],
+)
+def test_another_version_of_a_package_is_another_result(
+    experiment: Experiment,
+    measured: Measure,
+    oracle: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    component: str,
+    asked: int,
+    judged: int,
+) -> None:
+    first = measured(experiment())
+    said: list[str] = []
+    judge = ExactJudge.judge
+    monkeypatch.setattr(ExactJudge, "judge", lambda self, *asked: said.append(asked[0]) or judge(self, *asked))
+    _now_of(monkeypatch, component, "9.9")
+    result = measured(experiment())
+    assert (len(oracle.batches), len(said)) == (asked, judged)
+    assert result["components"] == first["components"] | {
+        key: "vlmkit 9.9" for key in first["components"] if registry().get(*key.split("/")).plugin.version == "9.9"
+    }
+    assert result["components"][component] == "vlmkit 9.9"
+    assert result["metrics"] == first["metrics"]
+    assert measured(experiment()) == result
+    assert len(oracle.batches) == asked
+
+
+class _Listener:
+    """An observer that cannot be reached until it can."""
+
+    reachable = False
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    @hookimpl
+    def vlmkit_evaluated(self, benchmark: str, result: Any) -> None:
+        if not self.reachable:
+            raise ConnectionError("no server")
+        self.heard.append((benchmark, result["n"]))
+        result.clear()
+
+
+def test_an_observer_that_failed_hears_of_the_result_next_time(
+    experiment: Experiment,
+    measured: Measure,
+    oracle: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken, sound = _Listener(), _Listener()
+    sound.reachable = True
+    for name, listener in (("broken", broken), ("sound", sound)):
+        registry().manager.register(listener, name=name)
+    try:
+        first = measured(experiment())
+        assert "vlmkit_evaluated raised ConnectionError: no server" in capsys.readouterr().err
+        broken.reachable = True
+        assert measured(experiment()) == measured(experiment()) == first
+    finally:
+        for listener in (broken, sound):
+            registry().manager.unregister(listener)
+    assert broken.heard == sound.heard == [("tiny", 12)]
+    assert len(oracle.batches) == 3
+
+
+class _Grumpy(JudgeSpec):
+    """Raises at every second question."""
+
+    type: Literal["exact"] = "exact"
+
+    def build(self) -> Judge:
+        return _GrumpyJudge()
+
+
+class _GrumpyJudge(Judge):
+    version = "1"
+    asked = 0
+
+    def judge(self, question: str, reference: str, prediction: str) -> Verdict:
+        self.asked += 1
+        if self.asked % 2:
+            raise TimeoutError("no answer within 30 s")
+        return Verdict(True, 100 if self.asked == 2 else 5)
+
+
+def test_a_judge_that_raises_or_talks_nonsense_leaves_questions_unscored(
+    experiment: Experiment, measured: Measure, tmp_path: Path
+) -> None:
+    result = measured(experiment(judge=_Grumpy()))
+    assert (result["n"], result["unscored"], result["metrics"]["accuracy"]["value"]) == (5, 7, 1.0)
+    reasons = [row.get("unscored", "") for row in read_predictions(tmp_path / "measured", "tiny")]
+    assert sum("judge 'exact' (" in reason and "TimeoutError: no answer" in reason for reason in reasons) == 6
+    assert sum("the score 100, expected a number from 0 to 5" in reason for reason in reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("member", "changed", "said"),
+    [
+        ("documents", lambda self, files: iter(()), "gives a list_iterator|gives a tuple_iterator"),
+        ("score", lambda self, document, verdict: {"accuracy": 7.0, "score": 0.0}, "'accuracy' 7.0, expected a number"),
+        ("prompt", lambda self, document: {}[document.id], "prompt raised KeyError"),
+        ("metrics", lambda self: {"accuracy": (0.0, 1.0), "score": 5}, "gives 5 for 'score', expected a range"),
+    ],
+)
+def test_an_evaluator_at_fault_is_named(
+    experiment: Experiment,
+    measured: Measure,
+    monkeypatch: pytest.MonkeyPatch,
+    member: str,
+    changed: Callable[..., Any],
+    said: str,
+) -> None:
+    changed_class = type("Changed", (OpenEndedQa,), {member: changed})
+    monkeypatch.setattr("vlmkit_videoqa.spec.OpenEndedQa", changed_class)
+    with pytest.raises(PluginError, match=rf"^evaluator 'open-ended-qa' \(vlmkit .*: .*({said})"):
+        measured(experiment())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import vlmkit
 from vlmkit.api import Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
@@ -46,7 +47,7 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
         "benchmark": "tiny",
         "version": "7",
         "split": "test",
-        "judge": {"name": "exact", "version": ExactJudge.version},
+        "judge": {"name": "exact", "version": f"{ExactJudge.version} (vlmkit {vlmkit.__version__})"},
         "limit": None,
     }
     assert (result["n"], result["skipped"], result["unscored"]) == (12, 0, 0)
@@ -60,6 +61,17 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
     assert result["spec_sha256"] == sha256(spec)
     assert result["plugins"] == {plugin.name: plugin.package for plugin in registry().plugins}
     assert result["vlmkit_version"]
+    assert result["components"] == dict.fromkeys(
+        [
+            "aligner/stab",
+            "backbone/hf-causal-lm",
+            "downsampler/lsd",
+            "reader/decord",
+            "evaluator/open-ended-qa",
+            "judge/exact",
+        ],
+        f"vlmkit {vlmkit.__version__}",
+    )
     assert result["decoding"] == {"greedy": True, "max_new_tokens": 5, "batch_size": 5}
     written = json.loads((tmp_path / "measured/eval/tiny/result.json").read_text())
     assert written == {**result, "checksum": written["checksum"]}

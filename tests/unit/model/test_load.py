@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
+import vlmkit
 from vlmkit.data import FittedVideo
 from vlmkit.errors import CheckpointError
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
-from vlmkit.registry import Registry
+from vlmkit.registry import Registry, registry
 from vlmkit.seals import MANIFEST
 
 Clips = Callable[..., FittedVideo]
@@ -261,3 +262,23 @@ def test_several_tokens_can_end_an_answer(saved: Path) -> None:
     (saved / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": [2, 3]}))
     (saved / MANIFEST).unlink()
     assert load(saved)[0].generation_config.eos_token_id == [2, 3]
+
+
+def test_another_version_of_a_plugin_is_a_warning(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry().get("aligner", "stab").plugin, "version", "9.9")
+    said = rf"made with aligner 'stab' of vlmkit {re.escape(vlmkit.__version__)}, here of vlmkit 9.9; downsampler 'lsd'"
+    with pytest.warns(UserWarning, match=said):
+        load(saved)
+
+
+def test_options_that_another_version_refuses_blame_it(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["model"]["aligner"]["widht"] = 16
+    config["components"]["aligner/stab"] |= {"package": "halve", "version": "0.1.0"}
+    (saved / "config.json").write_text(json.dumps(config))
+    (saved / MANIFEST).unlink()
+    here = re.escape(vlmkit.__version__)
+    with pytest.raises(
+        CheckpointError, match=rf"aligner 'stab' of halve 0\.1\.0, here of vlmkit {here}; install what .*widht"
+    ):
+        load(saved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from vlmkit.api import Turn
+from vlmkit.api import OpenVideo, Reader, Turn
 from vlmkit.data import FittedVideo, to_batch
-from vlmkit.errors import UserError
+from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model import VideoLM, VideoLMProcessor, compose
+from vlmkit_readers.spec import DecordSpec
 
 Clips = Callable[..., FittedVideo]
 
@@ -139,3 +140,35 @@ def test_vicuna_begins_once_with_the_begin_token(make_spec: Any) -> None:
 def test_unknown_arguments(processor: VideoLMProcessor) -> None:
     with pytest.raises(TypeError, match="imgaes"):
         processor(["a"], imgaes=[])
+
+
+class _Grey(Reader):
+    """A single grey frame, whatever the file."""
+
+    def open(self, source: Any) -> OpenVideo:
+        return _GreyVideo(num_frames=1, fps=1.0, width=56, height=56)
+
+
+class _GreyVideo(OpenVideo):
+    def frames(self, positions: Sequence[int]) -> Any:
+        return np.full((len(positions), 56, 56, 3), 128, np.uint8)
+
+
+def test_a_saved_processor_keeps_its_reader(make_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, processor = compose(make_spec(), reader=DecordSpec(threads=3))
+    processor.save_pretrained(tmp_path)
+    saved = VideoLMProcessor.from_pretrained(tmp_path)
+    assert saved.reader == {"type": "decord", "threads": 3}
+    built: list[Any] = []
+    monkeypatch.setattr(DecordSpec, "build", lambda spec: built.append(spec) or _Grey())
+    assert (saved.fit("no-such.mp4").pixels[0] == 128).all()
+    assert built == [DecordSpec(threads=3)]
+
+
+def test_a_reader_that_is_gone_names_its_package(make_spec: Any, tmp_path: Path) -> None:
+    _, processor = compose(make_spec(), reader=DecordSpec())
+    processor.reader = {"type": "gone"}
+    processor.reader_origin = {"reader/gone": {"plugin": "gone", "package": "goner", "version": "1.2"}}
+    processor.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"needs the reader 'gone' of .* from the package goner 1.2"):
+        VideoLMProcessor.from_pretrained(tmp_path).fit("a.mp4")
