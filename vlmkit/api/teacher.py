@@ -19,7 +19,7 @@ def _ready(spec: TeacherSpec, teacher: Teacher) -> Teacher:
     teacher.freeze()
     if spec.cache is None:
         return teacher
-    from vlmkit.model.teacher_cache import CachedTeacher
+    from vlmkit.api.teacher_cache import CachedTeacher
 
     return CachedTeacher(teacher, spec)
 

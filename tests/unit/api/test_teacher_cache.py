@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vlmkit.api import DataError, PluginError, VideoBatch
-from vlmkit.model.teacher_cache import CachedTeacher
+from vlmkit.api.teacher_cache import CachedTeacher
 from vlmkit_teachers.hog_spec import HogSpec
 from vlmkit_teachers.spec import ClipTeacherSpec
 
