@@ -59,6 +59,7 @@ class Cell(NamedTuple):
     refused: str | None = None
     """The message with which every process ends."""
     max_bad_fraction: float = 0.5
+    precision: str = "float32"
 
 
 Data = Callable[[str], dict[str, Any]]
@@ -89,15 +90,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return dataset
 
 
-def spec(
-    name: str, stages: list[dict[str, Any]], engine: dict[str, Any], max_bad_fraction: float = 0.5
-) -> dict[str, Any]:
+def spec(name: str, cell: Cell) -> dict[str, Any]:
     defaults = {"train": EVERYTHING, "batch_size": 4, "epochs": 2, "warmup": 0.3, "weight_decay": 0.1}
-    named = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(stages)]
-    distillation = {"distillation": HOG} if any("distillation" in stage["train"] for stage in named) else {}
-    training = {"log_every": 1, "stages": named, "engine": engine} | distillation
-    data = {"cache_mib": 8, "max_bad_fraction": max_bad_fraction}
-    return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": data, "training": training}
+    stages = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(cell.stages)]
+    distillation = {"distillation": HOG} if any("distillation" in stage["train"] for stage in stages) else {}
+    training = {"log_every": 1, "stages": stages, "engine": cell.engine, "precision": cell.precision}
+    data = {"cache_mib": 8, "max_bad_fraction": cell.max_bad_fraction}
+    return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": data, "training": training | distillation}
 
 
 def cells(data: Data) -> dict[str, Cell]:
@@ -122,6 +121,7 @@ def cells(data: Data) -> dict[str, Cell]:
     found["stages"] = Cell(several, ZERO)
     found["continued"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3)
     found["interrupted"] = Cell([stages["mixed"] | {"save_every": 2}], ZERO, kill_at=3, left=True)
+    found["bfloat16"] = Cell([stages["accumulated"]], {"type": "deepspeed", "zero": 0}, precision="bfloat16")
     broken = [{"data": [data("broken")]}]
     found["broken"] = Cell(broken, ZERO)
     found["refused"] = Cell(broken, ZERO, refused="1 of . samples could not be read", max_bad_fraction=0)
@@ -142,12 +142,10 @@ def _run(command: list[str], folder: Path | None = None, **environment: str) -> 
 
 
 def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
-    """In float32, whatever ZeRO stage, whichever rows have a video; and what is interrupted goes on."""
+    """Whatever ZeRO stage, whichever rows have a video; and what is interrupted goes on."""
     wanted = cells(data)
     described = [
-        cell._asdict()
-        | {"spec": spec(name, cell.stages, cell.engine, cell.max_bad_fraction), "output": str(tmp_path / "two")}
-        for name, cell in wanted.items()
+        cell._asdict() | {"spec": spec(name, cell), "output": str(tmp_path / "two")} for name, cell in wanted.items()
     ]
     (tmp_path / "cells.json").write_text(json.dumps(described))
     done = launch(Path(__file__).with_name("train_cells.py"), tmp_path / "cells.json")
@@ -155,11 +153,10 @@ def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
     one: dict[str, RunFolder] = {}
     far: dict[str, Any] = {}
     for name, cell in wanted.items():
-        key = json.dumps(cell.stages)
+        key = json.dumps([cell.stages, cell.precision])
         if key not in one:
-            one[key] = train(
-                ExperimentSpec.model_validate(spec(name, cell.stages, {"type": "single"})), tmp_path / "one"
-            )
+            alone = spec(name, cell._replace(engine={"type": "single"}))
+            one[key] = train(ExperimentSpec.model_validate(alone), tmp_path / "one")
         if not cell.left and not cell.refused:
             far |= {f"{name}: {what}": much for what, much in _differences(one[key], tmp_path / "two" / name)}
     assert not far
@@ -167,9 +164,17 @@ def test_two_processes_train_what_one_does(data: Data, tmp_path: Path) -> None:
     assert ours == theirs
     assert len(ours.splitlines()) == 1
 
-    alone = [sys.executable, "-m", "vlmkit", "train", str(tmp_path / "spec.yaml"), "--output", str(tmp_path / "two")]
+    continued = [
+        sys.executable,
+        "-m",
+        "vlmkit",
+        "train",
+        str(tmp_path / "spec.yaml"),
+        "--output",
+        str(tmp_path / "two"),
+    ]
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(described[list(wanted).index("interrupted")]["spec"]))
-    refused = _run(alone)
+    refused = _run(continued)
     assert refused.returncode == 2
     said = (
         r"vlmkit: \S+checkpoint-2: this stage was begun by 2 processes and cannot be continued by 1 process; start as "
@@ -253,7 +258,7 @@ def failing(tmp_path: Path) -> str:
 
 def test_what_all_processes_find_wrong_is_said_once(tmp_path: Path, data: Data) -> None:
     """torchrun itself ends with 1 whatever happens, and reports the exit code."""
-    wrong = spec("wrong", [{"data": [data("video")], "steps": 0}], ZERO)
+    wrong = spec("wrong", Cell([{"data": [data("video")], "steps": 0}], ZERO))
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(wrong))
     done = launch("-m", "vlmkit", "train", tmp_path / "spec.yaml", "--output", tmp_path / "runs")
     assert len(re.findall("^vlmkit: .*this spec has 1 problem", done.stderr, re.MULTILINE)) == 1
@@ -263,7 +268,7 @@ def test_what_all_processes_find_wrong_is_said_once(tmp_path: Path, data: Data) 
 
 def test_one_process_that_fails_ends_all(tmp_path: Path, failing: str) -> None:
     stage = {"data": [{"type": "one-machine"}], "train": {"backbone": 1e-3}}
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec("failing", [stage], ZERO)))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec("failing", Cell([stage], ZERO))))
     done = launch("-m", "vlmkit", "train", tmp_path / "spec.yaml", "--output", tmp_path / "runs", PYTHONPATH=failing)
     assert len(re.findall("^vlmkit: .*the disk of this machine is gone", done.stderr, re.MULTILINE)) == 1
     assert done.stderr.count("vlmkit: ") == 1
@@ -281,7 +286,7 @@ print(run.model_path)
 
 
 def test_a_script_whose_workers_would_train_as_well(tmp_path: Path, data: Data) -> None:
-    single = spec("single", [{"data": [data("mixed")], "train": {"backbone": 1e-3}}], {"type": "single"})
+    single = spec("single", Cell([{"data": [data("mixed")], "train": {"backbone": 1e-3}}], {"type": "single"}))
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(single))
     (tmp_path / "script.py").write_text(SCRIPT)
     done = _run([sys.executable, str(tmp_path / "script.py")], folder=tmp_path)

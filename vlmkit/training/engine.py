@@ -16,7 +16,7 @@ from vlmkit.errors import PluginError, SpecError
 from vlmkit.launch import check_launch, processes, stand_alone
 from vlmkit.spec.experiment import EngineSpec, StageSpec, TrainingSpec
 
-__all__ = ["Schedule", "deepspeed_config", "trainer_arguments"]
+__all__ = ["Schedule", "autocasts", "deepspeed_config", "trainer_arguments"]
 
 
 class Schedule:
@@ -64,7 +64,7 @@ def trainer_arguments(
         per_device_train_batch_size=schedule.micro,
         gradient_accumulation_steps=schedule.accumulate,
         max_grad_norm=stage.max_grad_norm or 0.0,
-        bf16=training.precision == "bfloat16",
+        bf16=training.precision == "bfloat16" and not autocasts(training),
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         logging_steps=training.log_every,
@@ -82,6 +82,16 @@ def trainer_arguments(
     return arguments
 
 
+def autocasts(training: TrainingSpec) -> bool:
+    """Whether the trainer has to convert to bfloat16 itself, with weights in float32.
+
+    ZeRO 1 and 2 train a float32 copy of bfloat16 weights. Without ZeRO, DeepSpeed would have bfloat16 weights alone,
+    in which small updates are lost.
+    """
+    engine = training.engine
+    return training.precision == "bfloat16" and engine.type == "deepspeed" and engine.zero == 0
+
+
 def deepspeed_config(engine: EngineSpec, stage: StageSpec, training: TrainingSpec) -> dict[str, Any]:
     """ZeRO with the optimizer that vlmkit makes."""
     if find_spec("deepspeed") is None:
@@ -97,7 +107,7 @@ def deepspeed_config(engine: EngineSpec, stage: StageSpec, training: TrainingSpe
     return {
         "zero_optimization": {"stage": engine.zero},
         "zero_allow_untested_optimizer": True,
-        "bf16": {"enabled": training.precision == "bfloat16"},
+        "bf16": {"enabled": training.precision == "bfloat16" and not autocasts(training)},
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",
         "train_batch_size": "auto",

@@ -36,14 +36,15 @@ def _states(spec: ExperimentSpec, stage: StageSpec, planned: Plan, trained: int,
 
     ZeRO partitions (Rajbhandari et al., 2020, arXiv:1910.02054): 12 bytes an optimizer state (master copy and two
     moments), shared among the GPUs from stage 1 on, and 2 bytes a weight and a gradient (4 in float32), the gradients
-    shared from stage 2 on. A single process keeps gradients and moments in float32, 4 bytes each, and has no copy.
+    shared from stage 2 on. Without ZeRO each process keeps gradients and moments in float32, 4 bytes each, and has no
+    copy.
     """
     assert spec.training is not None
     engine, unit = spec.training.engine, 2 if spec.training.precision == "bfloat16" else 4
     head = planned.head_parameters if stage.distils else 0
-    if engine.type == "deepspeed":
-        shared_states, shared_grads = (gpus if engine.zero >= 1 else 1), (gpus if engine.zero >= 2 else 1)
-        states = unit * (planned.parameters + head) + unit * trained // shared_grads + 12 * trained // shared_states
+    if engine.type == "deepspeed" and engine.zero:
+        shared_grads = gpus if engine.zero == 2 else 1
+        states = unit * (planned.parameters + head) + unit * trained // shared_grads + 12 * trained // gpus
     else:
         states = planned.weight_bytes + 4 * head + 12 * trained
     return states + (4 * teacher if stage.distils else 0)  # it stays in float32

@@ -36,7 +36,7 @@ from vlmkit.training.checkpoint import (
     stage_state,
     unseal,
 )
-from vlmkit.training.engine import Schedule, trainer_arguments
+from vlmkit.training.engine import Schedule, autocasts, trainer_arguments
 from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import StageAdamW, factor, idle_patterns, make_optimizer, make_scheduler
@@ -172,7 +172,9 @@ class StageTrainer(Trainer):
             return objective.nothing()
         # DeepSpeed keeps the model itself in bfloat16, where otherwise autocast converts.
         dtype = next(objective.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
-        losses = model(batch.to(self.args.device, dtype), num_items_in_batch)
+        device = self.args.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocasts(self.stage_run.training)):
+            losses = model(batch.to(device, dtype), num_items_in_batch)
         self._passed()
         self.sums.add(losses.language, losses.distillation, batch.good, self.state.global_step + 1)
         return objective.total(losses)

@@ -10,7 +10,7 @@ import pytest
 from vlmkit.errors import PluginError, SpecError
 from vlmkit.spec import StageSpec, TrainingSpec
 from vlmkit.training import engine
-from vlmkit.training.engine import Schedule, deepspeed_config, trainer_arguments
+from vlmkit.training.engine import Schedule, autocasts, deepspeed_config, trainer_arguments
 
 
 def training(stage: dict[str, Any], **options: Any) -> tuple[StageSpec, TrainingSpec]:
@@ -53,3 +53,11 @@ def test_a_missing_deepspeed_names_the_command(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(engine, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match=r"pip install 'vlmkit\[deepspeed\]'"):
         deepspeed_config(spec.engine, stage, spec)
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2])
+def test_small_updates_are_not_lost_in_bfloat16(zero: int) -> None:
+    """ZeRO has a float32 copy of what trains; without it the weights themselves stay in float32."""
+    stage, spec = training({}, engine={"type": "deepspeed", "zero": zero}, precision="bfloat16")
+    assert deepspeed_config(spec.engine, stage, spec)["bf16"]["enabled"] is not autocasts(spec)
+    assert autocasts(spec) is (zero == 0)
