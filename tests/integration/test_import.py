@@ -160,6 +160,7 @@ def test_imported_checkpoint_gives_the_golden_outputs(
     model, processor = load(tmp_path / "out")
     if not case.projected:  # these files hold what goes into the projector
         model.aligner.projector = nn.Identity()
+        model.aligner._llm_width = 1024  # that of the tokens then
     pixels = torch.from_numpy(fill.pixels(case.seed, 1, 4, case.pixels, case.pixels))
     with torch.no_grad():
         tokens = model.aligner(VideoBatch.full(pixels)).embeddings

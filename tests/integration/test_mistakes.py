@@ -302,7 +302,7 @@ def conversations(folder: Path, videos: int) -> None:
 def test_training_data_that_is_missing(cli: Cli, write: Callable[..., str], tmp_path: Path) -> None:
     data = "{type: llava-json, path: talks.json, video_root: clips}"
     spec = write(("{type: moving-shapes, clips: 6, text_only: true}", data))
-    assert "talks.json: cannot read the conversations: No such file" in cli("train", spec).refusal()
+    assert "talks.json: expected conversations; it cannot be read: No such file" in cli("train", spec).refusal()
     conversations(tmp_path, videos=3)
     message = cli("train", spec).refusal()
     assert "talks.json: its videos should lie below clips, which is no folder; set `video_root`" in message
@@ -318,7 +318,7 @@ def test_training_data_that_is_missing(cli: Cli, write: Callable[..., str], tmp_
 def test_what_a_later_stage_lacks_stops_before_the_first(cli: Cli, write: Callable[..., str], tmp_path: Path) -> None:
     stage = "    - {name: talk, data: [{type: llava-json, path: talks.json}], train: {aligner: 1e-3}, steps: 1}\n"
     message = cli("train", write(more=stage)).refusal()
-    assert message.startswith("talks.json: cannot read the conversations: ")
+    assert message.startswith("talks.json: expected conversations; it cannot be read: ")
     assert not (tmp_path / "runs/tiny/stages").exists()
 
 
