@@ -18,6 +18,7 @@ from vlmkit.bench.clock import matmul_rate, timed
 from vlmkit.bench.device import usable_device
 from vlmkit.bench.memory import peak_above
 from vlmkit.errors import UserError
+from vlmkit.model.videolm import build_aligner
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count, macs
 from vlmkit.workers import Workers, leave_to_parent
@@ -97,12 +98,12 @@ class _Subject:
         self.device, dtype = torch.device(options.device), getattr(torch, options.dtype)
         aligner, video = spec.model.aligner, spec.model.aligner.input
         with torch.device("meta"):
-            meta = aligner.build(spec.model.backbone.width)
+            meta = build_aligner(spec.model)
         shape = video.shape(1, 1)
         self.result = Result(spec.name, count(meta), macs(meta, video), aligner.layout(shape).tokens, shape.frames)
         torch.manual_seed(0)
         with self.device:
-            self.aligner: Aligner = aligner.build(spec.model.backbone.width).to(dtype).eval()
+            self.aligner: Aligner = build_aligner(spec.model).to(dtype).eval()
         self.compiled = options.compile
         # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
         self.no_gradient = torch.no_grad if options.compile else torch.inference_mode

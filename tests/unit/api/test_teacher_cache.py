@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from vlmkit.api import DataError, PluginError, VideoBatch
+from vlmkit.api import DataError, PluginError, Teacher, TeacherSpec, VideoBatch, VideoInput
 from vlmkit.api.teacher_cache import CachedTeacher
+from vlmkit.registry import registry
 from vlmkit_teachers.hog_spec import HogSpec
 from vlmkit_teachers.spec import ClipTeacherSpec
 
@@ -195,3 +199,57 @@ def test_no_gradient_and_no_training_mode_through_the_cache(teacher: CachedTeach
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
     for _ in range(2):
         assert not teacher(video(1)).requires_grad
+
+
+class _Mine(Teacher):
+    """A teacher of a stranger, who thinks neither of freezing nor of a cache."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Linear(3, 4)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, video: VideoBatch) -> torch.Tensor:
+        patches = F.avg_pool2d(video.pixels.flatten(0, 1), 14).unflatten(0, video.frames.shape)
+        return self.dropout(self.scale(patches.movedim(2, -1)))
+
+    def load_pretrained(self) -> None:
+        self.scale = nn.Linear(3, 4)
+
+
+class _MineSpec(TeacherSpec):
+    type: Literal["mine"] = "mine"
+    input: VideoInput = VideoInput(size=28, multiple=14)
+
+    @property
+    def width(self) -> int:
+        return 4
+
+    def grid(self) -> tuple[int, int]:
+        return 2, 2
+
+    def build(self) -> Teacher:
+        return _Mine()
+
+
+def test_every_teacher_is_frozen_and_can_keep_its_features(folder: Path) -> None:
+    for cache in (None, str(folder)):
+        torch.manual_seed(0)
+        teacher = _MineSpec(cache=cache).build()
+        teacher.load_pretrained()
+        teacher.train().requires_grad_()
+        assert not any(module.training for module in teacher.modules())
+        assert not any(parameter.requires_grad for parameter in teacher.parameters())
+        features = teacher(VideoBatch.full(video(1).pixels.requires_grad_()))
+        assert not features.requires_grad
+        assert torch.equal(teacher(video(1)), features)
+    assert isinstance(teacher, CachedTeacher)
+    assert counts(teacher) == (1, 1)
+
+
+def test_another_version_of_its_package_misses(spec: ClipTeacherSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(spec)(video(1))
+    monkeypatch.setattr(registry().get("teacher", "clip").plugin, "version", "9.9")
+    newer = build(spec)
+    newer(video(1))
+    assert counts(newer) == (0, 1)

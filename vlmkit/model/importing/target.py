@@ -16,7 +16,7 @@ from vlmkit.model.distillation import build_head
 from vlmkit.model.importing.source import Source, Stored
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
-from vlmkit.model.videolm import VideoLM
+from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
 from vlmkit.spec.load import load_spec
 
@@ -69,7 +69,7 @@ def build_target(form: PublishedFormat, spec: ExperimentSpec, source: Source, to
             head = _weights(build_head(distillation, spec.model.backbone), "distillation.")
     own = load_spec(f"specs/{form.spec}.yaml").model
     with torch.device("meta"):
-        published = frozenset(f"aligner.{name}" for name in own.aligner.build(own.backbone.width).state_dict())
+        published = frozenset(f"aligner.{name}" for name in build_aligner(own).state_dict())
     return Target(
         model=model,
         processor=processor,

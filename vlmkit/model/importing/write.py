@@ -15,6 +15,7 @@ from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.importing.plan import Key, Plan
 from vlmkit.model.importing.source import open_shard
 from vlmkit.model.importing.target import Target
+from vlmkit.model.videolm import build_aligner
 from vlmkit.spec.experiment import ExperimentSpec
 
 __all__ = ["write_config", "write_distillation", "write_weights"]
@@ -102,7 +103,7 @@ def _draw(plan: Plan, target: Target, spec: ExperimentSpec) -> dict[str, Tensor]
     """Weights that the checkpoint lacks, as composing the spec's model draws them."""
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        state = spec.model.aligner.build(spec.model.backbone.width).state_dict()
+        state = build_aligner(spec.model).state_dict()
     fresh = {name: state[name.removeprefix("aligner.")] for name in plan.fresh}
     return {name: value.to(_dtype(name, plan, target)).contiguous() for name, value in fresh.items()}
 
