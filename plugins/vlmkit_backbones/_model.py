@@ -11,9 +11,8 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTr
 
 from vlmkit.api import UserError, hint, shown
 from vlmkit.api.folder import Place, locate
-from vlmkit.api.foreign import reading
+from vlmkit.api.foreign import quiet_transformers, reading
 from vlmkit_backbones._budget import module_budget, refuse_beyond_memory
-from vlmkit_backbones._quiet import quiet
 from vlmkit_backbones._weights import read_weights
 from vlmkit_backbones.code import CODE, foreign_kernel
 from vlmkit_backbones.numbers import first_wrong
@@ -141,7 +140,10 @@ def _read(place: Place, spec: HfCausalLmSpec) -> PreTrainedConfig:
         "or a hub id that is cached or reachable)"
     )
     found: dict[str, Any] = {}
-    with reading(where, "correct the path or the file", folder=place.local, blame=lambda: _wrong_key(found)), quiet():
+    with (
+        reading(where, "correct the path or the file", folder=place.local, blame=lambda: _wrong_key(found)),
+        quiet_transformers(),
+    ):
         found, _ = PreTrainedConfig.get_config_dict(place.name, local_files_only=place.offline)
         if not found:
             raise UserError(f"{where}: there is none")

@@ -11,8 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from vlmkit.api import Unavailable, UserError, is_file, is_folder
 from vlmkit.api.chat_template import check_prompt
 from vlmkit.api.folder import locate, read_mapping
-from vlmkit.api.foreign import reading
-from vlmkit_backbones._quiet import quiet
+from vlmkit.api.foreign import quiet_transformers, reading
 from vlmkit_backbones.spec import TrainedTokenizer
 from vlmkit_backbones.templates import TEMPLATES
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vlmkit.api.folder import Place
-    from vlmkit_backbones._quiet import quiet
-from vlmkit_backbones.spec import HfCausalLmSpec
+    from vlmkit_backbones.spec import HfCausalLmSpec
 
 __all__ = ["load_tokenizer"]
 
@@ -80,7 +78,7 @@ def _read(source: str, offline: bool) -> Any:
         "tokenizer.model, or a hub id that is cached or reachable)"
     )
     place = locate(source, "model.backbone.tokenizer: no tokenizer")
-    with reading(where, "correct the path or the file", folder=place.local), quiet():
+    with reading(where, "correct the path or the file", folder=place.local), quiet_transformers():
         if place.local is not None:
             _check_parts(place.local)
         tokenizer = _open(place, offline, where)

@@ -13,8 +13,7 @@ from transformers.utils import cached_file
 
 from vlmkit.api import UserError
 from vlmkit.api.folder import Place
-from vlmkit.api.foreign import reading
-from vlmkit_backbones._quiet import quiet
+from vlmkit.api.foreign import quiet_transformers, reading
 
 __all__ = ["read_weights"]
 
@@ -26,7 +25,7 @@ def read_weights(place: Place, config: PreTrainedConfig, options: dict[str, Any]
     """The model of `config` with the weights at `place`. A UserError where a tensor is missing, of another shape or not
     finite; what the model has no place for is left out with a warning."""
     where = f"model.backbone.path: no weights of a language model can be read from {place.name}"
-    with reading(where, "correct the path, or fetch the weights again", folder=place.local), quiet():
+    with reading(where, "correct the path, or fetch the weights again", folder=place.local), quiet_transformers():
         _refuse_adapter(place)
         model, report = AutoModelForCausalLM.from_pretrained(
             place.name,

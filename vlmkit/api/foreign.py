@@ -10,7 +10,7 @@ from pathlib import Path
 from vlmkit.api.files import UNREADABLE, is_file, is_folder
 from vlmkit.errors import UserError
 
-__all__ = ["POINTER", "first_line", "is_pointer", "reading", "refuse_pointers"]
+__all__ = ["POINTER", "first_line", "is_pointer", "quiet_transformers", "reading", "refuse_pointers"]
 
 POINTER = (
     "a pointer of Git LFS that stands for the file; run `git lfs pull` in its folder, or download the folder again"
@@ -60,6 +60,19 @@ def reading(
             refuse_pointers(folder, error)
         found = blame()
         raise error(f"{expected}: {found}{': ' if found else ''}{_said(problem)}; {remedy}") from problem
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence what transformers says of a folder besides errors: what matters of it is in our own messages."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _said(problem: BaseException) -> str:

@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from vlmkit.api.chat_template import check_prompt
 from vlmkit.api.files import expand_path, is_file, is_folder, read_json
-from vlmkit.api.foreign import reading, refuse_pointers
+from vlmkit.api.foreign import quiet_transformers, reading, refuse_pointers
 from vlmkit.errors import CheckpointError, shown
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
@@ -109,24 +109,13 @@ def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) 
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     refuse_pointers(folder, CheckpointError)
     damaged = f"{folder}: its weights are damaged or not complete"
-    with reading(damaged, ANEW, CheckpointError), _errors_only(), without_bars():
+    with reading(damaged, ANEW, CheckpointError), quiet_transformers(), without_bars():
         model, report = VideoLM.from_pretrained(folder, **options)
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     if said := misfits(parameters_of(model)):
         raise CheckpointError(f"{folder}: {said}; {ANEW}")
     return model
-
-
-@contextmanager
-def _errors_only() -> Iterator[None]:
-    """Without transformers' own table of what does not fit: that is said in the error."""
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
 
 
 def _refuse(
