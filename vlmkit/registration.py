@@ -53,8 +53,7 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
     if not issubclass(spec, ComponentSpec):
         raise PluginError(f"vlmkit_components returned {spec!r}; expected subclasses of ComponentSpec")
     fields = spec.model_fields
-    taken = [name for name in ("kind", "address") if name in fields]
-    if taken:
+    if taken := [name for name in fields if _is_of_vlmkit(spec, name)]:
         raise PluginError(f"{spec.__name__}: an option cannot be called `{taken[0]}`, which vlmkit uses; rename it")
     base = kinds.get(getattr(spec, "kind", ""))
     if base is None or not issubclass(spec, base):
@@ -72,6 +71,12 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
         raise PluginError(
             f"{spec.__name__} lacks {', '.join(lacking)}, as {base.__name__} asks for; add it, or correct its name"
         )
+
+
+def _is_of_vlmkit(spec: type[ComponentSpec], option: str) -> bool:
+    """Whether vlmkit's own base classes have a method, property or constant of this name."""
+    own = [base for base in spec.__mro__ if base.__module__.startswith("vlmkit.") and issubclass(base, ComponentSpec)]
+    return not any(option in base.model_fields for base in own) and any(option in base.__dict__ for base in own)
 
 
 def answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:

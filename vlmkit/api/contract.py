@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
@@ -78,12 +78,34 @@ def watch(cls: type, promises: Promises, unless: Callable[[], bool] | None = Non
             continue
         if isinstance(member, FunctionType):
             setattr(cls, name, _watched(cls, name, member, promise, unless))
+        elif isinstance(member, staticmethod | classmethod):
+            setattr(cls, name, _Bound(member, partial(_watched, cls, name, promise=promise, unless=unless)))
         elif isinstance(member, property) and member.fget is not None:
             setattr(cls, name, property(_watched(cls, name, member.fget, promise, None), doc=member.__doc__))
         elif isinstance(member, cached_property):
             kept = cached_property(_watched(cls, name, member.func, promise, None))
             kept.__set_name__(cls, name)
             setattr(cls, name, kept)
+
+
+class _Bound:
+    """A static or class method, which is looked at where it is called of an object."""
+
+    def __init__(
+        self, member: staticmethod[..., Any] | classmethod[Any, ..., Any], watched: Callable[..., Any]
+    ) -> None:
+        self._member, self._watched = member, watched
+
+    def __get__(self, component: Any, owner: type) -> Callable[..., Any]:
+        function: Callable[..., Any] = self._member.__get__(component, owner)
+        if component is None:
+            return function
+
+        @wraps(function)
+        def without_self(_: Any, *args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return partial(self._watched(function=without_self), component)
 
 
 def _watched(

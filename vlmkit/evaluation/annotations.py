@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import ValidationError
-
 from vlmkit.api.contract import given
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
@@ -16,8 +14,7 @@ from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Split
 from vlmkit.guard import fault, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
-from vlmkit.spec.report import from_pydantic, spec_error
-from vlmkit.spec.slots import validate_slot
+from vlmkit.spec.slots import read_component
 
 __all__ = ["Annotations", "QuestionDataset", "locate"]
 
@@ -119,10 +116,7 @@ def _video_root(use: BenchmarkUse, where: str) -> Path:
 
 def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Annotations:
     options = {**own, **(use.dataset or {})}
-    try:
-        spec = validate_slot("dataset", options)
-    except ValidationError as error:
-        raise spec_error(from_pydantic(error), f"{where}, `dataset`") from None
+    spec = read_component("dataset", options, f"{where}, `dataset`")
     if not isinstance(spec, QuestionDataset):
         raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
                         "prepare(), annotations() and video_root()")  # fmt: skip

@@ -16,7 +16,7 @@ from vlmkit.evaluation.registry import Benchmark, find_benchmark
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.origins import Origins, origins
-from vlmkit.spec.slots import validate_slot
+from vlmkit.spec.slots import read_component
 
 __all__ = ["Selection", "prepare", "select"]
 
@@ -63,7 +63,7 @@ def select(use: BenchmarkUse) -> Selection:
     benchmark = find_benchmark(use.name)
     split_name, split = benchmark.split(use.split)
     annotations = locate(use, split_name, split)
-    options = validate_slot("evaluator", benchmark.evaluator)
+    options = read_component("evaluator", benchmark.evaluator, f"{benchmark.folder}, `evaluator`")
     assert isinstance(options, EvaluatorSpec)
     evaluator = options.build()
     if unknown := [metric for metric in benchmark.metrics if metric not in evaluator.metrics()]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, cast
 
 import torch
@@ -147,6 +148,7 @@ def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:
     """
     if kind not in KINDS:
         raise SpecError(unknown_kind(kind))
+    signature(KINDS[kind].build).bind(None, **kwargs)  # type: ignore[attr-defined]  # what lacks here is no plugin's fault
     slot: TypeAdapter[Any] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
     try:
         spec = slot.validate_python(options)

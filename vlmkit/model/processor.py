@@ -28,7 +28,7 @@ from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize
 from vlmkit.model.messages import plain
 from vlmkit.model.own_code import refuse_code
 from vlmkit.seals import check_saved, sealing
-from vlmkit.spec.slots import validate_slot
+from vlmkit.spec.slots import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
 
@@ -179,7 +179,7 @@ class VideoLMProcessor(ProcessorMixin):
             return fit_frames(video, self.aligner.input)
         for key, origin in self.reader_origin.items():
             needed(key, origin)
-        spec = validate_slot(ReaderSpec.kind, self.reader)
+        spec = read_component(ReaderSpec.kind, self.reader, "processor_config.json, `reader`")
         assert isinstance(spec, ReaderSpec)
         return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(expand_path(video))["aligner"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vlmkit.guard import guarded
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.slots import SLOT_MARK
@@ -22,7 +23,8 @@ def json_schema() -> dict[str, Any]:
     definitions = spec.pop("$defs", {}) | {"spec": spec}
     for kind in KINDS:
         for component in registry().components(kind):
-            own = component.spec.model_json_schema()
+            with guarded(component.spec, "describing its options"):
+                own = component.spec.model_json_schema()
             definitions.update(own.pop("$defs", {}))
             own["required"] = sorted({"type", *own.get("required", [])})
             definitions[f"{kind}.{component.spec.component_name()}"] = own

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from vlmkit.api.spec import ComponentSpec
+from vlmkit.api.spec import ComponentSpec, Slot
 from vlmkit.errors import PluginError
 from vlmkit.guard import FAULTS, fault, is_of_the_machine, said
-from vlmkit.registry import registry
-from vlmkit.spec.report import as_written
+from vlmkit.registry import KINDS, registry
+from vlmkit.spec.report import as_written, from_pydantic, spec_error
 
-__all__ = ["SLOT_MARK", "slot_json_schema", "validate_slot"]
+__all__ = ["SLOT_MARK", "read_component", "slot_json_schema", "validate_slot"]
 
 SLOT_MARK = "x-vlmkit-slot"
 
@@ -43,6 +44,15 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
     spec = _validated(component.spec, {**options, "type": name})
     spec._package = package
     return spec
+
+
+def read_component(kind: str, value: object, name: str) -> ComponentSpec:
+    """The spec that `value` describes, outside of a larger one. A SpecError, of `name`, where it is none."""
+    slot: TypeAdapter[ComponentSpec] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
+    try:
+        return slot.validate_python(value)
+    except ValidationError as error:
+        raise spec_error(from_pydantic(error), name) from None
 
 
 def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentSpec:

@@ -17,6 +17,7 @@ from torch.utils.data import get_worker_info
 
 from vlmkit.api.dataset import Dataset, Sample
 from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
@@ -107,10 +108,11 @@ class _Nowhere(RawIOBase):
         return len(content)
 
 
-def check_sendable(dataset: Dataset) -> None:
-    """A PluginError where a worker process could not be given this dataset."""
-    with guarded(dataset, "being pickled for a worker process (training.workers)"):
-        pickle.Pickler(_Nowhere()).dump(dataset)
+def check_sendable(*things: Dataset | ComponentSpec) -> None:
+    """A PluginError where a worker process could not be given these datasets or specs."""
+    for thing in things:
+        with guarded(thing, "being pickled for a worker process (training.workers)"):
+            pickle.Pickler(_Nowhere()).dump(thing)
 
 
 class Videos:

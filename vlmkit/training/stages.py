@@ -171,7 +171,7 @@ class _Training:
             if (key := spec.model_dump_json()) not in self.datasets:
                 self.datasets[key] = spec.build()
                 if self.training.workers:
-                    check_sendable(self.datasets[key])
+                    check_sendable(self.datasets[key], self.spec.data.reader, self.spec.model.aligner)
         samples = Samples([self.datasets[spec.model_dump_json()] for spec in stage.data])
         if not len(samples):
             raise DataError(f"stage {stage.name}: its datasets hold no samples")

@@ -436,3 +436,17 @@ class _BackboneSpec(BackboneSpec):
 def test_backbones(ask: Callable[[Any], Any], said: str) -> None:
     with pytest.raises(PluginError, match=rf"^backbone 'mine' .*{said}"):
         ask(_BackboneSpec())
+
+
+class _StaticSpec(_HalveSpec):
+    @staticmethod
+    def grid(height: int, width: int) -> tuple[int, int]:  # type: ignore[override]
+        return {4: (2, 2)}[height] if width else None  # type: ignore[return-value]
+
+
+def test_a_static_method_is_looked_at_too() -> None:
+    assert _StaticSpec().grid(4, 4) == _StaticSpec.grid(4, 4) == (2, 2)
+    with pytest.raises(PluginError, match=r"grid raised KeyError: 5"):
+        _StaticSpec().grid(5, 4)
+    with pytest.raises(PluginError, match=r"grid gives None, expected \(height, width\)"):
+        _StaticSpec().grid(4, 0)

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from vlmkit.errors import DataError
-from vlmkit.evaluation import benchmarks, find_benchmark
+from vlmkit.errors import DataError, SpecError
+from vlmkit.evaluation import benchmarks, find_benchmark, select
 from vlmkit.evaluation import registry as benchmark_registry
 from vlmkit.registry import Gathered, Plugin
+from vlmkit.spec.evaluation import BenchmarkUse
 
 
 def test_the_schema_is_one(root: Path) -> None:
@@ -117,3 +118,17 @@ def test_yaml_that_cannot_be_read(tiny: SimpleNamespace) -> None:
     (tiny.folder / "benchmark.yaml").write_text("title: [")
     with pytest.raises(DataError, match=r"benchmark\.yaml:1: not valid YAML at column 9"):
         find_benchmark("tiny")
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "said"),
+    [
+        ({"type": "gone"}, "`evaluator`: this spec has 1 problem\n.*no installed plugin offers evaluator 'gone'"),
+        ({"type": "open-ended-qa", "promt": 1}, "`evaluator`: this spec has 1 problem\n.*unknown key promt"),
+    ],
+)
+def test_an_evaluator_that_is_none(tiny: SimpleNamespace, evaluator: dict[str, Any], said: str) -> None:
+    tiny.write(evaluator=evaluator)
+    use = BenchmarkUse(name="tiny", annotation_root=str(tiny.annotations.parent), video_root=str(tiny.folder))
+    with pytest.raises(SpecError, match=said):
+        select(use)
