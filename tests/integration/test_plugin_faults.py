@@ -159,6 +159,16 @@ AT_CHECK: dict[str, tuple[str, dict[str, str], str]] = {
         {"ALIGNER": "odd"},
         "aligner 'odd' (odd 1.2): looking at its options raised SystemExit; ",
     ),
+    "an option that cannot be written": (
+        "class OddSpec(AvgPoolSpec):\n    type: Literal['odd'] = 'odd'\n    x: object = object()\n",
+        {"ALIGNER": "stab, downsampler: odd"},
+        "downsampler 'odd' (odd 1.2): writing its options as JSON raised PydanticSerializationError: Unable to ",
+    ),
+    "a build that changes its options": (
+        ALIGNER.replace("BODY", "def build(self, llm_width): self.width = 3"),
+        {"ALIGNER": "odd"},
+        "aligner 'odd' (odd 1.2): build(16) raised ValidationError: 1 validation error for OddSpec",
+    ),
     "a layout that raises": (
         ALIGNER.replace("BODY", "def layout(self, video): return {}['rows']"),
         {"ALIGNER": "odd"},

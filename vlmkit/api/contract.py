@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, NamedTuple
 
+from pydantic import ValidationError
+
 from vlmkit.errors import PluginError, UserError, shown
 from vlmkit.guard import FAULTS, fault, is_of_the_machine, own, said
 
@@ -118,7 +120,7 @@ def _watched(
         try:
             return promise.check(self, function(self, *args, **kwargs), *args, **kwargs)
         except FAULTS as error:
-            if is_of_the_machine(error) or (promise.refuses and isinstance(error, ValueError)):
+            if is_of_the_machine(error) or (promise.refuses and _is_refusal(error)):
                 raise
             problem = _problem(self, name, args, error)
             if promise.failed is not None:
@@ -128,6 +130,11 @@ def _watched(
             raise problem from error
 
     return watched
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """A ValueError with words for the user; those of pydantic and of codecs have others."""
+    return isinstance(error, ValueError) and not isinstance(error, ValidationError | UnicodeError)
 
 
 def _definer(cls: type, name: str) -> type | None:
@@ -213,7 +220,7 @@ def two_sides(component: object, found: object, *_: object) -> tuple[int, int]:
 def nothing(component: object, found: object, *_: object) -> None:
     """No answer: what does not fit is a ValueError."""
     if found is not None:
-        raise Broken(f"gives {shown(found)}, expected a ValueError where it does not fit, and None otherwise")
+        raise Broken(f"gives {shown(found)}, expected None, or a ValueError where something does not fit")
 
 
 def real(found: object, what: str, lowest: float = -math.inf, highest: float = math.inf) -> float:

@@ -8,11 +8,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api.contract import Promise, Promises, nothing, watch
+from vlmkit.api.contract import Promise, Promises, watch
 from vlmkit.api.shapes import check_encoded, check_features, check_reduced, check_tokens
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 
 __all__ = ["Aligner", "Downsampler", "Encoder", "Teacher"]
+
+
+def _anything(component: object, answer: object) -> None:
+    """Nobody looks at it."""
 
 
 class _Component(nn.Module, ABC):
@@ -20,7 +24,7 @@ class _Component(nn.Module, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        watch(cls, {"load_pretrained": Promise(nothing), **cls._promises}, torch.compiler.is_compiling)
+        watch(cls, {"load_pretrained": Promise(_anything), **cls._promises}, torch.compiler.is_compiling)
 
     def load_pretrained(self) -> None:
         """Load the outside weights that the spec names (`path`). The constructor only initialises.
@@ -67,7 +71,6 @@ class Encoder(_Component):
 
 def _freeze(teacher: Teacher, answer: object) -> None:
     """New weights may come with gradients."""
-    nothing(teacher, answer)
     teacher.freeze()
 
 

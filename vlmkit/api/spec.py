@@ -19,7 +19,6 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCu
 from pydantic_core.core_schema import ErrorType
 
 from vlmkit.api.contract import Promises, watch
-from vlmkit.guard import guarded
 from vlmkit.names import hint
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
@@ -150,8 +149,7 @@ class _SlotMarker:
 
 
 def _dump(value: ComponentSpec) -> dict[str, Any]:
-    with guarded(value, "writing its options"):
-        return value.model_dump(mode="json") | {"type": value.address}
+    return value.model_dump(mode="json") | {"type": value.address}
 
 
 T = TypeVar("T")

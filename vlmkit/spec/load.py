@@ -14,11 +14,13 @@ from pydantic import ValidationError
 
 from vlmkit.api.files import expand_path, is_file, is_folder
 from vlmkit.errors import SpecError, shown
+from vlmkit.guard import guarded
 from vlmkit.names import near
 from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.origins import components
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.tree import Document
 from vlmkit.spec.yaml import parse_scalar, write
@@ -81,6 +83,9 @@ def _validate(document: Document, name: str) -> ExperimentSpec:
         spec = ExperimentSpec.model_validate(document.data)
     except ValidationError as error:
         raise spec_error(from_pydantic(error), name, document) from None
+    for component in reversed(list(components(spec))):  # those within others first: it is their fault
+        with guarded(component, "writing its options as JSON"):
+            component.model_dump(mode="json")
     if problems := cross_check(spec):
         raise spec_error(problems, name, document)
     return spec

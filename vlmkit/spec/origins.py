@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.registry import registry
 
-__all__ = ["Origins", "changed", "origins", "versions"]
+__all__ = ["Origins", "changed", "components", "origins", "versions"]
 
 Origins = dict[str, dict[str, str]]
 """By `kind/name` of a component: `plugin`, `package` and `version`."""
@@ -19,7 +19,7 @@ def origins(*parts: object) -> Origins:
     """Those of every component in some specs, nested ones included."""
     found: Origins = {}
     for part in parts:
-        for component in _components(part):
+        for component in components(part):
             known = registry()
             plugin = known.plugin_of(type(component)) or known.get(component.kind, component.address).plugin
             origin = {"plugin": plugin.name, "package": plugin.distribution, "version": plugin.version}
@@ -50,14 +50,15 @@ def _package(origin: Mapping[str, str]) -> str:
     return f"{origin['package']} {origin['version']}".strip() or "an unknown package"
 
 
-def _components(part: object) -> Iterator[ComponentSpec]:
+def components(part: object) -> Iterator[ComponentSpec]:
+    """Every component in a spec, nested ones after those that hold them."""
     if isinstance(part, ComponentSpec):
         yield part
     if isinstance(part, BaseModel):
         for name in type(part).model_fields:
-            yield from _components(getattr(part, name))
+            yield from components(getattr(part, name))
     elif isinstance(part, Mapping):
-        yield from _components(list(part.values()))
+        yield from components(list(part.values()))
     elif isinstance(part, Sequence) and not isinstance(part, str | bytes):
         for item in part:
-            yield from _components(item)
+            yield from components(item)
