@@ -21,6 +21,7 @@ from vlmkit.writing import flush
 __all__ = [
     "ANEW",
     "MANIFEST",
+    "Entry",
     "Sealed",
     "check_files",
     "check_folder",
@@ -40,7 +41,9 @@ ANEW = "write or copy the folder anew (that of a run: remove it, and `vlmkit tra
 Files = Mapping[str, Mapping[str, Any]]
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """What is remembered of a file."""
+
     bytes: int
     xxh3_128: str
 
@@ -48,7 +51,7 @@ class _Entry(BaseModel):
 class Sealed(BaseModel):
     """What every manifest has."""
 
-    files: dict[str, _Entry]
+    files: dict[str, Entry]
 
 
 def measure_files(folder: Path, files: Iterable[Path], *, flushed: bool = True) -> dict[str, dict[str, Any]]:

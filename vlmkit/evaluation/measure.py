@@ -14,12 +14,14 @@ from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.journal import Journal
 from vlmkit.evaluation.respond import Respond
+from vlmkit.evaluation.result import release_answers
 from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
 from vlmkit.lines import json_line, write_json
 from vlmkit.registry import registry
 from vlmkit.runs import RunFolder
+from vlmkit.seals import measure_files
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
 from vlmkit.writing import write_atomic
@@ -38,6 +40,7 @@ def measure(inquiry: Inquiry, spec: ExperimentSpec, run: RunFolder, respond: Res
     selection = inquiry.selection
     folder = run.evaluation(selection.name)
     _forget_bad(run, selection.name)
+    release_answers(folder / "result.json")
     files = dict(zip(inquiry.asked, ("predictions.jsonl", "blind_predictions.jsonl"), strict=False))
     journals = {task: Journal(folder / file) for task, file in files.items()}
     with VerdictStore.open(folder / "verdicts.sqlite") as verdicts:
@@ -49,6 +52,7 @@ def measure(inquiry: Inquiry, spec: ExperimentSpec, run: RunFolder, respond: Res
         **inquiry.described(),
         **own,
         **({"blind": blind[0]} if blind else {}),
+        "files": measure_files(folder, [journal.path for journal in journals.values() if journal.path.is_file()]),
         "counting": _COUNTING,
         "seconds": round(time.monotonic() - started, 1),
         "spec_sha256": sha256(spec),

@@ -35,16 +35,8 @@ def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False)
     folder = RunFolder(run if isinstance(run, Path) else run.path).evaluation(benchmark)
     if not present(folder / "result.json"):
         raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
-    result = read_result(folder / "result.json")
-    judge, part = result["judge"], (result.get("blind") or {}) if blind else result
-    log = folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl")
-    answers = read_answers(log)
-    asked = sum(part.get(key, 0) for key in ("n", "skipped", "unscored"))
-    if log.is_file() and len(answers) < asked:
-        raise RunError(
-            f"{log}: expected the answers to {asked} questions, found {len(answers)}; remove {folder / 'result.json'} "
-            "and run `vlmkit eval`: what is missing is asked again"
-        )
+    judge = read_result(folder / "result.json")["judge"]
+    answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
     with VerdictStore.open(folder / "verdicts.sqlite", read_only=True) as verdicts:
         return [_joined(entry, verdicts, judge) for entry in answers.values()]
 

@@ -13,6 +13,7 @@ from vlmkit.evaluation.result import read_result
 from vlmkit.lines import conform, present, read_json, read_lines
 from vlmkit.report.kinds import Composition, Options, Row
 from vlmkit.runs import RunFolder
+from vlmkit.seals import Sealed, check_files
 from vlmkit.spec import ExperimentSpec, read_resolved
 from vlmkit.spec.yaml import read as read_yaml
 
@@ -77,6 +78,8 @@ def read_run(folder: Path) -> RunFiles:
     logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
     results = sorted(folder.glob("eval/*/result.json"))
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
+    for log in logs:
+        _check_log(log)
     stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log, Row)) for log in logs}
     return RunFiles(
         folder=folder,
@@ -93,6 +96,14 @@ def read_run(folder: Path) -> RunFiles:
         started=min(times),
         ended=max(times),
     )
+
+
+def _check_log(log: Path) -> None:
+    """A CheckpointError where the log of a stage that is done is not what it was then."""
+    done, again = log.with_name("stage.json"), f"remove the folder {log.parent} and the model, to train the stage anew"
+    if present(done):
+        files = read_json(done, Sealed, again)["files"]
+        check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, again)
 
 
 def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:

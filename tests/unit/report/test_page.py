@@ -216,7 +216,7 @@ def test_without_any_video_the_page_still_has_the_questions(run_folder: Path) ->
 def test_what_was_skipped_and_unscored_is_listed(run_folder: Path) -> None:
     bad = [{"id": f"s{i}", "video": f"v{i}.mp4", "reason": "it ends early", "where": "align"} for i in range(60)]
     (run_folder / "bad_samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in bad))
-    rewrite(run_folder / "eval/shapes/result.json", n=57, skipped=3, unscored=2)
+    rewrite(run_folder / "eval/shapes/result.json", skipped=3, unscored=2)
     log = run_folder / "eval/shapes/predictions.jsonl"
     row = json.loads(log.read_text().splitlines()[0])
     with log.open("a") as file:
