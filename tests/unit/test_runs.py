@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vlmkit.api import locks
-from vlmkit.errors import RunError
-from vlmkit.experiment import Run
+from vlmkit.errors import CheckpointError, RunError
+from vlmkit.experiment import Run, train
 from vlmkit.runs import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit.writing import atomic_folder, write_atomic
@@ -157,6 +157,16 @@ def test_a_spec_that_was_damaged_or_edited_is_refused_until_the_edit_is_meant(tm
         RunFolder.open(spec(seed=43), tmp_path)
     run.spec_file.write_text("".join(run.spec_file.read_text().splitlines(keepends=True)[:-1]))
     assert RunFolder.open(spec(seed=43), tmp_path).spec() == spec(seed=43)
+
+
+@pytest.mark.parametrize("found", [[], ["config.json"], ["model.safetensors"]])
+def test_a_folder_without_a_model_in_it_is_no_trained_model(tmp_path: Path, found: list[str]) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    run.model.mkdir()
+    for name in found:
+        (run.model / name).touch()
+    with pytest.raises(CheckpointError, match=r"model: expected the trained model, config\.json and"):
+        train(spec(), tmp_path)
 
 
 def test_a_missing_run_is_a_clear_error(tmp_path: Path) -> None:

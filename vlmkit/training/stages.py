@@ -14,10 +14,11 @@ import torch
 from pydantic import BaseModel
 
 from vlmkit.api.dataset import Dataset
+from vlmkit.api.files import is_file
 from vlmkit.api.modules import Teacher
 from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
-from vlmkit.errors import DataError, RunError, SpecError
+from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.launch import rank
 from vlmkit.lines import read_json, write_json
 from vlmkit.model.compose import compose
@@ -73,6 +74,11 @@ def train(spec: ExperimentSpec, run: RunFolder) -> None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     if run.model.is_dir():
         run.check_model(spec)
+        if not (is_file(run.model / "config.json") and any(run.model.glob("*.safetensors"))):
+            raise CheckpointError(
+                f"{run.model}: expected the trained model, config.json and *.safetensors, which it lacks; remove "
+                "the folder, and `vlmkit train` writes it again"
+            )
         return
     with without_bars(), run.locked() if not rank() else nullcontext():
         check_origins(spec, run)
