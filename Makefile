@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint wheel clean
+.PHONY: quickstart test fuzz lint wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
 
 test: $(VENV)/ready
 	$(BIN)/pytest -n 2 --dist worksteal
+
+fuzz: $(VENV)/ready  # twenty times as many mutated inputs as `make test`, other ones each time; about an hour
+	VLMKIT_FUZZ=20 $(BIN)/pytest -n 2 --dist worksteal tests/fuzz
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
