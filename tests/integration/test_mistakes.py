@@ -343,7 +343,7 @@ DAMAGES = [
         "stages/1-words/metrics.jsonl",
         "{}\n",
         "report",
-        "metrics.jsonl, line 1: expected the key step, which is missing",
+        "stages/1-words/metrics.jsonl: expected",
     ),
     ("stages/1-words/weights.safetensors", "junk", "train", "weights.safetensors: expected "),
 ]

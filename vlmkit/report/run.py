@@ -100,10 +100,11 @@ def read_run(folder: Path) -> RunFiles:
 
 def _check_log(log: Path) -> None:
     """A CheckpointError where the log of a stage that is done is not what it was then."""
-    done, again = log.with_name("stage.json"), f"remove the folder {log.parent} and the model, to train the stage anew"
+    done = log.with_name("stage.json")
     if present(done):
-        files = read_json(done, Sealed, again)["files"]
-        check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, again)
+        files = read_json(done, Sealed)["files"]
+        remedy = "restore it, or remove it: the report then does without its curves"
+        check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, remedy)
 
 
 def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
