@@ -56,6 +56,11 @@ class Cell(NamedTuple):
     """The step at which all processes are killed."""
     left: bool = False
     """Whether it stays interrupted."""
+    damage: str | None = None
+    """Which file of a checkpoint then has a bit flipped."""
+    spoil_at: int | None = None
+    """The step in which a weight of the second process is no number."""
+    log_every: int = 1
     refused: str | None = None
     """The message with which every process ends."""
     max_bad_fraction: float = 0.5
@@ -94,7 +99,7 @@ def spec(name: str, cell: Cell) -> dict[str, Any]:
     defaults = {"train": EVERYTHING, "batch_size": 4, "epochs": 2, "warmup": 0.3, "weight_decay": 0.1}
     stages = [{"name": f"s{number}"} | defaults | stage for number, stage in enumerate(cell.stages)]
     distillation = {"distillation": HOG} if any("distillation" in stage["train"] for stage in stages) else {}
-    training = {"log_every": 1, "stages": stages, "engine": cell.engine, "precision": cell.precision}
+    training = {"log_every": cell.log_every, "stages": stages, "engine": cell.engine, "precision": cell.precision}
     data = {"cache_mib": 8, "max_bad_fraction": cell.max_bad_fraction}
     return {"vlmkit": 1, "name": name, "seed": 3, "model": MODEL, "data": data, "training": training | distillation}
 
@@ -124,6 +129,13 @@ def cells(data: Data) -> dict[str, Cell]:
     found["bfloat16"] = Cell([stages["accumulated"]], {"type": "deepspeed", "zero": 0}, precision="bfloat16")
     broken = [{"data": [data("broken")]}]
     found["broken"] = Cell(broken, ZERO)
+    said = "step 2: the .* not a finite number of the samples "
+    for logs in (1, 10):
+        every = {**stages["video"], "micro_batch_size": 1}
+        found[f"spoilt-{logs}"] = Cell([every], ZERO, spoil_at=2, log_every=logs, refused=said)
+    saved = stages["mixed"] | {"save_every": 2}
+    said = r"optim_states.pt: expected the checksum xxh3_128 .*; remove the folder"
+    found["damaged"] = Cell([saved], ZERO, kill_at=3, damage="*rank_1*optim_states.pt", refused=said)
     found["refused"] = Cell(broken, ZERO, refused="1 of . samples could not be read", max_bad_fraction=0)
     return found
 

@@ -25,6 +25,7 @@ from vlmkit.training import plan, train
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
 from vlmkit.training.batch import Item
+from vlmkit.training.checkpoint import latest
 from vlmkit.training.trainer import StageRun, StageTrainer
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
@@ -499,6 +500,75 @@ def test_a_process_that_is_killed_leaves_a_run_that_goes_on(
     run = RunFolder.open(three_stages, tmp_path)
     assert (run.stage(2, "align") / "checkpoint-3").is_dir()
     observer.kill_at = None
+    train(three_stages, run)
+    assert same(weights(run), weights(reference))
+    assert metrics(run) == metrics(reference)
+
+
+def spoil(step: int, part: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """From a step of the second stage on, a loss, the gradients or a weight is no number."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        computed, norm = StageTrainer.compute_loss, StageTrainer._get_grad_norm
+
+        def due(trainer: StageTrainer) -> bool:
+            return trainer.stage_run.number == 2 and trainer.state.global_step + 1 >= step
+
+        def losses(self: Any, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            if due(self) and part in ("language", "distillation"):
+                add = self.sums.add
+
+                def broken(language: Any, distillation: Any, *more: Any) -> None:
+                    bad = float("nan")
+                    add(language * bad if part == "language" else language,
+                        distillation * bad if part == "distillation" else distillation, *more)  # fmt: skip
+
+                monkeypatch.setattr(self.sums, "add", broken)
+            return computed(self, model, inputs, *args, **kwargs)
+
+        def gradients(self: Any, *args: Any, **kwargs: Any) -> Any:
+            trained = next(p for members in self.stage_run.trained.values() for p in members if p.grad is not None)
+            if due(self) and part == "gradients":
+                trained.grad[...] = float("inf")
+            if due(self) and part == "weights":
+                trained.data[...] = float("nan")
+            return norm(self, *args, **kwargs)
+
+        monkeypatch.setattr(StageTrainer, "compute_loss", losses)
+        monkeypatch.setattr(StageTrainer, "_get_grad_norm", gradients)
+
+    return patch
+
+
+@pytest.mark.parametrize(
+    ("step", "part", "said"),
+    [
+        (5, "language", r"step 5: the language loss is not a finite number of the samples simple-train-0-"),
+        (4, "distillation", "step 4: the distillation loss is not a finite number of the samples simple-"),
+        (4, "gradients", "step 4: the norm of the gradients is (inf|nan), not a finite number of the samples simple-"),
+        (
+            6,
+            "weights",
+            r"2-align: after step 6 \d+ of \d+ weights hold values that are no finite numbers: model.aligner",
+        ),
+        (
+            7,
+            "weights",
+            r"2-align: after step 7 \d+ of \d+ weights hold values that are no finite numbers: model.aligner",
+        ),
+    ],
+)
+def test_what_is_no_number_stops_the_training_and_is_never_saved(
+    three_stages: ExperimentSpec, reference: RunFolder, tmp_path: Path, step: int, part: str, said: str
+) -> None:
+    run = RunFolder.open(three_stages, tmp_path)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        spoil(step, part)(monkeypatch)
+        with pytest.raises(RunError, match=said):
+            train(three_stages, run)
+    saved = [load_file(file) for file in run.stage(2, "align").rglob("*.safetensors")]
+    assert all(torch.isfinite(value).all() for state in saved for value in state.values())
+    assert latest(run.stage(2, "align")) == run.stage(2, "align") / ("checkpoint-6" if step == 7 else "checkpoint-3")
     train(three_stages, run)
     assert same(weights(run), weights(reference))
     assert metrics(run) == metrics(reference)

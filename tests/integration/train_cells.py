@@ -8,6 +8,8 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,10 @@ def main() -> None:
         spec = ExperimentSpec.model_validate(cell["spec"])
         if cell["kill_at"] is not None:
             _train_until(cell["kill_at"], spec, cell["output"])
+        if cell["damage"] is not None:
+            _damage(Path(cell["output"], spec.name), cell["damage"])
         if cell["refused"] is not None:
-            with pytest.raises(UserError, match=cell["refused"]) as refusal:
+            with _spoilt(cell["spoil_at"]), pytest.raises(UserError, match=cell["refused"]) as refusal:
                 train(spec, cell["output"])
             assert refusal.value.everywhere
         elif not cell["left"]:
@@ -52,6 +56,31 @@ def _train_until(last: int, spec: ExperimentSpec, output: str) -> None:
         monkeypatch.setattr(StageTrainer, "logs_at", dying)
         with pytest.raises(Killed):
             train(spec, output)
+
+
+@contextmanager
+def _spoilt(step: int | None) -> Iterator[None]:
+    """A weight of the second process is no number from this step on."""
+    computed = StageTrainer.compute_loss
+
+    def compute_loss(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.state.global_step + 1 == step and torch.distributed.get_rank() == 1:
+            next(value for value in self.model.parameters() if value.requires_grad).data.fill_(float("nan"))
+        return computed(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(StageTrainer, "compute_loss", compute_loss)
+        yield
+
+
+def _damage(folder: Path, pattern: str) -> None:
+    """Flip a bit of one file of the checkpoint."""
+    (file,) = folder.glob(f"stages/*/checkpoint-*/**/{pattern}")
+    if torch.distributed.get_rank() == 0:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    torch.distributed.barrier()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from vlmkit.checksums import checksum
 from vlmkit.errors import RunError
 from vlmkit.lines import present
 from vlmkit.progress import Progress
-from vlmkit.training.together import gather, together
+from vlmkit.training.together import everywhere, gather, together
 from vlmkit.writing import flush
 
 __all__ = ["LossSums", "MetricsFile", "StageProgress"]
@@ -69,7 +69,8 @@ class LossSums:
         """Raise a RunError where the norm of a step's gradients is not a finite number."""
         if not (math.isfinite(norm) and norm >= 0):  # DeepSpeed says -1
             samples = [name for added, names in self._added if added == step for name in names]
-            raise RunError(_message(step, "the norm of the gradients", norm, samples))
+            with everywhere():  # it is that of all processes together
+                raise RunError(_message(step, "the norm of the gradients", norm, samples))
 
     def take(self) -> tuple[float, float]:
         """Mean language and distillation loss per step; begins anew."""
@@ -106,7 +107,8 @@ class LossSums:
         every = [item for own in gather(found) for item in own]
         step, _, part = min(every, key=lambda item: item[0])
         samples = [name for at, names, of in every if (at, of) == (step, part) for name in names]
-        raise RunError(_message(step, f"the {part} loss", None, samples))
+        with everywhere():
+            raise RunError(_message(step, f"the {part} loss", None, samples))
 
 
 _PARTS = ("language", "distillation")

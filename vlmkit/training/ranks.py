@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +13,7 @@ from vlmkit.errors import PluginError, UserError
 from vlmkit.launch import processes
 from vlmkit.training.batch import Bad, MicroBatch
 
-__all__ = ["Found", "Pass", "everywhere", "exchange", "in_turn", "reduce_in_order"]
+__all__ = ["Found", "Pass", "exchange", "in_turn", "reduce_in_order"]
 
 
 class Pass(NamedTuple):
@@ -54,16 +53,6 @@ def exchange(found: Found) -> list[Found]:
     everyone: list[Any] = [None] * processes()
     torch.distributed.all_gather_object(everyone, found)
     return everyone
-
-
-@contextmanager
-def everywhere() -> Iterator[None]:
-    """Mark a UserError as one that all processes raise: they all do the same with what they have told each other."""
-    try:
-        yield
-    except UserError as error:
-        error.everywhere = True
-        raise
 
 
 def in_turn(everyone: Iterable[Found]) -> list[Pass]:

@@ -49,8 +49,8 @@ from vlmkit.training.origins import check_origins, note_origins
 from vlmkit.training.parts import assign, freeze, named_parameters
 from vlmkit.training.plan import plan
 from vlmkit.training.precision import Precision
-from vlmkit.training.ranks import everywhere
 from vlmkit.training.recompute import recompute_activations
+from vlmkit.training.together import everywhere
 from vlmkit.training.trainer import StageRun, StageTrainer
 from vlmkit.writing import atomic_folder, saving_weights
 

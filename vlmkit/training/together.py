@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
 from vlmkit.errors import UserError
 
-__all__ = ["agree", "gather", "share", "together"]
+__all__ = ["agree", "everywhere", "gather", "share", "together"]
 
 T = TypeVar("T")
 
@@ -18,6 +19,16 @@ def together() -> int:
     """Return how many processes know each other by now; 1 where this is the only one."""
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if distributed else 1
+
+
+@contextmanager
+def everywhere() -> Iterator[None]:
+    """Mark a UserError as one that all processes raise: they all do the same with what they have told each other."""
+    try:
+        yield
+    except UserError as error:
+        error.everywhere = True
+        raise
 
 
 def gather(value: T) -> list[T]:
@@ -46,5 +57,6 @@ def agree(work: Callable[[], T]) -> T:
         error = caught
     raised = [other for other in gather(error) if other is not None]
     if raised:
-        raise error or raised[0]
+        with everywhere():
+            raise error or raised[0]
     return result  # type: ignore[return-value]  # without an error there is one

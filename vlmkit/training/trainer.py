@@ -41,9 +41,9 @@ from vlmkit.training.metrics import LossSums, MetricsFile, StageProgress
 from vlmkit.training.objective import Objective, Totals
 from vlmkit.training.optimizer import StageAdamW, factor, idle_patterns, make_optimizer, make_scheduler
 from vlmkit.training.order import MicroBatches
-from vlmkit.training.ranks import Found, Pass, everywhere, exchange, in_turn, reduce_in_order
+from vlmkit.training.ranks import Found, Pass, exchange, in_turn, reduce_in_order
 from vlmkit.training.statistics import RunningStatistics, share_buffers
-from vlmkit.training.together import gather
+from vlmkit.training.together import everywhere, gather
 from vlmkit.workers import Workers
 from vlmkit.writing import SAVING, replace, saving_weights
 
@@ -286,10 +286,11 @@ class StageTrainer(Trainer):
         trained = {name: value.detach() for name, value in self.model.named_parameters() if value.requires_grad}
         said = next(filter(None, gather(misfits(trained))), "")
         if said:
-            raise RunError(
-                f"{self.stage_run.folder}: after step {self.state.global_step} {said}; nothing of it was saved: "
-                "lower the learning rates or set max_grad_norm, and give the changed spec another name"
-            )
+            with everywhere():
+                raise RunError(
+                    f"{self.stage_run.folder}: after step {self.state.global_step} {said}; nothing of it was saved: "
+                    "lower the learning rates or set max_grad_norm, and give the changed spec another name"
+                )
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """What the stage changes. DeepSpeed's engine writes the weights itself."""

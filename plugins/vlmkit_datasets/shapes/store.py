@@ -26,6 +26,8 @@ __all__ = ["clips_of", "draw_missing", "folder_name", "identity", "prepare"]
 
 _VERSION = 2
 """To be raised whenever the same options would give other clips or questions."""
+_TRIES = 10
+"""The encoder is not always the same: about one clip in a thousand comes out a little different."""
 _FEW = 64
 """A process of its own is worth while from so many clips."""
 _log = logging.getLogger(__name__)
@@ -61,14 +63,19 @@ def prepare(spec: MovingShapesSpec) -> Path:
         spec.video_root().mkdir(parents=True, exist_ok=True)
         with lock_file(folder / ".lock", wait=True) as alone:
             damaged = damaged_files(folder)
-            if damaged != []:
+            for file in damaged or ():
+                _log.warning("moving-shapes: %s is damaged or missing; it is made again", file)
+            for _ in range(_TRIES):
+                if damaged == []:
+                    break
                 _complete(spec, damaged or [], tidy=alone)
-            if damaged is None:
-                seal_folder(folder, flushed=False)
-            elif lost := damaged_files(folder):
+                if damaged is None:
+                    seal_folder(folder, flushed=False)
+                damaged = damaged_files(folder)
+            if damaged:
                 raise DataError(
-                    f"moving-shapes: {lost[0]} was damaged, and what is drawn again differs from it: other versions of "
-                    f"packages are installed now; remove the folder {folder}, and train anew what learnt from it"
+                    f"moving-shapes: {damaged[0]} was damaged, and what is drawn again differs from it; remove the "
+                    f"folder {folder}, and train anew what learnt from it"
                 )
     except RunError as error:
         raise DataError(f"moving-shapes: {error}") from None
@@ -81,7 +88,6 @@ def prepare(spec: MovingShapesSpec) -> Path:
 
 def _complete(spec: MovingShapesSpec, damaged: Sequence[Path], *, tidy: bool) -> None:
     for file in damaged:
-        _log.warning("moving-shapes: %s is damaged or missing; it is made again", file)
         file.unlink(missing_ok=True)
     for leftover in spec.video_root().glob(".*.tmp") if tidy else ():  # where no process can be writing them
         leftover.unlink()

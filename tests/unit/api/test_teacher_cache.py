@@ -253,3 +253,19 @@ def test_another_version_of_its_package_misses(spec: ClipTeacherSpec, monkeypatc
     newer = build(spec)
     newer(video(1))
     assert counts(newer) == (0, 1)
+
+
+def test_the_features_of_another_video_or_type_do_not_pass(teacher: CachedTeacher) -> None:
+    """Whole entries, with right checksums of their own."""
+    first, second = teacher(video(1)), teacher(video(2))
+    files = sorted(teacher.folder.rglob("*.safetensors"))
+    contents = [file.read_bytes() for file in files]
+    for file, content in zip(files, reversed(contents), strict=True):
+        file.write_bytes(content)
+    assert torch.equal(teacher(video(1)), first)
+    assert torch.equal(teacher(video(2)), second)
+    assert counts(teacher) == (0, 4)
+    for file in files:
+        file.write_bytes(file.read_bytes().replace(b'"F32"', b'"I32"'))
+    assert torch.equal(teacher(video(1)), first)
+    assert counts(teacher) == (0, 5)

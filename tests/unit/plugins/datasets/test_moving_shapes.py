@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from vlmkit.api import DataError
+from vlmkit.api import DataError, locks
+from vlmkit_datasets.shapes import store
 from vlmkit_datasets.shapes.clips import Clip, Mover
 from vlmkit_datasets.shapes.draw import draw
 from vlmkit_datasets.shapes.store import clips_of
@@ -126,6 +129,57 @@ def test_an_interrupted_drawing_goes_on(tmp_path: Path) -> None:
     for path, (content, time) in before.items():
         assert path.read_bytes() == content, "the same bytes whenever they are drawn"
         assert (path.stat().st_mtime_ns == time) == (path in videos[:4])
+
+
+@pytest.mark.parametrize("damage", ["flipped", "zeros", "gone", "another clip"])
+def test_a_damaged_clip_is_drawn_again(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    spec = MovingShapesSpec(clips=4, root=tmp_path)
+    spec.prepare()
+    first, second, *_ = sorted(spec.video_root().iterdir())
+    whole, length = first.read_bytes(), first.stat().st_size
+    spoilt = {"flipped": whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], "zeros": bytes(length)}
+    if damage == "gone":
+        first.unlink()
+    else:
+        first.write_bytes(spoilt.get(damage, second.read_bytes()))
+    spec.prepare()
+    assert first.read_bytes() == whole
+    assert f"{first} is damaged or missing; it is made again" in caplog.text
+    spec.annotations().write_text("[]")
+    spec.prepare()
+    assert len(json.loads(spec.annotations().read_text())) > 3
+
+
+def test_clips_that_are_drawn_otherwise_now_are_no_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = MovingShapesSpec(clips=4, root=tmp_path)
+    spec.prepare()
+    first = min(spec.video_root().iterdir())
+    first.write_bytes(b"")
+    monkeypatch.setattr(store, "write_video", lambda path, *_: path.write_bytes(b"of another encoder"))
+    with pytest.raises(DataError, match=rf"{first.name} was damaged, and what is drawn again differs .*; remo"):
+        spec.prepare()
+
+
+def test_a_damaged_manifest_names_the_folder(tmp_path: Path) -> None:
+    spec = MovingShapesSpec(clips=4, root=tmp_path)
+    spec.prepare()
+    (spec.folder() / "checksums.json").write_text("{")
+    with pytest.raises(DataError, match=r"checksums\.json: expected JSON.*; remove the folder"):
+        spec.prepare()
+
+
+def test_on_a_disk_without_locks_clips_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "_warned", set())
+    spec = MovingShapesSpec(clips=4, root=tmp_path)
+    spec.prepare()
+    assert len(list(spec.video_root().iterdir())) == 4
+    assert "this disk has no file locks (No locks available)" in capsys.readouterr().err
 
 
 def test_two_processes_at_once_share_one_folder(tmp_path: Path) -> None:
