@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,17 @@ class Sealed(BaseModel):
 
 
 def measure_files(folder: Path, files: Iterable[Path], *, flushed: bool = True) -> dict[str, dict[str, Any]]:
-    """Return the entries of these files of a folder for its manifest, once they are on the disk."""
+    """Return the entries of these files of a folder for its manifest, once they are on the disk.
+
+    A file is hashed while the disk takes it, so that hashing costs little time of its own.
+    """
     entries = {}
-    for file in files:
-        if flushed:
-            flush(file)
-        entries[file.relative_to(folder).as_posix()] = checksum(file)._asdict()
+    with ThreadPoolExecutor(1) as pool:
+        for file in files:
+            flushing = pool.submit(flush, file) if flushed else None
+            entries[file.relative_to(folder).as_posix()] = checksum(file)._asdict()
+            if flushing is not None:
+                flushing.result()
     return entries
 
 
