@@ -8,15 +8,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vlmkit._version import __version__
 from vlmkit.api.hookspecs import hookimpl
 from vlmkit.errors import UserError
 from vlmkit.spec.load import load_spec
 
 if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch, VisualTokens
-    from vlmkit.experiment import Run, run
+    from vlmkit.checkpoints.formats import import_state_dict
     from vlmkit.model.compose import build, compose
-    from vlmkit.model.published import import_state_dict
+    from vlmkit.runner import Run, run
 
 __all__ = [
     "Run",
@@ -32,16 +33,14 @@ __all__ = [
     "run",
 ]
 
-__version__ = "0.1.0"
-
 _LAZY = {
-    "Run": "vlmkit.experiment",
+    "Run": "vlmkit.runner",
     "VideoBatch": "vlmkit.api.tensors",
     "VisualTokens": "vlmkit.api.tensors",
     "build": "vlmkit.model.compose",
     "compose": "vlmkit.model.compose",
-    "import_state_dict": "vlmkit.model.published",
-    "run": "vlmkit.experiment",
+    "import_state_dict": "vlmkit.checkpoints.formats",
+    "run": "vlmkit.runner",
 }
 
 

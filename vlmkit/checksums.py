@@ -2,7 +2,7 @@
 
 A text file that vlmkit writes carries its own: JSON as the last key of its last object, YAML as a comment in its last
 line. It covers every other byte of the file (of a JSON-lines file: of the line). A folder has a manifest: see
-`vlmkit.seals`.
+`vlmkit.manifest`.
 """
 
 from __future__ import annotations

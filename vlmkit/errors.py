@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import reprlib
+from collections.abc import Iterable
 
 __all__ = [
     "CheckpointError",
@@ -13,8 +15,11 @@ __all__ = [
     "Unavailable",
     "UnreadableVideo",
     "UserError",
+    "closest_name",
+    "did_you_mean",
     "shown",
 ]
+
 
 _LONGEST_LINE = 1000
 """Characters of one line of a message; what a file or plugin says can be of any length."""
@@ -99,3 +104,21 @@ def _cut_line(line: str) -> str:
         return line
     tail = _LONGEST_LINE // 4
     return f"{line[: _LONGEST_LINE - tail - 3]} … {line[-tail:]}"
+
+
+_LONGEST = 200
+"""Characters of a name; comparing longer texts takes minutes."""
+
+
+def closest_name(name: str, names: Iterable[str]) -> str | None:
+    """The nearest of `names`, if any is near."""
+    if len(name) > _LONGEST:
+        return None
+    close = difflib.get_close_matches(name, [name for name in names if len(name) <= _LONGEST], n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`did you mean 'stab'? `, to stand before a list of the names; empty where none is near."""
+    close = closest_name(name, names)
+    return f"did you mean {close!r}? " if close else ""

@@ -10,8 +10,7 @@ from pluggy import PluginManager
 
 from vlmkit.api import hookspecs
 from vlmkit.api.spec import ComponentSpec
-from vlmkit.errors import PluginError, shown
-from vlmkit.names import hint
+from vlmkit.errors import PluginError, did_you_mean, shown
 
 __all__ = ["answer", "check_module", "check_offer"]
 
@@ -45,7 +44,7 @@ def _check_hook(hook: str, options: Mapping[str, Any]) -> None:
 
 def _check_name(hook: str) -> None:
     if hook not in _HOOKS:
-        raise PluginError(f"vlmkit has no hook {hook!r}; {hint(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
+        raise PluginError(f"vlmkit has no hook {hook!r}; {did_you_mean(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
 
 
 def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:

@@ -29,9 +29,8 @@ from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.errors import PluginError
+from vlmkit.errors import PluginError, did_you_mean
 from vlmkit.guard import FAULTS, is_of_the_machine, said
-from vlmkit.names import hint
 from vlmkit.registration import answer, check_module, check_offer
 
 __all__ = ["KINDS", "Component", "Gathered", "Plugin", "Registry", "registry", "searching", "unknown_kind"]
@@ -58,7 +57,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
 
 def unknown_kind(kind: str) -> str:
     """What is said of a kind that is none."""
-    return f"there is no kind {kind!r}; {hint(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}"
+    return f"there is no kind {kind!r}; {did_you_mean(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}"
 
 
 @dataclass
@@ -126,7 +125,7 @@ class Registry:
         for name in sorted(only or ()):
             if not any(plugin.is_called(name) for plugin in self.plugins):
                 names = self._names()
-                known = f"{hint(name, names)}installed: {', '.join(names) or 'none'}"
+                known = f"{did_you_mean(name, names)}installed: {', '.join(names) or 'none'}"
                 raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
 
     def _names(self) -> list[str]:
@@ -244,7 +243,7 @@ class Registry:
         names = self.names(kind)
         parts = [
             f"no installed plugin offers {kind} {name!r}",
-            f"{hint(name, names)}installed: {', '.join(names) or 'none'}",
+            f"{did_you_mean(name, names)}installed: {', '.join(names) or 'none'}",
             *(
                 f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error} (see `vlmkit plugins`)"
                 for p in self._in_state("broken")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from vlmkit.api import UserError, hint, shown
+from vlmkit.api import UserError, did_you_mean, shown
 from vlmkit.api.folder import Place, locate
 from vlmkit.api.foreign import quiet_transformers, reading
 from vlmkit_backbones._budget import module_budget, refuse_beyond_memory
@@ -43,7 +43,7 @@ def build(spec: HfCausalLmSpec) -> PreTrainedModel:
     if not isinstance(family, str) or family not in CONFIG_MAPPING:
         raise UserError(
             f"model.backbone.config: transformers knows no model_type {shown(family)}; "
-            f"{hint(str(family), CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
+            f"{did_you_mean(str(family), CONFIG_MAPPING)}e.g. llama, qwen3, gpt2"
         )
     where = f"model.backbone.config: transformers cannot build this {family!r}"
     with reading(where, "correct the configuration", blame=lambda: _wrong_key(options)):
@@ -73,7 +73,7 @@ def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
         if key in vars(config) and not hasattr(known, key):
             raise UserError(
                 f"model.backbone.config: {key} is no option of {options['model_type']!r} and would do nothing; "
-                f"{hint(key, known.to_dict())}correct it, or remove it"
+                f"{did_you_mean(key, known.to_dict())}correct it, or remove it"
             )
 
 

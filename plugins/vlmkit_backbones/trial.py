@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vlmkit.api import hint, shown
+from vlmkit.api import did_you_mean, shown
 from vlmkit.api.chat_template import check_learnable
 from vlmkit_backbones.templates import TEMPLATES
 
@@ -17,7 +17,7 @@ def check_template(template: str) -> None:
         return
     if "{{" not in template and "{%" not in template:
         raise ValueError(
-            f"expected one of {', '.join(sorted(names))}, or a Jinja template; {hint(template, names)}found "
+            f"expected one of {', '.join(sorted(names))}, or a Jinja template; {did_you_mean(template, names)}found "
             f"{shown(template)}, which has neither {{{{ nor {{% in it"
         )
     check_learnable(template)

@@ -92,7 +92,7 @@ class Target:
 
     def bases(self) -> dict[str, dict[str, bytes]]:
         """Files by run."""
-        from vlmkit.experiment import run, train
+        from vlmkit.runner import run, train
 
         with _quiet():
             run(self.spec, self.folder / "done")

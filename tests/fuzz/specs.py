@@ -128,7 +128,7 @@ class Target:
 
     def bases(self) -> dict[str, Any]:
         """Specs as data, by name, and for each key the values that it has among them."""
-        from vlmkit.api.files import is_folder
+        from vlmkit.files import is_folder
         from vlmkit.spec.load import resolved
         from vlmkit.spec.merge import read_extended
         from vlmkit.spec.yaml import parse_scalar

@@ -19,7 +19,7 @@ from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.evaluation import evaluate, read_predictions
 from vlmkit.model import VideoLM, compose
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
 
 LLAMA = {
@@ -35,7 +35,7 @@ import os, signal, sys
 import torch
 from vlmkit.evaluation import evaluate
 from vlmkit.model import VideoLM
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 torch.set_num_threads(1)
 run, calls, generate = RunFolder(sys.argv[1]), [], VideoLM.generate
 def dies(self, **inputs):

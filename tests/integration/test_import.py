@@ -17,13 +17,13 @@ import yaml
 from torch import nn
 
 from vlmkit.api import VideoBatch
+from vlmkit.checkpoints import DISTILLATION
+from vlmkit.checkpoints.formats import published_format
+from vlmkit.checkpoints.mapping import plan_import
+from vlmkit.checkpoints.source import ReleasedFiles
+from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
 from vlmkit.model import load
-from vlmkit.model.importing import DISTILLATION
-from vlmkit.model.importing.plan import make_plan
-from vlmkit.model.importing.source import Source
-from vlmkit.model.importing.target import build_target
-from vlmkit.model.published import published_format
 from vlmkit.spec import load_spec
 
 Shapes = dict[str, tuple[int, ...]]
@@ -216,9 +216,9 @@ def test_shipped_specs_take_the_released_sizes(
         table = {n.replace("video_pro", "mm_pro").replace("video_", "vision_"): s for n, s in table.items()}
     shapes = table | _language_model(4096, 32, 11008, 32000)
     _sparse(shapes, tmp_path / "model.safetensors")
-    source, spec, released = Source(tmp_path), load_spec(f"specs/{spec_name}.yaml"), published_format(form)
+    source, spec, released = ReleasedFiles(tmp_path), load_spec(f"specs/{spec_name}.yaml"), published_format(form)
     target = build_target(released, spec, source, None)
-    plan = make_plan(released, source, target, tmp_path / "problems.txt")
+    plan = plan_import(released, source, target, tmp_path / "problems.txt")
 
     def count(names: Iterable[str]) -> int:
         return sum(target.model.get_parameter(name).numel() for name in names if name in target.parameters)

@@ -14,8 +14,8 @@ import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vlmkit.checkpoints.formats import match_name, published_format
 from vlmkit.model import compose
-from vlmkit.model.published import fate, published_format
 from vlmkit.spec import load_spec
 
 SPEC: dict[str, Any] = {
@@ -48,7 +48,7 @@ import sys
 from pathlib import Path
 from vlmkit import load_spec
 from vlmkit.model import compose
-from vlmkit.model.importing import import_checkpoint
+from vlmkit.checkpoints import import_checkpoint
 
 def kib(key):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -85,7 +85,7 @@ def _published(spec_file: Path, golden: Path) -> dict[str, Tensor]:
     model, _ = compose(load_spec(spec_file).model, meta=True)
     form = published_format("video-panda")
     ours = model.state_dict()
-    names = {name: fate(form, name).name for name in json.loads((golden / "video_panda_shapes.json").read_text())}
+    names = {name: match_name(form, name).name for name in json.loads((golden / "video_panda_shapes.json").read_text())}
     names |= {name.removeprefix("backbone."): name for name in ours if name.startswith("backbone.")}
     return {name: _filled(ours[own]) for name, own in names.items() if own in ours}
 

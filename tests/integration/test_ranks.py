@@ -15,8 +15,8 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from vlmkit.experiment import train
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
+from vlmkit.runner import train
 from vlmkit.spec import ExperimentSpec
 from vlmkit.spec.slots import validate_slot
 

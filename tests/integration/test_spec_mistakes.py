@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmkit.cli import app
-from vlmkit.cli.components import command
+from vlmkit.cli.installed import command
 from vlmkit.errors import PluginError
 from vlmkit.registry import registry
 

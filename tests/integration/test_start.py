@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from vlmkit.errors import CheckpointError
 from vlmkit.model import build_head, compose, load
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit.training import train
 

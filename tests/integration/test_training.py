@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit.training import plan, train
 from vlmkit.training import stages as stages_module

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from vlmkit.errors import UserError
-from vlmkit.experiment import train
+from vlmkit.runner import train
 from vlmkit.spec import ExperimentSpec
 from vlmkit.training.trainer import StageTrainer
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from vlmkit.errors import DataError, UserError, shown
-from vlmkit.names import hint
+from vlmkit.errors import DataError, UserError, did_you_mean, shown
 
 
 def test_long_lines_are_cut() -> None:
@@ -40,4 +39,4 @@ def test_shown_values() -> None:
 
 
 def test_no_near_name_of_a_very_long_one() -> None:
-    assert hint("x" * 5_000_000, ["x" * 4_999_999]) == ""
+    assert did_you_mean("x" * 5_000_000, ["x" * 4_999_999]) == ""

@@ -42,7 +42,7 @@ def test_every_package_is_type_checked_alike(pyproject: dict[str, Any], plugins:
 
 
 def test_the_versions_agree(pyproject: dict[str, Any], root: Path) -> None:
-    assert f'__version__ = "{pyproject["project"]["version"]}"' in (root / "vlmkit" / "__init__.py").read_text()
+    assert f'__version__ = "{pyproject["project"]["version"]}"' in (root / "vlmkit" / "_version.py").read_text()
 
 
 def test_everything_that_is_imported_is_declared(pyproject: dict[str, Any], plugins: list[str], root: Path) -> None:

@@ -15,10 +15,8 @@ from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
-from vlmkit.api.files import expand_path, is_file, is_folder, parse_json, read_bytes, read_json, read_text, whole_text
 from vlmkit.api.hookspecs import API_VERSION, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
-from vlmkit.api.locks import lock_file
 from vlmkit.api.published import PublishedFormat
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.rows import name_of, parse_rows, text_of
@@ -34,14 +32,16 @@ from vlmkit.errors import (
     Unavailable,
     UnreadableVideo,
     UserError,
+    did_you_mean,
     shown,
 )
-from vlmkit.names import hint
+from vlmkit.files import expand_path, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
+from vlmkit.json_files import parse_json, read_json
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
     from vlmkit.api.tensors import VideoBatch, VisualTokens
-    from vlmkit.seals import damaged_files, seal_folder
+    from vlmkit.manifest import damaged_files, write_manifest
 
 __all__ = [
     "API_VERSION",
@@ -93,8 +93,8 @@ __all__ = [
     "VisualTokens",
     "damaged_files",
     "default_component",
+    "did_you_mean",
     "expand_path",
-    "hint",
     "hookimpl",
     "is_file",
     "is_folder",
@@ -105,10 +105,10 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_text",
-    "seal_folder",
     "shown",
     "text_of",
     "whole_text",
+    "write_manifest",
 ]
 
 _LATE = {
@@ -118,8 +118,8 @@ _LATE = {
     "Teacher": "vlmkit.api.modules",
     "VideoBatch": "vlmkit.api.tensors",
     "VisualTokens": "vlmkit.api.tensors",
-    "damaged_files": "vlmkit.seals",
-    "seal_folder": "vlmkit.seals",
+    "damaged_files": "vlmkit.manifest",
+    "write_manifest": "vlmkit.manifest",
 }
 """Names that need torch, or import this module."""
 

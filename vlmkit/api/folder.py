@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vlmkit.api.files import expand_path, is_file, is_folder, read_json
 from vlmkit.errors import CheckpointError, Unavailable, shown
+from vlmkit.files import expand_path, is_file, is_folder
+from vlmkit.json_files import read_json
 
 __all__ = ["INDEX", "STANDARD", "Place", "locate", "read_index", "read_mapping"]
 

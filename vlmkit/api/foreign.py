@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlmkit.api.files import UNREADABLE, is_file, is_folder
 from vlmkit.errors import UserError
+from vlmkit.files import UNREADABLE, is_file, is_folder
 
 __all__ = ["POINTER", "first_line", "is_pointer", "quiet_transformers", "reading", "refuse_pointers"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vlmkit.api.files import decode, parse_json, whole_text
 from vlmkit.errors import DataError, shown
+from vlmkit.files import decode, whole_text
+from vlmkit.json_files import parse_json
 
 __all__ = ["name_of", "parse_rows", "text_of"]
 

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCu
 from pydantic_core.core_schema import ErrorType
 
 from vlmkit.api.contract import Promises, watch
-from vlmkit.names import hint
+from vlmkit.errors import did_you_mean
 
 __all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
 
@@ -89,7 +89,7 @@ def _detail(error: ErrorDetails, model: type[BaseModel], hints: bool) -> InitErr
     context = error.get("ctx", {})
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
         key, known = str(error["loc"][0])[:_LONGEST_KEY], list(model.model_fields)
-        context = {"key": key, "hint": hint(key, known) if hints else "", "known": ", ".join(known)}
+        context = {"key": key, "hint": did_you_mean(key, known) if hints else "", "known": ", ".join(known)}
         kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
     elif kind not in _BUILT_IN:
         kind = PydanticCustomError(cast(LiteralString, kind), "{message}", {"message": error["msg"]})

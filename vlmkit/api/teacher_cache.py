@@ -22,11 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vlmkit.api.files import expand_path
 from vlmkit.api.modules import Teacher
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import DataError
+from vlmkit.files import expand_path
 from vlmkit.guard import own, owner
 
 __all__ = ["CachedTeacher"]

@@ -10,9 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vlmkit.api.files import is_file
 from vlmkit.api.foreign import POINTER, is_pointer
 from vlmkit.errors import CheckpointError
+from vlmkit.files import is_file
 
 __all__ = ["Shard", "Stored", "open_shard"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from vlmkit import __version__
-from vlmkit.bench.clock import matmul_rate
+from vlmkit._version import __version__
+from vlmkit.bench.machine import matmul_rate
 from vlmkit.bench.vision import Options, Result
 
 __all__ = ["as_json", "bar_chart", "machine", "rows"]

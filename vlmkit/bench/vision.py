@@ -11,17 +11,14 @@ from typing import Any
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from vlmkit.allocator import keep_freed_memory
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
-from vlmkit.bench.clock import matmul_rate, timed
-from vlmkit.bench.device import usable_device
-from vlmkit.bench.memory import peak_above
+from vlmkit.bench.machine import matmul_rate, peak_above, timed, usable_device
 from vlmkit.errors import UserError
 from vlmkit.model.videolm import build_aligner
+from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count, macs
-from vlmkit.workers import Workers, leave_to_parent
 
 __all__ = ["Options", "Result", "bench_vision"]
 
@@ -145,7 +142,7 @@ def bench_vision(
     Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
     comparison of the specs nor the fractions.
     """
-    leave_to_parent()
+    exit_in_worker()
     usable_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
@@ -180,7 +177,7 @@ def _passes(subject: _Subject) -> float:
 
 
 def _peak(spec: ExperimentSpec, options: Options) -> int | None:
-    workers = Workers()
+    workers = WorkerContext()
     with workers.watched(), ProcessPoolExecutor(1, workers) as pool:
         return pool.submit(_peak_here, spec, options).result()
 

@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from vlmkit import __version__
-from vlmkit.cli import bench, check, components, evaluate, import_, plugins, report, run, schema, train
+from vlmkit._version import __version__
+from vlmkit.cli import bench, check, experiments, import_, installed
 from vlmkit.errors import UserError
 from vlmkit.guard import is_too_large, said
-from vlmkit.launch import give_way, lost_others, rank
+from vlmkit.runtime import lost_peers, rank, wait_unless_first
 
 __all__ = ["app", "main"]
 
@@ -37,7 +37,7 @@ def _giving_way() -> Iterator[None]:
     try:
         yield
     except _UsageError:
-        give_way()
+        wait_unless_first()
         raise
 
 
@@ -64,16 +64,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run.command)
+app.command("run")(experiments.run_experiment)
 app.command("check")(check.command)
-app.command("train")(train.command)
-app.command("eval")(evaluate.command)
-app.command("report")(report.command)
+app.command("train")(experiments.train_only)
+app.command("eval")(experiments.evaluate_only)
+app.command("report")(experiments.write_page)
 app.add_typer(bench.app, name="bench")
 app.command("import")(import_.command)
-app.command("components")(components.command)
-app.command("plugins")(plugins.command)
-app.command("schema")(schema.command)
+app.command("components")(installed.list_components)
+app.command("plugins")(installed.list_plugins)
+app.command("schema")(installed.print_schema)
 
 
 def _version(show: bool) -> None:
@@ -100,7 +100,7 @@ def main() -> None:
     except UserError as error:
         if error.everywhere and rank():
             sys.exit(2)
-        give_way()
+        wait_unless_first()
         if os.environ.get("VLMKIT_DEBUG"):
             traceback.print_exc()  # ends with the message
         else:
@@ -116,18 +116,18 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _report_defect()
-        give_way()
+        wait_unless_first()
         place = error.filename or "the output"
         message = f"{place}: cannot be written: {error.strerror}; make room and run the command again"
         print(f"vlmkit: {message}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        if lost_others(error):
+        if lost_peers(error):
             print(f"vlmkit: process {rank()} stops: another one has failed, and said why", file=sys.stderr)
             sys.exit(2)
         if not is_too_large(error):
             _report_defect()
-        give_way()
+        wait_unless_first()
         if os.environ.get("VLMKIT_DEBUG"):
             traceback.print_exc()
         message = (
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _report_defect() -> NoReturn:
-    give_way()
+    wait_unless_first()
     traceback.print_exc()
     print("vlmkit: this is a defect of vlmkit or of a plugin; please report the lines above", file=sys.stderr)
     sys.exit(1)

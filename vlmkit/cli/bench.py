@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from vlmkit.api.files import expand_path
 from vlmkit.cli.options import Overrides, table
 from vlmkit.errors import UserError
+from vlmkit.files import expand_path
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import load_spec, parse_overrides
 
@@ -52,7 +52,7 @@ def vision(
         _make_folder(output)
     from vlmkit.bench import Options, bench_vision
     from vlmkit.bench.output import as_json, bar_chart, machine, rows
-    from vlmkit.writing import write_atomic
+    from vlmkit.files import write_atomic
 
     options = Options(rounds, batch, dtype, threads, device, compile_, train)
     results = bench_vision(loaded, options, lambda message: typer.echo(message, err=True))

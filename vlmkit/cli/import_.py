@@ -41,7 +41,8 @@ def command(
     experiment = load_spec(spec) if spec is not None else None
     if tokenizer is None:
         os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: only what is asked for is fetched
-    from vlmkit.model.importing import DISTILLATION, import_checkpoint
+    from vlmkit.checkpoints import import_checkpoint
+    from vlmkit.model.distillation import DISTILLATION
 
     report = import_checkpoint(
         form,

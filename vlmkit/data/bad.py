@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.errors import DataError
-from vlmkit.lines import BadSample, json_line, read_lines
-from vlmkit.writing import flush
+from vlmkit.files import sync_to_disk
+from vlmkit.json_files import BadSample, json_line, read_json_lines
 
 __all__ = ["BadSamples"]
 
@@ -82,7 +82,7 @@ class BadSamples:
     def flush(self) -> None:
         """Wait until the file is on the disk."""
         if self.path.is_file():
-            flush(self.path)
+            sync_to_disk(self.path)
 
     def finish(self) -> None:
         """All samples were met: the `DataError` for too many bad ones, with the true number of samples."""
@@ -112,6 +112,6 @@ class BadSamples:
             file.write(json_line(line))
 
     def _read_back(self) -> None:
-        for entry in read_lines(self.path, BadSample, mend=self._writes):
+        for entry in read_json_lines(self.path, BadSample, mend=self._writes):
             if entry["where"] == self.where:
                 self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])

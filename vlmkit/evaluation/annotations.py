@@ -9,9 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from vlmkit.api.contract import given
 from vlmkit.api.dataset import DatasetSpec
-from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Split
+from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.guard import fault, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.slots import read_component

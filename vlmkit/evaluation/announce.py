@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vlmkit.lines import present, read_json, write_json
+from vlmkit.json_files import is_present, read_record, write_record
 from vlmkit.registry import registry
 
 __all__ = ["announce", "expect_listeners"]
@@ -27,8 +27,8 @@ def expect_listeners(folder: Path) -> None:
 def announce(folder: Path, **event: Any) -> None:
     """Tell of the result in this folder whoever has not heard of it. Those that fail are told again next time."""
     file = folder / "untold.json"
-    if present(file):
-        _note(file, registry().tell(_EVENT, read_json(file, _Untold)["plugins"], **event))
+    if is_present(file):
+        _note(file, registry().tell(_EVENT, read_record(file, _Untold)["plugins"], **event))
 
 
 def _note(file: Path, listeners: list[str]) -> None:
@@ -36,4 +36,4 @@ def _note(file: Path, listeners: list[str]) -> None:
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, {"plugins": listeners})
+    write_record(file, {"plugins": listeners})

@@ -11,8 +11,8 @@ from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.evaluation.result import read_result
 from vlmkit.evaluation.selection import prepare
-from vlmkit.lines import present
-from vlmkit.runs import RunFolder
+from vlmkit.json_files import is_present
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
 
@@ -61,7 +61,7 @@ def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
 
 def _finished(path: Path, spec_sha256: str, inquiry: Inquiry) -> dict[str, Any] | None:
     """The result of the same spec and the same inquiry, unless some questions are to be asked or judged again."""
-    if not present(path):
+    if not is_present(path):
         return None
     result = read_result(path)
     same = {"spec_sha256": spec_sha256, **inquiry.described()}

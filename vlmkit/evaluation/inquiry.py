@@ -13,7 +13,7 @@ from vlmkit.evaluation.questions import Question, blind_questions, questions
 from vlmkit.evaluation.selection import Selection
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.origins import origins, versions
+from vlmkit.spec.identity import origins, versions
 
 __all__ = ["Inquiry"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vlmkit.lines import json_line, read_lines
-from vlmkit.writing import write_atomic
+from vlmkit.files import write_atomic
+from vlmkit.json_files import json_line, read_json_lines
 
 __all__ = ["Journal", "read_answers"]
 
@@ -27,7 +27,7 @@ class _Line(BaseModel):
 
 def read_answers(path: Path, *, mend: bool = False) -> dict[str, dict[str, Any]]:
     """The lines of a journal by id. A RunError where one is malformed; `mend` as in `read_lines`."""
-    return {line["id"]: line for line in read_lines(path, _Line, mend=mend)}
+    return {line["id"]: line for line in read_json_lines(path, _Line, mend=mend)}
 
 
 class Journal:

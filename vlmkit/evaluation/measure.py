@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import vlmkit
+from vlmkit._version import __version__
 from vlmkit.api.evaluator import Document
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.data import BadSamples, VideoLoader
@@ -18,13 +18,13 @@ from vlmkit.evaluation.result import release_answers
 from vlmkit.evaluation.scores import Row, summarise
 from vlmkit.evaluation.selection import Selection
 from vlmkit.evaluation.verdicts import VerdictStore
-from vlmkit.lines import json_line, write_json
+from vlmkit.files import write_atomic
+from vlmkit.json_files import json_line, write_record
+from vlmkit.manifest import file_entries
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
-from vlmkit.seals import measure_files
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.load import sha256
-from vlmkit.writing import write_atomic
 
 __all__ = ["measure"]
 
@@ -52,14 +52,14 @@ def measure(inquiry: Inquiry, spec: ExperimentSpec, run: RunFolder, respond: Res
         **inquiry.described(),
         **own,
         **({"blind": blind[0]} if blind else {}),
-        "files": measure_files(folder, [journal.path for journal in journals.values() if journal.path.is_file()]),
+        "files": file_entries(folder, [journal.path for journal in journals.values() if journal.path.is_file()]),
         "counting": _COUNTING,
         "seconds": round(time.monotonic() - started, 1),
         "spec_sha256": sha256(spec),
         "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
-        "vlmkit_version": vlmkit.__version__,
+        "vlmkit_version": __version__,
     }
-    write_json(folder / "result.json", result)
+    write_record(folder / "result.json", result)
     return result
 
 

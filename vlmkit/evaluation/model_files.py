@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import expand_path, file_sha256, is_file, is_folder
-from vlmkit.runs import RunFolder
-from vlmkit.seals import MANIFEST
+from vlmkit.files import expand_path, file_sha256, is_file, is_folder
+from vlmkit.manifest import MANIFEST
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 
 __all__ = ["model_sha256"]

@@ -10,8 +10,8 @@ from vlmkit.errors import RunError
 from vlmkit.evaluation.journal import read_answers
 from vlmkit.evaluation.result import read_result
 from vlmkit.evaluation.verdicts import VerdictStore
-from vlmkit.lines import present
-from vlmkit.runs import RunFolder
+from vlmkit.json_files import is_present
+from vlmkit.run_folder import RunFolder
 
 __all__ = ["read_predictions"]
 
@@ -33,7 +33,7 @@ def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False)
         RunError: this benchmark has no result in the run, or a file of it is malformed.
     """
     folder = RunFolder(run if isinstance(run, Path) else run.path).evaluation(benchmark)
-    if not present(folder / "result.json"):
+    if not is_present(folder / "result.json"):
         raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
     judge = read_result(folder / "result.json")["judge"]
     answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vlmkit.api.files import is_folder
-from vlmkit.errors import DataError
-from vlmkit.names import hint
+from vlmkit.errors import DataError, did_you_mean
+from vlmkit.files import is_folder
 from vlmkit.registry import registry
 from vlmkit.spec.yaml import read as read_yaml
 
@@ -66,7 +65,7 @@ class Benchmark:
         """A split by name, or the default one. A DataError that lists the splits where there is none of this name."""
         chosen = name or self.default_split
         if chosen not in self.splits:
-            known = f"{hint(chosen, self.splits)}splits: {', '.join(self.splits)}"
+            known = f"{did_you_mean(chosen, self.splits)}splits: {', '.join(self.splits)}"
             raise DataError(f"{self.name}: there is no split {chosen!r}; {known}")
         return chosen, self.splits[chosen]
 
@@ -118,7 +117,7 @@ def find_benchmark(name: str) -> Benchmark:
     """
     entries, faults = _entries()
     if name not in entries:
-        known = f"{hint(name, entries)}benchmarks: {', '.join(entries)}"
+        known = f"{did_you_mean(name, entries)}benchmarks: {', '.join(entries)}"
         broken = "".join(f"; a plugin that may offer it is at fault: {fault}" for fault in faults)
         raise DataError(f"there is no benchmark {name!r}; {known}{broken}")
     if len(folders := entries[name]) > 1:

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from vlmkit.api.files import is_file
 from vlmkit.errors import RunError
-from vlmkit.lines import read_json, write_json
-from vlmkit.seals import Entry, check_files
+from vlmkit.files import is_file
+from vlmkit.json_files import read_record, write_record
+from vlmkit.manifest import ManifestEntry, check_files
 
 __all__ = ["read_result", "release_answers"]
 
@@ -53,7 +53,7 @@ class _Result(_Task):
     unscored: Count
     spec_sha256: str
     blind: _Task | None = None
-    files: dict[str, Entry] = {}
+    files: dict[str, ManifestEntry] = {}
     limit: Count | None = None
     annotations: _Annotations | None = None
     vlmkit_version: str = ""
@@ -65,7 +65,7 @@ def read_result(path: Path) -> dict[str, Any]:
     Answers that are gone are no damage: the result stands without them.
     """
     kept = "remove the file and run `vlmkit eval`: the answers beside it are kept"
-    result: dict[str, Any] = read_json(path, _Result, kept)
+    result: dict[str, Any] = read_record(path, _Result, kept)
     answers = {name: entry for name, entry in result.get("files", {}).items() if is_file(path.parent / name)}
     anew = f"remove {path.name} there and run `vlmkit eval`: what is missing or changed is asked again"
     check_files(path.parent, answers, anew, RunError)
@@ -74,5 +74,5 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def release_answers(path: Path) -> None:
     """Let the answers beside a result be written anew: it stands until another takes its place, and not for them."""
-    if is_file(path) and "files" in (result := read_json(path, _Result)):
-        write_json(path, {key: value for key, value in result.items() if key != "files"})
+    if is_file(path) and "files" in (result := read_record(path, _Result)):
+        write_record(path, {key: value for key, value in result.items() if key != "files"})

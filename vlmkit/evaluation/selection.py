@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
-from vlmkit.api.files import is_file
 from vlmkit.errors import DataError
 from vlmkit.evaluation.annotations import Annotations, locate
 from vlmkit.evaluation.blind import other_clips
 from vlmkit.evaluation.registry import Benchmark, find_benchmark
+from vlmkit.files import is_file
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.origins import Origins, origins
+from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.slots import read_component
 
 __all__ = ["Selection", "prepare", "select"]

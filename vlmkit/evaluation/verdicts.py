@@ -15,7 +15,7 @@ from xxhash import xxh3_128
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import RunError, shown
-from vlmkit.lines import present
+from vlmkit.json_files import is_present
 
 __all__ = ["VerdictStore"]
 
@@ -42,7 +42,7 @@ class VerdictStore:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """A RunError where the file holds something else. With `read_only` nothing is written and no file needed."""
         self._path = path
-        present(path)
+        is_present(path)
         # A killed process loses nothing in this mode, and not every verdict waits for the disk.
         modes = () if read_only else ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
         if not read_only:

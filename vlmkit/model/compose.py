@@ -21,7 +21,7 @@ from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
-from vlmkit.spec.origins import origins
+from vlmkit.spec.identity import origins
 from vlmkit.spec.report import from_pydantic
 
 __all__ = ["build", "compose"]

@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 from transformers import AutoConfig, PreTrainedConfig
 
-import vlmkit
+from vlmkit._version import __version__
 from vlmkit.api.foreign import reading
 from vlmkit.api.sizes import first_too_large
 from vlmkit.errors import CheckpointError, PluginError, shown
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
-from vlmkit.spec.origins import changed, origins, versions
+from vlmkit.spec.identity import changed, origins, versions
 from vlmkit.spec.report import from_pydantic
 
 __all__ = ["VideoLMConfig", "describe", "needed", "restore"]
@@ -34,7 +34,7 @@ class VideoLMConfig(PreTrainedConfig):
         self,
         model: dict[str, Any] | None = None,
         components: dict[str, dict[str, str]] | None = None,
-        vlmkit_version: str = vlmkit.__version__,
+        vlmkit_version: str = __version__,
         text_config: PreTrainedConfig | dict[str, Any] | None = None,
         video_token_id: int | None = None,
         part_dtypes: dict[str, str] | None = None,

@@ -12,9 +12,11 @@ from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from vlmkit.api.chat_template import check_prompt
-from vlmkit.api.files import expand_path, is_file, is_folder, read_json
 from vlmkit.api.foreign import quiet_transformers, reading, refuse_pointers
 from vlmkit.errors import CheckpointError, shown
+from vlmkit.files import expand_path, is_file, is_folder
+from vlmkit.json_files import read_json
+from vlmkit.manifest import MODEL_REMEDY, check_folder
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
 from vlmkit.model.finite import misfits, parameters_of
@@ -22,7 +24,6 @@ from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
 from vlmkit.model.tokens import check_generation, check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
-from vlmkit.seals import ANEW, check_folder
 
 __all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
 
@@ -41,7 +42,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     model = _read(folder, "the model that config.json describes")
     check_generation(model.generation_config, f"{folder}", CheckpointError)
     where = f"{folder}: tokenizer or processor"
-    with undamaged(where, ANEW):
+    with undamaged(where, MODEL_REMEDY):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
         check_tokenizer(processor.tokenizer, where, CheckpointError)
         check_prompt(processor.tokenizer.chat_template, processor.tokenizer.special_tokens_map)
@@ -71,10 +72,10 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
         CheckpointError: it is a head for other layers, another teacher or another language model.
     """
     file = expand_path(path) / DISTILLATION
-    check_folder(file.parent, ANEW)
+    check_folder(file.parent, MODEL_REMEDY)
     if not is_file(file):
         return False
-    with undamaged(file, ANEW):
+    with undamaged(file, MODEL_REMEDY):
         state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
@@ -109,12 +110,12 @@ def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) 
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     refuse_pointers(folder, CheckpointError)
     damaged = f"{folder}: its weights are damaged or not complete"
-    with reading(damaged, ANEW, CheckpointError), quiet_transformers(), without_bars():
+    with reading(damaged, MODEL_REMEDY, CheckpointError), quiet_transformers(), without_bars():
         model, report = VideoLM.from_pretrained(folder, **options)
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     if said := misfits(parameters_of(model)):
-        raise CheckpointError(f"{folder}: {said}; {ANEW}")
+        raise CheckpointError(f"{folder}: {said}; {MODEL_REMEDY}")
     return model
 
 
@@ -144,7 +145,7 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
     if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
     if odd := [file for file in folder.iterdir() if not (is_file(file) or is_folder(file)) and file.exists()]:
-        raise CheckpointError(f"{min(odd)}: expected a file, found a pipe or device; {ANEW}")
+        raise CheckpointError(f"{min(odd)}: expected a file, found a pipe or device; {MODEL_REMEDY}")
     for name in files:
         if not is_file(folder / name):
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
@@ -159,7 +160,7 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    content = read_json(file, "a JSON object", CheckpointError, ANEW)
+    content = read_json(file, "a JSON object", CheckpointError, MODEL_REMEDY)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {ANEW}")
+        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {MODEL_REMEDY}")
     return content

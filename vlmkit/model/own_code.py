@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import is_file, read_json
 from vlmkit.errors import CheckpointError
+from vlmkit.files import is_file
+from vlmkit.json_files import read_json
 
 __all__ = ["refuse_code"]
 

@@ -18,16 +18,16 @@ from transformers import BatchFeature, ProcessorMixin
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.dataset import Turn
-from vlmkit.api.files import expand_path
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.video import VideoShape
 from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
 from vlmkit.errors import UserError
+from vlmkit.files import expand_path
+from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import needed, restore
 from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
 from vlmkit.model.messages import plain
 from vlmkit.model.own_code import refuse_code
-from vlmkit.seals import check_saved, sealing
 from vlmkit.spec.slots import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -74,7 +74,7 @@ class VideoLMProcessor(ProcessorMixin):
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> Any:
         """As in transformers; the files get their checksums in the folder's manifest."""
-        with sealing(Path(save_directory)):
+        with updating_manifest(Path(save_directory)):
             return super().save_pretrained(save_directory, **kwargs)
 
     @cached_property

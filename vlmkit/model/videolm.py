@@ -24,12 +24,12 @@ from vlmkit.api.shapes import check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import fault, guarded
+from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.conversation import IGNORE
 from vlmkit.model.own_code import refuse_code
 from vlmkit.model.placement import find_positions, place
 from vlmkit.model.size import check_size, composing
-from vlmkit.seals import check_saved, sealing
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
@@ -236,7 +236,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
         }
         self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
-        with sealing(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
+        with updating_manifest(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
             super().save_pretrained(save_directory, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""What the page relies on in the files of a run, for `vlmkit.lines`: more may stand in them."""
+"""What the page relies on in the files of a run, for `vlmkit.json_files`: more may stand in them."""
 
 from __future__ import annotations
 

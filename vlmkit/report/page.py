@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from vlmkit import __version__
+from vlmkit._version import __version__
 from vlmkit.evaluation import read_predictions
+from vlmkit.files import write_atomic
 from vlmkit.report.breakdown import by_type
 from vlmkit.report.composition import composition
 from vlmkit.report.gallery import galleries
@@ -17,8 +18,7 @@ from vlmkit.report.reproduce import reproduce
 from vlmkit.report.run import RunFiles, read_run
 from vlmkit.report.scores import headline
 from vlmkit.report.skipped import skipped
-from vlmkit.runs import RunFolder
-from vlmkit.writing import write_atomic
+from vlmkit.run_folder import RunFolder
 
 __all__ = ["page", "write_report"]
 

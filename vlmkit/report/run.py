@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import read_text
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.result import read_result
-from vlmkit.lines import conform, present, read_json, read_lines
+from vlmkit.files import read_text
+from vlmkit.json_files import is_present, read_json_lines, read_record, validated
+from vlmkit.manifest import Manifest, check_files
 from vlmkit.report.kinds import Composition, Options, Row
-from vlmkit.runs import RunFolder
-from vlmkit.seals import Sealed, check_files
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
 from vlmkit.spec.yaml import read as read_yaml
 
@@ -72,7 +72,7 @@ def read_run(folder: Path) -> RunFiles:
     run.check()
     run.check_model()
     folder, path = run.path, run.spec_file
-    options = conform(read_yaml(path).data, Options, str(path), "restore the file from a copy")
+    options = validated(read_yaml(path).data, Options, str(path), "restore the file from a copy")
     spec, problem = _validated(path)
     composed = run.composition_file
     logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
@@ -80,7 +80,7 @@ def read_run(folder: Path) -> RunFiles:
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
     for log in logs:
         _check_log(log)
-    stages = {log.parent.name.partition("-")[2]: _by_step(read_lines(log, Row)) for log in logs}
+    stages = {log.parent.name.partition("-")[2]: _by_step(read_json_lines(log, Row)) for log in logs}
     return RunFiles(
         folder=folder,
         spec_text=read_text(path, "the resolved spec", RunError),
@@ -88,7 +88,7 @@ def read_run(folder: Path) -> RunFiles:
         spec=spec,
         spec_problem=problem,
         environments=run.environments(),
-        composition=read_json(composed, Composition) if present(composed) else {},
+        composition=read_record(composed, Composition) if is_present(composed) else {},
         stages={name: StageLog(name, rows) for name, rows in stages.items()},
         trained=run.model.is_dir(),
         bad=run.bad_lines(),
@@ -101,8 +101,8 @@ def read_run(folder: Path) -> RunFiles:
 def _check_log(log: Path) -> None:
     """A CheckpointError where the log of a stage that is done is not what it was then."""
     done = log.with_name("stage.json")
-    if present(done):
-        files = read_json(done, Sealed)["files"]
+    if is_present(done):
+        files = read_record(done, Manifest)["files"]
         remedy = "restore it, or remove it: the report then does without its curves"
         check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, remedy)
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
-from vlmkit.errors import shown
-from vlmkit.names import hint
+from vlmkit.errors import did_you_mean, shown
 from vlmkit.spec.aspects import ASPECTS
 from vlmkit.spec.distillation import check_distillation
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
@@ -94,5 +93,5 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
     for pattern in stage.train:
         part = pattern.split(".")[0]
         if part not in PARTS:
-            known = f"{hint(part, PARTS)}parts: {', '.join(PARTS)}"
+            known = f"{did_you_mean(part, PARTS)}parts: {', '.join(PARTS)}"
             yield Problem((*where, pattern), f"{shown(part)} is no part of the model; {known}")

@@ -12,15 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vlmkit.api.files import expand_path, is_file, is_folder
-from vlmkit.errors import SpecError, shown
+from vlmkit.errors import SpecError, closest_name, shown
+from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import guarded
-from vlmkit.names import near
 from vlmkit.registry import registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.identity import components
 from vlmkit.spec.merge import apply, read_extended
-from vlmkit.spec.origins import components
 from vlmkit.spec.report import from_pydantic, spec_error
 from vlmkit.spec.tree import Document
 from vlmkit.spec.yaml import parse_scalar, write
@@ -70,7 +69,7 @@ def _shipped(path: Path, folder: Path) -> str:
     """The nearest of the specs that vlmkit ships, and all of them."""
     files = sorted(found.relative_to(folder) for found in folder.rglob("*.yaml"))
     stems = {file.stem: file for file in files}
-    hint = f"did you mean specs/{stems[close]}? " if (close := near(path.stem, stems)) else ""
+    hint = f"did you mean specs/{stems[close]}? " if (close := closest_name(path.stem, stems)) else ""
     names = [f"specs/{file}" for file in files if len(file.parts) == 1]
     below = Counter(file.parts[0] for file in files if len(file.parts) > 1)
     names += [f"{count} in specs/{name}" for name, count in below.items()]

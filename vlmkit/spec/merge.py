@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api.files import expand_path, is_file
-from vlmkit.errors import SpecError, shown
-from vlmkit.names import hint
+from vlmkit.errors import SpecError, did_you_mean, shown
+from vlmkit.files import expand_path, is_file
 from vlmkit.spec.tree import DEEPEST, Document, Path_, Placed, placed
 from vlmkit.spec.yaml import read
 
@@ -133,5 +132,6 @@ def _index(names: Mapping[str, int], count: int, key: str, path: Path_, place: s
     known = f"items: {', '.join(listed)}{', …' if len(names) > _LISTED else ''}" if names else ""
     known = known or f"it has {count}, counted from 0"
     raise SpecError(
-        f"{place}: {shown(key)} names no item of the list {'.'.join(map(str, path))}; {hint(key, listed)}{known}"
+        f"{place}: {shown(key)} names no item of the list {'.'.join(map(str, path))}; "
+        f"{did_you_mean(key, listed)}{known}"
     )

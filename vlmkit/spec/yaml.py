@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from vlmkit.api.files import read_text
 from vlmkit.errors import SpecError, UserError, shown
+from vlmkit.files import read_text
 from vlmkit.spec.scalars import RESOLVERS, TAG, construct, whole
 from vlmkit.spec.tree import DEEPEST, MOST_VALUES, Document, Placed, plain, too_deep
 

@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vlmkit.errors import CheckpointError, RunError
-from vlmkit.launch import rank
-from vlmkit.lines import read_json, write_json
+from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
+from vlmkit.json_files import read_record, write_record
+from vlmkit.manifest import Manifest, check_files, file_entries
 from vlmkit.model.load import undamaged
-from vlmkit.seals import Sealed, check_files, measure_files
+from vlmkit.runtime import rank
 from vlmkit.training.together import agree, gather, share
-from vlmkit.writing import SAVING, replace, saving_weights
 
 __all__ = [
     "WEIGHTS",
@@ -51,7 +51,7 @@ _NUMBERED = re.compile(f"{_PREFIX}[0-9]+")
 _SEAL = "sealed.json"
 _DONE = "stage.json"
 _KEPT = (WEIGHTS, "data.json", "metrics.jsonl")
-_LEFT = (SAVING, ".old")
+_LEFT = (PARTIAL_SUFFIX, ".old")
 
 
 def latest(stage: Path) -> Path | None:
@@ -70,7 +70,7 @@ def checkpoint_step(folder: Path) -> int:
     return int(folder.name.removeprefix(_PREFIX))
 
 
-class _Stage(Sealed):
+class _Stage(Manifest):
     run: str
     stage: str
 
@@ -95,10 +95,10 @@ def seal(folder: Path, state: Mapping[str, Any]) -> None:
     """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     entries: dict[str, Any] = {}
-    for part in gather(measure_files(folder, share(files))):
+    for part in gather(file_entries(folder, share(files))):
         entries |= part
     if not rank():
-        write_json(folder / _SEAL, {**state, "files": dict(sorted(entries.items()))})
+        write_record(folder / _SEAL, {**state, "files": dict(sorted(entries.items()))})
 
 
 def unseal(folder: Path, run: str, stage: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def unseal(folder: Path, run: str, stage: str) -> dict[str, Any]:
 
     Args:
         folder: the checkpoint.
-        run: what `vlmkit.runs.identity` says of the run's spec.
+        run: what `vlmkit.run_folder.identity` says of the run's spec.
         stage: name of the stage's folder.
 
     Raises:
@@ -119,7 +119,7 @@ def unseal(folder: Path, run: str, stage: str) -> dict[str, Any]:
 def finish(folder: Path, state: Mapping[str, Any]) -> None:
     """Give the folder of a stage its last file, which says that the stage is done."""
     files = [file for name in _KEPT if (file := folder / name).is_file()]
-    write_json(folder / _DONE, {**state, "files": measure_files(folder, files)})
+    write_record(folder / _DONE, {**state, "files": file_entries(folder, files)})
 
 
 def finished(folder: Path) -> bool:
@@ -135,7 +135,7 @@ def check_finished(folder: Path, run: str) -> None:
 def _unseal(file: Path, kind: type[_Stage], run: str, stage: str) -> dict[str, Any]:
     folder = file.parent
     try:
-        state: dict[str, Any] = read_json(file, kind, _again(folder))
+        state: dict[str, Any] = read_record(file, kind, _again(folder))
     except RunError as error:
         raise CheckpointError(str(error)) from None
     if (state["run"], state["stage"]) != (run, stage):
@@ -194,10 +194,10 @@ def stage_state(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a safetensors file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}{SAVING}")
+    temporary = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     with saving_weights(path):
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
-    replace(temporary, path)
+    move_into_place(temporary, path)
 
 
 def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:

@@ -13,7 +13,7 @@ import torch
 from transformers import TrainingArguments
 
 from vlmkit.errors import PluginError, SpecError
-from vlmkit.launch import check_launch, processes, stand_alone
+from vlmkit.runtime import check_launcher, set_single_process_defaults, world_size
 from vlmkit.spec.experiment import EngineSpec, StageSpec, TrainingSpec
 
 __all__ = ["Schedule", "autocasts", "deepspeed_config", "trainer_arguments"]
@@ -24,7 +24,7 @@ class Schedule:
 
     def __init__(self, stage: StageSpec, steps: int) -> None:
         """A SpecError where the batch does not divide among the processes."""
-        count = processes()
+        count = world_size()
         self.micro = stage.micro_batch_size or max(1, stage.batch_size // count)
         self.accumulate, rest = divmod(stage.batch_size, self.micro * count)
         if rest:
@@ -47,14 +47,14 @@ def trainer_arguments(
         PluginError: the engine's package is not installed.
     """
     engine = training.engine
-    if engine.type == "single" and processes() > 1:
+    if engine.type == "single" and world_size() > 1:
         raise SpecError(
-            f"training.engine: `single` runs in one process, but the launcher has started {processes()}; "
+            f"training.engine: `single` runs in one process, but the launcher has started {world_size()}; "
             "use `{type: deepspeed}`, or start vlmkit without a launcher"
         )
-    check_launch()
+    check_launcher()
     if engine.type == "deepspeed":
-        stand_alone()
+        set_single_process_defaults()
     if not torch.cuda.is_available():
         # Accelerate imports DeepSpeed where it is installed, which then talks about what it does not find.
         os.environ.setdefault("DS_ACCELERATOR", "cpu")

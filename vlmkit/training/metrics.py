@@ -15,10 +15,10 @@ from xxhash import xxh3_128
 
 from vlmkit.checksums import checksum
 from vlmkit.errors import RunError
-from vlmkit.lines import present
+from vlmkit.files import sync_to_disk
+from vlmkit.json_files import is_present
 from vlmkit.progress import Progress
 from vlmkit.training.together import everywhere, gather, together
-from vlmkit.writing import flush
 
 __all__ = ["LossSums", "MetricsFile", "StageProgress"]
 
@@ -134,9 +134,9 @@ class MetricsFile:
 
     def mark(self) -> dict[str, Any]:
         """What the file holds, for the checkpoint; it is on the disk when this returns."""
-        if not present(self.path):
+        if not is_present(self.path):
             return _EMPTY
-        flush(self.path)
+        sync_to_disk(self.path)
         return checksum(self.path)._asdict()
 
     def restore(self, mark: Mapping[str, Any] | None) -> None:
@@ -146,13 +146,13 @@ class MetricsFile:
             RunError: what it held then is missing or damaged.
         """
         size = mark["bytes"] if mark else 0
-        content = self.path.read_bytes()[:size] if present(self.path) else b""
+        content = self.path.read_bytes()[:size] if is_present(self.path) else b""
         if mark and mark != {"bytes": len(content), "xxh3_128": xxh3_128(content).hexdigest()}:
             raise RunError(
                 f"{self.path}: expected the {size} bytes that it held when the checkpoint beside it was written, found "
                 f"others: the file is damaged; remove the folder {self.path.parent} to train the stage anew"
             )
-        if present(self.path):
+        if is_present(self.path):
             os.truncate(self.path, size)
 
     def append(self, metrics: dict[str, Any]) -> None:

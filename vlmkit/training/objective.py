@@ -13,10 +13,10 @@ from vlmkit.api.contract import Broken
 from vlmkit.api.modules import Teacher
 from vlmkit.api.shapes import check_finite
 from vlmkit.guard import fault
-from vlmkit.launch import processes
 from vlmkit.model.distillation import DistillationHead, distillation_loss
 from vlmkit.model.distillation import build_head as build_distillation_head
 from vlmkit.model.videolm import VideoLM
+from vlmkit.runtime import world_size
 from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec
 from vlmkit.training.batch import MicroBatch
 from vlmkit.training.recompute import recomputed
@@ -134,7 +134,7 @@ class Objective(nn.Module):
         total = losses.language
         if distillation is not None:
             total = total + distillation.spec.weight * losses.distillation
-        if processes() > 1 or not total.requires_grad:
+        if world_size() > 1 or not total.requires_grad:
             total = total + self.nothing()
         return total
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from vlmkit.errors import RunError
-from vlmkit.lines import present, read_json, write_json
-from vlmkit.runs import RunFolder
+from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.origins import Origins, changed, origins
+from vlmkit.spec.identity import Origins, changed, origins
 
 __all__ = ["check_origins", "note_origins"]
 
@@ -31,10 +31,10 @@ def check_origins(spec: ExperimentSpec, run: RunFolder) -> None:
         RunError: some are of another version now.
     """
     file = _file(run)
-    if not present(file):
+    if not is_present(file):
         return
     remedy = "remove the file, if the packages are those that the training was begun with"
-    before, now = read_json(file, _Noted, remedy)["components"], _origins(spec)
+    before, now = read_record(file, _Noted, remedy)["components"], _origins(spec)
     if others := changed(before, now):
         packages = " ".join(dict.fromkeys(_install(before[key]) for key in before if before[key] != now.get(key)))
         raise RunError(
@@ -47,9 +47,9 @@ def check_origins(spec: ExperimentSpec, run: RunFolder) -> None:
 def note_origins(spec: ExperimentSpec, run: RunFolder) -> None:
     """Write down where they come from, if nothing is."""
     file = _file(run)
-    if not present(file):
+    if not is_present(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"components": _origins(spec)})
+        write_record(file, {"components": _origins(spec)})
 
 
 def _file(run: RunFolder) -> Path:

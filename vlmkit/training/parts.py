@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from vlmkit.errors import SpecError, shown
-from vlmkit.names import near
+from vlmkit.errors import SpecError, closest_name, shown
 from vlmkit.spec.experiment import StageSpec
 
 __all__ = ["Named", "assign", "freeze", "named_parameters"]
@@ -91,7 +90,7 @@ def _missing(stage: StageSpec, pattern: str, beginnings: set[str]) -> str:
         parent = parent.rpartition(".")[0]
     depth = parent.count(".") + 2 if parent else 1
     below = sorted(b for b in beginnings if b.count(".") + 1 == depth and (not parent or b.startswith(f"{parent}.")))
-    close = near(pattern, below) or near(pattern, beginnings)
+    close = closest_name(pattern, below) or closest_name(pattern, beginnings)
     hint = f"; did you mean {close!r}?" if close else ""
     place = f"below {shown(parent)} there are" if parent else "there are"
     return (

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vlmkit.errors import PluginError, UserError
-from vlmkit.launch import processes
+from vlmkit.runtime import world_size
 from vlmkit.training.batch import Bad, MicroBatch
 
 __all__ = ["Found", "Pass", "exchange", "in_turn", "reduce_in_order"]
@@ -48,9 +48,9 @@ class Found(NamedTuple):
 
 def exchange(found: Found) -> list[Found]:
     """Return what every process has found, in the order of the processes. All of them must call it."""
-    if processes() == 1:
+    if world_size() == 1:
         return [found]
-    everyone: list[Any] = [None] * processes()
+    everyone: list[Any] = [None] * world_size()
     torch.distributed.all_gather_object(everyone, found)
     return everyone
 

@@ -14,22 +14,23 @@ import torch
 from pydantic import BaseModel
 
 from vlmkit.api.dataset import Dataset
-from vlmkit.api.files import is_file
 from vlmkit.api.modules import Teacher
 from vlmkit.api.video import VideoInput
 from vlmkit.data import BadSamples
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
-from vlmkit.launch import rank
-from vlmkit.lines import read_json, write_json
+from vlmkit.files import atomic_folder, is_file, saving_weights
+from vlmkit.json_files import read_record, write_record
+from vlmkit.manifest import write_manifest
 from vlmkit.model.compose import compose
 from vlmkit.model.finite import misfits, parameters_of
 from vlmkit.model.load import load_head, without_bars
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder, identity
-from vlmkit.seals import seal_folder
+from vlmkit.run_folder import RunFolder
+from vlmkit.runtime import rank
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
+from vlmkit.spec.identity import identity
 from vlmkit.training.batch import Collator, Samples, StageItems, Videos, check_sendable
 from vlmkit.training.checkpoint import (
     WEIGHTS,
@@ -52,7 +53,6 @@ from vlmkit.training.precision import Precision
 from vlmkit.training.recompute import recompute_activations
 from vlmkit.training.together import everywhere
 from vlmkit.training.trainer import StageRun, StageTrainer
-from vlmkit.writing import atomic_folder, saving_weights
 
 __all__ = ["train"]
 
@@ -239,7 +239,7 @@ class _Training:
         with saving_weights(self.run.model), atomic_folder(self.run.model) as folder:
             self.model.save_pretrained(folder)
             self.processor.save_pretrained(folder)
-            seal_folder(folder, {"run": self.identity})
+            write_manifest(folder, {"run": self.identity})
 
 
 class _Data(BaseModel):
@@ -256,10 +256,10 @@ def _check_data(folder: Path, stage: StageSpec, samples: Samples) -> None:
     ]
     file = folder / "data.json"
     if not file.is_file():
-        write_json(file, now)
+        write_record(file, now)
         return
     remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
-    before = read_json(file, list[_Data], remedy)
+    before = read_record(file, list[_Data], remedy)
     if len(before) != len(now):
         raise RunError(f"{file}: expected {len(now)} datasets, found {len(before)}; {remedy}")
     for index, (old, new) in enumerate(zip(before, now, strict=True)):

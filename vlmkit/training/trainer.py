@@ -18,10 +18,11 @@ from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.data import BadSamples
 from vlmkit.errors import RunError
-from vlmkit.launch import processes, rank
+from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
 from vlmkit.model.finite import misfits
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
+from vlmkit.runtime import WorkerContext, rank, world_size
 from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training.batch import Collator, MicroBatch, StageItems
 from vlmkit.training.checkpoint import (
@@ -44,8 +45,6 @@ from vlmkit.training.order import MicroBatches
 from vlmkit.training.ranks import Found, Pass, exchange, in_turn, reduce_in_order
 from vlmkit.training.statistics import RunningStatistics, share_buffers
 from vlmkit.training.together import everywhere, gather
-from vlmkit.workers import Workers
-from vlmkit.writing import SAVING, replace, saving_weights
 
 __all__ = ["StageRun", "StageTrainer"]
 
@@ -87,7 +86,7 @@ class StageTrainer(Trainer):
         self.started = time.monotonic()
         self.progress: StageProgress | None = None
         self.statistics: RunningStatistics | None = None
-        self.workers = Workers()
+        self.workers = WorkerContext()
         self.optimizer: torch.optim.Optimizer | None
         self.adamw: StageAdamW | None = None
         self.lr_scheduler: LambdaLR | None
@@ -125,7 +124,7 @@ class StageTrainer(Trainer):
             options = {"timeout": _WORKER_TIMEOUT, "multiprocessing_context": self.workers}
         return DataLoader[Any](
             run.items,  # type: ignore[arg-type]  # a sequence will do
-            batch_sampler=MicroBatches(run.items.order, run.schedule.micro, rank(), processes()),
+            batch_sampler=MicroBatches(run.items.order, run.schedule.micro, rank(), world_size()),
             collate_fn=run.collator,
             num_workers=workers,
             **options,
@@ -137,7 +136,7 @@ class StageTrainer(Trainer):
         """The micro-batches of one optimizer step, and what they hold together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         # Several processes wait for each other here anyway: what the step before found out is told along.
-        everyone = exchange(Found.of(batches, broken=processes() > 1 and bool(self.sums.broken)))
+        everyone = exchange(Found.of(batches, broken=world_size() > 1 and bool(self.sums.broken)))
         self.sums.check(any(found.broken for found in everyone))
         with everywhere():
             for each in in_turn(everyone):
@@ -147,7 +146,7 @@ class StageTrainer(Trainer):
         assert self.adamw is not None
         self.adamw.idle = idle_patterns(self.stage_run.stage) if samples and not videos else frozenset()
         tokens, frames = sum(found.tokens for found in everyone), sum(found.frames for found in everyone)
-        return [{"batch": batch} for batch in batches], Totals(tokens, frames, processes())
+        return [{"batch": batch} for batch in batches], Totals(tokens, frames, world_size())
 
     def _note(self, read: Pass) -> None:
         """What was read for one forward pass, by whichever process."""
@@ -259,25 +258,25 @@ class StageTrainer(Trainer):
 
     def _get_output_dir(self, trial: Any) -> str:
         """The Trainer writes a checkpoint here, hidden; it gets its place when it is whole."""
-        return str(self.stage_run.folder / SAVING)
+        return str(self.stage_run.folder / PARTIAL_SUFFIX)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         run, folder = self.stage_run, self.stage_run.folder
         self.accelerator.wait_for_everyone()
-        if processes() > 1:
+        if world_size() > 1:
             share_buffers(self.model)  # all go on with what a resumed training would find
         losses = self.sums.state()
         self.check_weights()
         with saving_weights(folder):
             super()._save_checkpoint(model, trial)
-        state = {"run": run.identity, "stage": folder.name, **losses, "processes": processes()}
+        state = {"run": run.identity, "stage": folder.name, **losses, "processes": world_size()}
         state["metrics"] = self.metrics.mark()
         self.accelerator.wait_for_everyone()
         name = checkpoint_name(self.state.global_step)
-        seal(folder / SAVING / name, state)
+        seal(folder / PARTIAL_SUFFIX / name, state)
         if not rank():
             run.bad.flush()
-            replace(folder / SAVING / name, folder / name)
+            move_into_place(folder / PARTIAL_SUFFIX / name, folder / name)
             clean(folder, keep=folder / name)
         self.accelerator.wait_for_everyone()
 
@@ -311,7 +310,7 @@ class StageTrainer(Trainer):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        with intact(Path(checkpoint or "", f"rng_state_{rank()}.pth" if processes() > 1 else "rng_state.pth")):
+        with intact(Path(checkpoint or "", f"rng_state_{rank()}.pth" if world_size() > 1 else "rng_state.pth")):
             super()._load_rng_state(checkpoint)
 
     def restore(self, checkpoint: Path) -> None:
@@ -322,7 +321,7 @@ class StageTrainer(Trainer):
             RunError: it is of another number of processes.
         """
         state = unseal(checkpoint, self.stage_run.identity, self.stage_run.folder.name)
-        before, now = state.get("processes", 1), processes()
+        before, now = state.get("processes", 1), world_size()
         if before != now:
             raise RunError(
                 f"{checkpoint}: this stage was begun by {_count(before)} and cannot be continued by {_count(now)}; "
@@ -338,8 +337,8 @@ class StageTrainer(Trainer):
             self.stage_run.bad.again(items.samples[items.order[position][1]][0])
 
 
-def _count(processes: int) -> str:
-    return f"{processes} process" if processes == 1 else f"{processes} processes"
+def _count(world_size: int) -> str:
+    return f"{world_size} process" if world_size == 1 else f"{world_size} processes"
 
 
 class _Flow(TrainerCallback):
@@ -353,7 +352,7 @@ class _Flow(TrainerCallback):
         trainer = self.trainer
         if trainer.is_deepspeed_enabled:
             reduce_in_order(trainer.model_wrapped.optimizer, trainer.model.parameters())
-        if processes() > 1:
+        if world_size() > 1:
             share_buffers(trainer.model)
             trainer.statistics = RunningStatistics(trainer.model)
         trainer.started = time.monotonic()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api import DataError, RunError, damaged_files, lock_file, seal_folder
+from vlmkit.api import DataError, RunError, damaged_files, lock_file, write_manifest
 
 from .clips import Clip
 from .draw import draw
@@ -70,7 +70,7 @@ def prepare(spec: MovingShapesSpec) -> Path:
                     break
                 _complete(spec, damaged or [], tidy=alone)
                 if damaged is None:
-                    seal_folder(folder, flushed=False)
+                    write_manifest(folder, flushed=False)
                 damaged = damaged_files(folder)
             if damaged:
                 raise DataError(

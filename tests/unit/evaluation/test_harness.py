@@ -17,7 +17,7 @@ from vlmkit.errors import RunError
 from vlmkit.evaluation import evaluate, read_predictions
 from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit_judges.exact import ExactJudge
 from vlmkit_videoqa.spec import OpenEndedQa

@@ -18,7 +18,7 @@ from vlmkit.evaluation.inquiry import Inquiry
 from vlmkit.evaluation.measure import measure
 from vlmkit.evaluation.statistics import estimate
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, sha256
 from vlmkit_judges.exact import ExactJudge
 

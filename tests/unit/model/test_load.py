@@ -18,9 +18,9 @@ from transformers.utils import logging as transformers_logging
 import vlmkit
 from vlmkit.data import FittedVideo
 from vlmkit.errors import CheckpointError
+from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.registry import Registry, registry
-from vlmkit.seals import MANIFEST
 
 Clips = Callable[..., FittedVideo]
 

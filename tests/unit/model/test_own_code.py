@@ -13,9 +13,9 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoProcessor
 
 from vlmkit.errors import CheckpointError
+from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMConfig, VideoLMProcessor, load
 from vlmkit.model.load import load_as
-from vlmkit.seals import MANIFEST
 
 CODE = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
 NAMES = {

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vlmkit.errors import CheckpointError, UserError
+from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.registry import registry
-from vlmkit.seals import MANIFEST
 from vlmkit.spec import ModelSpec
 
 Composed = tuple[VideoLM, VideoLMProcessor]

@@ -9,7 +9,7 @@ import pytest
 import vlmkit
 from vlmkit.errors import RunError
 from vlmkit.registry import registry
-from vlmkit.runs import RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
 from vlmkit.training.origins import check_origins, note_origins
 

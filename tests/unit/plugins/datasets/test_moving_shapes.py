@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from vlmkit.api import DataError, locks
+from vlmkit import files
+from vlmkit.api import DataError
 from vlmkit_datasets.shapes import store
 from vlmkit_datasets.shapes.clips import Clip, Mover
 from vlmkit_datasets.shapes.draw import draw
@@ -174,8 +176,8 @@ def test_on_a_disk_without_locks_clips_are_drawn(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(locks.fcntl, "flock", flock)
-    monkeypatch.setattr(locks, "_warned", set())
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(files, "_warned", set())
     spec = MovingShapesSpec(clips=4, root=tmp_path)
     spec.prepare()
     assert len(list(spec.video_root().iterdir())) == 4

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from vlmkit.api import VideoBatch, VideoInput, VideoShape
-from vlmkit.model.published import fate, import_state_dict
+from vlmkit.checkpoints.formats import import_state_dict, match_name
 from vlmkit_eve.published import EVE
 from vlmkit_eve.spec import EveSpec
 from vlmkit_stab.spec import StabSpec
@@ -37,7 +37,7 @@ def test_outputs_and_gradients(golden: Path, fill: ModuleType, tower_shapes: dic
     parameters = dict(aligner.named_parameters())
     assert len(parameters) == len(names)
     for name, norm in zip(names, expected["grad_norms"].tolist(), strict=True):
-        gradient = parameters[fate(EVE, name).name.removeprefix("aligner.")].grad
+        gradient = parameters[match_name(EVE, name).name.removeprefix("aligner.")].grad
         assert gradient.norm().item() == pytest.approx(norm, rel=1e-3), name
 
 

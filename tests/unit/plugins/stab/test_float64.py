@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlmkit.api import Aligner, VideoBatch
-from vlmkit.model.published import import_state_dict
+from vlmkit.checkpoints.formats import import_state_dict
 from vlmkit_stab.spec import StabSpec
 
 Shapes = dict[str, tuple[int, ...]]

@@ -1,0 +1,117 @@
+"""JSON-lines files that a kill may have torn."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from vlmkit.data import BadSamples
+from vlmkit.errors import RunError
+from vlmkit.json_files import is_present, read_json_lines, read_record
+
+
+def test_a_torn_line_is_no_line_and_is_cut_off_on_demand(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    assert read_json_lines(path) == []
+    torn = '{"a": 1}\n{"a": "ü'.encode()[:-1]
+    path.write_bytes(torn)
+    assert read_json_lines(path) == [{"a": 1}]
+    assert path.read_bytes() == torn
+    assert read_json_lines(path, mend=True) == [{"a": 1}]
+    assert path.read_bytes() == b'{"a": 1}\n'
+
+
+class Row(BaseModel):
+    """What a reader relies on."""
+
+    a: int
+    names: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("x", ": expected JSON; this is no JSON: "),
+        ("[1]", ": expected a mapping of keys to values; found [1]; remove the line, or the file"),
+        ("{}", ": expected the key a, which is missing; remove"),
+        ('{"a": "1"}', ': a: expected a whole number; found "1"; remove'),
+        ('{"a": true}', ": a: expected a whole number; found true; remove"),
+        ('{"a": "one"}', ': a: expected a whole number; found "one"; remove'),
+        ('{"a": 1, "names": ["b", 3]}', ": names.1: expected text; found 3; remove"),
+    ],
+)
+def test_what_a_reader_cannot_use_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f'{{"a": 1, "b": 2}}\n{line}\n')
+    with pytest.raises(RunError) as refusal:
+        read_json_lines(path, Row)
+    assert f"lines.jsonl, line 2{said}" in str(refusal.value)
+    path.write_text(line)
+    with pytest.raises(RunError) as refusal:
+        read_record(path, Row, "remove it or the file")
+    assert f"lines.jsonl{said}".partition("; remove")[0] in str(refusal.value)
+    assert str(refusal.value).endswith("; remove it or the file")
+
+
+def test_a_file_that_can_be_used_comes_back_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"a": 1, "b": 2}]')
+    assert read_record(path, list[Row]) == [{"a": 1, "b": 2}]
+    for gone in (tmp_path, tmp_path / "gone.json"):
+        with pytest.raises(RunError, match=r": expected JSON.*; remove the file and run the command again"):
+            read_record(gone, list[Row])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'{{"a": {"9" * 5000}}}', "too many digits"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ('{"a": 1, "b": "\\ud83d"}', "half a character"),
+        ('{"a": 1, "\\uDE00": 2}', "half a character"),
+        (f'{{"a": "{"x" * 5_000_000}"}}', "expected a whole number"),
+        (f'{{"a": [{"1, " * 1_000_000}1]}}', "expected a whole number"),
+        ("x" * 5_000_000, "no JSON"),
+    ],
+)
+def test_odd_content_is_one_short_message(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "rows"
+    path.write_text(f"{text}\n")
+    for read in (lambda: read_record(path, Row), lambda: read_json_lines(path, Row)):
+        with pytest.raises(RunError, match=rf"rows(, line 1)?: .*{said}") as refusal:
+            read()
+        assert len(str(refusal.value)) < 500
+
+
+def test_whole_pairs_and_byte_order_marks_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_text('{"a": 1, "b": "\\ud83d\\ude00"}\n', encoding="utf-8-sig")
+    assert read_record(path, Row) == {"a": 1, "b": "\U0001f600"}
+    assert read_json_lines(path, Row) == [{"a": 1, "b": "\U0001f600"}]
+    path.write_bytes(b'{"a": 1, "b": "\xff"}\n')
+    with pytest.raises(RunError, match="in UTF-8, found the byte 0xff at offset 15"):
+        read_json_lines(path, Row)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "zero", "folder"):
+        for read in (is_present, read_json_lines, lambda path: read_record(path, Row)):
+            with pytest.raises(RunError, match=f"{name}: expected .*, found a folder, pipe or device; remove "):
+                read(tmp_path / name)
+    assert not is_present(tmp_path / "gone")
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    path, odd = tmp_path / "lines.jsonl", "a\u2028b\u0085c"
+    path.write_text(json.dumps({"id": odd}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_json_lines(path) == [{"id": odd}]
+    bad = tmp_path / "bad_samples.jsonl"
+    BadSamples(bad, 1.0, "here").record(odd, None, "why")
+    assert odd in BadSamples(bad, 1.0, "here")

@@ -1,0 +1,151 @@
+"""The names in released state dicts, and ours: the rules of a format applied one name at a time, in both directions.
+
+Which formats there are is said by plugins (`vlmkit_published`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from vlmkit.api.published import PublishedFormat
+from vlmkit.errors import CheckpointError, PluginError, did_you_mean
+from vlmkit.guard import said
+from vlmkit.registry import Plugin, registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["NameMatch", "import_state_dict", "match_name", "published_format", "published_formats", "published_name"]
+
+
+class NameMatch(NamedTuple):
+    """What becomes of one published name."""
+
+    state: Literal["taken", "renamed", "dropped", "unexpected"]
+    """`taken`: it only gets our part's name in front."""
+    name: str = ""
+    """Our name; empty where it is not imported."""
+    reason: str = ""
+    """Why it is dropped."""
+    alias_of: str = ""
+    """The published name of the same tensor, where it is dropped for that."""
+
+
+def published_formats() -> dict[str, PublishedFormat]:
+    """Every format of the installed plugins, by name; of several with one name the first, which nobody can ask for."""
+    return {name: offers[0][1] for name, offers in _offers().items()}
+
+
+def published_format(name: str) -> PublishedFormat:
+    """The format `name`.
+
+    Raises:
+        CheckpointError: there is none (with what there is, and what is wrong with plugins that may offer it), or
+            several plugins offer it.
+        PluginError: its rules are none.
+    """
+    offers = _offers()
+    if name not in offers:
+        known = f"{did_you_mean(name, offers)}installed: {', '.join(offers) or 'none'}"
+        faults = registry().gather("vlmkit_published", PublishedFormat).faults
+        broken = "".join(f"; a plugin that may offer it is at fault: {fault}" for fault in faults)
+        raise CheckpointError(f"no published format {name!r}; {known}{broken}")
+    if len(offers[name]) > 1:
+        owners = " and ".join(f"{plugin.name!r} ({plugin.package})" for plugin, _ in offers[name])
+        raise CheckpointError(f"two plugins offer the published format {name!r}: {owners}; leave one out of "
+                              "VLMKIT_PLUGINS")  # fmt: skip
+    [(plugin, form)] = offers[name]
+    try:
+        _check(form)
+    except (re.error, TypeError, ValueError, IndexError) as error:
+        raise PluginError(
+            f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
+            f"{said(error)}; install another version of it, or tell its authors"
+        ) from error
+    return form
+
+
+def _offers() -> dict[str, list[tuple[Plugin, PublishedFormat]]]:
+    found: dict[str, list[tuple[Plugin, PublishedFormat]]] = defaultdict(list)
+    for plugin, form in registry().gather("vlmkit_published", PublishedFormat).found:
+        found[str(form.name)].append((plugin, form))
+    return dict(sorted(found.items()))
+
+
+def _check(form: PublishedFormat) -> None:
+    """Rules are regular expressions, and templates that fit them."""
+    for pattern, _ in form.drop:
+        re.compile(pattern)
+    for pattern, template in (*form.alias, *form.rename):
+        re.sub(pattern, template, "")
+
+
+def match_name(form: PublishedFormat, name: str) -> NameMatch:
+    """What becomes of one name of a state dict in the format."""
+    for pattern, reason in form.drop:
+        if re.fullmatch(pattern, name):
+            return NameMatch("dropped", reason=reason)
+    for pattern, template in form.alias:
+        if match := re.fullmatch(pattern, name):
+            original = match.expand(template)
+            return NameMatch("dropped", reason=f"alias of {original}, the same tensor", alias_of=original)
+    for pattern, template in form.rename:
+        if match := re.fullmatch(pattern, name):
+            ours = match.expand(template)
+            return NameMatch("taken" if ours.partition(".")[2] == name else "renamed", ours)
+    return NameMatch("unexpected")
+
+
+def import_state_dict(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
+
+    Args:
+        name: the published format, e.g. `video-panda`.
+        state: published names to tensors, all of the checkpoint or a part. The tensors are not copied.
+
+    A CheckpointError where a name is not one of the format's, or where two of them would become the same.
+    """
+    form = published_format(name)
+    fates = {key: match_name(form, key) for key in state}
+    if unexpected := [key for key, found in fates.items() if found.state == "unexpected"]:
+        shown = ", ".join(unexpected[:10]) + (f" and {len(unexpected) - 10} more" if len(unexpected) > 10 else "")
+        raise CheckpointError(
+            f"{len(unexpected)} names are not those of {form.title}: {shown}. "
+            f"Is this a checkpoint of another model? Known formats: {', '.join(published_formats())}"
+        )
+    sources: dict[str, str] = {}
+    for key, found in fates.items():
+        if found.name and sources.setdefault(found.name, key) != key:
+            raise CheckpointError(f"{sources[found.name]} and {key} both mean {found.name}; expected one of them")
+    return {ours: state[key] for ours, key in sources.items()}
+
+
+_OPTIONAL = re.compile(r"\(\?:([^()|]*)\)\?")
+_GROUP = re.compile(r"\((?!\?)(?:[^()]|\(\?:[^()]*\))*\)")
+"""What captures, with groups that do not capture inside."""
+
+
+def published_name(form: PublishedFormat, ours: str) -> str:
+    """The name under which a checkpoint in the format holds `ours`, with every optional prefix; empty where its rule
+    cannot be read backwards."""
+    for pattern, template in form.rename:
+        literals = re.split(r"\\\d", template)
+        values = re.fullmatch("(.+)".join(re.escape(literal) for literal in literals), ours)
+        if values is None:
+            continue
+        numbers = [int(number) for number in re.findall(r"\\(\d)", template)]
+        name = _fill(pattern, dict(zip(numbers, values.groups(), strict=True)))
+        if match_name(form, name).name == ours:
+            return name
+    return ""
+
+
+def _fill(pattern: str, values: dict[int, str]) -> str:
+    """The pattern with values for its groups; no name of the format where more than that is left to choose."""
+    number = count(1)
+    filled = _GROUP.sub(lambda group: values.get(next(number), group[0]), _OPTIONAL.sub(r"\1", pattern))
+    return filled.replace(r"\.", ".").replace("[.]", ".")

@@ -1,0 +1,126 @@
+"""The model that takes published weights: names, shapes and types of all it wants, composed on the meta device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from vlmkit.api.published import PublishedFormat
+from vlmkit.checkpoints.source import ReleasedFiles, Stored
+from vlmkit.errors import CheckpointError, UserError
+from vlmkit.model.compose import compose
+from vlmkit.model.config import describe
+from vlmkit.model.distillation import build_head
+from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.same import differences
+from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
+from vlmkit.spec.load import load_spec
+
+__all__ = ["Target", "build_target"]
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What weights are wanted, under our names."""
+
+    model: VideoLM
+    processor: VideoLMProcessor
+    """Its tokenizer is None where none is at hand."""
+    weights: dict[str, Stored]
+    """Parameters and buffers of the model."""
+    parameters: frozenset[str]
+    """Those of them that are parameters."""
+    tied: dict[str, str]
+    """Names that are only another name of a weight, so that a checkpoint may lack them, and that weight's name."""
+    head: dict[str, Stored]
+    """Those of the distillation head; empty where the spec distils nothing."""
+    published: frozenset[str]
+    """Names of the aligner that the format's own model has: what a checkpoint in the format holds."""
+    notes: list[str]
+    """What a person should know, e.g. why there is no tokenizer."""
+
+
+def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFiles, tokenizer: str | None) -> Target:
+    """Compose the spec's model without weights, with the first tokenizer that can be read: `tokenizer` if it is given,
+    otherwise that of the source, otherwise the spec's.
+
+    Raises:
+        CheckpointError: the source's config.json is that of another language model.
+        UserError: `tokenizer` cannot be read.
+    """
+    notes: list[str] = []
+    model, processor = compose(_with_tokenizer(spec.model, source, tokenizer, notes), meta=True)
+    _describe_as(spec.model, model, processor)
+    config = source.config()
+    if config is None:
+        notes.append(f"{source.folder} holds no config.json: the language model's options could not be compared")
+    else:
+        _compare_config(config, model.backbone.config, source)
+    distillation = spec.training.distillation if spec.training is not None else None
+    head: dict[str, Stored] = {}
+    if distillation is not None:
+        with torch.device("meta"):
+            head = _weights(build_head(distillation, spec.model.backbone), "distillation.")
+    own = load_spec(f"specs/{form.spec}.yaml").model
+    with torch.device("meta"):
+        published = frozenset(f"aligner.{name}" for name in build_aligner(own).state_dict())
+    return Target(
+        model=model,
+        processor=processor,
+        weights=_weights(model),
+        parameters=frozenset(name for name, _ in model.named_parameters(remove_duplicate=False)),
+        tied=dict(model.all_tied_weights_keys),
+        head=head,
+        published=published,
+        notes=notes,
+    )
+
+
+def _weights(module: nn.Module, prefix: str = "") -> dict[str, Stored]:
+    return {f"{prefix}{name}": Stored(tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
+
+
+def _with_tokenizer(model: ModelSpec, source: ReleasedFiles, given: str | None, notes: list[str]) -> ModelSpec:
+    """The model with a tokenizer that can be read, if there is one."""
+    if given is not None:
+        chosen = model.backbone.with_tokenizer(given)
+        chosen.load_tokenizer()
+        return model.model_copy(update={"backbone": chosen})
+    candidates = [model.backbone]
+    if any((source.folder / name).is_file() for name in _TOKENIZER_FILES):
+        candidates.insert(0, model.backbone.with_tokenizer(str(source.folder)))
+    failures = []
+    for backbone in candidates:
+        try:
+            backbone.load_tokenizer()
+        except UserError as error:
+            failures.append(str(error))
+            continue
+        notes += [f"a tokenizer was passed over: {failure}" for failure in failures]
+        return model.model_copy(update={"backbone": backbone})
+    notes.append(
+        "no tokenizer: neither the source nor the spec has one that can be read here, so there are only the weights; "
+        f"import again with a tokenizer's folder (--tokenizer). {'; '.join(failures)}"
+    )
+    return model
+
+
+def _describe_as(spec: ModelSpec, model: VideoLM, processor: VideoLMProcessor) -> None:
+    """The checkpoint describes the model as the spec does, wherever its tokenizer was read from."""
+    described, components = describe(spec.model_copy(update={"backbone": spec.backbone.self_contained()}))
+    model.config.model, model.config.components = described, components
+    processor.model, processor.components = described, components
+
+
+def _compare_config(published: dict[str, Any], ours: Any, source: ReleasedFiles) -> None:
+    if differ := differences(published, ours.to_dict()):
+        raise CheckpointError(
+            f"{source.folder / 'config.json'} describes another language model than the spec's model.backbone: "
+            f"{'; '.join(differ)}. Give the spec that fits with --spec"
+        )

@@ -1,0 +1,67 @@
+"""`vlmkit components`, `plugins` and `schema`: what is installed, and what can stand in a spec."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import textwrap
+from typing import Annotated
+
+import typer
+
+from vlmkit.cli.options import table
+from vlmkit.errors import PluginError
+from vlmkit.registry import KINDS, registry, unknown_kind
+
+__all__ = ["list_components", "list_plugins", "print_schema"]
+
+
+_LONG = 100
+"""Characters of a description."""
+
+
+def list_components(
+    kind: Annotated[str | None, typer.Argument(help="Show only this kind, e.g. aligner.")] = None,
+) -> None:
+    """List the installed components by kind, each with the plugin that it comes from."""
+    if kind is not None and kind not in KINDS:
+        raise PluginError(unknown_kind(kind))
+    installed = registry()
+    for shown in [kind] if kind else sorted(KINDS):
+        typer.echo(shown)
+        offers = installed.components(shown)
+        rows = [
+            (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", _summary(offer.spec))
+            for offer in offers
+        ]
+        typer.echo(table(rows) if rows else "  (none)")
+    broken = [plugin.name for plugin in installed.plugins if plugin.state == "broken"]
+    if broken:
+        typer.echo(f"broken plugins, whose components are missing here: {', '.join(broken)}; see `vlmkit plugins`")
+
+
+def _summary(spec: type) -> str:
+    """The first paragraph of the docstring, or its first sentence where that is long."""
+    paragraph = " ".join((inspect.getdoc(spec) or "").partition("\n\n")[0].split())
+    return paragraph if len(paragraph) <= _LONG else re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph, maxsplit=1)[0]
+
+
+def list_plugins() -> None:
+    """List the installed plugins with package, state and components; a broken one with its traceback."""
+    plugins = registry().plugins
+    for plugin in plugins:
+        typer.echo(f"{plugin.name}: {plugin.state} ({plugin.module}, from {plugin.package})")
+        if plugin.components:
+            typer.echo(textwrap.fill(", ".join(plugin.components), 100, initial_indent="  ", subsequent_indent="  "))
+        if plugin.trace:
+            typer.echo(textwrap.indent(plugin.trace, "  | ").rstrip())
+    if not plugins:
+        typer.echo("no plugins are installed (entry points of the group 'vlmkit')")
+
+
+def print_schema() -> None:
+    """Print the JSON schema of a spec file, with the options of every installed component."""
+    from vlmkit.spec.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))

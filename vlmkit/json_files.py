@@ -1,0 +1,171 @@
+"""JSON that a run keeps, read back: whole files, and JSON-lines files, one object a line, that grow while it goes on.
+
+What a reader relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number): a model
+names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that says where,
+what was expected, what was found, what to do.
+What is written here carries its checksum, which is compared when it is read back; what has none is taken as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from vlmkit.checksums import KEY, stamp, stamped
+from vlmkit.errors import DataError, RunError, UserError
+from vlmkit.files import decode, is_file, read_bytes, read_text, write_atomic
+from vlmkit.spec.report import from_pydantic
+
+__all__ = [
+    "LINES_REMEDY",
+    "BadSample",
+    "is_present",
+    "json_line",
+    "parse_json",
+    "read_json",
+    "read_json_lines",
+    "read_record",
+    "validated",
+    "write_record",
+]
+
+LINES_REMEDY = "remove the line, or the file"
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""JSON's way to write one half of a pair of surrogates."""
+
+
+class BadSample(BaseModel):
+    """A line of bad_samples.jsonl, which both training and evaluation write and read."""
+
+    id: str
+    video: str | None
+    reason: str
+    where: str
+
+
+def parse_json(
+    text: str | bytes,
+    where: str,
+    expected: str = "JSON",
+    error: type[UserError] = DataError,
+    remedy: str = "correct it",
+) -> Any:
+    """Return what JSON stands for.
+
+    Args:
+        text: UTF-8, with or without a byte order mark.
+        where: file and line, for the message.
+        expected: what it should be, e.g. "a JSON object per line".
+        error: what is raised where this is no JSON, holds a whole number of more than 4,300 digits, or nests lists and
+            objects hundreds of levels deep.
+        remedy: what to do then, which ends the message.
+    """
+    if isinstance(text, bytes):
+        text = decode(text, where, expected, error, remedy)
+    try:
+        return json.loads(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise error(f"{where}: expected {expected}; its lists and objects are nested too deeply; {remedy}") from None
+    except json.JSONDecodeError as problem:
+        raise error(f"{where}: expected {expected}; this is no JSON: {problem}; {remedy}") from None
+    except ValueError as problem:  # more digits than Python reads
+        said = str(problem).partition(";")[0]
+        raise error(f"{where}: expected {expected}; a number in it has too many digits ({said}); {remedy}") from None
+
+
+def read_json(
+    file: Path, expected: str = "JSON", error: type[UserError] = DataError, remedy: str = "correct it"
+) -> Any:
+    """Return what a file of JSON stands for. Arguments and errors as those of `read_text` and `parse_json`."""
+    return parse_json(read_text(file, expected, error, remedy), str(file), expected, error, remedy)
+
+
+def is_present(path: Path) -> bool:
+    """Whether there is such a file. A RunError where something else has its name: a pipe, say, would block."""
+    if is_file(path):
+        return True
+    if path.exists():
+        raise RunError(f"{path}: expected a file, found a folder, pipe or device; remove it and run the command again")
+    return False
+
+
+def read_record(path: Path, kind: Any, remedy: str = "remove the file and run the command again") -> Any:
+    """The content of a file, as plain data. A RunError, which ends with `remedy`, where it is not of this kind."""
+    return _parse(read_bytes(path, "JSON", RunError, remedy), kind, str(path), remedy)
+
+
+def write_record(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Write an object, or a list of objects, with its checksum, whole or not at all."""
+    write_atomic(path, stamped(content, indent=2) + "\n")
+
+
+def json_line(entry: Mapping[str, Any]) -> str:
+    """A line of a JSON-lines file, with its checksum."""
+    return stamped(entry) + "\n"
+
+
+def read_json_lines(
+    path: Path, kind: Any = dict[str, Any], *, mend: bool = False, remedy: str = LINES_REMEDY
+) -> list[dict[str, Any]]:
+    """The objects of a file, none where there is no file. A torn last line, as a kill leaves it, is no line yet.
+
+    With `mend` the torn line is cut off, so that what is appended next starts a line of its own.
+
+    Raises:
+        RunError: a line is damaged, or holds something that is not of this kind.
+    """
+    if not is_present(path):
+        return []
+    content = read_bytes(path, "JSON lines", RunError, remedy)
+    whole = content[: content.rfind(b"\n") + 1]
+    if mend and whole != content:
+        os.truncate(path, len(whole))
+    lines = enumerate(whole.split(b"\n")[:-1], 1)
+    return [_parse(line, kind, f"{path}, line {number}", remedy) for number, line in lines]
+
+
+def validated(found: Any, kind: Any, where: str, remedy: str) -> Any:
+    """`found` itself. A RunError where it is not of this kind."""
+    try:
+        _adapter(kind).validate_python(found, strict=True)
+    except ValidationError as error:
+        problem = from_pydantic(error)[0]
+        key = ".".join(map(str, problem.path))
+        absent = error.errors()[0]["type"] == "missing"
+        said = f"expected the key {key}, which is missing" if absent else problem.message
+        place = f"{where}: {key}" if key and not absent else where
+        raise RunError(f"{place}: {said}; {remedy}") from None
+    return found
+
+
+def _parse(content: bytes, kind: Any, where: str, remedy: str) -> Any:
+    found = validated(parse_json(content, where, "JSON", RunError, remedy), kind, where, remedy)
+    if _HALF.search(content) and _halved(found):
+        raise RunError(f"{where}: expected text, found half a character, which no file can hold; {remedy}")
+    if stamp(content) == "wrong":
+        raise RunError(f"{where}: its checksum is wrong: it was damaged, or changed, since it was written; {remedy}")
+    last = found[-1] if isinstance(found, list) and found else found
+    if isinstance(last, dict):
+        last.pop(KEY, None)
+    return found
+
+
+def _halved(found: Any) -> bool:
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

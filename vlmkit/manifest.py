@@ -1,0 +1,171 @@
+"""Manifests: JSON that holds size and checksum of files in its folder. Written last, it says that they are complete.
+
+{…, "files": {"weights.safetensors": {"bytes": 4096, "xxh3_128": "…"}}, "checksum": "…"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from vlmkit.checksums import Checksum, checksum
+from vlmkit.errors import CheckpointError, RunError, UserError
+from vlmkit.files import is_folder, sync_to_disk
+from vlmkit.json_files import read_record, write_record
+
+__all__ = [
+    "MANIFEST",
+    "MODEL_REMEDY",
+    "Manifest",
+    "ManifestEntry",
+    "check_files",
+    "check_folder",
+    "check_saved",
+    "damaged_files",
+    "file_entries",
+    "updating_manifest",
+    "write_manifest",
+]
+
+MANIFEST = "checksums.json"
+"""Name of the manifest of a folder that has nothing else to say of itself."""
+
+MODEL_REMEDY = "write or copy the folder anew (that of a run: remove it, and `vlmkit train` writes it again)"
+"""What to do about a model's folder that is damaged."""
+
+Files = Mapping[str, Mapping[str, Any]]
+
+
+class ManifestEntry(BaseModel):
+    """What is remembered of a file."""
+
+    bytes: int
+    xxh3_128: str
+
+
+class Manifest(BaseModel):
+    """What every manifest has."""
+
+    files: dict[str, ManifestEntry]
+
+
+def file_entries(folder: Path, files: Iterable[Path], *, flushed: bool = True) -> dict[str, dict[str, Any]]:
+    """Return the entries of these files of a folder for its manifest, once they are on the disk.
+
+    A file is hashed while the disk takes it, so that hashing costs little time of its own.
+    """
+    entries = {}
+    with ThreadPoolExecutor(1) as pool:
+        for file in files:
+            flushing = pool.submit(sync_to_disk, file) if flushed else None
+            entries[file.relative_to(folder).as_posix()] = checksum(file)._asdict()
+            if flushing is not None:
+                flushing.result()
+    return entries
+
+
+def check_files(folder: Path, files: Files, remedy: str, error: type[UserError] = CheckpointError) -> None:
+    """Raise an error, which ends with `remedy`, where a file is missing or is not what its entry says."""
+    for name, entry in files.items():
+        file = folder / name
+        try:
+            found = checksum(file)
+        except FileNotFoundError:
+            raise error(f"{file}: expected {entry['bytes']} bytes, found no file; {remedy}") from None
+        except OSError as problem:
+            raise error(
+                f"{file}: cannot be read: {problem.strerror}; correct what lies there, or who may read it"
+            ) from None
+        if found.bytes != entry["bytes"]:
+            raise error(f"{file}: expected {entry['bytes']} bytes, found {found.bytes} bytes; {remedy}")
+        if found.xxh3_128 != entry["xxh3_128"]:
+            raise error(
+                f"{file}: expected the checksum xxh3_128 {entry['xxh3_128']}, found {found.xxh3_128}: the file was "
+                f"damaged, or changed, since it was written; {remedy}"
+            )
+
+
+def write_manifest(folder: Path, state: Mapping[str, Any] | None = None, *, flushed: bool = True) -> None:
+    """Write the manifest of all files of a folder, hidden ones left out.
+
+    Args:
+        folder: its files are complete.
+        state: what else the manifest should say.
+        flushed: wait until each file is on the disk. For files that can be made again it is enough that a power cut
+            shows, and waiting for thousands takes long.
+    """
+    files = file_entries(folder, _files(folder), flushed=flushed)
+    write_record(folder / MANIFEST, {**(state or {}), "files": files})
+
+
+def damaged_files(folder: Path) -> list[Path] | None:
+    """Return the files that are missing, or not what the manifest of their folder says; None where there is none.
+
+    A RunError where the manifest itself is damaged.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    files: Files = read_record(manifest, Manifest, f"remove the folder {folder}")["files"]
+    found = ((folder / name, Checksum(**entry)) for name, entry in files.items())
+    return [file for file, wanted in found if not file.is_file() or checksum(file) != wanted]
+
+
+def check_folder(folder: Path, remedy: str, error: type[UserError] = CheckpointError) -> dict[str, Any]:
+    """Return what else the manifest of a folder says; nothing of a folder without one, which is taken as it is.
+
+    Files that the manifest does not name may lie beside the others. An error where a file is not what it says.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return {}
+    meant = f"{remedy}; if the change is meant, remove {manifest}"
+    state = _read(manifest, meant, error)
+    check_files(folder, state.pop("files"), meant, error)
+    return state
+
+
+def check_saved(path: object, *, subfolder: str | None = None) -> None:
+    """Raise a CheckpointError where `path`, as `from_pretrained` takes it, is a folder with a file that is damaged."""
+    folder = Path(str(path), subfolder or "")
+    if is_folder(folder):
+        check_folder(folder, MODEL_REMEDY)
+
+
+@contextmanager
+def updating_manifest(folder: Path) -> Iterator[None]:
+    """Bring the manifest of a folder up to date with what is written there meanwhile; other entries stay."""
+    before = {file: _state(file) for file in _files(folder)} if folder.is_dir() else {}
+    yield
+    if not folder.is_dir():
+        return
+    manifest = folder / MANIFEST
+    state = _read(manifest, f"remove {manifest}", CheckpointError) if manifest.is_file() else {"files": {}}
+    now = list(_files(folder))
+    names = {file.relative_to(folder).as_posix() for file in now}
+    written = file_entries(folder, [file for file in now if before.get(file) != _state(file)])
+    kept = {name: entry for name, entry in state["files"].items() if name in names}
+    write_record(manifest, {"files": kept | written})
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    found = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != MANIFEST)
+    return (file for file in found if not file.name.startswith("."))
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read(manifest: Path, remedy: str, error: type[UserError]) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = read_record(manifest, Manifest, remedy)
+    except RunError as problem:
+        raise error(str(problem)) from None
+    return state

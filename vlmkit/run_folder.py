@@ -1,0 +1,272 @@
+"""The folder that one experiment fills.
+
+    runs/NAME/  spec.yaml  environment.json  model.json  bad_samples.jsonl
+      stages/1-align/{checkpoint-100/, data.json, metrics.jsonl, stage.json, weights.safetensors}
+      model/   eval/BENCHMARK/   report.html
+
+A run belongs to one spec from the first file of a stage on. What may change without a new run is listed in
+`vlmkit.spec.identity.FREE`: keys that leave the trained weights as they are. `spec.yaml` then follows the change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from vlmkit.checksums import stamp, stamped_comment
+from vlmkit.errors import CheckpointError, RunError, SpecError
+from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder, lock_file, write_atomic
+from vlmkit.json_files import BadSample, read_json_lines, read_record, write_record
+from vlmkit.manifest import check_folder
+from vlmkit.runtime import environment, rank
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.identity import changes, identity, is_free
+from vlmkit.spec.load import read_resolved, resolved
+from vlmkit.spec.yaml import read as read_yaml
+
+__all__ = ["RunFolder", "check_file_types"]
+
+
+_OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
+
+
+class _Plugin(BaseModel):
+    name: str
+    package: str
+    state: str
+
+
+class _Environment(BaseModel):
+    plugins: list[_Plugin]
+
+
+class RunFolder:
+    """Where everything of one run lies."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = expand_path(path)
+
+    @classmethod
+    def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:
+        """The run folder `root`/NAME: a new one, or the one that an interrupted run of the same spec left behind.
+
+        Raises:
+            RunError: the folder belongs to another spec (with the keys that differ), is no run folder at all, or a file
+                in it is malformed.
+        """
+        run = cls(Path(root) / spec.name)
+        with run.guarded():
+            check_file_types(run.path)
+            if run.spec_file.is_file():
+                run._continue(spec)
+            elif not rank():
+                run._create(spec)
+            if not rank():
+                run._note_environment()
+            run.bad_lines()  # the summary reads them at the end; what is malformed should be said now
+        return run
+
+    @property
+    def spec_file(self) -> Path:
+        """The resolved spec."""
+        return self.path / "spec.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, plugins and threads: a JSON list with one entry for each environment that worked on the run."""
+        return self.path / "environment.json"
+
+    @property
+    def bad_samples(self) -> Path:
+        """One JSON line for each sample that could not be read; absent while there is none."""
+        return self.path / "bad_samples.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The trained model and its processor; absent until all stages are done."""
+        return self.path / "model"
+
+    @property
+    def composition_file(self) -> Path:
+        """What was composed, in numbers; absent while nothing was trained."""
+        return self.path / "model.json"
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.path / "report.html"
+
+    def spec(self) -> ExperimentSpec:
+        """The spec that the run belongs to."""
+        self.check()
+        return read_resolved(self.spec_file)
+
+    def check(self) -> None:
+        """A RunError where this is no run folder, its spec is damaged, or it holds neither files nor folders alone."""
+        check_file_types(self.path)
+        if not self.spec_file.is_file():
+            found = f"there is no {self.spec_file.name} in it" if self.path.is_dir() else "there is no such folder"
+            raise RunError(
+                f"{self.path}: expected a run folder, but {found}; give the folder of a run, e.g. runs/quickstart"
+            )
+        if stamp(self.spec_file.read_bytes()) == "wrong":
+            raise RunError(
+                f"{self.spec_file}: the checksum in its last line is wrong: the file was damaged, or edited; "
+                "restore it from a copy or, if you meant the edit, remove that line"
+            )
+
+    def check_model(self, spec: ExperimentSpec | None = None) -> None:
+        """A CheckpointError where a file of the trained model is damaged, or where it is that of another spec."""
+        again = f"remove the folder {self.model}, and `vlmkit train` writes it again"
+        trained_by = check_folder(self.model, again).get("run")
+        if spec is not None and trained_by not in (None, identity(spec)):
+            raise CheckpointError(f"{self.model}: this is the model of another run; {again}")
+
+    def environments(self) -> list[dict[str, Any]]:
+        """The content of `environment_file`, empty where there is none. A RunError where it is malformed."""
+        file = self.environment_file
+        return read_record(file, list[_Environment]) if file.is_file() else []
+
+    def bad_lines(self) -> list[dict[str, Any]]:
+        """The lines of `bad_samples`. A RunError where one is malformed."""
+        return read_json_lines(self.bad_samples, BadSample)
+
+    def stage(self, number: int, name: str) -> Path:
+        """Folder of a training stage; `number` counts from 1."""
+        return self.path / "stages" / f"{number}-{name}"
+
+    def evaluation(self, benchmark: str) -> Path:
+        """Folder of a benchmark's predictions, verdicts and result."""
+        return self.path / "eval" / benchmark
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """A RunError in place of an OSError about a file of this run."""
+        try:
+            yield
+        except OSError as error:
+            place = error.filename2 or error.filename
+            if not isinstance(place, str) or not Path(place).absolute().is_relative_to(self.path.absolute()):
+                raise
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            remedy = "make room" if full else "put right what lies there, or who may use it,"
+            raise RunError(
+                f"{place}: cannot be read or written: {error.strerror}; {remedy} and run the command again"
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out while this one works on the run; ends with the process, however that ends.
+
+        Raises:
+            RunError: another process is at work here.
+        """
+        try:
+            with self.guarded(), lock_file(self.path / ".lock"):
+                yield
+        except Locked:
+            raise RunError(
+                f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
+            ) from None
+
+    def _create(self, spec: ExperimentSpec) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path}: expected a folder for the run, found a file; use another --output")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: this folder cannot be made: {error.strerror or error}; use another --output"
+            ) from None
+        foreign = sorted(
+            f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(PARTIAL_SUFFIX)
+        )
+        if foreign:
+            raise RunError(
+                f"{self.path}: this folder is no run: it has no spec.yaml, but holds {', '.join(foreign[:5])}; "
+                "empty it, or use another name or --output"
+            )
+        self._write_spec(spec)
+
+    def _write_spec(self, spec: ExperimentSpec) -> None:
+        write_atomic(self.spec_file, stamped_comment(resolved(spec)))
+
+    def _continue(self, spec: ExperimentSpec) -> None:
+        differences = changes(self._stored(), spec.model_dump(mode="json"))
+        refused = {key: change for key, change in differences.items() if not is_free(key)}
+        if refused and self._begun():
+            lines = [f"  {key}: {change}" for key, change in refused.items()]
+            differ = f"{len(lines)} keys differ" if len(lines) > 1 else "1 key differs"
+            raise RunError(
+                "\n".join(
+                    [
+                        f"{self.path}: this run belongs to another spec; {differ}:",
+                        *lines,
+                        "give the changed spec another `name`, choose another --output, or remove the folder",
+                    ]
+                )
+            )
+        if differences and not rank():
+            with self.locked():
+                self._write_spec(spec)
+
+    def _stored(self) -> Any:
+        """The spec of the run as data. A part that cannot be validated here, e.g. a judge that is not installed any
+        more, is compared as it is written: where it does not matter, it may change."""
+        try:
+            return self.spec().model_dump(mode="json")
+        except SpecError:
+            pass
+        try:
+            return read_yaml(self.spec_file).data
+        except SpecError as error:
+            raise RunError(
+                f"{self.path}: the spec of this run cannot be read any more; use another name or --output\n{error}"
+            ) from None
+
+    def _begun(self) -> bool:
+        """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""
+        return any(file.is_file() for name in ("stages", "model", "eval") for file in (self.path / name).rglob("*"))
+
+    def _note_environment(self) -> None:
+        now, before = environment(), self.environments()
+        if now not in before:
+            write_record(self.environment_file, [*before, now])
+
+
+_FOLDERS = ("eval", "model", "stages")
+_FILES = (
+    *(".lock", "bad_samples.jsonl", "environment.json", "model.json", "report.html", "spec.yaml"),
+    *("stages/*/data.json", "stages/*/metrics.jsonl", "stages/*/stage.json", "stages/*/weights.safetensors"),
+    *("eval/*/blind_predictions.jsonl", "eval/*/predictions.jsonl", "eval/*/result.json", "eval/*/verdicts.sqlite"),
+)
+
+
+def check_file_types(run: Path) -> None:
+    """Look at the names in a run folder; nothing is opened. Nothing happens where there is no such folder.
+
+    Raises:
+        RunError: something is a pipe, a device or a socket, a folder in place of a file, or a file in place of one.
+    """
+    if not is_folder(run):
+        return
+    for name in _FOLDERS:
+        if is_file(run / name):
+            raise _refusal(run / name, "a folder", "a file")
+    for found in (found for pattern in _FILES for found in run.glob(pattern)):
+        if is_folder(found):
+            raise _refusal(found, "a file", "a folder")
+    for below, _, files in os.walk(run):
+        for file in (Path(below, name) for name in files):
+            if not is_file(file) and file.exists():
+                raise _refusal(file, "a file", "a pipe or device")
+
+
+def _refusal(place: Path, expected: str, found: str) -> RunError:
+    return RunError(f"{place}: expected {expected}, found {found}; remove it and run the command again")

@@ -1,0 +1,143 @@
+"""One experiment from spec to report: the few calls that the command line makes, for scripts and notebooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlmkit.errors import RunError, SpecError
+from vlmkit.json_files import write_record
+from vlmkit.run_folder import RunFolder
+from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.load import load_spec
+
+__all__ = ["Run", "evaluate", "run", "train"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an experiment left behind."""
+
+    path: Path
+    """The run folder."""
+    model_path: Path | None
+    """The trained model, for `VideoLM.from_pretrained`; None where the spec trains nothing."""
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """`result.json` of each benchmark, by name."""
+    report_path: Path | None = None
+    """The HTML page."""
+
+    def summary(self) -> str:
+        """A few lines for a person; the last one says how much was skipped or unscored."""
+        from vlmkit.report.words import plural
+
+        lines = [line for name, result in self.results.items() for line in _result_lines(name, result)]
+        if self.model_path:
+            lines.append(f"model:  {self.model_path}")
+        if self.report_path:
+            lines.append(f"report: {self.report_path}")
+        skipped = sum(result["skipped"] for result in self.results.values())
+        unscored = sum(result["unscored"] for result in self.results.values())
+        folder = RunFolder(self.path)
+        recorded = len(folder.bad_lines())
+        if skipped or unscored or recorded:
+            lines.append(
+                f"{plural(recorded, 'sample')} could not be read ({folder.bad_samples}); "
+                f"{plural(skipped, 'question')} skipped, {unscored} unscored"
+            )
+        return "\n".join(lines)
+
+
+def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
+    from vlmkit.report.words import plural
+
+    lines = []
+    for metric, value in result["metrics"].items():
+        low, high = value["ci95"]
+        blind = ((result.get("blind") or {}).get("metrics") or {}).get(metric)  # an older result may lack it
+        beside = f", blind {blind['value']:.3f}" if blind else ""
+        judge = result["judge"]
+        lines.append(
+            f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
+            f"{plural(result['n'], 'question')}, judge {judge['name']} {judge['version']}"
+        )
+    return lines
+
+
+def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
+    """Train, evaluate and report, whatever of it the spec asks for. Called again, it goes on where it stopped.
+
+    Args:
+        spec: a loaded spec, or the path of a spec file.
+        output: the folder that holds the run folders.
+
+    Raises:
+        UserError: the spec, the data or the run folder is at fault.
+    """
+    exit_in_worker()
+    spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
+    if spec.training is None:
+        return evaluate(spec, output)
+    if spec.evaluation is not None:
+        from vlmkit.evaluation import prepare
+
+        prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
+    folder = train(spec, output)
+    if rank():  # one process of several measures
+        return Run(folder.path, folder.model)
+    results = _evaluate(spec, folder) if spec.evaluation is not None else {}
+    from vlmkit.report import write_report
+
+    return Run(folder.path, folder.model, results, write_report(folder.path))
+
+
+def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
+    """All training stages; the trained model is the run folder's `model`."""
+    exit_in_worker()
+    if spec.training is None:
+        raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
+    keep_freed_memory()
+    folder = _open(spec, output)
+    from vlmkit.training import train as train_stages
+
+    train_stages(spec, folder)
+    return folder
+
+
+def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
+    """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one."""
+    exit_in_worker()
+    if spec.evaluation is None:
+        raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
+    model = RunFolder(Path(output) / spec.name).model
+    if spec.training is not None and not model.is_dir():
+        raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
+    if rank():  # one process of several measures
+        return Run(Path(output) / spec.name, model if spec.training else None)
+    folder = _open(spec, output)
+    results = _evaluate(spec, folder)
+    from vlmkit.report import write_report
+
+    return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path))
+
+
+def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
+    """The run folder, with what the experiment is made of."""
+    from vlmkit.summary import summarize
+
+    summary = summarize(spec)  # first: what does not fit together leaves no folder behind
+    folder = RunFolder.open(spec, output)
+    if rank():
+        return folder
+    with folder.guarded():
+        write_record(folder.composition_file, summary.as_dict())
+    return folder
+
+
+def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:
+    keep_freed_memory()
+    from vlmkit.evaluation import evaluate as evaluate_benchmarks
+
+    return evaluate_benchmarks(spec, folder)

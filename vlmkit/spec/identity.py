@@ -1,0 +1,119 @@
+"""The identity of what a spec makes: the values that trained weights depend on, and the packages of its components.
+
+What was made with other values, or with another version of a package, is not taken for what this spec makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from xxhash import xxh3_128
+
+from vlmkit.api.spec import ComponentSpec
+from vlmkit.registry import registry
+from vlmkit.spec.experiment import ExperimentSpec
+
+__all__ = ["FREE", "Origins", "changed", "changes", "components", "identity", "is_free", "origins", "versions"]
+
+FREE = ("evaluation", "data.cache_mib", "data.max_bad_fraction", "training.workers")
+"""Dotted keys that a continued run may change: the trained weights do not depend on them."""
+
+Origins = dict[str, dict[str, str]]
+"""By `kind/name` of a component: `plugin`, `package` and `version`."""
+
+
+def origins(*parts: object) -> Origins:
+    """Those of every component in some specs, nested ones included."""
+    found: Origins = {}
+    for part in parts:
+        for component in components(part):
+            known = registry()
+            plugin = known.plugin_of(type(component)) or known.get(component.kind, component.address).plugin
+            origin = {"plugin": plugin.name, "package": plugin.distribution, "version": plugin.version}
+            found[f"{component.kind}/{component.address}"] = origin
+    return found
+
+
+def versions(found: Origins) -> dict[str, str]:
+    """Package and version of each component, in the order of their names."""
+    return {key: _package(found[key]) for key in sorted(found)}
+
+
+def changed(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What comes from another package or version now, in words: `aligner 'mine' of mine 0.1.0, here of mine 0.2.0`."""
+    return [
+        f"{_words(key)} of {_package(before[key])}, here of {_package(now[key])}"
+        for key in before
+        if key in now and _package(before[key]) != _package(now[key])
+    ]
+
+
+def _words(key: str) -> str:
+    kind, _, name = key.partition("/")
+    return f"{kind} {name!r}"
+
+
+def _package(origin: Mapping[str, str]) -> str:
+    return f"{origin['package']} {origin['version']}".strip() or "an unknown package"
+
+
+def components(part: object) -> Iterator[ComponentSpec]:
+    """Every component in a spec, nested ones after those that hold them."""
+    if isinstance(part, ComponentSpec):
+        yield part
+    if isinstance(part, BaseModel):
+        for name in type(part).model_fields:
+            yield from components(getattr(part, name))
+    elif isinstance(part, Mapping):
+        yield from components(list(part.values()))
+    elif isinstance(part, Sequence) and not isinstance(part, str | bytes):
+        for item in part:
+            yield from components(item)
+
+
+def identity(spec: ExperimentSpec) -> str:
+    """Return a checksum of everything that the trained weights depend on: whose a checkpoint is."""
+    content = spec.model_dump(mode="json")
+    for key in FREE:
+        *path, last = key.split(".")
+        part = content
+        for name in path:
+            part = part.get(name) or {}
+        part.pop(last, None)
+    return xxh3_128(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+_ABSENT = object()
+
+
+def changes(old: Any, new: Any) -> dict[str, str]:
+    """Return the dotted keys whose values differ between two specs as plain data, each as `before -> after`."""
+    return {key: f"{_show(before)} -> {_show(after)}" for key, (before, after) in _changes(old, new, ())}
+
+
+def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Dotted keys whose values differ; a component of another type counts as one change."""
+    if old == new:
+        return
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)) or old.get("type") != new.get("type"):
+        yield ".".join(path), (old, new)
+        return
+    for key in [*old, *(key for key in new if key not in old)]:
+        yield from _changes(old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, str(key)))
+
+
+def is_free(key: str) -> bool:
+    """Return whether a continued run may change this dotted key."""
+    return any(key == free or key.startswith(f"{free}.") for free in FREE)
+
+
+def _show(value: Any) -> str:
+    if value is _ABSENT:
+        return "(absent)"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
