@@ -34,7 +34,7 @@ _FRESH = 100_000_000
 
 
 class Checksum(NamedTuple):
-    """What is remembered of a file."""
+    """Size and hash of a file."""
 
     bytes: int
     xxh3_128: str

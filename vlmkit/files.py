@@ -37,7 +37,7 @@ __all__ = [
 UNREADABLE = frozenset(
     (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT)
 )
-"""What the system answers where not the file is at fault: to remove or write it anew would not help."""
+"""Errors of the system for which the file is not at fault: to remove or write it anew would not help."""
 
 
 def expand_path(path: str | Path) -> Path:
@@ -141,7 +141,7 @@ PARTIAL_SUFFIX = ".saving"
 """Ends the name of what is not complete."""
 
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR)
-"""What file systems answer that cannot flush, or of which a folder cannot be opened."""
+"""Errors of file systems that cannot flush, or of which a folder cannot be opened."""
 
 
 def sync_to_disk(path: Path) -> None:

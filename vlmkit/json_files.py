@@ -89,7 +89,7 @@ def read_json(
 
 
 def is_present(path: Path) -> bool:
-    """Whether there is such a file. A RunError where something else has its name: a pipe, say, would block."""
+    """Return whether there is such a file. A RunError where something else has its name: a pipe, say, would block."""
     if is_file(path):
         return True
     if path.exists():

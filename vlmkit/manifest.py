@@ -36,20 +36,20 @@ MANIFEST = "checksums.json"
 """Name of the manifest of a folder that has nothing else to say of itself."""
 
 MODEL_REMEDY = "write or copy the folder anew (that of a run: remove it, and `vlmkit train` writes it again)"
-"""What to do about a model's folder that is damaged."""
+"""The remedy for a damaged folder of a model."""
 
 Files = Mapping[str, Mapping[str, Any]]
 
 
 class ManifestEntry(BaseModel):
-    """What is remembered of a file."""
+    """Size and hash of a file."""
 
     bytes: int
     xxh3_128: str
 
 
 class Manifest(BaseModel):
-    """What every manifest has."""
+    """The keys that every manifest has."""
 
     files: dict[str, ManifestEntry]
 

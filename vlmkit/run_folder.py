@@ -94,7 +94,7 @@ class RunFolder:
 
     @property
     def composition_file(self) -> Path:
-        """What was composed, in numbers; absent while nothing was trained."""
+        """The composition in numbers; absent while nothing was trained."""
         return self.path / "model.json"
 
     @property
@@ -231,7 +231,7 @@ class RunFolder:
             ) from None
 
     def _begun(self) -> bool:
-        """Whether there is anything that the spec has made: a run that failed at the door may be corrected."""
+        """Return whether anything was made from the spec: a run that failed before may be corrected."""
         return any(file.is_file() for name in ("stages", "model", "eval") for file in (self.path / name).rglob("*"))
 
     def _note_environment(self) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Run", "evaluate", "run", "train"]
 
 @dataclass(frozen=True)
 class Run:
-    """What an experiment left behind."""
+    """The results of an experiment."""
 
     path: Path
     """The run folder."""

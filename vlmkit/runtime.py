@@ -85,7 +85,7 @@ def wait_unless_first() -> None:
 
 
 def lost_peers(error: BaseException) -> bool:
-    """Whether this comes of another process that is gone, after the time in which the launcher would have ended this
+    """Return whether this comes of another process that is gone, after the time in which the launcher would have ended this
     one as well: the other one has said why."""
     text = str(error)
     lost = world_size() > 1 and (type(error).__name__.startswith("Dist") or any(word in text for word in _LOST))

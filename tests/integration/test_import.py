@@ -18,9 +18,8 @@ from torch import nn
 
 from vlmkit.api import VideoBatch
 from vlmkit.checkpoints import DISTILLATION
-from vlmkit.checkpoints.formats import published_format
+from vlmkit.checkpoints.formats import ReleasedFiles, published_format
 from vlmkit.checkpoints.mapping import plan_import
-from vlmkit.checkpoints.source import ReleasedFiles
 from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
 from vlmkit.model import load

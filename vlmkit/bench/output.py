@@ -1,4 +1,4 @@
-"""What a benchmark leaves: a table for the terminal, JSON, and a bar chart."""
+"""The output of a benchmark: a table for the terminal, JSON, and a bar chart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["as_json", "bar_chart", "machine", "rows"]
 
 
 def machine(options: Options) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return a description of the machine, for the figures."""
     device = torch.device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     rate = matmul_rate(device, getattr(torch, options.dtype))

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from vlmkit.checkpoints.formats import published_format
-from vlmkit.checkpoints.import_report import ImportReport
+from vlmkit.checkpoints.formats import ReleasedFiles, published_format
 from vlmkit.checkpoints.mapping import plan_import
-from vlmkit.checkpoints.source import ReleasedFiles
 from vlmkit.checkpoints.target import build_target
-from vlmkit.checkpoints.write import write_config, write_distillation, write_weights
+from vlmkit.checkpoints.write import ImportReport, write_config, write_distillation, write_weights
 from vlmkit.errors import CheckpointError
 from vlmkit.files import atomic_folder, expand_path, saving_weights
 from vlmkit.manifest import write_manifest

@@ -1,6 +1,6 @@
-"""The names in released state dicts, and ours: the rules of a format applied one name at a time, in both directions.
+"""Released checkpoints: the files on disk, and the names of their tensors, which rules of a format translate to ours.
 
-Which formats there are is said by plugins (`vlmkit_published`).
+Plugins say which formats there are (`vlmkit_published`). Rules are applied one name at a time, in both directions.
 """
 
 from __future__ import annotations
@@ -9,21 +9,63 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from vlmkit.api.folder import INDEX, STANDARD, read_index, read_mapping
 from vlmkit.api.published import PublishedFormat
+from vlmkit.api.weights import Stored, open_shard
 from vlmkit.errors import CheckpointError, PluginError, did_you_mean
+from vlmkit.files import is_file, is_folder
 from vlmkit.guard import said
 from vlmkit.registry import Plugin, registry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NameMatch", "import_state_dict", "match_name", "published_format", "published_formats", "published_name"]
+__all__ = [
+    "NameMatch",
+    "ReleasedFiles",
+    "Stored",
+    "import_state_dict",
+    "match_name",
+    "open_shard",
+    "published_format",
+    "published_formats",
+    "published_name",
+]
+
+
+class ReleasedFiles:
+    """A folder in the layout of transformers, or one file of weights.
+
+    `index` maps names to the files that should hold them; it is empty where there is a single file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path if is_folder(path) else path.parent
+        self.index: dict[str, str] = {}
+        if is_file(path):
+            self.files = [path]
+            return
+        if not is_folder(path):
+            raise CheckpointError(f"{path}: expected the folder of a released checkpoint; there is no such folder")
+        found = next((path / name for name in STANDARD if is_file(path / name)), None)
+        if found is None:
+            raise CheckpointError(f"{path}: expected one of {', '.join(STANDARD)}; found none of them")
+        self.files = [found]
+        if found.name.endswith(INDEX):
+            self.index = read_index(found)
+            self.files = [path / shard for shard in sorted(set(self.index.values()))]
+
+    def config(self) -> dict[str, Any] | None:
+        """`config.json`, or None where there is none."""
+        file = self.folder / "config.json"
+        return read_mapping(file) if is_file(file) else None
 
 
 class NameMatch(NamedTuple):
-    """What becomes of one published name."""
+    """The outcome for one published name."""
 
     state: Literal["taken", "renamed", "dropped", "unexpected"]
     """`taken`: it only gets our part's name in front."""
@@ -85,7 +127,7 @@ def _check(form: PublishedFormat) -> None:
 
 
 def match_name(form: PublishedFormat, name: str) -> NameMatch:
-    """What becomes of one name of a state dict in the format."""
+    """Apply the rules of the format to one name of a state dict."""
     for pattern, reason in form.drop:
         if re.fullmatch(pattern, name):
             return NameMatch("dropped", reason=reason)
@@ -126,7 +168,7 @@ def import_state_dict(name: str, state: Mapping[str, Tensor]) -> dict[str, Tenso
 
 _OPTIONAL = re.compile(r"\(\?:([^()|]*)\)\?")
 _GROUP = re.compile(r"\((?!\?)(?:[^()]|\(\?:[^()]*\))*\)")
-"""What captures, with groups that do not capture inside."""
+"""A capturing group, with groups that do not capture inside."""
 
 
 def published_name(form: PublishedFormat, ours: str) -> str:

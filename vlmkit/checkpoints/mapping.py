@@ -1,4 +1,4 @@
-"""What becomes of every tensor of a released checkpoint, decided and checked before anything is written."""
+"""The plan of an import: where every tensor of a released checkpoint goes, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ import torch
 from torch import Tensor
 
 from vlmkit.api.published import PublishedFormat
-from vlmkit.checkpoints.formats import NameMatch, match_name, published_formats, published_name
-from vlmkit.checkpoints.source import ReleasedFiles, Stored, open_shard
+from vlmkit.checkpoints.formats import (
+    NameMatch,
+    ReleasedFiles,
+    Stored,
+    match_name,
+    open_shard,
+    published_formats,
+    published_name,
+)
 from vlmkit.checkpoints.target import Target
 from vlmkit.errors import CheckpointError
 
@@ -38,7 +45,7 @@ class ReleasedTensor:
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What is written, and from where."""
+    """Which tensors are written, and where each comes from."""
 
     keys: list[ReleasedTensor]
     """Every published tensor, file by file."""
@@ -48,7 +55,7 @@ class ImportPlan:
     """The type of each part's parameters."""
 
     def taken(self) -> Iterator[ReleasedTensor]:
-        """What is written."""
+        """Return the tensors that are written."""
         return (key for key in self.keys if key.ours)
 
 
@@ -134,7 +141,7 @@ def _doubled(keys: list[ReleasedTensor]) -> list[str]:
 
 
 def _missing(form: PublishedFormat, keys: list[ReleasedTensor], target: Target) -> tuple[list[str], list[str]]:
-    """What is drawn, and what should have been there."""
+    """Return the weights to draw anew, and messages about those that should have been there."""
     there = {key.ours for key in keys}
     absent = [name for name in target.weights if name not in there | target.tied.keys()]
     fresh = [name for name in absent if name.startswith("aligner.") and name not in target.published]

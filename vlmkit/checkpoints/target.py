@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vlmkit.api.published import PublishedFormat
-from vlmkit.checkpoints.source import ReleasedFiles, Stored
+from vlmkit.checkpoints.formats import ReleasedFiles, Stored
 from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.compose import compose
 from vlmkit.model.config import describe
@@ -27,7 +27,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 @dataclass(frozen=True)
 class Target:
-    """What weights are wanted, under our names."""
+    """The weights that the composed model takes, under our names."""
 
     model: VideoLM
     processor: VideoLMProcessor
@@ -43,7 +43,7 @@ class Target:
     published: frozenset[str]
     """Names of the aligner that the format's own model has: what a checkpoint in the format holds."""
     notes: list[str]
-    """What a person should know, e.g. why there is no tokenizer."""
+    """Notes for a person, e.g. why there is no tokenizer."""
 
 
 def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFiles, tokenizer: str | None) -> Target:

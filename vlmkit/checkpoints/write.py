@@ -1,24 +1,31 @@
-"""The checkpoint that is made of published weights, written group by group."""
+"""Writing an imported checkpoint, group by group, and the report of what became of every released tensor."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vlmkit._version import __version__
+from vlmkit.checkpoints.formats import open_shard
 from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor
-from vlmkit.checkpoints.source import open_shard
 from vlmkit.checkpoints.target import Target
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.videolm import build_aligner
 from vlmkit.spec.experiment import ExperimentSpec
 
-__all__ = ["write_config", "write_distillation", "write_weights"]
+__all__ = ["ImportReport", "write_config", "write_distillation", "write_weights"]
+
 
 Progress = Callable[[str], None]
 
@@ -60,7 +67,7 @@ def write_distillation(plan: ImportPlan, folder: Path) -> bool:
 
 
 def write_config(plan: ImportPlan, target: Target, folder: Path) -> None:
-    """What `save_pretrained` writes besides the weights."""
+    """Write the files that `save_pretrained` writes besides the weights."""
     config = target.model.config
     config.architectures = [type(target.model).__name__]
     config.part_dtypes = {part: str(dtype).removeprefix("torch.") for part, dtype in plan.dtypes.items()}
@@ -116,3 +123,93 @@ def _dtype(name: str, plan: ImportPlan, target: Target) -> torch.dtype:
     """Parameters have their part's type, buffers that of the model."""
     part = name.partition(".")[0]
     return plan.dtypes[part] if name in target.parameters and part in plan.dtypes else target.weights[name].dtype
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Every key of the released checkpoint, and every weight that it lacks."""
+
+    form: str
+    """Name of the published format."""
+    title: str
+    source: str
+    spec: str
+    """Name of the experiment whose model took the weights."""
+    plan: ImportPlan
+    tokenizer: bool
+    """True if the result has one."""
+    distillation: bool
+    """True if the result has distillation.safetensors."""
+    notes: list[str]
+
+    def counts(self) -> dict[str, int]:
+        """Number of keys by what became of them."""
+        found: Counter[str] = Counter(key.state for key in self.plan.keys)
+        return dict(found) | {"fresh": len(self.plan.fresh)}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """State, how many, published name, where to or why not. Keys that differ only in the number of a layer share a
+        row, and so do those that are dropped for one reason."""
+        groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for key in self.plan.keys:
+            kept = _any_layer(key.ours) or _shared_reason(key.reason)
+            groups[key.state, kept].append((key.name, key.ours or key.reason))
+        rows = []
+        for (state, kept), members in groups.items():
+            name, what = members[0] if len(members) == 1 else (_shared_name([name for name, _ in members]), kept)
+            rows.append((state, str(len(members)), name, what))
+        rows += [("fresh", "1", "-", f"{name}, drawn by the spec's seed") for name in self.plan.fresh]
+        return [("", "tensors", "published", "becomes, or why not"), *sorted(rows, key=_by_state)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For import.json: every single key."""
+        return {
+            "format": self.form,
+            "title": self.title,
+            "source": self.source,
+            "spec": self.spec,
+            "vlmkit_version": __version__,
+            "counts": self.counts(),
+            "parameters": sum(prod(key.stored.shape) for key in self.plan.taken()),
+            "dtypes": {part: _short(dtype) for part, dtype in self.plan.dtypes.items()},
+            "tokenizer": self.tokenizer,
+            "distillation": self.distillation,
+            "notes": self.notes,
+            "keys": [
+                {
+                    "name": key.name,
+                    "fate": key.state,
+                    **({"ours": key.ours} if key.ours else {"reason": key.reason}),
+                    "shape": list(key.stored.shape),
+                    "dtype": _short(key.stored.dtype),
+                    "file": key.file.name,
+                }
+                for key in self.plan.keys
+            ],
+            "fresh": self.plan.fresh,
+        }
+
+
+def _by_state(row: tuple[str, ...]) -> tuple[int, str]:
+    return ("renamed", "taken", "fresh", "dropped").index(row[0]), row[3 if row[0] == "fresh" else 2]
+
+
+def _shared_name(names: list[str]) -> str:
+    """With a star in place of a layer's number, or of all that differs."""
+    anyone = {_any_layer(name) for name in names}
+    if len(anyone) == 1:
+        return anyone.pop()
+    columns = zip(*(name.split(".") for name in names), strict=False)
+    return ".".join([column[0] for column in takewhile(lambda parts: len(set(parts)) == 1, columns)] + ["*"])
+
+
+def _shared_reason(reason: str) -> str:
+    return re.sub(r"^(alias of (?:\w+\.){2}).+(, the same tensor)$", r"\1*\2", reason)
+
+
+def _any_layer(name: str) -> str:
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+
+
+def _short(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")

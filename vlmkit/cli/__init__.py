@@ -22,9 +22,9 @@ from vlmkit.runtime import lost_peers, rank, wait_unless_first
 __all__ = ["app", "main"]
 
 _INTERRUPTED = 130
-"""What typer makes of Ctrl-C."""
+"""The exit code that typer gives for Ctrl-C."""
 _PIPE_CLOSED = 141
-"""What a shell says of a process that ends because nobody reads its output."""
+"""The exit code of a process whose output nobody reads."""
 
 
 _UsageError: Any = typer.BadParameter.__base__
