@@ -33,13 +33,13 @@ class EncoderAligner(Aligner):
         Returns:
             features (F, P, C) of the patches, and (F,) which of the B * T frames they belong to.
         """
-        present = video.frames.flatten().nonzero().squeeze(1).to(video.pixels.device)
+        present = video.frame_mask.flatten().nonzero().squeeze(1).to(video.pixels.device)
         pixels_F13HW = video.pixels.flatten(0, 1)[present][:, None]
         return self.encoder(pixels_F13HW)[:, 0, self.prefix :], present
 
     def encode_padded(self, video: VideoBatch) -> Tensor:
         """(B, T, P, C): the features of `encode_present`, zeros for frames that are padding."""
-        return to_slots(*self.encode_present(video), video.frames)
+        return to_slots(*self.encode_present(video), video.frame_mask)
 
 
 def to_slots(features: Tensor, present: Tensor, frames: Tensor) -> Tensor:

@@ -52,9 +52,9 @@ class EncoderAlignerSpec(AlignerSpec):
 
     def check(self, video: VideoShape) -> tuple[int, int]:
         """The patch grid of a video that fits. A ValueError where it does not."""
-        if not 1 <= video.present <= video.frames <= self.input.frames:
+        if not 1 <= video.num_frames_present <= video.frames <= self.input.frames:
             raise ValueError(
                 f"{self.type} takes 1 to {self.input.frames} frames (`input.frames`), "
-                f"found {video.present} in {video.frames} slots"
+                f"found {video.num_frames_present} in {video.frames} slots"
             )
         return self.grid(video.height, video.width)

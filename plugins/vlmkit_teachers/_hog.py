@@ -37,7 +37,7 @@ class Hog(Teacher):
         """(B, T, h, w, C) in the dtype of the pixels."""
         rgb = (video.pixels.float() * self.std.float() + self.mean.float()).clamp(0, 1)
         grey = (rgb * self.luma.float()).sum(2)
-        edges = self._edges(*_gradients(grey, video.content.to(grey.device)))
+        edges = self._edges(*_gradients(grey, video.content_box.to(grey.device)))
         colour = _colour(F.avg_pool2d(rgb.flatten(0, 1), self.spec.patch))
         features = torch.cat([edges, colour], 1).permute(0, 2, 3, 1)
         return features.unflatten(0, grey.shape[:2]).to(video.pixels.dtype)

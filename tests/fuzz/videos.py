@@ -90,7 +90,7 @@ class Target:
         view = VideoInput(frames=4, size=32, multiple=16, sampling=sampling)  # type: ignore[arg-type]
         fitted = VideoLoader(reader, {"one": view}).load(path)["one"]
         assert fitted.pixels.shape[1:] == (32, 32, 3), fitted.pixels.shape
-        assert 1 <= fitted.present <= 4
+        assert 1 <= fitted.num_frames_present <= 4
         return "read"
 
     def _write(self, number: int) -> Path:

@@ -51,7 +51,7 @@ def test_a_video_file_becomes_a_prompt(composed: tuple[VideoLM, VideoLMProcessor
     model, processor = composed
     file = sorted((shared / "videos").glob("*.mp4"))[0]
     batch = processor([processor.prompt("<video>\nwhat?")], [file])
-    assert batch["pixel_values"].shape == (1, 4, 3, 56, 56)
+    assert batch["pixel_values_videos"].shape == (1, 4, 3, 56, 56)
     again = processor([processor.prompt("<video>\nwhat?")], [processor.fit(file)])
     assert all(torch.equal(batch[key], again[key]) for key in batch)
     assert model.generate(**batch, max_new_tokens=3).shape[0] == 1

@@ -21,9 +21,9 @@ def clips(shared: Path) -> list[Path]:
 
 
 def _check(fitted: FittedVideo, video: VideoInput) -> None:
-    top, bottom, left, right = fitted.content
+    top, bottom, left, right = fitted.content_box
     assert fitted.pixels.shape == (8, video.size, video.size, 3)
-    assert fitted.present == 8
+    assert fitted.num_frames_present == 8
     ground = np.ones((video.size, video.size), bool)
     ground[top:bottom, left:right] = False
     assert (fitted.pixels[:, ground] == padding_colour(video)).all()
@@ -40,7 +40,7 @@ def test_all_clips_decode_and_fit(clips: list[Path]) -> None:
         views = loader.load(clip)
         for name, video in INPUTS.items():
             _check(views[name], video)
-        (teacher, aligner) = (np.array(views[name].content) for name in ("teacher", "aligner"))
+        (teacher, aligner) = (np.array(views[name].content_box) for name in ("teacher", "aligner"))
         np.testing.assert_array_equal(teacher * 2, aligner)
         batch = to_batch([views["teacher"]], INPUTS["teacher"])
         assert batch.pixels.isfinite().all()

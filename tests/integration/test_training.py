@@ -467,7 +467,7 @@ def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> 
         item = stage_run.items[position]
         assert isinstance(item, Item)
         aligner, teacher = item.views["aligner"], item.views["teacher"]
-        assert (aligner.present, aligner.content) == (teacher.present, teacher.content)
+        assert (aligner.num_frames_present, aligner.content_box) == (teacher.num_frames_present, teacher.content_box)
         assert np.array_equal(aligner.pixels, teacher.pixels)
 
 

@@ -53,7 +53,7 @@ class AlignerSpec(VideoComponentSpec):
         """Where the tokens of one video stand. Pure arithmetic; a ValueError where the video does not fit.
 
         A batch is as long as its longest video. So where videos differ in length (sampling `one-fps`), neither the
-        number of tokens nor their values may depend on `video.frames`, only on `video.present`.
+        number of tokens nor their values may depend on `video.frames`, only on `video.num_frames_present`.
         """
         raise NotImplementedError
 

@@ -39,7 +39,7 @@ def check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualToken
     for name, dtype in (("mask", torch.bool), ("patches", torch.int64)):
         if (found := getattr(tokens, name).dtype) != dtype:
             raise Broken(f"gives {name} of {found}, expected {dtype}")
-    videos, slots = video.frames.shape
+    videos, slots = video.frame_mask.shape
     spec = spec_of(aligner)
     if spec is None:
         if tokens.embeddings.ndim != 3 or tokens.patches.ndim != 4:
@@ -68,10 +68,10 @@ def _layout(aligner: Any, spec: Any, shape: VideoShape) -> tuple[int, tuple[int,
 
 def _videos(video: VideoBatch) -> str:
     shape = video.shapes()[0]
-    more = f" (and {len(video.frames) - 1} more)" if len(video.frames) > 1 else ""
-    top, bottom, left, right = shape.content
+    more = f" (and {len(video.frame_mask) - 1} more)" if len(video.frame_mask) > 1 else ""
+    top, bottom, left, right = shape.content_box
     return (
-        f"{shape.present} of {shape.frames} frames with a picture of {bottom - top}x{right - left} on "
+        f"{shape.num_frames_present} of {shape.frames} frames with a picture of {bottom - top}x{right - left} on "
         f"{shape.height}x{shape.width} pixels{more}"
     )
 
@@ -103,7 +103,7 @@ def check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
     features: Tensor = expect(answer, Tensor)
     spec = spec_of(teacher)
     if spec is not None and tuple(video.pixels.shape[3:]) == (spec.input.size, spec.input.size):
-        expected = (*video.frames.shape, *spec.grid(), spec.width)
+        expected = (*video.frame_mask.shape, *spec.grid(), spec.width)
         _has_shape(features, expected, "", ", as its grid and width say")
     return features
 

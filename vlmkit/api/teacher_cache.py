@@ -76,7 +76,9 @@ class CachedTeacher(Teacher):
         return torch.stack([self._one(_part(video, index), folder) for index in range(len(video.pixels))])
 
     def _one(self, video: VideoBatch, folder: Path) -> Tensor:
-        entry = _digest(f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content, video.frames)
+        entry = _digest(
+            f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content_box, video.frame_mask
+        )
         file = folder / entry[:2] / f"{entry}.safetensors"
         features = _read(file)
         if features is not None:
@@ -109,7 +111,7 @@ class CachedTeacher(Teacher):
 
 def _part(video: VideoBatch, index: int) -> VideoBatch:
     one = slice(index, index + 1)
-    return VideoBatch(video.pixels[one], video.content[one], video.frames[one])
+    return VideoBatch(video.pixels[one], video.content_box[one], video.frame_mask[one])
 
 
 def _sample(tensor: Tensor) -> Tensor:

@@ -19,46 +19,62 @@ __all__ = ["VideoBatch", "VisualTokens"]
 class VideoBatch:
     """Fitted videos of one canvas size.
 
-    ``content`` and ``frames`` steer shapes, not arithmetic: they are kept on the CPU whatever the device of the pixels,
-    so that a forward never waits for the device and works on the meta device too.
+    ``content_box`` and ``frame_mask`` steer shapes, not arithmetic: they are kept on the CPU whatever the device of the
+    pixels, so that a forward never waits for the device and works on the meta device too.
     """
 
     pixels: Tensor
     """(B, T, 3, H, W) normalised."""
-    content: Tensor
+    content_box: Tensor
     """(B, 4) int64: top, bottom, left, right of the picture inside its padding, pixels."""
-    frames: Tensor
+    frame_mask: Tensor
     """(B, T) bool: False where a frame is padding in time (at the end)."""
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 5 or self.pixels.shape[2] != 3:
             raise ValueError(f"pixels: expected (B, T, 3, H, W), found {tuple(self.pixels.shape)}")
         batch, time = self.pixels.shape[:2]
-        if tuple(self.content.shape) != (batch, 4):
-            raise ValueError(f"content: expected {(batch, 4)}, found {tuple(self.content.shape)}")
-        if tuple(self.frames.shape) != (batch, time):
-            raise ValueError(f"frames: expected {(batch, time)}, found {tuple(self.frames.shape)}")
-        self.content, self.frames = self.content.cpu(), self.frames.cpu()
+        if tuple(self.content_box.shape) != (batch, 4):
+            raise ValueError(f"content_box: expected {(batch, 4)}, found {tuple(self.content_box.shape)}")
+        if tuple(self.frame_mask.shape) != (batch, time):
+            raise ValueError(f"frame_mask: expected {(batch, time)}, found {tuple(self.frame_mask.shape)}")
+        self.content_box, self.frame_mask = self.content_box.cpu(), self.frame_mask.cpu()
 
     @classmethod
     def full(cls, pixels: Tensor) -> VideoBatch:
         """Videos without any padding."""
-        batch, time, _, height, width = pixels.shape
-        content = torch.tensor([[0, height, 0, width]], device="cpu").expand(batch, 4)
-        return cls(pixels, content, torch.ones(batch, time, dtype=torch.bool, device="cpu"))
+        return cls.from_model_inputs(pixels)
+
+    @classmethod
+    def from_model_inputs(
+        cls, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
+    ) -> VideoBatch:
+        """The inverse of `model_inputs`; by default the whole canvas is picture, and no frame is padding."""
+        batch, time, _, height, width = pixel_values_videos.shape
+        if content_box is None:
+            content_box = torch.tensor([[0, height, 0, width]], device="cpu").expand(batch, 4)
+        if frame_mask is None:
+            frame_mask = torch.ones(batch, time, dtype=torch.bool, device="cpu")
+        return cls(pixel_values_videos, content_box, frame_mask)
+
+    def model_inputs(self) -> dict[str, Tensor]:
+        """The keyword arguments by which a model of transformers takes the videos, as a processor gives them."""
+        return {
+            "pixel_values_videos": self.pixels, "content_box": self.content_box, "frame_mask": self.frame_mask
+        }  # fmt: skip
 
     def shapes(self) -> list[VideoShape]:
         """The B shapes, for `AlignerSpec.layout`."""
         time, _, height, width = self.pixels.shape[1:]
-        present = self.frames.sum(1).tolist()
+        present = self.frame_mask.sum(1).tolist()
         return [
             VideoShape(time, height, width, tuple(box), count)
-            for box, count in zip(self.content.tolist(), present, strict=True)
+            for box, count in zip(self.content_box.tolist(), present, strict=True)
         ]
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> VideoBatch:
         """The same videos with the pixels on another device or in another dtype."""
-        return VideoBatch(self.pixels.to(device=device, dtype=dtype), self.content, self.frames)
+        return VideoBatch(self.pixels.to(device=device, dtype=dtype), self.content_box, self.frame_mask)
 
 
 @dataclass

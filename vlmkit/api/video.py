@@ -54,9 +54,9 @@ class VideoShape(NamedTuple):
     """H of the canvas, pixels."""
     width: int
     """W of the canvas, pixels."""
-    content: tuple[int, int, int, int]
+    content_box: tuple[int, int, int, int]
     """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
-    present: int
+    num_frames_present: int
     """How many leading frames hold a picture; the rest is padding in time."""
 
 
@@ -123,12 +123,12 @@ class VideoInput(Spec):
             return Fit(size, short_cells * unit, before, 0)
         return Fit(short_cells * unit, size, 0, before)
 
-    def shape(self, width: int, height: int, present: int | None = None) -> VideoShape:
-        """The fitted shape of a video of width x height pixels with `present` sampled frames (None: all slots full)."""
+    def shape(self, width: int, height: int, num_frames_present: int | None = None) -> VideoShape:
+        """The fitted shape of a video of width x height pixels with so many sampled frames (None: all slots)."""
         fit = self.place(width, height)
         top, left = max(fit.top, 0), max(fit.left, 0)
         bottom, right = min(fit.top + fit.height, self.size), min(fit.left + fit.width, self.size)
-        count = self.frames if present is None else present
+        count = self.frames if num_frames_present is None else num_frames_present
         slots = count if self.sampling == "one-fps" else self.frames
         return VideoShape(slots, self.size, self.size, (top, bottom, left, right), count)
 

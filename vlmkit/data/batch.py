@@ -37,11 +37,11 @@ def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
     tables = _tables(video)
     for canvas, fitted in zip(pixels, videos, strict=True):
         for channel, table in enumerate(tables):
-            shown = fitted.pixels[: fitted.present, ..., channel]
-            np.take(table, shown, out=canvas[: fitted.present, channel], mode="clip")
-    present = torch.tensor([fitted.present for fitted in videos])
+            shown = fitted.pixels[: fitted.num_frames_present, ..., channel]
+            np.take(table, shown, out=canvas[: fitted.num_frames_present, channel], mode="clip")
+    present = torch.tensor([fitted.num_frames_present for fitted in videos])
     frames = torch.arange(pixels.shape[1]) < present[:, None]
-    return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content for fitted in videos]), frames)
+    return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content_box for fitted in videos]), frames)
 
 
 @lru_cache

@@ -27,23 +27,23 @@ class FittedVideo:
     """One video on its canvas, not yet normalised."""
 
     pixels: Pixels
-    """(T, H, W, 3) RGB. Frames past `present` are zero here and zero again after normalisation."""
-    content: tuple[int, int, int, int]
+    """(T, H, W, 3) RGB. Frames past `num_frames_present` are zero here and zero again after normalisation."""
+    content_box: tuple[int, int, int, int]
     """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
-    present: int
+    num_frames_present: int
     """How many leading frames hold a picture; the rest is padding in time."""
 
     @property
     def shape(self) -> VideoShape:
         """The shape, for `AlignerSpec.layout`."""
         frames, height, width, _ = self.pixels.shape
-        return VideoShape(frames, height, width, self.content, self.present)
+        return VideoShape(frames, height, width, self.content_box, self.num_frames_present)
 
     def flipped(self) -> FittedVideo:
         """The mirrored canvas, left to right, content box included."""
-        top, bottom, left, right = self.content
+        top, bottom, left, right = self.content_box
         width = self.pixels.shape[2]
-        return FittedVideo(self.pixels[:, :, ::-1], (top, bottom, width - right, width - left), self.present)
+        return FittedVideo(self.pixels[:, :, ::-1], (top, bottom, width - right, width - left), self.num_frames_present)
 
 
 def padding_colour(video: VideoInput) -> tuple[int, int, int]:
@@ -63,16 +63,16 @@ class Fitting:
         """Make room for `count` frames, at most `video.frames`, of width x height pixels."""
         if not 1 <= count <= video.frames:
             raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
-        shape = video.shape(width, height, present=count)
+        shape = video.shape(width, height, num_frames_present=count)
         self._place = video.place(width, height)
         pixels = np.zeros((shape.frames, shape.height, shape.width, 3), np.uint8)
         pixels[:count] = padding_colour(video)
-        self.fitted = FittedVideo(pixels, shape.content, count)
+        self.fitted = FittedVideo(pixels, shape.content_box, count)
         """The video; its frames are there once they were put."""
 
     def put(self, slot: int, frame: Pixels) -> None:
         """Fit (H, W, 3) RGB into a slot."""
-        top, bottom, left, right = self.fitted.content
+        top, bottom, left, right = self.fitted.content_box
         place = self._place
         window = (top - place.top, bottom - place.top, left - place.left, right - place.left)
         self.fitted.pixels[slot, top:bottom, left:right] = _resize(frame, place, window)

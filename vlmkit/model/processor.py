@@ -154,7 +154,7 @@ class VideoLMProcessor(ProcessorMixin):
             kwargs: nothing; transformers passes `return_tensors="pt"`, which is what is done anyway.
 
         Returns:
-            `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values`, `content`, `frames`.
+            `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values_videos`, `content_box`, `frame_mask`.
 
         Raises:
             UserError: where texts and videos do not belong together, or a video cannot be read.
@@ -167,8 +167,7 @@ class VideoLMProcessor(ProcessorMixin):
         encoded = self._pad(self._expand(tokenize(self.tokenizer, texts), shapes), padding_side)
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
         if fitted:
-            batch = to_batch(fitted, self.aligner.input)
-            features |= {"pixel_values": batch.pixels, "content": batch.content, "frames": batch.frames}
+            features |= to_batch(fitted, self.aligner.input).model_inputs()
         return BatchFeature(features)
 
     def fit(self, video: Video) -> FittedVideo:

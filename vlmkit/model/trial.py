@@ -45,8 +45,8 @@ def _videos(spec: AlignerSpec) -> VideoBatch:
         shapes.append(fewer)
     slots = shapes[0].frames
     pixels = torch.empty(len(shapes), slots, 3, shapes[0].height, shapes[0].width, device="meta")
-    frames = torch.arange(slots) < torch.tensor([[shape.present] for shape in shapes])
-    return VideoBatch(pixels, torch.tensor([shape.content for shape in shapes]), frames)
+    frames = torch.arange(slots) < torch.tensor([[shape.num_frames_present] for shape in shapes])
+    return VideoBatch(pixels, torch.tensor([shape.content_box for shape in shapes]), frames)
 
 
 def _takes(spec: AlignerSpec, shape: VideoShape) -> bool:

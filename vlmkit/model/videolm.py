@@ -109,9 +109,9 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        content: Tensor | None = None,
-        frames: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
+        content_box: Tensor | None = None,
+        frame_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         past_key_values: Any = None,
@@ -125,9 +125,9 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             input_ids: (B, S); a row holds as many placeholders `<video>` as its video has tokens, or none.
             attention_mask: (B, S), 0 where a row is padded, left or right.
             position_ids: (B, S); by default counted over what the mask shows.
-            pixel_values: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
-            content: (V, 4) as `VideoBatch`; by default the whole canvas.
-            frames: (V, T) as `VideoBatch`; by default all of them.
+            pixel_values_videos: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
+            content_box: (V, 4) as `VideoBatch`; by default the whole canvas.
+            frame_mask: (V, T) as `VideoBatch`; by default True.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
             labels: (B, S), -100 where nothing is learnt.
             past_key_values: the cache of what came before.
@@ -140,8 +140,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             if input_ids is None:
                 raise ValueError("expected input_ids or inputs_embeds, found neither")
             inputs_embeds = self._embed(input_ids)
-            if pixel_values is not None:
-                visual = self.see(pixel_values, content, frames)
+            if pixel_values_videos is not None:
+                visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
                 positions = find_positions(input_ids, self.config.video_token_id, visual.mask)
                 inputs_embeds = place(inputs_embeds, visual, positions)
         if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
@@ -169,12 +169,12 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             positions=positions,
         )
 
-    def see(self, pixel_values: Tensor, content: Tensor | None = None, frames: Tensor | None = None) -> VisualTokens:
-        """The visual tokens of (V, T, 3, H, W) pixels; arguments as in `forward`."""
-        dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values.dtype)
-        full = VideoBatch.full(pixel_values.to(dtype))
-        boxes = full.content if content is None else content
-        video = VideoBatch(full.pixels, boxes, full.frames if frames is None else frames)
+    def get_video_features(
+        self, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
+    ) -> VisualTokens:
+        """Return the visual tokens of videos; arguments as in `forward`."""
+        dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values_videos.dtype)
+        video = VideoBatch.from_model_inputs(pixel_values_videos, content_box, frame_mask).to(dtype=dtype)
         tokens: VisualTokens = self.aligner(video)
         if not self._looked_at and not tokens.embeddings.is_meta and not torch.compiler.is_compiling():
             try:

@@ -83,7 +83,7 @@ class FrameBlocks:
 
     def canvas(self, video: VideoShape) -> tuple[int, int]:
         """(H, W) patches. A ValueError where the canvas or the content is no multiple of the patch."""
-        for name, sides in (("canvas", (video.height, video.width)), ("content", video.content)):
+        for name, sides in (("canvas", (video.height, video.width)), ("content", video.content_box)):
             if any(side % self.unit for side in sides):
                 raise ValueError(f"the {name} {sides} is not made of whole patches of {self.unit} pixels")
         return video.height // self.unit, video.width // self.unit
@@ -100,7 +100,7 @@ class FrameBlocks:
             order = self._order(span.grid)
             starts = offset + len(order) * np.arange(span.number, dtype=np.int64)
             rows.append((starts[:, None] + np.flatnonzero(order == ROW)).ravel())
-            if span.first < video.present and self.downsampler.keeps_rows():
+            if span.first < video.num_frames_present and self.downsampler.keeps_rows():
                 owner = _owners(canvas, span.box, patches.shape[1:], span.grid)
                 places = np.append(np.flatnonzero(order >= 0), -1)[owner]
                 stands = np.where(owner < 0, -1, starts[:, None, None] + places)
@@ -143,11 +143,14 @@ class FrameBlocks:
         return np.concatenate([np.full(int(self.cls), CLS, np.int64), order.ravel()])
 
     def _spans(self, video: VideoShape, canvas: tuple[int, int]) -> list[_Span]:
-        content = Box(*(side // self.unit for side in video.content))
+        content = Box(*(side // self.unit for side in video.content_box))
         cell = max(self.cell // self.unit, 1)
         side = BLANK_PATCHES // self.downsampler.pixel_stride // cell * cell or cell
         blank = Box(0, min(side, canvas[0]), 0, min(side, canvas[1]))
-        runs = ((0, video.present, content), (video.present, video.frames - video.present, blank))
+        runs = (
+            (0, video.num_frames_present, content),
+            (video.num_frames_present, video.frames - video.num_frames_present, blank),
+        )
         return [_Span(first, n, box, self._grid(box)) for first, n, box in runs if n]
 
     def _grid(self, box: Box) -> tuple[int, int]:

@@ -43,11 +43,13 @@ def _build(spec: AlignerSpec) -> Aligner:
 def make_video(spec: AlignerSpec, shape: VideoShape, seed: int = 0) -> VideoBatch:
     """One video of noise with the given padding."""
     pixels = torch.zeros(1, shape.frames, 3, shape.height, shape.width)
-    top, bottom, left, right = shape.content
-    noise = torch.randn(shape.present, 3, bottom - top, right - left, generator=torch.Generator().manual_seed(seed))
-    pixels[0, : shape.present, :, top:bottom, left:right] = noise
-    frames = (torch.arange(shape.frames) < shape.present)[None]
-    return VideoBatch(pixels, torch.tensor([shape.content]), frames)
+    top, bottom, left, right = shape.content_box
+    noise = torch.randn(
+        shape.num_frames_present, 3, bottom - top, right - left, generator=torch.Generator().manual_seed(seed)
+    )
+    pixels[0, : shape.num_frames_present, :, top:bottom, left:right] = noise
+    frames = (torch.arange(shape.frames) < shape.num_frames_present)[None]
+    return VideoBatch(pixels, torch.tensor([shape.content_box]), frames)
 
 
 def _shapes(spec: AlignerSpec) -> list[VideoShape]:
@@ -58,11 +60,11 @@ def _shapes(spec: AlignerSpec) -> list[VideoShape]:
 
 def _join(videos: list[VideoBatch]) -> VideoBatch:
     """One batch, as long as its longest video: zeros stand where a shorter one has no frames."""
-    slots = max(video.frames.shape[1] for video in videos)
-    missing = [slots - video.frames.shape[1] for video in videos]
+    slots = max(video.frame_mask.shape[1] for video in videos)
+    missing = [slots - video.frame_mask.shape[1] for video in videos]
     pixels = [pad(video.pixels, (0, 0) * 3 + (0, more)) for video, more in zip(videos, missing, strict=True)]
-    frames = [pad(video.frames, (0, more)) for video, more in zip(videos, missing, strict=True)]
-    return VideoBatch(torch.cat(pixels), torch.cat([video.content for video in videos]), torch.cat(frames))
+    frames = [pad(video.frame_mask, (0, more)) for video, more in zip(videos, missing, strict=True)]
+    return VideoBatch(torch.cat(pixels), torch.cat([video.content_box for video in videos]), torch.cat(frames))
 
 
 def _forward(module: Aligner, video: VideoBatch) -> VisualTokens:
@@ -97,7 +99,7 @@ def patches_index_the_right_tokens(spec: AlignerSpec) -> None:
         video = make_video(spec, shape)
         for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
             pixels = video.pixels.clone().requires_grad_()
-            tokens = module(VideoBatch(pixels, video.content, video.frames))
+            tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask))
             tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
             energy = _per_cell(pixels.grad, patches.shape)
             strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
@@ -184,7 +186,7 @@ def does_not_loop(spec: AlignerSpec) -> None:
     for frames in (spec.input.frames, spec.input.frames // 2):
         if frames < 2:  # an aligner may take a single frame as an image
             continue
-        video = shape._replace(frames=frames, present=frames)
+        video = shape._replace(frames=frames, num_frames_present=frames)
         try:
             spec.layout(video)
         except ValueError:

@@ -50,7 +50,7 @@ def is_frozen(spec: TeacherSpec) -> None:
     teacher.train()
     assert not any(module.training for module in teacher.modules()), "train() puts it into training mode"
     video = _videos(spec, 1)
-    features = _forward(teacher, VideoBatch(video.pixels.requires_grad_(), video.content, video.frames))
+    features = _forward(teacher, VideoBatch(video.pixels.requires_grad_(), video.content_box, video.frame_mask))
     assert not features.requires_grad, "its features carry a gradient"
 
 
@@ -58,7 +58,7 @@ def videos_do_not_mix(spec: TeacherSpec) -> None:
     """A video has the same features alone and in a batch."""
     teacher, videos = _make(spec), _videos(spec, 2)
     together = _forward(teacher, videos)[1]
-    alone = _forward(teacher, VideoBatch(videos.pixels[1:], videos.content[1:], videos.frames[1:]))[0]
+    alone = _forward(teacher, VideoBatch(videos.pixels[1:], videos.content_box[1:], videos.frame_mask[1:]))[0]
     gap = (together - alone).abs().max().item()
     assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"features differ by {gap} in a batch"
 

@@ -71,7 +71,7 @@ class MicroBatch:
     @property
     def frames(self) -> int:
         """Frames that are compared with the teacher."""
-        return int(self.video.frames.sum()) if self.video is not None and self.teacher is not None else 0
+        return int(self.video.frame_mask.sum()) if self.video is not None and self.teacher is not None else 0
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> MicroBatch:
         """The same on another device; `dtype` is that of the pixels."""

@@ -85,7 +85,7 @@ class Objective(nn.Module):
         distillation, _ = self._outside
         distils = distillation is not None and batch.video is not None and batch.teacher is not None
         video = batch.video
-        pixels = {"pixel_values": video.pixels, "content": video.content, "frames": video.frames} if video else {}
+        pixels = video.model_inputs() if video else {}
         output = self.model(
             **batch.text,
             **pixels,
@@ -114,7 +114,7 @@ class Objective(nn.Module):
             output.visual.patches,
             target,
             loss=distillation.spec.loss,
-            frames=batch.video.frames,
+            frames=batch.video.frame_mask,
         )
         share = batch.frames / max(1, totals.frames) * totals.processes
         return Losses(language, distance * share)

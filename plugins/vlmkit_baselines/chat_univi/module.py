@@ -31,14 +31,14 @@ class ChatUniVi(EncoderAligner):
         shapes = video.shapes()
         layouts = [self.spec.layout(shape) for shape in shapes]
         features_FPC, present = self.encode_present(video)
-        counts = [self.spec.events(shape.present) for shape in shapes]
-        events = Groups(self._events(features_FPC.mean(1), present, video.frames, counts), max(counts))
+        counts = [self.spec.events(shape.num_frames_present) for shape in shapes]
+        events = Groups(self._events(features_FPC.mean(1), present, video.frame_mask, counts), max(counts))
 
         blocks, tokens = [], features_FPC
         for scale in self.spec.scales:
             everything = Groups(torch.zeros(tokens.shape[:2], dtype=torch.long, device=tokens.device), 1)
             tokens = _merge_groups(tokens, everything, scale)
-            slots_BNC = to_slots(tokens, present, video.frames).flatten(1, 2)
+            slots_BNC = to_slots(tokens, present, video.frame_mask).flatten(1, 2)
             event_of_token = events.of.repeat_interleave(scale.tokens, 1)
             merged = _merge_groups(slots_BNC, Groups(event_of_token, events.number), scale)
             blocks.append(merged.unflatten(1, (events.number, scale.tokens)))

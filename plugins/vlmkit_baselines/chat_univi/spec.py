@@ -93,7 +93,7 @@ class ChatUniViSpec(EncoderAlignerSpec):
         height, width = self.check(video)
         if height * width < (first := self.scales[0].tokens):
             raise ValueError(f"{height}x{width} patches are fewer than the {first} tokens of the first scale")
-        return no_patches(self.event_tokens * self.events(video.present), video.frames, (height, width))
+        return no_patches(self.event_tokens * self.events(video.num_frames_present), video.frames, (height, width))
 
     def build(self, llm_width: int) -> Aligner:
         """The module."""

@@ -31,7 +31,7 @@ class Pllava(EncoderAligner):
         projected_FPD = self.projector(self.encode_present(video)[0])
         tokens_FhwD = self.downsampler(projected_FPD.unflatten(1, grid))
         per_frame = tokens_FhwD.shape[1] * tokens_FhwD.shape[2]
-        first = np.cumsum([0, *(shape.present for shape in shapes)])
-        blocks = [first[video] + self.spec.order(shape.present) for video, shape in enumerate(shapes)]
+        first = np.cumsum([0, *(shape.num_frames_present for shape in shapes)])
+        blocks = [first[video] + self.spec.order(shape.num_frames_present) for video, shape in enumerate(shapes)]
         sources = [(block[:, None] * per_frame + np.arange(per_frame)).ravel() for block in blocks]
         return assemble(tokens_FhwD.flatten(0, 2), sources, layouts)

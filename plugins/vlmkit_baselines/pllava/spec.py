@@ -57,7 +57,7 @@ class PllavaSpec(EncoderAlignerSpec):
 
         grid = self.downsampler.grid(*self.check(video))
         return blocks_of_frames(
-            self.order(video.present), video.frames, grid, prefix=0, cells=self.downsampler.keeps_rows()
+            self.order(video.num_frames_present), video.frames, grid, prefix=0, cells=self.downsampler.keeps_rows()
         )
 
     def build(self, llm_width: int) -> Aligner:

@@ -28,7 +28,7 @@ class VideoChatGpt(EncoderAligner):
         """S + P tokens per video."""
         layouts = [self.spec.layout(shape) for shape in video.shapes()]
         features_BTPC = self.encode_padded(video)
-        frames = video.frames.sum(1).to(features_BTPC.device)
+        frames = video.frame_mask.sum(1).to(features_BTPC.device)
         spatial_BPC = features_BTPC.sum(1) / frames[:, None, None]
         temporal_BSC = pad(features_BTPC.mean(2), (0, 0, 0, self.spec.input.frames - features_BTPC.shape[1]))
         pool = self.projector(torch.cat([temporal_BSC, spatial_BPC], 1)).flatten(0, 1)

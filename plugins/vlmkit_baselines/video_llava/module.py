@@ -28,7 +28,7 @@ class VideoLlava(EncoderAligner):
         shapes = video.shapes()
         layouts = [self.spec.layout(shape) for shape in shapes]
         slots = video.pixels.shape[1]
-        order_BS = np.stack([self.spec.order(shape.present) for shape in shapes])
+        order_BS = np.stack([self.spec.order(shape.num_frames_present) for shape in shapes])
         index = torch.from_numpy(order_BS + np.arange(len(shapes))[:, None] * slots).to(video.pixels.device)
         pixels_BS3HW = video.pixels.flatten(0, 1)[index]
         pool = self.projector(self.encoder(pixels_BS3HW)).flatten(0, 2)

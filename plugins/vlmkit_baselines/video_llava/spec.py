@@ -50,7 +50,7 @@ class VideoLlavaSpec(EncoderAlignerSpec):
         """`input.frames` blocks of CLS and patches."""
         from vlmkit_baselines.layouts import blocks_of_frames
 
-        grid, order = self.check(video), self.order(video.present)
+        grid, order = self.check(video), self.order(video.num_frames_present)
         return blocks_of_frames(order, video.frames, grid, self.encoder.prefix_tokens, cells=True)
 
     def build(self, llm_width: int) -> Aligner:

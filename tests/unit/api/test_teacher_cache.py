@@ -97,8 +97,8 @@ def test_other_pixels_content_frames_or_dtype_miss(teacher: CachedTeacher) -> No
     others = [
         VideoBatch.full(shifted),
         VideoBatch.full(original.pixels.flip(-1)),
-        VideoBatch(original.pixels, torch.tensor([[0, 28, 0, 14]]), original.frames),
-        VideoBatch(original.pixels, original.content, one_frame_less),
+        VideoBatch(original.pixels, torch.tensor([[0, 28, 0, 14]]), original.frame_mask),
+        VideoBatch(original.pixels, original.content_box, one_frame_less),
         original.to(dtype=torch.float64),
     ]
     for number, other in enumerate(others, 2):
@@ -210,7 +210,7 @@ class _Mine(Teacher):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, video: VideoBatch) -> torch.Tensor:
-        patches = F.avg_pool2d(video.pixels.flatten(0, 1), 14).unflatten(0, video.frames.shape)
+        patches = F.avg_pool2d(video.pixels.flatten(0, 1), 14).unflatten(0, video.frame_mask.shape)
         return self.dropout(self.scale(patches.movedim(2, -1)))
 
     def load_pretrained(self) -> None:

@@ -26,15 +26,15 @@ def test_values_are_normalised() -> None:
     assert batch.pixels.dtype == torch.float32
     assert batch.pixels.is_contiguous()
     assert torch.equal(batch.pixels, (raw.float() / 255 - mean) / std)
-    assert batch.frames.all()
-    assert batch.content.tolist() == [[0, 28, 0, 28]] * 2
+    assert batch.frame_mask.all()
+    assert batch.content_box.tolist() == [[0, 28, 0, 28]] * 2
 
 
 def test_padding_in_time_is_zero() -> None:
     batch = to_batch([_fitted(3, 2), _fitted(1, 1)], VIDEO)
-    assert batch.frames.tolist() == [[True, True, False], [True, False, False]]
-    assert not batch.pixels[~batch.frames].any()
-    assert batch.pixels[batch.frames].abs().sum(dim=(1, 2, 3)).min() > 0
+    assert batch.frame_mask.tolist() == [[True, True, False], [True, False, False]]
+    assert not batch.pixels[~batch.frame_mask].any()
+    assert batch.pixels[batch.frame_mask].abs().sum(dim=(1, 2, 3)).min() > 0
 
 
 def test_a_flipped_video_is_the_mirrored_tensor() -> None:

@@ -35,7 +35,7 @@ def test_sizes_and_padding_are_the_references(golden: Path, name: str) -> None:
         assert last + expected["pad_after"] == video.size
         wide = row["width"] > row["height"]
         box = (first, last, 0, video.size) if wide else (0, video.size, first, last)
-        assert video.shape(row["width"], row["height"]).content == box, row
+        assert video.shape(row["width"], row["height"]).content_box == box, row
 
 
 @pytest.mark.parametrize(("width", "height"), [(90, 40), (40, 90), (33, 33), (120, 119)])
@@ -44,7 +44,7 @@ def test_pad_is_bicubic_on_coloured_ground(width: int, height: int) -> None:
     frames = _noise(2, height, width)
     fitted = fit_frames(frames, video)
     place = video.place(width, height)
-    top, bottom, left, right = fitted.content
+    top, bottom, left, right = fitted.content_box
     assert fitted.pixels.shape == (2, 56, 56, 3)
     for canvas, frame in zip(fitted.pixels, frames, strict=True):
         resized = np.asarray(Image.fromarray(frame).resize((place.width, place.height), Image.Resampling.BICUBIC))
@@ -69,13 +69,13 @@ def test_crop_takes_the_middle(width: int, height: int) -> None:
     resized = np.asarray(Image.fromarray(frames[0]).resize(size, Image.Resampling.BICUBIC))
     top, left = (size[1] - 32) // 2, (size[0] - 32) // 2
     np.testing.assert_array_equal(fitted.pixels[0], resized[top : top + 32, left : left + 32])
-    assert fitted.content == (0, 32, 0, 32)
+    assert fitted.content_box == (0, 32, 0, 32)
 
 
 def test_squash_fills_the_canvas() -> None:
     fitted = fit_frames(_noise(1, 30, 50), VideoInput(frames=1, size=16, fit="squash"))
     assert fitted.pixels.shape == (1, 16, 16, 3)
-    assert fitted.content == (0, 16, 0, 16)
+    assert fitted.content_box == (0, 16, 0, 16)
 
 
 def _whole_then_cut(frame: np.ndarray[Any, Any], video: VideoInput) -> np.ndarray[Any, Any]:
@@ -140,10 +140,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 def test_missing_frames_are_padding_in_time() -> None:
     frames = _noise(3, 28, 28)
     padded = fit_frames(frames, VideoInput(frames=5, size=28))
-    assert padded.present == 3
+    assert padded.num_frames_present == 3
     np.testing.assert_array_equal(padded.pixels[:3], frames)
     assert not padded.pixels[3:].any()
-    assert padded.shape == VideoInput(frames=5, size=28).shape(28, 28, present=3)
+    assert padded.shape == VideoInput(frames=5, size=28).shape(28, 28, num_frames_present=3)
     assert len(fit_frames(frames, VideoInput(frames=5, size=28, sampling="one-fps")).pixels) == 3
 
 
@@ -155,13 +155,13 @@ def test_frame_count_is_checked(count: int) -> None:
 
 def test_flip_mirrors_picture_and_content() -> None:
     fitted = fit_frames(_noise(2, 100, 45), VideoInput(frames=3, size=140, multiple=28))
-    assert fitted.content == (0, 140, 28, 112)
+    assert fitted.content_box == (0, 140, 28, 112)
     odd = fit_frames(_noise(2, 100, 55), VideoInput(frames=3, size=140, multiple=28))
     flipped = odd.flipped()
-    assert odd.content == (0, 140, 28, 112)
+    assert odd.content_box == (0, 140, 28, 112)
     uneven = FittedVideo(odd.pixels, (0, 140, 28, 84), 2).flipped()
-    assert uneven.content == (0, 140, 56, 112)
+    assert uneven.content_box == (0, 140, 56, 112)
     np.testing.assert_array_equal(flipped.pixels, odd.pixels[:, :, ::-1])
     again = flipped.flipped()
-    assert (again.content, again.present) == (odd.content, odd.present)
+    assert (again.content_box, again.num_frames_present) == (odd.content_box, odd.num_frames_present)
     np.testing.assert_array_equal(again.pixels, odd.pixels)

@@ -67,7 +67,7 @@ def test_few_big_frames_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -
 def test_short_videos_are_padded_in_time() -> None:
     video = VideoInput(frames=8, size=28)
     view = VideoLoader(_Reader(length=3), {"aligner": video}).load("a.mp4")["aligner"]
-    assert view.present == 3
+    assert view.num_frames_present == 3
     assert view.pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 0, 0, 0, 0]
 
 

@@ -72,14 +72,14 @@ def test_pixels_are_those_of_the_data_pipeline(processor: VideoLMProcessor, make
     clip = make_clip(wide=True)
     batch = processor(["<video>"], [clip])
     expected = to_batch([clip], processor.aligner.input)
-    assert torch.equal(batch["pixel_values"], expected.pixels)
-    assert batch["content"].tolist() == [[0, 28, 0, 56]]
+    assert torch.equal(batch["pixel_values_videos"], expected.pixels)
+    assert batch["content_box"].tolist() == [[0, 28, 0, 56]]
 
 
 def test_frames_are_fitted(processor: VideoLMProcessor) -> None:
     batch = processor(["<video>"], [np.zeros((3, 90, 160, 3), np.uint8)])
-    assert batch["content"].tolist() == [[0, 56, 0, 56]]
-    assert batch["frames"].tolist() == [[True, True, True, False]]
+    assert batch["content_box"].tolist() == [[0, 56, 0, 56]]
+    assert batch["frame_mask"].tolist() == [[True, True, True, False]]
 
 
 def test_a_single_video_needs_no_list(
@@ -91,7 +91,7 @@ def test_a_single_video_needs_no_list(
         alone, listed = processor(text="<video>", videos=video), processor(text="<video>", videos=[video])
         assert all(torch.equal(alone[key], listed[key]) for key in listed)
     several = processor(text=["<video>", "<video>"], videos=np.zeros((2, 3, 90, 160, 3), np.uint8))
-    assert len(several["pixel_values"]) == 2
+    assert len(several["pixel_values_videos"]) == 2
 
 
 def test_truncation_at_the_end(processor: VideoLMProcessor, make_clip: Clips) -> None:

@@ -33,7 +33,7 @@ def row_of(batch: dict[str, Tensor], row: int, video: int | None) -> dict[str, T
         "attention_mask": batch["attention_mask"][row, shown][None],
     }
     if video is not None:
-        alone |= {key: batch[key][video : video + 1] for key in ("pixel_values", "content", "frames")}
+        alone |= {key: batch[key][video : video + 1] for key in ("pixel_values_videos", "content_box", "frame_mask")}
     return alone
 
 
@@ -64,7 +64,9 @@ def test_padding_changes_nothing(composed: Composed, make_clip: Clips, side: Any
     clips = [make_clip(0, wide=True), make_clip(1)]
     ids, mask, _ = processor.encode(samples, [clips[0].shape, None, clips[1].shape], padding_side=side)
     videos = processor(["<video>"] * 2, clips)
-    batch = {"input_ids": ids, "attention_mask": mask} | {k: videos[k] for k in ("pixel_values", "content", "frames")}
+    batch = {"input_ids": ids, "attention_mask": mask} | {
+        k: videos[k] for k in ("pixel_values_videos", "content_box", "frame_mask")
+    }
     logits = model(**batch).logits
     for row, video in [(0, 0), (1, None), (2, 1)]:
         alone = model(**row_of(batch, row, video)).logits[0]
@@ -106,7 +108,9 @@ def test_too_few_placeholders(composed: Composed, batch: dict[str, Tensor]) -> N
 
 
 def test_a_video_too_many(composed: Composed, batch: dict[str, Tensor]) -> None:
-    batch |= {key: torch.cat([batch[key], batch[key][:1]]) for key in ("pixel_values", "content", "frames")}
+    batch |= {
+        key: torch.cat([batch[key], batch[key][:1]]) for key in ("pixel_values_videos", "content_box", "frame_mask")
+    }
     with pytest.raises(ValueError, match="3 videos give"):
         composed[0](**batch)
 

@@ -39,7 +39,7 @@ WIDE = VideoShape(3, 32, 32, (8, 24, 0, 32), 2)
 
 
 def test_one_block_in_order() -> None:
-    layout = FrameBlocks(4, 8, Halve(), True, True).layout(WIDE._replace(frames=1, present=1))
+    layout = FrameBlocks(4, 8, Halve(), True, True).layout(WIDE._replace(frames=1, num_frames_present=1))
     # CLS, 4 patches, row, 4 patches, row
     assert layout.tokens == 11
     assert layout.rows.tolist() == [5, 10]
@@ -79,7 +79,7 @@ def test_the_blank_box_is_16_patches_or_the_canvas() -> None:
 def test_groups_hold_every_frame_once() -> None:
     blocks = FrameBlocks(4, 8, Halve(), True, True)
     full = VideoShape(3, 32, 32, (0, 32, 0, 32), 3)
-    groups = blocks.groups([WIDE, full, WIDE._replace(present=3)])
+    groups = blocks.groups([WIDE, full, WIDE._replace(num_frames_present=3)])
     assert {group.box: group.frames.tolist() for group in groups} == {
         Box(2, 6, 0, 8): [0, 1, 6, 7, 8],
         Box(0, 8, 0, 8): [2, 3, 4, 5],
@@ -95,4 +95,4 @@ def test_sources_follow_the_order() -> None:
 @pytest.mark.parametrize("content", [(6, 24, 0, 32), (8, 24, 0, 31)])
 def test_content_between_patches_is_refused(content: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="whole patches of 4 pixels"):
-        FrameBlocks(4, 8, Halve(), True, True).layout(WIDE._replace(content=content))
+        FrameBlocks(4, 8, Halve(), True, True).layout(WIDE._replace(content_box=content))

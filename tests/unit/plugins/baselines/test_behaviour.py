@@ -67,8 +67,8 @@ def test_a_video_does_not_see_its_batch(module: Aligner, videos: Videos) -> None
 
 def test_frames_that_are_padding_do_not_matter(module: Aligner, videos: Videos) -> None:
     first, second = videos([4, 9], slots=11), videos([4, 9], slots=11, seed=1)
-    here = first.frames[:, :, None, None, None]
-    changed = VideoBatch(first.pixels.where(here, second.pixels), first.content, first.frames)
+    here = first.frame_mask[:, :, None, None, None]
+    changed = VideoBatch(first.pixels.where(here, second.pixels), first.content_box, first.frame_mask)
     assert not torch.equal(first.pixels, changed.pixels)
     assert torch.equal(module(first).embeddings, module(changed).embeddings)
 

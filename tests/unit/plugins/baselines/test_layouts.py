@@ -35,7 +35,7 @@ ALL = [ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec]
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (480, 480)])
 def test_tokens_per_video(spec: type[AlignerSpec], present: int, tokens: int, size: tuple[int, int]) -> None:
     made = spec()
-    layout = made.layout(made.input.shape(*size, present=present))
+    layout = made.layout(made.input.shape(*size, num_frames_present=present))
     assert layout.tokens == tokens
     assert layout.rows.size == 0
 
@@ -55,14 +55,14 @@ def test_pllava_finds_the_pooled_patches() -> None:
 
 def test_a_repeated_frame_is_found_in_its_first_block() -> None:
     spec = PllavaSpec()
-    patches = spec.layout(spec.input.shape(640, 480, present=5)).patches
+    patches = spec.layout(spec.input.shape(640, 480, num_frames_present=5)).patches
     assert patches[:, 0, 0].tolist() == [0, 4 * 144, 8 * 144, 12 * 144, *[-1] * 12]
 
 
 @pytest.mark.parametrize("spec", [ChatUniViSpec, VideoChatGptSpec])
 def test_merged_tokens_stand_at_no_cell(spec: type[AlignerSpec]) -> None:
     made = spec()
-    shape = made.input.shape(640, 480, present=9)
+    shape = made.input.shape(640, 480, num_frames_present=9)
     layout = made.layout(shape)
     assert layout.patches.shape == (shape.frames, 16, 16)
     assert (layout.patches == -1).all()

@@ -27,7 +27,7 @@ resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 loader = VideoLoader(DecordSpec().build(), {"aligner": VideoInput(frames=8)})
 for path in sys.argv[1:]:
     try:
-        print("read", loader.load(path)["aligner"].present)
+        print("read", loader.load(path)["aligner"].num_frames_present)
     except UserError as error:
         print("refused", error)
 print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")][0])

@@ -19,7 +19,7 @@ Awake = Callable[[nn.Module], nn.Module]
 
 
 def one(video: VideoBatch, row: int) -> VideoBatch:
-    return VideoBatch(video.pixels[row : row + 1], video.content[row : row + 1], video.frames[row : row + 1])
+    return VideoBatch(video.pixels[row : row + 1], video.content_box[row : row + 1], video.frame_mask[row : row + 1])
 
 
 @pytest.mark.parametrize("options", [{}, {"chunk_frames": "all"}, {"downsampler_position": "before-lste"}], ids=str)
@@ -41,7 +41,7 @@ def test_padded_frames_take_part_in_their_chunk_and_give_their_own_tokens(
 ) -> None:
     aligner = awake(tiny().build(32))
     batch = videos([FULL], [7])
-    other = VideoBatch(batch.pixels.clone(), batch.content, batch.frames)
+    other = VideoBatch(batch.pixels.clone(), batch.content_box, batch.frame_mask)
     other.pixels[0, 7] += 1
     with torch.no_grad():
         before, after = aligner(batch).embeddings[0], aligner(other).embeddings[0]

@@ -88,14 +88,14 @@ def test_image(aligner: Aligner) -> None:
 
 def test_letterbox(aligner: Aligner) -> None:
     video = small()
-    video.content = torch.tensor([[28, 84, 0, 112]])
+    video.content_box = torch.tensor([[28, 84, 0, 112]])
     values = frame(aligner, video, 0, 11)
     check(values, 174.4653935973, 120.2073399311, [-0.9626974493, -0.5144352071, -1.2562069541])
 
 
 def test_frame_that_is_padding_in_time(aligner: Aligner) -> None:
     video = VideoBatch.full(uniform(901, (1, 4, 3, 448, 448)))
-    video.frames[0, 3] = False
+    video.frame_mask[0, 3] = False
     with torch.no_grad():
         tokens = aligner(video).embeddings[0]
     assert len(tokens) == 3 * 273 + 73

@@ -62,7 +62,7 @@ def test_outputs_and_gradients(case: Case, golden: Path, fill: ModuleType, tower
     pixels = torch.from_numpy(fill.pixels(case.seed, case.chunks, case.frames, case.pixels, case.pixels))
     video = VideoBatch.full(pixels.view(case.videos, -1, *pixels.shape[2:]))
     if case.rows:
-        video.content = torch.tensor([[*case.rows, 0, case.pixels]] * case.videos)
+        video.content_box = torch.tensor([[*case.rows, 0, case.pixels]] * case.videos)
     visual = aligner(video)
     tokens = visual.embeddings.view(expected["tokens"].shape)
 

@@ -26,7 +26,7 @@ def test_tokens_of_common_aspect_ratios(width: int, height: int, tokens: int) ->
 
 def test_padded_frames_give_73_tokens() -> None:
     spec = StabSpec()
-    layout = spec.layout(spec.input.shape(448, 448, present=6))
+    layout = spec.layout(spec.input.shape(448, 448, num_frames_present=6))
     assert layout.tokens == 6 * 273 + 2 * 73
     assert (layout.patches[6:] == -1).all()
 
@@ -88,7 +88,7 @@ def test_half_resolution_has_the_same_layout(tiny: Callable[..., StabSpec]) -> N
     half = tiny(downsampler="half-resolution").layout(shape)
     assert np.array_equal(half.patches, tiny().layout(shape).patches)
     spec = StabSpec(downsampler="half-resolution")
-    assert spec.layout(spec.input.shape(448, 448, present=7)).tokens == 7 * 273 + 73
+    assert spec.layout(spec.input.shape(448, 448, num_frames_present=7)).tokens == 7 * 273 + 73
 
 
 def test_a_perceiver_without_rows_has_no_row_tokens(tiny: Callable[..., StabSpec]) -> None:
