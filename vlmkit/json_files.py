@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -28,6 +28,8 @@ __all__ = [
     "BadSample",
     "is_present",
     "json_line",
+    "load_record",
+    "load_record_lines",
     "parse_json",
     "read_json",
     "read_json_lines",
@@ -36,6 +38,7 @@ __all__ = [
     "write_record",
 ]
 
+M = TypeVar("M", bound=BaseModel)
 LINES_REMEDY = "remove the line, or the file"
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -102,6 +105,11 @@ def read_record(path: Path, kind: Any, remedy: str = "remove the file and run th
     return _parse(read_bytes(path, "JSON", RunError, remedy), kind, str(path), remedy)
 
 
+def load_record(path: Path, kind: type[M], remedy: str = "remove the file and run the command again") -> M:
+    """Return the content of a file as an object of a model class. Errors as those of `read_record`."""
+    return kind.model_validate(read_record(path, kind, remedy), strict=True)
+
+
 def write_record(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Write an object, or a list of objects, with its checksum, whole or not at all."""
     write_atomic(path, stamped(content, indent=2) + "\n")
@@ -130,6 +138,11 @@ def read_json_lines(
         os.truncate(path, len(whole))
     lines = enumerate(whole.split(b"\n")[:-1], 1)
     return [_parse(line, kind, f"{path}, line {number}", remedy) for number, line in lines]
+
+
+def load_record_lines(path: Path, kind: type[M], *, mend: bool = False) -> list[M]:
+    """Return the lines of a file as objects of a model class. `mend` and errors as those of `read_json_lines`."""
+    return [kind.model_validate(line, strict=True) for line in read_json_lines(path, kind, mend=mend)]
 
 
 def validated(found: Any, kind: Any, where: str, remedy: str) -> Any:
