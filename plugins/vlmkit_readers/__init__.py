@@ -17,7 +17,7 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The components of this plugin."""
-    from .spec import DecordSpec
+    """Return the readers."""
+    from vlmkit_readers.spec import DecordSpec
 
     return [DecordSpec]

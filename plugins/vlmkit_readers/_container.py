@@ -1,24 +1,23 @@
-"""Opening a file with PyAV, which may read this one file and nothing else."""
+"""Open a video file or bytes with PyAV, in a way that lets FFmpeg read this one file and nothing else."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.stream import Disposition
 
-from vlmkit.api import UnreadableVideo
+from vlmkit.api import UnreadableVideo, is_file
 
-from ._source import open_file
+__all__ = ["AV_ERRORS", "display_name", "error_text", "format_names", "open_container", "open_file", "video_stream"]
 
-__all__ = ["ERRORS", "MOST_PIXELS", "formats_of", "open_container", "reason", "video_stream"]
-
-ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError, OverflowError)
-"""What PyAV raises for a bad file."""
-MOST_PIXELS = 1 << 25
+AV_ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError, OverflowError)
+"""Exceptions that PyAV raises for a bad file."""
+_MAX_PIXELS = 1 << 25
 """Pixels of a frame: a little more than 7680x4320. Headers of damaged files claim what no machine has memory for."""
 _FORMATS = (
     "aac,apng,asf,av1,avi,bmp_pipe,cavsvideo,dhav,dirac,dv,flac,flic,flv,gif,h261,h263,h264,hevc,ivf,jpeg_pipe,kux,"
@@ -27,10 +26,42 @@ _FORMATS = (
 )
 """FFmpeg's names of formats that hold videos, or sound alone. Not among them are those that name other files or
 addresses (playlists: `concat`, `hls`, `dash`, `sdp`; drawings), and those that take any text for a video (`tty`)."""
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "crypto", "max_pixels": str(MOST_PIXELS)}
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "crypto", "max_pixels": str(_MAX_PIXELS)}
 """Of protocols, FFmpeg gets one that opens nothing by itself."""
 _BUFFER = 1 << 20
 """Bytes that FFmpeg reads at once."""
+
+
+def open_file(source: str | Path | bytes) -> BinaryIO:
+    """Open a path or bytes for reading, as a file without a name.
+
+    FFmpeg would take a name for a protocol (`12:30.mp4`), for the pattern of a series of pictures (`clip%03d.png`) or
+    for the folder of the files that a playlist lists.
+
+    Raises:
+        UnreadableVideo: there is no such file, or it is no regular one: reading from a pipe or device may never end.
+    """
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        path = Path(source)
+        if not is_file(path) and path.exists():
+            found = "directory" if path.is_dir() else "pipe or device"
+            raise UnreadableVideo(f"{path}: expected a video file, found a {found}")
+        return _NamelessFile(path.open("rb", buffering=0))
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnreadableVideo):
+            raise
+        raise UnreadableVideo(f"{display_name(source)}: {getattr(error, 'strerror', None) or error}") from None
+
+
+class _NamelessFile(io.BufferedReader):
+    name = ""
+
+
+def display_name(source: str | Path | bytes) -> str:
+    """Return the name of a video in messages; bytes of a path that are no text are escaped."""
+    return "video" if isinstance(source, bytes) else str(source).encode(errors="backslashreplace").decode()
 
 
 @contextmanager
@@ -40,18 +71,18 @@ def open_container(source: str | Path | bytes) -> Iterator[Any]:
         file = stack.enter_context(open_file(source))
         try:
             container = av.open(file, options=_OPTIONS, buffer_size=_BUFFER, metadata_errors="replace")
-        except av.ArgumentError:  # what FFmpeg says of a format that is not on the list
+        except av.ArgumentError:  # FFmpeg's error for a format that is not on the list
             raise UnreadableVideo("its format is none that is read here: a playlist or drawing is no video") from None
         yield stack.enter_context(container)
 
 
-def formats_of(container: Any) -> frozenset[str]:
+def format_names(container: Any) -> frozenset[str]:
     """Return FFmpeg's names of the container's format."""
     return frozenset(container.format.name.split(","))
 
 
 def video_stream(container: Any) -> Any:
-    """Return its main video. The cover of a song is none.
+    """Return the main video stream. The cover picture of a song does not count.
 
     Raises:
         UnreadableVideo: there is none, no decoder for it, or its frames are too big.
@@ -62,13 +93,13 @@ def video_stream(container: Any) -> Any:
     if stream is None or stream.codec_context is None:
         raise UnreadableVideo("no video stream")
     context = stream.codec_context
-    if context.width * context.height > MOST_PIXELS:
+    if context.width * context.height > _MAX_PIXELS:
         found = f"{context.width}x{context.height} pixels"
-        raise UnreadableVideo(f"expected frames of at most {MOST_PIXELS} pixels, found {found}")
-    context.options = {**context.options, "max_pixels": str(MOST_PIXELS)}  # a frame may be bigger than the header says
+        raise UnreadableVideo(f"expected frames of at most {_MAX_PIXELS} pixels, found {found}")
+    context.options = {**context.options, "max_pixels": str(_MAX_PIXELS)}  # a frame may be bigger than the header says
     return stream
 
 
-def reason(error: BaseException) -> str:
-    """Return what an error says, without number and file."""
+def error_text(error: BaseException) -> str:
+    """Return the message of an error without its number and file."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a file holds, found without decoding more than its first picture."""
+"""Look through a video file without decoding more than its first picture: its packets, and what its header states."""
 
 from __future__ import annotations
 
@@ -8,63 +8,73 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import numpy as np
 
 from vlmkit.api import UnreadableVideo
+from vlmkit_readers._bitstream import PacketContent, PacketParser, packet_parser
+from vlmkit_readers._container import (
+    AV_ERRORS,
+    display_name,
+    error_text,
+    format_names,
+    open_container,
+    video_stream,
+)
 
-from ._bitstream import Content, PacketParser, packet_parser
-from ._container import ERRORS, formats_of, open_container, reason, video_stream
-from ._orientation import Matrix, display_matrix
-from ._source import name_of
-
-__all__ = ["First", "Mark", "Survey", "is_end"]
+__all__ = ["FirstPicture", "Matrix", "PacketInfo", "Survey", "is_flush"]
 
 _KEY = 1
 """The flag of an entry of FFmpeg's index at which decoding can start."""
-_MOST_PACKETS = 10_000_000
+_MAX_PACKETS = 10_000_000
 """Packets of a file that are looked at: two days of video at 60 frames per second."""
 
+Matrix = tuple[int, int, int, int]
+"""a, b, c, d of a display matrix (ISO/IEC 14496-12, 6.2.2), which turn and mirror: a point (x, y) is shown at
+(ax + cy, bx + dy)."""
+_TURNS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+"""Matrices by degrees, clockwise."""
 
-class Mark(NamedTuple):
-    """What is known of a packet without decoding it."""
 
-    full: bool
-    """Whether it holds data."""
-    pictures: int
-    """How many pictures it gives; one, where its codec cannot be read here."""
-    key: bool
+class PacketInfo(NamedTuple):
+    """A packet of the main video, not decoded."""
+
+    has_data: bool
+    num_pictures: int
+    """Pictures that it gives; 1 where its codec cannot be parsed here."""
+    is_key: bool
     """Whether FFmpeg calls it a key frame."""
-    starts: bool
+    can_start: bool
     """Whether its bits say that decoding can start here."""
-    plain: bool
+    is_plain: bool
     """Whether its pictures are its own."""
-    discard: bool
+    is_discarded: bool
     """Whether an edit list leaves it out."""
-    time: int | None
+    pts: int | None
     """When its picture is shown, in ticks."""
-    place: int | None
+    pos: int | None
     """Where it stands in the file, bytes."""
     duration: int
     """Ticks."""
 
 
 @dataclass
-class First:
-    """The first picture, or why there is none."""
+class FirstPicture:
+    """The first picture of a video, or why there is none."""
 
     frame: Any = None
-    """Of PyAV."""
+    """PyAV's frame."""
     problem: str = ""
     _begun: bool = False
 
-    def look(self, packet: Any) -> None:
+    def feed(self, packet: Any) -> None:
         """Decode a packet, from the first key frame on, until there is a picture."""
         self._begun = self._begun or packet.is_keyframe
-        if self.frame is not None or self.problem or not (is_end(packet) or (packet.size and self._begun)):
+        if self.frame is not None or self.problem or not (is_flush(packet) or (packet.size and self._begun)):
             return
         try:
             self.frame = next(iter(packet.decode()), None)
-        except ERRORS as error:
-            self.problem = reason(error)
+        except AV_ERRORS as error:
+            self.problem = error_text(error)
 
 
 @dataclass(frozen=True)
@@ -74,144 +84,136 @@ class Survey:
     source: str | Path | bytes
     formats: frozenset[str]
     """FFmpeg's names of the container's format."""
-    marks: Sequence[Mark]
+    packets: Sequence[PacketInfo]
     """The packets of the main video, in the order of the file."""
-    parsed: bool
+    is_parsed: bool
     """Whether the bits of its packets could be read."""
     same_keys: bool
     """Whether the container's index has the very key frames that the bits of the packets have."""
     announced: int
-    """Packets that the container says there are; 0 where it does not say."""
-    stated: float
-    """Frames that the container says there are, or that its rate and length make; 0 where it does not say."""
+    """Packets that the container states; 0 where it does not."""
+    stated_frames: float
+    """Frames that the container states, or its rate times its length; 0 where it does not say."""
     size: int
     """Bytes of the file."""
     length: float
-    """Seconds that the container says it takes; 0 where it does not say."""
+    """Seconds that the container states; 0 where it does not."""
     tick: float
     """Seconds."""
     fps: float
-    """Frames per second, as the container has them on average."""
-    first: First
-    """Its first picture."""
+    """Frames per second, the container's average."""
+    first: FirstPicture
     tags: Mapping[str, str]
     """Texts about the video."""
 
     @property
     def matrix(self) -> Matrix | None:
-        """How a picture is set upright."""
-        return display_matrix(self.first.frame, self.tags)
+        """The display matrix of the first picture; without one, that of the tag `rotate` of older Matroska files."""
+        data = self.first.frame.side_data.get("DISPLAYMATRIX")
+        if data is not None:
+            a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).tolist()
+            return a, b, c, d
+        rotate = next((value for key, value in self.tags.items() if key.lower() == "rotate"), "")
+        return _TURNS.get(int(rotate) % 360) if rotate.removeprefix("-").isdecimal() and len(rotate) < 5 else None
 
     @property
-    def packets(self) -> int:
-        """How many packets hold data."""
-        return sum(mark.full for mark in self.marks)
+    def found(self) -> int:
+        """Packets that hold data."""
+        return sum(packet.has_data for packet in self.packets)
 
     @property
     def seconds(self) -> float:
-        """From the start to the end of the last picture."""
-        return span([mark for mark in self.marks if mark.full]) * self.tick
+        """Time from zero, or from the first picture where that comes before, to the end of the last one."""
+        shown = [(p.pts, p.duration) for p in self.packets if p.has_data and p.pts is not None]
+        return (max(map(sum, shown)) - min(0, min(shown)[0])) * self.tick if shown else 0.0
 
     @classmethod
     def of(cls, source: str | Path | bytes) -> Survey:
-        """Look at a path or bytes.
+        """Look through a path or bytes.
 
         Raises:
             UnreadableVideo: it cannot be read, or holds no video.
         """
         try:
             with open_container(source) as container:
-                return _look(source, container)
-        except UnreadableVideo as error:
-            raise UnreadableVideo(_named(source, str(error))) from None
-        except ERRORS as error:
-            raise UnreadableVideo(_named(source, reason(error))) from None
+                return _survey(source, container)
+        except AV_ERRORS as error:
+            name, problem = display_name(source), error_text(error)
+            raise UnreadableVideo(problem if problem.startswith(f"{name}: ") else f"{name}: {problem}") from None
 
 
-def span(marks: Sequence[Mark]) -> int:
-    """Return the ticks from zero, or from the first picture where that comes before, to the end of the last one."""
-    times = [(mark.time, mark.duration) for mark in marks if mark.time is not None]
-    return max(time + duration for time, duration in times) - min(0, min(times)[0]) if times else 0
-
-
-def _look(source: str | Path | bytes, container: Any) -> Survey:
+def _survey(source: str | Path | bytes, container: Any) -> Survey:
     stream = video_stream(container)
     context = stream.codec_context
     parser = packet_parser(context.codec.canonical_name, context.extradata or b"")
-    formats, announced = formats_of(container), _announced(container, stream)
-    first = First()
-    marks = []
+    formats = format_names(container)
+    first = FirstPicture()
+    packets = []
     for packet in _limited(container.demux(stream)):
-        marks.append(_mark(packet, parser))
-        first.look(packet)
+        packets.append(_packet_info(packet, parser))
+        first.feed(packet)
     return Survey(
         source=source,
         formats=formats,
-        marks=marks,
-        parsed=parser is not None,
-        same_keys=_same_keys(stream, marks, "mov" in formats),
-        announced=announced,
-        stated=_stated(container, stream),
+        packets=packets,
+        is_parsed=parser is not None,
+        same_keys=_same_keys(stream, packets, "mov" in formats),
+        announced=_announced(stream, "mov" in formats),
+        stated_frames=_stated_frames(container, stream),
         size=container.size,
         length=(container.duration or 0) / av.time_base,
         tick=float(stream.time_base or 0),
         fps=float(stream.average_rate or stream.guessed_rate or 0),
-        first=first if first.frame or first.problem else _first(source),
+        first=first if first.frame or first.problem else _first_picture(source),
         tags=dict(stream.metadata),
     )
 
 
-def _mark(packet: Any, parser: PacketParser | None) -> Mark:
-    """Return what is known of a packet."""
-    full = bool(packet.size)
-    content = parser(memoryview(packet)) if full and parser else Content(int(full), packet.is_keyframe)
-    return Mark(
-        full, content.pictures, packet.is_keyframe, content.starts, content.plain, packet.is_discard, packet.pts,
-        packet.pos, packet.duration or 0,
+def _packet_info(packet: Any, parser: PacketParser | None) -> PacketInfo:
+    data = bool(packet.size)
+    content = parser(memoryview(packet)) if data and parser else PacketContent(int(data), packet.is_keyframe)
+    return PacketInfo(
+        data, content.num_pictures, packet.is_keyframe, content.can_start, content.is_plain, packet.is_discard,
+        packet.pts, packet.pos, packet.duration or 0,
     )  # fmt: skip
 
 
-def _first(source: str | Path | bytes) -> First:
+def _first_picture(source: str | Path | bytes) -> FirstPicture:
     """Return the first picture of a video in which FFmpeg knows no key frame."""
     try:
         with open_container(source) as container:
-            return First(next(container.decode(video_stream(container)), None))
-    except ERRORS as error:
-        return First(problem=reason(error))
+            return FirstPicture(next(container.decode(video_stream(container)), None))
+    except AV_ERRORS as error:
+        return FirstPicture(problem=error_text(error))
 
 
-def is_end(packet: Any) -> bool:
-    """Whether FFmpeg made this packet, to get the last pictures out of a decoder."""
+def is_flush(packet: Any) -> bool:
+    """Return whether FFmpeg made this packet, to get the last pictures out of a decoder."""
     return not packet.size and packet.pts is None and packet.dts is None
 
 
 def _limited(packets: Iterable[Any]) -> Iterator[Any]:
     for number, packet in enumerate(packets):
-        if number >= _MOST_PACKETS:
-            raise UnreadableVideo(f"expected at most {_MOST_PACKETS} packets, found more; split the video")
+        if number >= _MAX_PACKETS:
+            raise UnreadableVideo(f"expected at most {_MAX_PACKETS} packets, found more; split the video")
         yield packet
 
 
-def _announced(container: Any, stream: Any) -> int:
+def _announced(stream: Any, is_mov: bool) -> int:
     """Return how many packets a whole file has; in MP4, those that an edit list leaves out included."""
-    index = getattr(stream, "index_entries", ()) if "mov" in formats_of(container) else ()  # PyAV < 17 has no index
+    index = getattr(stream, "index_entries", ()) if is_mov else ()  # PyAV < 17 has no index
     return len(index) or int(stream.frames)
 
 
-def _stated(container: Any, stream: Any) -> float:
+def _stated_frames(container: Any, stream: Any) -> float:
     """Return the number of frames for which decord gets memory."""
     return float(stream.frames or (stream.average_rate or 0) * max(0, container.duration or 0) / av.time_base)
 
 
-def _same_keys(stream: Any, marks: Sequence[Mark], by_place: bool) -> bool:
+def _same_keys(stream: Any, packets: Sequence[PacketInfo], by_position: bool) -> bool:
     """Return whether the index that decord seeks with has the key frames of the bits, no more and no fewer."""
     index = getattr(stream, "index_entries", None)
     if index is None:
         return False
-    entries = {entry.pos if by_place else entry.timestamp for entry in index if entry.flags & _KEY}
-    return entries == {mark.place if by_place else mark.time for mark in marks if mark.full and mark.starts}
-
-
-def _named(source: str | Path | bytes, problem: str) -> str:
-    name = name_of(source)
-    return problem if problem.startswith(f"{name}: ") else f"{name}: {problem}"
+    entries = {entry.pos if by_position else entry.timestamp for entry in index if entry.flags & _KEY}
+    return entries == {p.pos if by_position else p.pts for p in packets if p.has_data and p.can_start}

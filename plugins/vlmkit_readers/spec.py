@@ -35,7 +35,7 @@ class DecordSpec(ReaderSpec):
     """Decoding threads per video."""
 
     def build(self) -> Reader:
-        """The reader."""
-        from ._reader import DecordReader
+        """Return the reader."""
+        from vlmkit_readers._module import DecordReader
 
         return DecordReader(self.threads)

@@ -50,9 +50,9 @@ def test_pictures_and_key_frames_are_the_decoders(
         contents = [(parser(memoryview(p)), p.is_keyframe) for p in container.demux(video=0) if p.size]
     with av.open(str(clip)) as container:
         frames = list(container.decode(video=0))
-    assert sum(content.pictures for content, _ in contents) == len(frames)
-    assert [content.starts for content, _ in contents] == [key for _, key in contents]
-    assert all(content.plain for content, _ in contents) == all(content.pictures == 1 for content, _ in contents)
+    assert sum(content.num_pictures for content, _ in contents) == len(frames)
+    assert [content.can_start for content, _ in contents] == [key for _, key in contents]
+    assert all(content.is_plain for content, _ in contents) == all(content.num_pictures == 1 for content, _ in contents)
 
 
 def test_unknown_codecs_are_left_to_decoding_in_order(tmp_path: Path, numbered: Write, numbers: Read) -> None:
@@ -102,5 +102,5 @@ def test_packed_pictures_of_mpeg4() -> None:
     parser = packet_parser("mpeg4", layer)
     assert parser is not None
     found = [parser(memoryview(packet)) for packet in (coded, coded + coded, nothing, nothing)]
-    assert [content.pictures for content in found] == [1, 1, 1, 0]
-    assert [content.plain for content in found] == [True, False, False, False]
+    assert [content.num_pictures for content in found] == [1, 1, 1, 0]
+    assert [content.is_plain for content in found] == [True, False, False, False]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from vlmkit.api import UnreadableVideo
 from vlmkit_datasets.spec import LlavaJsonSpec
+from vlmkit_readers._module import SeekingVideo
 from vlmkit_readers._ordered import OrderedVideo
-from vlmkit_readers._seeking import SeekingVideo
 from vlmkit_readers.spec import DecordSpec
 
 Write = Callable[..., Path]

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from vlmkit_readers._seeking import SeekingVideo
+from vlmkit_readers._module import SeekingVideo
 from vlmkit_readers.spec import DecordSpec
 
 Write = Callable[..., Path]
