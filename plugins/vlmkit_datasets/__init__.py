@@ -17,7 +17,7 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The components of this plugin."""
-    from .spec import LlavaJsonSpec, MovingShapesSpec
+    """Return the datasets."""
+    from vlmkit_datasets.spec import LlavaJsonSpec, MovingShapesSpec
 
     return [LlavaJsonSpec, MovingShapesSpec]

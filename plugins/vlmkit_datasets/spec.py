@@ -40,13 +40,13 @@ class LlavaJsonSpec(DatasetSpec):
 
     def build(self) -> Dataset:
         """Read and check the whole file. Whether a video can be read shows when it is needed."""
-        from .llava_json import LlavaJson
+        from vlmkit_datasets._llava_json import LlavaJson
 
         return LlavaJson(self)
 
 
 class MovingShapesSpec(DatasetSpec):
-    """Short H.264 clips of coloured shapes that move over textured backgrounds, with questions and one-word answers.
+    """Short H.264 clips of colored shapes that move over textured backgrounds, with questions and one-word answers.
 
     In each split the answers of one type are about equally frequent, so that no answer is worth guessing; in level
     `simple` the question tells nothing of the answer either. The clips follow from the options alone; they
@@ -55,10 +55,10 @@ class MovingShapesSpec(DatasetSpec):
 
     type: Literal["moving-shapes"] = "moving-shapes"
     level: Literal["simple", "scenes"] = "simple"
-    """`simple`: colour, shape, direction and speed of a lone shape, how many shapes, which colour appears first or
-    last. `scenes`: colour, shape, direction or speed of one of several shapes."""
+    """`simple`: color, shape, direction and speed of a lone shape, how many shapes, which color appears first or
+    last. `scenes`: color, shape, direction or speed of one of several shapes."""
     split: Literal["train", "val", "test", "compositional"] = "train"
-    """No two splits share a clip. The pairs of colour and shape in `compositional` stand in no other split."""
+    """No two splits share a clip. The pairs of color and shape in `compositional` stand in no other split."""
     clips: Annotated[int, Field(gt=0, le=10**6)] = 6000
     """Number of clips."""
     seed: Seed = 0
@@ -78,7 +78,7 @@ class MovingShapesSpec(DatasetSpec):
 
     def folder(self) -> Path:
         """Where the clips and `questions.json` lie; other options never share it."""
-        from .shapes.store import folder_name
+        from vlmkit_datasets._moving_shapes import folder_name
 
         base = self.root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vlmkit" / "moving-shapes"
         return expand_path(base) / folder_name(self)
@@ -93,12 +93,12 @@ class MovingShapesSpec(DatasetSpec):
 
     def prepare(self) -> Path:
         """Draw what is missing of the clips, write `questions.json`, and return the folder."""
-        from .shapes.store import prepare
+        from vlmkit_datasets._moving_shapes import prepare
 
         return prepare(self)
 
     def build(self) -> Dataset:
         """The dataset; its clips are drawn first where they are missing."""
-        from .shapes.dataset import MovingShapes
+        from vlmkit_datasets._moving_shapes import MovingShapes
 
         return MovingShapes(self)

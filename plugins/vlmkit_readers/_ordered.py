@@ -62,7 +62,7 @@ class Orientation(NamedTuple):
 class _Pictures(NamedTuple):
     """The pictures that decoding in order gives."""
 
-    count: int
+    num_shown: int
     skipped: int
     """Packets before the first key frame, which cannot be decoded."""
     start: int | None
@@ -105,14 +105,14 @@ class OrderedVideo(OpenVideo):
     def open(cls, survey: Survey, threads: int) -> OrderedVideo:
         """Count the pictures. `UnreadableVideo` where there are none."""
         pictures, frame = _Pictures.of(survey.packets), survey.first.frame
-        if not pictures.count or frame is None:
+        if not pictures.num_shown or frame is None:
             problem = survey.first.problem or "no frame could be decoded"
             raise UnreadableVideo(f"{display_name(survey.source)}: {problem}")
         orientation = Orientation.of(survey.matrix)
         width, height = frame.width, frame.height
         if orientation.transposed:
             width, height = height, width
-        return cls(pictures.count, _fps(survey, pictures.count), width, height, survey, threads, pictures, orientation)
+        return cls(pictures.num_shown, _fps(survey, pictures.num_shown), width, height, survey, threads, pictures, orientation)
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return (n, H, W, 3) RGB. Where the last packets hold no picture, the last picture stands for them.

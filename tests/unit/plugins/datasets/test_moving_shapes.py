@@ -18,11 +18,10 @@ from pydantic import ValidationError
 
 from vlmkit import files
 from vlmkit.api import DataError
-from vlmkit_datasets.shapes import store
-from vlmkit_datasets.shapes.clips import Clip, Mover
-from vlmkit_datasets.shapes.draw import draw
-from vlmkit_datasets.shapes.store import clips_of
-from vlmkit_datasets.shapes.words import COLOURS
+from vlmkit_datasets import _drawing
+from vlmkit_datasets._clips import COLORS, Clip, Mover
+from vlmkit_datasets._drawing import draw
+from vlmkit_datasets._moving_shapes import clips_of
 from vlmkit_datasets.spec import MovingShapesSpec
 
 
@@ -30,10 +29,10 @@ def _clip(*movers: Mover) -> Clip:
     return Clip("0", movers, (), 0, (1, 2, 3))
 
 
-def _marked(clip: Clip, colour: str, frames: int = 8) -> Any:
-    """(T, S, S): pixels near the colour."""
+def _marked(clip: Clip, color: str, frames: int = 8) -> Any:
+    """(T, S, S): pixels near the color."""
     picture = draw(clip, 64, frames).astype(int)
-    return np.abs(picture - np.array(COLOURS[colour])).max(-1) <= 20
+    return np.abs(picture - np.array(COLORS[color])).max(-1) <= 20
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_shapes_appear_when_planned_and_later_ones_lie_above() -> None:
     assert _marked(clip, "blue", 16)[:, 32, 32].tolist() == [True] * 8 + [False] * 8
 
 
-def test_files_are_h264_and_keep_the_colours(tmp_path: Path) -> None:
+def test_files_are_h264_and_keep_the_colors(tmp_path: Path) -> None:
     spec = MovingShapesSpec(clips=8, root=tmp_path)
     data = spec.build()
     assert len(data) == 8
@@ -157,7 +156,7 @@ def test_clips_that_are_drawn_otherwise_now_are_no_repair(tmp_path: Path, monkey
     spec.prepare()
     first = min(spec.video_root().iterdir())
     first.write_bytes(b"")
-    monkeypatch.setattr(store, "write_video", lambda path, *_: path.write_bytes(b"of another encoder"))
+    monkeypatch.setattr(_drawing, "write_video", lambda path, *_: path.write_bytes(b"of another encoder"))
     with pytest.raises(DataError, match=rf"{first.name} was damaged, and what is drawn again differs .*; remo"):
         spec.prepare()
 

@@ -1,4 +1,4 @@
-"""The folder of the clips of one set of options: drawn once, whoever comes first, however often interrupted."""
+"""The dataset `moving-shapes`: its clips, drawn once whoever comes first and however often interrupted, as samples."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api import DataError, RunError, damaged_files, lock_file, write_manifest
+import numpy as np
 
-from .clips import Clip
-from .draw import draw
-from .encode import write_video
-from .plan import plan
+from vlmkit.api import DataError, Dataset, RunError, Sample, Turn, damaged_files, lock_file, write_manifest
+from vlmkit_datasets._clips import Clip
+from vlmkit_datasets._drawing import draw_missing
+from vlmkit_datasets._levels import plan_clips
 
 if TYPE_CHECKING:
-    from ..spec import MovingShapesSpec
+    from vlmkit_datasets.spec import MovingShapesSpec
 
-__all__ = ["clips_of", "draw_missing", "folder_name", "identity", "prepare"]
+__all__ = ["MovingShapes", "clips_of", "folder_name", "identity", "prepare"]
 
 _VERSION = 2
 """To be raised whenever the same options would give other clips or questions."""
@@ -33,28 +33,61 @@ _FEW = 64
 _log = logging.getLogger(__name__)
 
 
+class MovingShapes(Dataset):
+    """One sample per clip: its questions in one conversation, in an order that varies from clip to clip."""
+
+    def __init__(self, spec: MovingShapesSpec) -> None:
+        self.spec = spec
+        self._clips = clips_of(spec)
+        if not spec.text_only:
+            prepare(spec)
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the options that the samples follow from."""
+        chosen = self.spec.model_dump(include={"questions_per_clip", "text_only"})
+        return hashlib.sha256(json.dumps({**identity(self.spec), **chosen}, sort_keys=True).encode()).hexdigest()
+
+    def sample(self, index: int) -> Sample:
+        """Return the conversation about clip number `index`."""
+        clip = self._clips[index]
+        order = np.random.default_rng((*clip.seed, 1)).permutation(len(clip.questions))
+        asked = [clip.questions[i] for i in order[: self.spec.questions_per_clip]]
+        video = None if self.spec.text_only else str(self.spec.video_root() / f"{clip.name}.mp4")
+        opening = "" if video is None else "<video>\n"
+        turns = tuple(
+            Turn(("" if i else opening) + question.question, question.answer) for i, question in enumerate(asked)
+        )
+        name = f"{self.spec.level}-{self.spec.split}-{self.spec.seed}-{clip.name}"
+        return Sample(name, turns, video, {"types": [question.type for question in asked]})
+
+
 def identity(spec: MovingShapesSpec) -> dict[str, Any]:
-    """The options that the clips follow from, with the generator's version."""
+    """Return the options that the clips follow from, with the generator's version."""
     options = spec.model_dump(include={"level", "split", "clips", "seed", "size", "frames", "fps"})
     return {**options, "version": _VERSION}
 
 
 def folder_name(spec: MovingShapesSpec) -> str:
-    """A name that other options do not share."""
+    """Return a name that other options do not share."""
     digest = hashlib.sha256(json.dumps(identity(spec), sort_keys=True).encode()).hexdigest()
     return f"{spec.level}-{spec.split}-{spec.clips}-{digest[:12]}"
 
 
 def clips_of(spec: MovingShapesSpec) -> list[Clip]:
-    """The clips, planned but not drawn."""
-    return plan(spec.level, spec.split, spec.clips, spec.seed)
+    """Return the clips, planned but not drawn."""
+    return plan_clips(spec.level, spec.split, spec.clips, spec.seed)
 
 
 def prepare(spec: MovingShapesSpec) -> Path:
     """Draw the clips that are missing or damaged, and write `questions.json`; `checksums.json` comes last.
 
-    Processes that come at the same time wait for each other. A `DataError` where the folder cannot be written, or what
-    is drawn again differs from what was there.
+    Processes that come at the same time wait for each other.
+
+    Raises:
+        DataError: the folder cannot be written, or what is drawn again differs from what was there.
     """
     folder = spec.folder()
     try:
@@ -96,22 +129,14 @@ def _complete(spec: MovingShapesSpec, damaged: Sequence[Path], *, tidy: bool) ->
         _write_questions(spec.annotations(), clips_of(spec), f"{spec.level}-{spec.split}")
 
 
-def draw_missing(spec: MovingShapesSpec, start: int, step: int) -> None:
-    """Draw each clip of a share (every `step`-th from `start`) whose file is missing."""
-    for clip in clips_of(spec)[start::step]:
-        path = spec.video_root() / f"{clip.name}.mp4"
-        if not path.is_file():
-            write_video(path, draw(clip, spec.size, spec.frames), spec.fps)
-
-
 def _draw_all(spec: MovingShapesSpec) -> None:
     shares = max(1, min(len(os.sched_getaffinity(0)), spec.clips // _FEW))
     _log.info("drawing %d clips of moving-shapes (%s, %s) in %s", spec.clips, spec.level, spec.split, spec.folder())
     if shares == 1:
-        draw_missing(spec, 0, 1)
+        draw_missing(identity(spec), spec.video_root(), 0, 1)
         return
     # Programs of their own: a fork would inherit torch's threads, and a spawn would run the caller's script again.
-    command = [sys.executable, "-m", "vlmkit_datasets.shapes.worker", spec.model_dump_json()]
+    command = [sys.executable, "-m", "vlmkit_datasets._drawing", json.dumps(identity(spec)), str(spec.video_root())]
     workers: list[subprocess.Popen[str]] = []
     try:
         for share in range(shares):

@@ -1,30 +1,64 @@
-"""Drawing a clip with numpy. Shape letters: T frames, S pixels per side."""
+"""Draw clips with numpy and write them as H.264. Shape letters: T frames, S pixels per side.
+
+`python -m vlmkit_datasets._drawing OPTIONS FOLDER START STEP` draws one share of the clips, in a process of its own.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import av
 import numpy as np
 import numpy.typing as npt
 
-from .clips import Clip, Mover
-from .words import COLOURS
+from vlmkit_datasets._clips import COLORS, Clip, Mover
+from vlmkit_datasets._levels import plan_clips
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_missing", "write_video"]
 
 Floats = npt.NDArray[np.float32]
 
 _SHADE = 12
-"""How much a colour varies from clip to clip, levels of 255."""
+"""How much a color varies from clip to clip, levels of 255."""
+_ENCODER = {"preset": "veryfast", "crf": "16", "threads": "1", "bf": "0"}
+
+
+def draw_missing(options: Mapping[str, Any], folder: Path, start: int, step: int) -> None:
+    """Draw each clip of a share (every `step`-th from `start`) whose file is missing in the folder."""
+    clips = plan_clips(*(options[name] for name in ("level", "split", "clips", "seed")))
+    for clip in clips[start::step]:
+        path = folder / f"{clip.name}.mp4"
+        if not path.is_file():
+            write_video(path, draw(clip, options["size"], options["frames"]), options["fps"])
+
+
+def write_video(path: Path, frames: npt.NDArray[np.uint8], fps: int) -> None:
+    """Write (T, H, W, 3) RGB as MP4 (libx264, yuv420p). The file appears when it is complete."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    height, width = frames.shape[1:3]
+    with av.open(str(unfinished), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=_ENCODER)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    unfinished.replace(path)
 
 
 def draw(clip: Clip, size: int, frames: int) -> npt.NDArray[np.uint8]:
-    """(T, S, S, 3) RGB."""
+    """Return (T, S, S, 3) RGB."""
     rng = np.random.default_rng(clip.seed)
     canvas = np.repeat(_background(size, rng)[None], frames, axis=0)
     times = np.linspace(0, 1, frames, dtype=np.float32)
     for mover in clip.movers:
-        colour = np.asarray(COLOURS[mover.colour], np.float32) + rng.uniform(-_SHADE, _SHADE, 3).astype(np.float32)
+        color = np.asarray(COLORS[mover.color], np.float32) + rng.uniform(-_SHADE, _SHADE, 3).astype(np.float32)
         cover = _cover(mover, times, size)[..., None]
-        canvas += cover * (colour - canvas)
+        canvas += cover * (color - canvas)
     return np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -32,8 +66,8 @@ def _cover(mover: Mover, times: Floats, size: int) -> Floats:
     """(T, S, S): how much of each pixel the shape covers, 0 to 1; its edge is blurred over one pixel."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     steps = (times - 0.5)[:, None, None]
-    x = axis[None, None, :] - (np.float32(mover.centre[0]) + steps * np.float32(mover.way[0]))
-    y = axis[None, :, None] - (np.float32(mover.centre[1]) + steps * np.float32(mover.way[1]))
+    x = axis[None, None, :] - (np.float32(mover.center[0]) + steps * np.float32(mover.path[0]))
+    y = axis[None, :, None] - (np.float32(mover.center[1]) + steps * np.float32(mover.path[1]))
     outside = _DISTANCES[mover.shape](x, y, np.float32(mover.radius))
     cover: Floats = np.clip(0.5 - outside * size, 0, 1)
     cover[times < mover.appears] = 0
@@ -58,7 +92,7 @@ _DISTANCES = {"circle": _circle, "square": _square, "triangle": _triangle}
 
 
 def _background(size: int, rng: np.random.Generator) -> Floats:
-    """(S, S, 3): one of several textures, pale enough that every colour stands out."""
+    """(S, S, 3): one of several textures, pale enough that every color stands out."""
     base = rng.uniform(70, 150) + rng.uniform(-15, 15, 3)
     texture = _TEXTURES[rng.integers(len(_TEXTURES))](size, rng)
     contrast = rng.uniform(15, 30) + rng.uniform(-6, 6, 3)
@@ -91,3 +125,7 @@ def _clouds(size: int, rng: np.random.Generator) -> Floats:
 
 
 _TEXTURES = (_waves, _tiles, _clouds)
+
+
+if __name__ == "__main__":
+    draw_missing(json.loads(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

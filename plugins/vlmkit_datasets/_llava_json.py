@@ -26,7 +26,7 @@ from vlmkit.api import (
 )
 
 if TYPE_CHECKING:
-    from .spec import LlavaJsonSpec
+    from vlmkit_datasets.spec import LlavaJsonSpec
 
 __all__ = ["LlavaJson"]
 
