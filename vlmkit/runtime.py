@@ -85,8 +85,10 @@ def wait_unless_first() -> None:
 
 
 def lost_peers(error: BaseException) -> bool:
-    """Return whether this comes of another process that is gone, after the time in which the launcher would have ended this
-    one as well: the other one has said why."""
+    """Return whether the error comes of another process that is gone, which has said why.
+
+    That is known only after the time in which the launcher would have ended this one as well.
+    """
     text = str(error)
     lost = world_size() > 1 and (type(error).__name__.startswith("Dist") or any(word in text for word in _LOST))
     if lost:

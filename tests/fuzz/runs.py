@@ -127,17 +127,17 @@ class Target:
         return "done"
 
     def _command(self, command: str, run: Path) -> None:
-        from vlmkit import experiment
+        from vlmkit import runner
         from vlmkit.report import write_report
 
         if command == "report":
             write_report(run)
         elif command == "train":
-            experiment.train(self.spec, run.parent)
+            runner.train(self.spec, run.parent)
         elif command == "eval":
-            experiment.evaluate(self.spec, run.parent).summary()
+            runner.evaluate(self.spec, run.parent).summary()
         else:
-            experiment.run(self.spec, run.parent).summary()
+            runner.run(self.spec, run.parent).summary()
 
     def _check_right(self, run: Path, command: str) -> None:
         """What a run that nothing has damaged comes to."""

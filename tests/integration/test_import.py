@@ -17,12 +17,12 @@ import yaml
 from torch import nn
 
 from vlmkit.api import VideoBatch
-from vlmkit.checkpoints import DISTILLATION
 from vlmkit.checkpoints.formats import ReleasedFiles, published_format
 from vlmkit.checkpoints.mapping import plan_import
 from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
 from vlmkit.model import load
+from vlmkit.model.distillation import DISTILLATION
 from vlmkit.spec import load_spec
 
 Shapes = dict[str, tuple[int, ...]]

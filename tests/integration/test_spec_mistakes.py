@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmkit.cli import app
-from vlmkit.cli.installed import command
+from vlmkit.cli.installed import list_components
 from vlmkit.errors import PluginError
 from vlmkit.registry import registry
 
@@ -32,7 +32,7 @@ def test_a_chosen_plugin_that_is_missing_is_said_by_every_command(words: list[st
 
 
 def test_descriptions_are_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
-    command("downsampler")
+    list_components("downsampler")
     lines = {line.split()[0]: " ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()[1:]}
     assert lines["lsd"].startswith("[stab, vlmkit ")
     assert lines["lsd"].endswith(": the mean of each 2x2 window of patches reads the four patches by attention.")
@@ -40,4 +40,4 @@ def test_descriptions_are_whole_sentences(capsys: pytest.CaptureFixture[str]) ->
                                            "(PLLaVA, arXiv:2404.16994).")  # fmt: skip
     assert "avg-pool" in lines
     with pytest.raises(PluginError, match="there is no kind"):
-        command("downsamplers")
+        list_components("downsamplers")
