@@ -73,7 +73,7 @@ class Target:
         import numpy as np
 
         from vlmkit.api.video import VideoInput
-        from vlmkit.data.videos import VideoLoader
+        from vlmkit.data.loader import VideoLoader
         from vlmkit_readers.spec import DecordSpec
 
         name, content, sampling, given = example

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vlmkit.api import VideoInput
-from vlmkit.data import FittedVideo, VideoLoader, padding_colour, to_batch
+from vlmkit.data import FittedVideo, VideoLoader, padding_color, to_batch
 from vlmkit_readers.spec import DecordSpec
 
 INPUTS = {"aligner": VideoInput(), "teacher": VideoInput(size=224, multiple=14)}
@@ -26,7 +26,7 @@ def _check(fitted: FittedVideo, video: VideoInput) -> None:
     assert fitted.num_frames_present == 8
     ground = np.ones((video.size, video.size), bool)
     ground[top:bottom, left:right] = False
-    assert (fitted.pixels[:, ground] == padding_colour(video)).all()
+    assert (fitted.pixels[:, ground] == padding_color(video)).all()
     picture = fitted.pixels[:, top:bottom, left:right]
     assert max(picture.shape[1:3]) == video.size
     assert picture.std() > 5, "the picture is flat"

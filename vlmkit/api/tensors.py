@@ -24,7 +24,7 @@ class VideoBatch:
     """
 
     pixels: Tensor
-    """(B, T, 3, H, W) normalised."""
+    """(B, T, 3, H, W) normalized."""
     content_box: Tensor
     """(B, 4) int64: top, bottom, left, right of the picture inside its padding, pixels."""
     frame_mask: Tensor

@@ -84,11 +84,11 @@ class VideoInput(Spec):
     """Side of the square canvas, pixels."""
     fit: Literal["pad", "crop", "squash"] = "pad"
     """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`,
-    centre crop; `squash`: both sides to `size`."""
+    center crop; `squash`: both sides to `size`."""
     multiple: Side = 28
     """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
     mean: tuple[_Mean, _Mean, _Mean] = CLIP_MEAN
-    """Mean of the RGB values in 0..1; also the colour of the padding."""
+    """Mean of the RGB values in 0..1; also the color of the padding."""
     std: tuple[_Deviation, _Deviation, _Deviation] = CLIP_STD
     """Standard deviation of the RGB values in 0..1."""
 

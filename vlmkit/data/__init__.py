@@ -5,10 +5,10 @@ Importing it costs no torch; `to_batch` imports it when it is called.
 
 from __future__ import annotations
 
-from vlmkit.data.bad import BadSamples
+from vlmkit.data.bad_samples import BadSamples
 from vlmkit.data.batch import to_batch
-from vlmkit.data.fit import FittedVideo, fit_frames, padding_colour
+from vlmkit.data.fit import FittedVideo, fit_frames, padding_color
+from vlmkit.data.loader import VideoLoader
 from vlmkit.data.sampling import frame_positions
-from vlmkit.data.videos import VideoLoader
 
-__all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "frame_positions", "padding_colour", "to_batch"]
+__all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "frame_positions", "padding_color", "to_batch"]

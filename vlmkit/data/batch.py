@@ -19,7 +19,7 @@ __all__ = ["to_batch"]
 
 
 def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
-    """Normalise, (x / 255 - mean) / std, and stack: pixels (B, T, 3, H, W) float32, T the longest of the videos.
+    """Normalize, (x / 255 - mean) / std, and stack: pixels (B, T, 3, H, W) float32, T the longest of the videos.
 
     Frames that are padding in time are all zero. A ValueError where there are no videos or canvases differ in size.
     """
@@ -46,7 +46,7 @@ def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
 
 @lru_cache
 def _tables(video: VideoInput) -> npt.NDArray[np.float32]:
-    """(3, 256): the normalised value of each byte, by channel."""
+    """(3, 256): the normalized value of each byte, by channel."""
     levels = np.arange(256, dtype=np.float32) / np.float32(255)
     mean, std = (np.array(values, np.float32)[:, None] for values in (video.mean, video.std))
     return (levels - mean) / std

@@ -1,4 +1,4 @@
-"""Decoded frames on the canvas of a `VideoInput`, as bytes; normalisation comes later, so that bytes can be cached.
+"""Decoded frames on the canvas of a `VideoInput`, as bytes; normalization comes later, so that bytes can be cached.
 
 Shape letters: n sampled frames, T frame slots, H W pixels.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 
 from vlmkit.api.video import Fit, VideoInput, VideoShape
 
-__all__ = ["FittedVideo", "Fitting", "fit_frames", "padding_colour"]
+__all__ = ["FittedVideo", "Fitting", "fit_frames", "padding_color"]
 
 Pixels = npt.NDArray[np.uint8]
 Span = tuple[float, float]
@@ -24,10 +24,10 @@ _LARGEST = 1 << 24
 
 @dataclass(frozen=True, eq=False)
 class FittedVideo:
-    """One video on its canvas, not yet normalised."""
+    """One video on its canvas, not yet normalized."""
 
     pixels: Pixels
-    """(T, H, W, 3) RGB. Frames past `num_frames_present` are zero here and zero again after normalisation."""
+    """(T, H, W, 3) RGB. Frames past `num_frames_present` are zero here and zero again after normalization."""
     content_box: tuple[int, int, int, int]
     """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
     num_frames_present: int
@@ -46,7 +46,7 @@ class FittedVideo:
         return FittedVideo(self.pixels[:, :, ::-1], (top, bottom, width - right, width - left), self.num_frames_present)
 
 
-def padding_colour(video: VideoInput) -> tuple[int, int, int]:
+def padding_color(video: VideoInput) -> tuple[int, int, int]:
     """RGB of the padding around a picture: int(255 mean), (122, 116, 104) with CLIP's mean."""
     red, green, blue = (int(255 * channel) for channel in video.mean)
     return red, green, blue
@@ -66,7 +66,7 @@ class Fitting:
         shape = video.shape(width, height, num_frames_present=count)
         self._place = video.place(width, height)
         pixels = np.zeros((shape.frames, shape.height, shape.width, 3), np.uint8)
-        pixels[:count] = padding_colour(video)
+        pixels[:count] = padding_color(video)
         self.fitted = FittedVideo(pixels, shape.content_box, count)
         """The video; its frames are there once they were put."""
 

@@ -1,21 +1,74 @@
-"""From conversations to token ids and labels, by the tokenizer's chat template."""
+"""From conversations to token ids and labels, by the tokenizer's chat template.
+
+A conversation is a list of turns from a data set, or of messages as users of transformers write them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vlmkit.api.dataset import Turn
-from vlmkit.errors import UserError
+from vlmkit.errors import UserError, shown
 
-__all__ = ["IGNORE", "Tokens", "expand", "tokenize", "tokenize_turns"]
+__all__ = [
+    "IGNORE",
+    "VIDEO",
+    "TextMessages",
+    "Tokens",
+    "expand_placeholder",
+    "text_messages",
+    "tokenize",
+    "tokenize_turns",
+]
 
 Ids = npt.NDArray[np.int64]
 IGNORE = -100
-"""The label of a position that is not learnt."""
+"""The label of a position that has no loss."""
+VIDEO = "<video>"
+"""The placeholder that stands where a video goes."""
+_SOURCES = ("video", "path", "url")
+"""Keys under which a part of type `video` may have its file or frames."""
+
+
+class TextMessages(NamedTuple):
+    """One conversation in which every content is a text."""
+
+    messages: list[dict[str, Any]]
+    videos: list[Any]
+    """Those that its parts name, in their order."""
+
+
+def text_messages(conversation: Sequence[Mapping[str, Any]]) -> TextMessages:
+    """Return the conversation with `<video>` where a video stands, and each part on a line of its own.
+
+    Raises:
+        UserError: it is no list of messages, or a part is neither a text nor a video.
+    """
+    result = TextMessages([], [])
+    for message in conversation:
+        if not isinstance(message, Mapping) or "role" not in message:
+            raise UserError(f"expected messages like {{role: user, content: …}}, found {shown(message)}")
+        content = message.get("content")
+        if isinstance(content, Sequence) and not isinstance(content, str):
+            content = "\n".join(_part_text(part, result.videos) for part in content)
+        result.messages.append({**message, "content": content})
+    return result
+
+
+def _part_text(part: Any, videos: list[Any]) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if kind == "video":
+        videos += [part[key] for key in _SOURCES if part.get(key) is not None][:1]
+        return VIDEO
+    raise UserError(
+        "expected the parts of a message to be {type: text, text: …} or {type: video, path: …}, found " + shown(part)
+    )
 
 
 class Tokens(NamedTuple):
@@ -24,7 +77,7 @@ class Tokens(NamedTuple):
     ids: Ids
     """(S,)."""
     labels: Ids
-    """(S,): the ids of what is learnt, -100 elsewhere."""
+    """(S,): the ids that the loss is computed on, -100 elsewhere."""
 
 
 class _Rendered(NamedTuple):
@@ -34,23 +87,23 @@ class _Rendered(NamedTuple):
 
 
 def tokenize_turns(tokenizer: Any, conversations: Sequence[Sequence[Turn]]) -> list[Tokens]:
-    """Conversations as the chat template puts them; the answers, with what ends them, are learnt."""
+    """Tokenize conversations as the chat template renders them; the answers, with what ends them, are the labels."""
     return _encode(tokenizer, [_render(tokenizer, turns) for turns in conversations])
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[Tokens]:
-    """Texts that are rendered already; nothing is learnt."""
+    """Tokenize texts that are rendered already, without labels."""
     return _encode(tokenizer, [_Rendered(text, []) for text in texts])
 
 
-def expand(tokens: Tokens, video_token_id: int, count: int) -> Tokens:
-    """The same with `count` placeholders where one stood."""
+def expand_placeholder(tokens: Tokens, video_token_id: int, count: int) -> Tokens:
+    """Return the same with `count` placeholders where one stood."""
     repeats = np.where(tokens.ids == video_token_id, count, 1)
     return Tokens(np.repeat(tokens.ids, repeats), np.repeat(tokens.labels, repeats))
 
 
 def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
-    """The text, and where the answers stand in it: what the template adds to a prompt when the answer is known."""
+    """Return the text and the places of its answers: what the template adds to a prompt when the answer is known."""
     messages: list[dict[str, str]] = []
     text, answers = "", []
     for turn in turns:
@@ -82,10 +135,10 @@ def _encode(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[Tokens]:
     result = []
     for ids, offsets, item, start in zip(encoded["input_ids"], encoded["offset_mapping"], rendered, skip, strict=True):
         ids_S, ends_S = np.array(ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2)[:, 1] + start
-        learnt_S = np.zeros(len(ids_S), bool)
+        is_answer_S = np.zeros(len(ids_S), bool)
         for first, last in item.answers:
-            learnt_S |= (ends_S > first) & (ends_S <= last)
-        tokens = Tokens(ids_S, np.where(learnt_S, ids_S, IGNORE))
+            is_answer_S |= (ends_S > first) & (ends_S <= last)
+        tokens = Tokens(ids_S, np.where(is_answer_S, ids_S, IGNORE))
         result.append(_prepend(tokens, tokenizer.bos_token_id) if start else tokens)
     return result
 

@@ -25,14 +25,20 @@ from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import needed, restore
-from vlmkit.model.conversation import IGNORE, Tokens, expand, tokenize, tokenize_turns
-from vlmkit.model.messages import plain
+from vlmkit.model.conversation import (
+    IGNORE,
+    VIDEO,
+    Tokens,
+    expand_placeholder,
+    text_messages,
+    tokenize,
+    tokenize_turns,
+)
 from vlmkit.model.own_code import refuse_code
 from vlmkit.spec.slots import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
 
-VIDEO = "<video>"
 Side = Literal["left", "right"]
 Video = str | Path | npt.NDArray[np.uint8] | FittedVideo
 
@@ -45,7 +51,7 @@ class Encoded(NamedTuple):
     attention_mask: Tensor
     """(B, S) int64, 0 where padded."""
     labels: Tensor
-    """(B, S) int64, -100 where nothing is learnt."""
+    """(B, S) int64, -100 where there is no loss."""
 
 
 class VideoLMProcessor(ProcessorMixin):
@@ -126,14 +132,14 @@ class VideoLMProcessor(ProcessorMixin):
             UserError: where a part is neither text nor video, or videos and texts do not belong together.
         """
         many = bool(conversation) and isinstance(conversation[0], list | tuple)
-        messages = [plain(turns, VIDEO) for turns in (conversation if many else [conversation])]
+        conversations = [text_messages(turns) for turns in (conversation if many else [conversation])]
         texts = [
-            self.tokenizer.apply_chat_template(item.turns, chat_template=chat_template, tokenize=False, **kwargs)
-            for item in messages
+            self.tokenizer.apply_chat_template(item.messages, chat_template=chat_template, tokenize=False, **kwargs)
+            for item in conversations
         ]
         if not tokenize:
             return texts if many else texts[0]
-        named = [video for item in messages for video in item.videos]
+        named = [video for item in conversations for video in item.videos]
         features = self(texts, [*named, *_listed(videos)], padding_side)
         return features if return_dict else features["input_ids"]
 
@@ -199,7 +205,7 @@ class VideoLMProcessor(ProcessorMixin):
 
         Raises:
             UserError: where `<video>` and shape do not go together, the video alone is longer than `max_length`, or the
-                chat template is none that can be learnt from.
+                chat template is none that can be trained on.
         """
         tokens = self._expand(tokenize_turns(self.tokenizer, samples), shapes)
         return self._pad([self._cut(item, max_length) for item in tokens], padding_side)
@@ -224,7 +230,7 @@ class VideoLMProcessor(ProcessorMixin):
                 whose = "one video belongs to it" if expected else "no video belongs to it"
                 raise UserError(f"text {row} of the batch holds {VIDEO} {found} times, but {whose}")
             item = Tokens(item.ids, np.where(item.ids == token_id, IGNORE, item.labels))
-            expanded.append(item if shape is None else expand(item, token_id, self._count(shape)))
+            expanded.append(item if shape is None else expand_placeholder(item, token_id, self._count(shape)))
         return expanded
 
     def _count(self, shape: VideoShape) -> int:

@@ -1,13 +1,20 @@
-"""What tokenizer, chat template and embedding table must have together."""
+"""Token ids: checks that tokenizer, chat template and embedding table go together, and places of visual tokens.
+
+Shape letters: B sequences, S positions, V videos, N visual tokens of a video, D LLM width.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from vlmkit.api.sizes import MOST_TOKENS
+from vlmkit.api.tensors import VisualTokens
 from vlmkit.errors import UserError, shown
 
-__all__ = ["check_generation", "check_rows", "check_tokenizer"]
+__all__ = ["check_generation", "check_rows", "check_tokenizer", "find_placeholders", "insert_visual_tokens"]
 
 _NEEDED = {
     "eos_token": "an end token; without one, no answer ever ends",
@@ -59,6 +66,39 @@ def check_generation(generation: Any, where: str, error: type[UserError] = UserE
         found = value if isinstance(value, list | tuple) else [] if value is None else [value]
         if not all(type(index) is int and -1 <= index < MOST_TOKENS for index in found):
             raise error(f"{where}: generation_config.json: {name}: expected numbers of tokens, found {shown(value)}")
+
+
+def find_placeholders(input_ids: Tensor, video_token_id: int, mask: Tensor) -> Tensor:
+    """Return (V, N, 2) int64: row and column of each visual token among (B, S) `input_ids`, -1 where `mask` is False.
+
+    The k-th video of the batch belongs to the k-th row that has placeholders.
+
+    Args:
+        input_ids: (B, S).
+        video_token_id: the id of `<video>`.
+        mask: (V, N) bool, of `VisualTokens`.
+
+    Raises:
+        ValueError: the numbers of placeholders and of visual tokens differ.
+    """
+    is_placeholder = input_ids == video_token_id
+    counts, tokens = is_placeholder.sum(1), mask.sum(1)
+    rows = counts.nonzero().squeeze(1)
+    if rows.numel() != tokens.numel() or not torch.equal(counts[rows], tokens):
+        raise ValueError(
+            f"{tokens.numel()} videos give {tokens.tolist()} visual tokens, but the rows {rows.tolist()} of input_ids "
+            f"hold {counts[rows].tolist()} placeholders <video>; make both with the processor of this model, and give "
+            "each row that has placeholders one video, in the order of the rows"
+        )
+    positions = mask.new_full((*mask.shape, 2), -1, dtype=torch.int64)
+    positions[mask] = is_placeholder.nonzero()
+    return positions
+
+
+def insert_visual_tokens(text: Tensor, visual: VisualTokens, positions: Tensor) -> Tensor:
+    """Return (B, S, D) text embeddings with the visual tokens at the `positions` of `find_placeholders`."""
+    rows, columns = positions[visual.mask].unbind(1)
+    return text.index_put((rows, columns), visual.embeddings[visual.mask].to(text.dtype))
 
 
 def _written(tokenizer: Any) -> set[int]:

@@ -28,8 +28,8 @@ from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.conversation import IGNORE
 from vlmkit.model.own_code import refuse_code
-from vlmkit.model.placement import find_positions, place
 from vlmkit.model.size import check_size, composing
+from vlmkit.model.tokens import find_placeholders, insert_visual_tokens
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
@@ -37,7 +37,7 @@ __all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
 
 @dataclass
 class VideoLMOutput(ModelOutput):
-    """What a forward gives."""
+    """The output of a forward pass."""
 
     loss: Tensor | None = None
     """() float32: cross-entropy of the language, where there are labels."""
@@ -55,7 +55,7 @@ class VideoLMOutput(ModelOutput):
 class VideoLM(PreTrainedModel, GenerationMixin):
     """A video-language model: `aligner` turns videos into tokens, `backbone` reads them among the text.
 
-    Names of the weights begin with `aligner.` or `backbone.`. The components initialise themselves.
+    Names of the weights begin with `aligner.` or `backbone.`. The components initialize themselves.
     """
 
     config_class = VideoLMConfig
@@ -72,11 +72,10 @@ class VideoLM(PreTrainedModel, GenerationMixin):
     backbone: PreTrainedModel
 
     def __init__(self, config: VideoLMConfig, aligner: Aligner | None = None, backbone: Any = None) -> None:
-        """Of these parts; those that are missing are built, with fresh weights, as the config's spec says."""
+        """Take these parts; those that are missing are built, with fresh weights, as the config's spec says."""
         super().__init__(config)
-        spec = config.spec()
-        self._spec = spec
-        self._looked_at = False
+        self._spec = spec = config.spec()
+        self._features_checked = False
         self.aligner = aligner if aligner is not None else build_aligner(spec)
         self.backbone = backbone if backbone is not None else spec.backbone.build()
         for part, dtype in config.part_dtypes.items():
@@ -86,14 +85,14 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing: the aligner's constructor has done it, the backbone has its own rule."""
+        """Do nothing: the aligner's constructor has done it, the backbone has its own rule."""
 
     def get_input_embeddings(self) -> nn.Module:
-        """The LLM's embedding table."""
+        """Return the LLM's embedding table."""
         return self.backbone.get_input_embeddings()
 
     def get_output_embeddings(self) -> nn.Module:
-        """The LLM's head."""
+        """Return the LLM's head."""
         return self.backbone.get_output_embeddings()
 
     def set_input_embeddings(self, value: nn.Module) -> None:
@@ -119,7 +118,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> VideoLMOutput:
-        """One pass over text and videos.
+        """Run one pass over text and videos.
 
         Args:
             input_ids: (B, S); a row holds as many placeholders `<video>` as its video has tokens, or none.
@@ -129,7 +128,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             content_box: (V, 4) as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T) as `VideoBatch`; by default True.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
-            labels: (B, S), -100 where nothing is learnt.
+            labels: (B, S), -100 where there is no loss.
             past_key_values: the cache of what came before.
             num_items_in_batch: by how many targets the loss is divided; by default by those of this batch.
             logits_to_keep: as in transformers: the last so many positions (0: all), or (K,) positions. Not with labels.
@@ -142,32 +141,20 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             inputs_embeds = self._embed(input_ids)
             if pixel_values_videos is not None:
                 visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
-                positions = find_positions(input_ids, self.config.video_token_id, visual.mask)
-                inputs_embeds = place(inputs_embeds, visual, positions)
+                positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
+                inputs_embeds = insert_visual_tokens(inputs_embeds, visual, positions)
         if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
             position_ids = _count_positions(attention_mask, inputs_embeds.shape[1])
         if labels is not None:
-            logits_to_keep = _predicting(labels)
+            logits_to_keep = _positions_with_targets(labels)
             kwargs.setdefault("use_cache", False)
-        output = self._read(
-            inputs_embeds=inputs_embeds,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            logits_to_keep=logits_to_keep,
-            **kwargs | {"return_dict": True},
-        )
+        kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids, "past_key_values": past_key_values}
+        output = self._run_backbone(inputs_embeds=inputs_embeds, logits_to_keep=logits_to_keep, **kwargs)
         loss = None
         if labels is not None:
             loss = _language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
-        return VideoLMOutput(
-            loss=loss,
-            logits=output.logits,
-            past_key_values=output.get("past_key_values"),
-            hidden_states=output.get("hidden_states"),
-            visual=visual,
-            positions=positions,
-        )
+        cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
+        return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions)
 
     def get_video_features(
         self, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
@@ -176,16 +163,17 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values_videos.dtype)
         video = VideoBatch.from_model_inputs(pixel_values_videos, content_box, frame_mask).to(dtype=dtype)
         tokens: VisualTokens = self.aligner(video)
-        if not self._looked_at and not tokens.embeddings.is_meta and not torch.compiler.is_compiling():
+        if not (self._features_checked or tokens.embeddings.is_meta or torch.compiler.is_compiling()):
             try:
                 check_values(self._spec.aligner, tokens, video)
             except Broken as broken:
                 raise fault(self._spec.aligner, f"forward {broken}") from None
-            self._looked_at = True
+            self._features_checked = True
         return tokens
 
-    def _read(self, **inputs: Any) -> Any:
-        """What the LLM gives."""
+    def _run_backbone(self, **inputs: Any) -> Any:
+        """Return the output of the LLM, checked against what its spec promises."""
+        inputs |= {"return_dict": True}
         if torch.compiler.is_compiling():
             return self.backbone(**inputs)
         with guarded(self._spec.backbone, "forward"):
@@ -197,16 +185,16 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D). Placeholders are overwritten afterwards; their id may lie beyond the table."""
-        known = input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
-        return self.get_input_embeddings()(known)
+        return self.get_input_embeddings()(input_ids.masked_fill(input_ids == self.config.video_token_id, 0))
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
-        """As in transformers; by default every part has the dtype in which it was saved.
+        """As in transformers; by default every part has the dtype in which it was saved. Code that comes with a folder is
+        never run.
 
-        Code that comes with the folder is never run. A CheckpointError where the folder has a manifest
-        (`checksums.json`) and a file is not what it says, or where weights are missing, unless `output_loading_info` is
-        asked for.
+        Raises:
+            CheckpointError: a file is not what the folder's manifest (`checksums.json`) says, or weights are missing
+                and `output_loading_info` is not asked for.
         """
         folder = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         refuse_code(folder)
@@ -229,10 +217,9 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
         The folder gets a manifest of checksums, which loading compares.
         """
-        parts = {"aligner": self.aligner, "backbone": self.backbone}
         self.config.part_dtypes = {
             name: str(value.dtype).removeprefix("torch.")
-            for name, part in parts.items()
+            for name, part in (("aligner", self.aligner), ("backbone", self.backbone))
             if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
         }
         self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
@@ -241,7 +228,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
 
 def build_aligner(spec: ModelSpec) -> Aligner:
-    """A fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
+    """Return a fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
     with composing("model.aligner"):
         aligner = spec.aligner.build(spec.backbone.width)
     check_size(aligner, "model.aligner")
@@ -249,45 +236,43 @@ def build_aligner(spec: ModelSpec) -> Aligner:
 
 
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:
-    """Parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
+    """Convert parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
     for value in part.parameters():
         if value.is_floating_point() and value.dtype != dtype:
             value.data = value.data.to(dtype)
 
 
 def _buffer_dtype(model: nn.Module) -> torch.dtype:
-    """The type that holds all saved buffers of numbers with a fraction; float32 where there is none."""
+    """Return the dtype that holds all saved floating-point buffers; float32 where there is none."""
     saved = model.state_dict().keys()
     kinds = {b.dtype for name, b in model.named_buffers() if name in saved and b.is_floating_point()}
     return reduce(torch.promote_types, kinds) if kinds else torch.float32
 
 
 def _restore_buffers(model: VideoLM) -> None:
-    """Loading goes by way of the meta device, where what the aligner computes in its constructor and does not save is
-    lost: take it from a fresh one.
-    """
+    """Take from a fresh aligner the buffers that it computes in its constructor and does not save: loading, which goes
+    by way of the meta device, loses them."""
     lost = dict(model.aligner.named_buffers()).keys() - model.aligner.state_dict().keys()
     if not lost:
         return
-    spec = model.config.spec()
     with torch.random.fork_rng():
-        fresh = build_aligner(spec)
+        fresh = build_aligner(model.config.spec())
     for name in lost:
         model.aligner.get_buffer(name).copy_(fresh.get_buffer(name))
 
 
 def _count_positions(attention_mask: Tensor, length: int) -> Tensor:
-    """Positions count what is shown, so that padding on either side changes nothing."""
+    """Return (B, S) position ids that count unmasked tokens, so that padding on either side changes nothing."""
     return (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -length:]
 
 
-def _predicting(labels: Tensor) -> Tensor:
-    """(K,) positions at which any row has a next token to learn: only there are logits worth their memory."""
+def _positions_with_targets(labels: Tensor) -> Tensor:
+    """Return (K,) positions whose next token is a label in any row: only there are logits worth their memory."""
     return (labels[:, 1:] != IGNORE).any(0).nonzero().squeeze(1)
 
 
 def _language_loss(logits: Tensor, targets: Tensor, count: Tensor | int | None) -> Tensor:
-    """Mean cross-entropy in float32; 0 where there is no target."""
+    """Return the mean cross-entropy in float32; 0 where there is no target."""
     total = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
     if count is None:
         count = (targets != IGNORE).sum().clamp(min=1)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vlmkit.api import VideoInput
-from vlmkit.data import FittedVideo, fit_frames, padding_colour
+from vlmkit.data import FittedVideo, fit_frames, padding_color
 
 INPUTS = {"teacher_224": VideoInput(size=224, multiple=14), "aligner_448": VideoInput()}
 
@@ -54,9 +54,9 @@ def test_pad_is_bicubic_on_coloured_ground(width: int, height: int) -> None:
     assert (fitted.pixels[:, ground] == (122, 116, 104)).all()
 
 
-def test_padding_colour_follows_the_mean() -> None:
-    assert padding_colour(VideoInput()) == (122, 116, 104)
-    assert padding_colour(VideoInput(mean=(0.5, 0.0, 1.0))) == (127, 0, 255)
+def test_padding_color_follows_the_mean() -> None:
+    assert padding_color(VideoInput()) == (122, 116, 104)
+    assert padding_color(VideoInput(mean=(0.5, 0.0, 1.0))) == (127, 0, 255)
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 48), (48, 80), (49, 49)])
@@ -83,7 +83,7 @@ def _whole_then_cut(frame: np.ndarray[Any, Any], video: VideoInput) -> np.ndarra
     height, width, _ = frame.shape
     place = video.place(width, height)
     picture = np.asarray(Image.fromarray(frame).resize((place.width, place.height), Image.Resampling.BICUBIC))
-    canvas = np.full((video.size, video.size, 3), padding_colour(video), np.uint8)
+    canvas = np.full((video.size, video.size, 3), padding_color(video), np.uint8)
     top, left = max(place.top, 0), max(place.left, 0)
     cut = picture[top - place.top :, left - place.left :][: video.size - top, : video.size - left]
     canvas[top : top + cut.shape[0], left : left + cut.shape[1]] = cut

@@ -56,7 +56,7 @@ def test_one_decoding_serves_all_views() -> None:
 
 def test_few_big_frames_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     views = VideoLoader(_Reader(), {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
-    monkeypatch.setattr("vlmkit.data.videos._AT_ONCE", 3 * 3 * 20 * 20 + 1)
+    monkeypatch.setattr("vlmkit.data.loader._AT_ONCE", 3 * 3 * 20 * 20 + 1)
     reader = _Reader()
     again = VideoLoader(reader, {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
     assert [len(asked) for asked in reader.asked] == [3, 3, 3, 1]
