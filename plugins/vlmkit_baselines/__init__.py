@@ -20,9 +20,7 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The four aligners."""
-    from vlmkit_baselines.chat_univi.spec import ChatUniViSpec
-    from vlmkit_baselines.pllava.spec import PllavaSpec
-    from vlmkit_baselines.video_chatgpt.spec import VideoChatGptSpec
-    from vlmkit_baselines.video_llava.spec import VideoLlavaSpec
+    from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
+    from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 
     return [ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec]

@@ -16,6 +16,12 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The encoders."""
-    from .spec import ClipVisionSpec, DinoV2Spec, InternVideo2Spec, LanguageBindImageSpec, LanguageBindVideoSpec
+    from vlmkit_encoders.spec import (
+        ClipVisionSpec,
+        DinoV2Spec,
+        InternVideo2Spec,
+        LanguageBindImageSpec,
+        LanguageBindVideoSpec,
+    )
 
     return [ClipVisionSpec, DinoV2Spec, InternVideo2Spec, LanguageBindImageSpec, LanguageBindVideoSpec]

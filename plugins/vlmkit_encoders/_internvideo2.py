@@ -3,7 +3,7 @@
 Parameters have the published names. Shape letters: B videos, T frames, H W pixels, h w patches, N = 1 + T*h*w tokens, C
 channels, K heads.
 
-| parameter | initialisation |
+| parameter | initialization |
 |---|---|
 | cls_token, position table, Linear weights | normal, std 0.02; biases 0 |
 | attn.proj, mlp.fc2 of block i = 1, 2, … | as above, divided by sqrt(2 i) |
@@ -14,42 +14,45 @@ channels, K heads.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vlmkit.api import Encoder
 from vlmkit.api.folder import STANDARD
+from vlmkit_encoders._released_weights import ReleasedWeights, load_weights
 
-from ._weights import Source, take
-from .spec import InternVideo2Spec
+if TYPE_CHECKING:
+    from vlmkit_encoders.spec import InternVideo2Spec
 
 __all__ = ["InternVideo2"]
 
-FILES = ("InternVideo2-stage2_1b-224p-f4.pt", *STANDARD)
+_FILES = ("InternVideo2-stage2_1b-224p-f4.pt", *STANDARD)
 """The published file of stage 2, and the names of transformers."""
-DROP = ("clip_", "final_clip_decoder.", "img_pos_embed")
-"""What serves only the training of InternVideo2 and its image path."""
-EPS = 1e-6
+_DROP = ("clip_", "final_clip_decoder.", "img_pos_embed")
+"""Beginnings of the names of tensors that only the training of InternVideo2 and its image path need."""
+_EPS = 1e-6
 
 
-class _Attention(nn.Module):
+class InternVideo2Attention(nn.Module):
     def __init__(self, spec: InternVideo2Spec) -> None:
         super().__init__()
         self.heads = spec.heads
         self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=False)
-        self.q_norm = nn.RMSNorm(spec.width, EPS)
-        self.k_norm = nn.RMSNorm(spec.width, EPS)
+        self.q_norm = nn.RMSNorm(spec.width, _EPS)
+        self.k_norm = nn.RMSNorm(spec.width, _EPS)
         self.proj = nn.Linear(spec.width, spec.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, N, C) -> (B, N, C); queries and keys are normalised over all heads together."""
+        """(B, N, C) -> (B, N, C); queries and keys are normalized over all heads together."""
         q, k, v = self.qkv(x).chunk(3, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q_norm(q), self.k_norm(k), v))
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class _Mlp(nn.Module):
+class InternVideo2Mlp(nn.Module):
     def __init__(self, spec: InternVideo2Spec) -> None:
         super().__init__()
         self.approximate = "tanh" if spec.activation == "gelu_tanh" else "none"
@@ -60,7 +63,7 @@ class _Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
 
 
-class _LayerScale(nn.Module):
+class LayerScale(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.full((width,), 1e-5))
@@ -69,22 +72,22 @@ class _LayerScale(nn.Module):
         return x * self.gamma
 
 
-class _Block(nn.Module):
+class InternVideo2Block(nn.Module):
     def __init__(self, spec: InternVideo2Spec) -> None:
         super().__init__()
-        self.norm1 = nn.RMSNorm(spec.width, EPS)
-        self.attn = _Attention(spec)
-        self.ls1 = _LayerScale(spec.width)
-        self.norm2 = nn.RMSNorm(spec.width, EPS)
-        self.mlp = _Mlp(spec)
-        self.ls2 = _LayerScale(spec.width)
+        self.norm1 = nn.RMSNorm(spec.width, _EPS)
+        self.attn = InternVideo2Attention(spec)
+        self.ls1 = LayerScale(spec.width)
+        self.norm2 = nn.RMSNorm(spec.width, _EPS)
+        self.mlp = InternVideo2Mlp(spec)
+        self.ls2 = LayerScale(spec.width)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.ls1(self.attn(self.norm1(x)))
         return x + self.ls2(self.mlp(self.norm2(x)))
 
 
-class _PatchEmbed(nn.Module):
+class InternVideo2PatchEmbed(nn.Module):
     def __init__(self, spec: InternVideo2Spec) -> None:
         super().__init__()
         patch = (1, spec.patch, spec.patch)
@@ -107,14 +110,14 @@ class InternVideo2(Encoder):
     def __init__(self, spec: InternVideo2Spec) -> None:
         super().__init__()
         self.spec = spec
-        self.patch_embed = _PatchEmbed(spec)
+        self.patch_embed = InternVideo2PatchEmbed(spec)
         self.cls_token = nn.Parameter(torch.empty(1, 1, spec.width))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + spec.frames * spec.grid**2, spec.width))
-        self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.layers))
-        self._initialise()
+        self.blocks = nn.ModuleList(InternVideo2Block(spec) for _ in range(spec.layers))
+        self._initialize()
         self.blocks[spec.depth :].requires_grad_(False)
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         nn.init.normal_(self.cls_token, std=0.02)
         nn.init.normal_(self.pos_embed, std=0.02)
         for index, block in enumerate(self.blocks, 1):
@@ -126,7 +129,7 @@ class InternVideo2(Encoder):
                         nn.init.zeros_(module.bias)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, T, 3, H, W) normalised -> (B, T, 1 + h*w, C). A ValueError for frames of another size."""
+        """(B, T, 3, H, W) normalized -> (B, T, 1 + h*w, C). Raise a ValueError for frames of another size."""
         frames, size = pixels.shape[1], self.spec.image_size
         if tuple(pixels.shape[3:]) != (size, size):
             raise ValueError(
@@ -151,6 +154,7 @@ class InternVideo2(Encoder):
         return torch.cat([self.pos_embed[:, :1], resized[None]], 1)
 
     def load_pretrained(self) -> None:
-        """Take the weights at `path`. A CheckpointError where names or shapes do not fit."""
-        if self.spec.path is not None:
-            take(self, Source(self.spec.path).state(FILES), self.spec.path, ("vision_encoder.",), DROP)
+        """Take the weights at `path`. Raise a CheckpointError where names or shapes do not fit."""
+        path = self.spec.path
+        if path is not None:
+            load_weights(self, ReleasedWeights(path).state(_FILES), path, ("vision_encoder.",), _DROP)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from vlmkit.api.bounds import Channels, Fraction, Frames, Heads, Hidden, Layers, Side, Small
-
-from .published import Key, PublishedSpec
+from vlmkit.nn.geometry import check_heads, check_multiple
+from vlmkit_encoders.config_fields import ConfigKey, ReleasedEncoderSpec
 
 if TYPE_CHECKING:
     from vlmkit.api import Encoder
@@ -26,15 +26,15 @@ __all__ = [
 
 _Place = Annotated[int, Field(ge=-257, le=256)]
 _VIT = {
-    "width": Key("hidden_size", 768),
-    "layers": Key("num_hidden_layers", 12),
-    "heads": Key("num_attention_heads", 12),
-    "image_size": Key("image_size", 224),
+    "width": ConfigKey("hidden_size", 768),
+    "layers": ConfigKey("num_hidden_layers", 12),
+    "heads": ConfigKey("num_attention_heads", 12),
+    "image_size": ConfigKey("image_size", 224),
 }
 
 
-class VitSpec(PublishedSpec):
-    """What every vision transformer has. The defaults are ViT-L/14."""
+class VitSpec(ReleasedEncoderSpec):
+    """Options of every vision transformer. The defaults are ViT-L/14."""
 
     width: Channels = 1024
     """C: channels of its features."""
@@ -60,7 +60,7 @@ class VitSpec(PublishedSpec):
         return self.image_size // self.patch
 
     def check_size(self, size: int) -> None:
-        """A ValueError for frames that its position table is not made for."""
+        """Raise a ValueError for frames that its position table is not made for."""
         if size != self.image_size:
             raise ValueError(
                 f"input.size is {size}, but the encoder takes frames of {self.image_size} pixels only; make "
@@ -69,10 +69,8 @@ class VitSpec(PublishedSpec):
 
     @model_validator(mode="after")
     def _divides(self) -> VitSpec:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of the number of heads, {self.heads}")
-        if self.image_size % self.patch:
-            raise ValueError(f"image_size {self.image_size} is not a multiple of the patch side {self.patch} (`patch`)")
+        check_heads("heads", self.heads, self.width)
+        check_multiple("image_size", self.image_size, "the patch side", self.patch)
         return self
 
 
@@ -90,12 +88,12 @@ class ClipSpec(VitSpec):
     select: _Place = -2
     """Index of the hidden state that is given."""
 
-    keys: ClassVar[Mapping[str, Key]] = {
+    keys: ClassVar[Mapping[str, ConfigKey]] = {
         **_VIT,
-        "mlp": Key("intermediate_size", 3072),
-        "patch": Key("patch_size", 32),
-        "activation": Key("hidden_act", "quick_gelu"),
-        "eps": Key("layer_norm_eps", 1e-5),
+        "mlp": ConfigKey("intermediate_size", 3072),
+        "patch": ConfigKey("patch_size", 32),
+        "activation": ConfigKey("hidden_act", "quick_gelu"),
+        "eps": ConfigKey("layer_norm_eps", 1e-5),
     }
 
     @property
@@ -117,8 +115,8 @@ class ClipSpec(VitSpec):
         return self
 
     def build(self) -> Encoder:
-        """The module with CLIP's initialisation."""
-        from ._clip import ClipEncoder
+        """Build the module with CLIP's initialization."""
+        from vlmkit_encoders._module import ClipEncoder
 
         return ClipEncoder(self)
 
@@ -146,12 +144,12 @@ class LanguageBindVideoSpec(ClipSpec):
     frames: Frames = 8
     """T of the temporal position table; a video may have fewer frames, not more."""
     temporal: bool = True
-    """Whether the blocks attend over time (`add_time_attn` of the published config)."""
+    """The blocks attend over time (`add_time_attn` of the published config)."""
 
-    keys: ClassVar[Mapping[str, Key]] = {
+    keys: ClassVar[Mapping[str, ConfigKey]] = {
         **ClipSpec.keys,
-        "frames": Key("num_frames", 1),
-        "temporal": Key("add_time_attn", False),
+        "frames": ConfigKey("num_frames", 1),
+        "temporal": ConfigKey("add_time_attn", False),
     }
 
     @property
@@ -178,7 +176,11 @@ class DinoV2Spec(VitSpec):
     """Added to the new grid side, in patches, when the position table is interpolated: 0.1 in DINOv2's own code, 0 in
     transformers."""
 
-    keys: ClassVar[Mapping[str, Key]] = {**_VIT, "patch": Key("patch_size", 14), "mlp": Key("mlp_ratio", 4)}
+    keys: ClassVar[Mapping[str, ConfigKey]] = {
+        **_VIT,
+        "patch": ConfigKey("patch_size", 14),
+        "mlp": ConfigKey("mlp_ratio", 4),
+    }
 
     @classmethod
     def from_config(cls, vision: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,13 +198,12 @@ class DinoV2Spec(VitSpec):
 
     @model_validator(mode="after")
     def _multiple(self) -> DinoV2Spec:
-        if self.mlp % self.width:
-            raise ValueError(f"mlp {self.mlp} is not a multiple of the width {self.width}")
+        check_multiple("mlp", self.mlp, "the width", self.width)
         return self
 
     def build(self) -> Encoder:
-        """The module with DINOv2's initialisation."""
-        from ._dinov2 import DinoV2
+        """Build the module with DINOv2's initialization."""
+        from vlmkit_encoders._module import DinoV2
 
         return DinoV2(self)
 
@@ -239,7 +240,7 @@ class InternVideo2Spec(VitSpec):
         return self
 
     def build(self) -> Encoder:
-        """The module with InternVideo2's initialisation."""
-        from ._internvideo2 import InternVideo2
+        """Build the module with InternVideo2's initialization."""
+        from vlmkit_encoders._internvideo2 import InternVideo2
 
         return InternVideo2(self)

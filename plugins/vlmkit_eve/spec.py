@@ -1,4 +1,4 @@
-"""Options of the aligner `eve`."""
+"""Options of the aligner `eve`. No torch."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class EveSpec(AlignerSpec):
     heads: Heads = 8
     """Attention heads of the layer that makes the CLS token."""
     row_tokens: bool = True
-    """Whether a learned token ends each row of tokens. Never where the downsampler keeps no rows."""
+    """A learned token ends each row of tokens. Never where the downsampler keeps no rows."""
     downsampler: Slot[DownsamplerSpec] = default_component("lsd")
-    """How patches become fewer tokens."""
+    """Makes fewer tokens of the patches."""
     projector: Projector = "mlp2x_gelu"
     """From `width` to the LLM's width."""
 
@@ -52,17 +52,17 @@ class EveSpec(AlignerSpec):
         return self
 
     def blocks(self) -> FrameBlocks:
-        """How the tokens are laid out."""
+        """The order of the tokens."""
         from vlmkit.nn import FrameBlocks
 
         return FrameBlocks(self.patch, self.input.multiple, self.downsampler, True, self.row_tokens)
 
     def layout(self, video: VideoShape) -> TokenLayout:
-        """Where the tokens of one video stand."""
+        """The positions of the tokens of one video."""
         return self.blocks().layout(video)
 
     def build(self, llm_width: int) -> Aligner:
-        """The module. A ValueError where projector `identity` does not fit the LLM's width."""
-        from ._eve import Eve
+        """Build the module. Raise a ValueError where projector `identity` does not fit the LLM's width."""
+        from vlmkit_eve._module import Eve
 
         return Eve(self, llm_width)

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from vlmkit.api import DownsamplerSpec
 from vlmkit.api.bounds import Channels, Heads, Layers, Tokens
+from vlmkit.nn.geometry import tile_grid
 
 if TYPE_CHECKING:
     from vlmkit.api import Downsampler
@@ -27,7 +28,7 @@ class NoneSpec(DownsamplerSpec):
 
     def build(self, width: int) -> Downsampler:
         """The identity."""
-        from vlmkit_pooling.average import Identity
+        from vlmkit_pooling._module import Identity
 
         return Identity()
 
@@ -35,7 +36,7 @@ class NoneSpec(DownsamplerSpec):
 class HalfResolutionSpec(DownsamplerSpec):
     """Half the pixels in each direction before the patch embedding (2x2 mean); every patch of those is a token.
 
-    The cheapest way to the token count of a 2x2 window: the aligner that honours `pixel_stride` embeds a quarter of the
+    The cheapest way to the token count of a 2x2 window: the aligner that honors `pixel_stride` embeds a quarter of the
     patches.
     """
 
@@ -48,7 +49,7 @@ class HalfResolutionSpec(DownsamplerSpec):
 
     def build(self, width: int) -> Downsampler:
         """The identity: the aligner has averaged the pixels."""
-        from vlmkit_pooling.average import Identity
+        from vlmkit_pooling._module import Identity
 
         return Identity()
 
@@ -61,14 +62,12 @@ class AvgPoolSpec(DownsamplerSpec):
     """Side of a window, patches."""
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """One token per window. A ValueError where windows do not tile the patches."""
-        if height % self.window or width % self.window:
-            raise ValueError(f"avg-pool: windows of {self.window}x{self.window} do not tile {height}x{width} patches")
-        return height // self.window, width // self.window
+        """One token per window. Raise a ValueError where windows do not tile the patches."""
+        return tile_grid("avg-pool: windows", self.window, height, width, "patches")
 
     def build(self, width: int) -> Downsampler:
         """The mean."""
-        from vlmkit_pooling.average import AvgPool
+        from vlmkit_pooling._module import AvgPool
 
         return AvgPool(self.window)
 
@@ -97,7 +96,7 @@ class AdaptivePoolSpec(DownsamplerSpec):
 
     def build(self, width: int) -> Downsampler:
         """The mean over bins."""
-        from vlmkit_pooling.average import AdaptivePool
+        from vlmkit_pooling._module import AdaptivePool
 
         return AdaptivePool((self.height, self.width))
 
@@ -121,7 +120,7 @@ class PerceiverSpec(DownsamplerSpec):
     dim_head: Channels = 64
     """Channels per head."""
     rows: bool | None = None
-    """Whether the latents are read as the rows of a square picture. None: with 256 latents only."""
+    """Read the latents as the rows of a square picture. None: with 256 latents only."""
 
     @classmethod
     def tiny(cls) -> Self:
@@ -145,6 +144,6 @@ class PerceiverSpec(DownsamplerSpec):
 
     def build(self, width: int) -> Downsampler:
         """The resampler."""
-        from vlmkit_pooling.perceiver import Perceiver
+        from vlmkit_pooling._module import Perceiver
 
         return Perceiver(self, width)

@@ -19,8 +19,7 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The aligner and the downsampler."""
-    from .lsd import LsdSpec
-    from .spec import StabSpec
+    from vlmkit_stab.spec import LsdSpec, StabSpec
 
     return [LsdSpec, StabSpec]
 
@@ -28,6 +27,6 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
 @hookimpl
 def vlmkit_published() -> Sequence[PublishedFormat]:
     """The released Video-Panda checkpoints."""
-    from .published import VIDEO_PANDA
+    from vlmkit_stab.checkpoint_names import VIDEO_PANDA
 
     return [VIDEO_PANDA]

@@ -1,4 +1,4 @@
-"""Options of the aligner `stab`."""
+"""Options of the aligner `stab` and of the downsampler `lsd`. No torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,36 @@ from pydantic import Field, model_validator
 
 from vlmkit.api import AlignerSpec, DownsamplerSpec, Projector, Slot, TokenLayout, VideoShape, default_component
 from vlmkit.api.bounds import Channels, Frames, Heads, Side
-from vlmkit.nn.geometry import check_geometry, check_heads, check_sampling
+from vlmkit.nn.geometry import check_geometry, check_heads, check_sampling, tile_grid
 
 if TYPE_CHECKING:
-    from vlmkit.api import Aligner
+    from vlmkit.api import Aligner, Downsampler
     from vlmkit.nn import FrameBlocks
 
-__all__ = ["StabSpec"]
+__all__ = ["LsdSpec", "StabSpec"]
+
+
+class LsdSpec(DownsamplerSpec):
+    """Local spatial downsampling of Video-Panda (arXiv:2412.18609) and EVE (arXiv:2406.11832): the mean of each 2x2
+    window of patches reads the four patches by attention."""
+
+    type: Literal["lsd"] = "lsd"
+    heads: Heads = 8
+    """Attention heads."""
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Half as many rows and columns. Raise a ValueError where their number is odd."""
+        return tile_grid("lsd: windows", 2, height, width, "patches")
+
+    def check_width(self, width: int) -> None:
+        """Raise a ValueError where the heads do not divide the width."""
+        check_heads("lsd: heads", self.heads, width)
+
+    def build(self, width: int) -> Downsampler:
+        """The module, freshly initialized: linear layers N(0, 0.02), bias 0."""
+        from vlmkit_stab._module import Lsd
+
+        return Lsd(self, width)
 
 
 class StabSpec(AlignerSpec):
@@ -54,7 +77,7 @@ class StabSpec(AlignerSpec):
     dropout: float = Field(default=0.5, ge=0, lt=1)
     """Dropout in GSTRA's MLP and in the CLS head, in training."""
     row_tokens: bool = True
-    """Whether a learned token ends each row of tokens."""
+    """A learned token ends each row of tokens."""
     fsra: bool = True
     """Frame-wise spatial relationship aggregation: one token per frame out of the frame's tokens."""
     gstra: bool = True
@@ -64,7 +87,7 @@ class StabSpec(AlignerSpec):
     lste: bool = True
     """Local spatio-temporal encoding of the patch features."""
     lmhra: bool = True
-    """Its first half, a bottleneck over neighbouring frames. Default false without lste."""
+    """Its first half, a bottleneck over neighboring frames. Default false without lste."""
     dpe: bool = True
     """Its second half, a depthwise 3x3x3 convolution. Default false without lste."""
     dense: bool = True
@@ -72,9 +95,9 @@ class StabSpec(AlignerSpec):
     chunk_frames: Frames | Literal["all"] = 4
     """Frames that LSTE and GSTRA see together; `all`: the whole video is one chunk."""
     downsampler: Slot[DownsamplerSpec] = default_component("lsd")
-    """How patches become fewer tokens."""
+    """Makes fewer tokens of the patches."""
     downsampler_position: Literal["before-lste", "after-lste"] = "after-lste"
-    """Whether LSTE and GSTRA see tokens or patches."""
+    """LSTE and GSTRA see tokens (`before-lste`) or patches."""
     projector: Projector = "mlp2x_gelu"
     """From `width` to the LLM's width."""
 
@@ -86,7 +109,7 @@ class StabSpec(AlignerSpec):
     @model_validator(mode="before")
     @classmethod
     def _switch_off_dependants(cls, data: Any) -> Any:
-        """What has nothing left to act on is off unless it is asked for, and then refused below."""
+        """Switch off parts that have nothing left to act on; where one is asked for, it is refused below."""
         if not isinstance(data, Mapping):
             return data
         off = {"lmhra": False, "dpe": False, "dense": False} if data.get("lste") is False else {}
@@ -135,7 +158,7 @@ class StabSpec(AlignerSpec):
         return self.gstra_heads or (11 if self.width == 1408 else self.heads)
 
     def frames_per_chunk(self, frames: int) -> int:
-        """Frames of a chunk in a video of that many. A ValueError where chunks do not divide it.
+        """Frames of a chunk in a video of that many. Raise a ValueError where chunks do not divide it.
 
         Without lste and gstra nothing looks across frames, and the video is one chunk.
         """
@@ -145,7 +168,7 @@ class StabSpec(AlignerSpec):
         return chunk
 
     def blocks(self, frames: int) -> FrameBlocks:
-        """How the tokens of a video of that many frames are laid out."""
+        """The order of the tokens of a video of that many frames."""
         from vlmkit.nn import FrameBlocks
 
         if frames > 1:
@@ -154,11 +177,11 @@ class StabSpec(AlignerSpec):
         return FrameBlocks(self.patch, self.input.multiple, self.downsampler, cls, self.row_tokens)
 
     def layout(self, video: VideoShape) -> TokenLayout:
-        """Where the tokens of one video stand."""
+        """The positions of the tokens of one video."""
         return self.blocks(video.frames).layout(video)
 
     def build(self, llm_width: int) -> Aligner:
-        """The module. A ValueError where projector `identity` does not fit the LLM's width."""
-        from ._stab import Stab
+        """Build the module. Raise a ValueError where projector `identity` does not fit the LLM's width."""
+        from vlmkit_stab._module import Stab
 
         return Stab(self, llm_width)

@@ -1,4 +1,4 @@
-"""Teachers of the distillation: a frozen encoder's patch features, or histograms of oriented gradients and colour.
+"""Teachers of the distillation: a frozen encoder's patch features, or histograms of oriented gradients and color.
 
 A teacher is an encoder of `vlmkit_encoders`, its CLS token dropped, and the pixels that it wants. `hog` needs no
 weights. Each can keep its features on disk (`cache`).
@@ -17,10 +17,10 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The teachers."""
-    from .hog_spec import HogSpec
-    from .spec import (
+    from vlmkit_teachers.spec import (
         ClipTeacherSpec,
         DinoV2TeacherSpec,
+        HogSpec,
         InternVideo2TeacherSpec,
         LanguageBindImageTeacherSpec,
         LanguageBindVideoTeacherSpec,

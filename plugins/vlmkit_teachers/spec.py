@@ -1,13 +1,15 @@
-"""Options of the teachers that are encoders. No torch."""
+"""Options of the teachers. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoInput
+from vlmkit.api.bounds import Side, Small
+from vlmkit.nn.geometry import check_canvas, check_multiple
 from vlmkit_encoders.spec import (
     ClipVisionSpec,
     DinoV2Spec,
@@ -24,6 +26,7 @@ __all__ = [
     "ClipTeacherSpec",
     "DinoV2TeacherSpec",
     "EncoderTeacherSpec",
+    "HogSpec",
     "InternVideo2TeacherSpec",
     "LanguageBindImageTeacherSpec",
     "LanguageBindVideoTeacherSpec",
@@ -62,15 +65,8 @@ class EncoderTeacherSpec(TeacherSpec):
 
     @model_validator(mode="after")
     def _fits(self) -> EncoderTeacherSpec:
-        size, patch = self.input.size, self.encoder.patch
-        self.encoder.check_size(size)
-        if size % patch:
-            raise ValueError(f"input.size {size} is not a multiple of the encoder's patch side {patch}")
-        if self.input.fit == "pad" and self.input.multiple % patch:
-            raise ValueError(
-                f"input.multiple {self.input.multiple} is not a multiple of the encoder's patch side {patch}: the "
-                "border of the picture would cut patches"
-            )
+        self.encoder.check_size(self.input.size)
+        check_canvas(self.input, self.encoder.patch)
         return self
 
     @property
@@ -90,7 +86,7 @@ class EncoderTeacherSpec(TeacherSpec):
 
     def build(self) -> Teacher:
         """The encoder behind the teacher's interface."""
-        from ._encoder import EncoderTeacher
+        from vlmkit_teachers._module import EncoderTeacher
 
         return EncoderTeacher(self.encoder)
 
@@ -137,3 +133,48 @@ class InternVideo2TeacherSpec(EncoderTeacherSpec):
     """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
     encoder: InternVideo2Spec = InternVideo2Spec()
     """The encoder's options."""
+
+
+class HogSpec(TeacherSpec):
+    """Histograms of oriented gradients (Dalal and Triggs, CVPR 2005) and mean color of each patch. Needs no weights.
+
+    The channels of a patch are, for each of its cells, the orientation bins and one for flatness; then, for each of R,
+    G and B, two that tell its mean. All lie in 0..1, and every patch has the norm 2: `cosine` and `mse` weigh alike.
+    """
+
+    type: Literal["hog"] = "hog"
+    patch: Side = 14
+    """Side of a patch, pixels."""
+    cells: Annotated[int, Field(gt=0, le=64)] = 1
+    """Histograms per side of a patch."""
+    orientations: int = Field(default=9, ge=2, le=360)
+    """Bins of a histogram over the half circle; bin 0 is a horizontal gradient, that is a vertical edge."""
+    contrast: Small = 0.02
+    """Mean gradient of a cell at which its edges count as much as its flatness, gray levels (0..1) per pixel."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Frames of 2x2 patches."""
+        return cls(input=VideoInput(size=28, multiple=14))
+
+    @model_validator(mode="after")
+    def _divides(self) -> HogSpec:
+        check_canvas(self.input, self.patch)
+        check_multiple("patch", self.patch, "the number of cells per side,", self.cells)
+        return self
+
+    @property
+    def width(self) -> int:
+        """C: channels of its features."""
+        return self.cells**2 * (self.orientations + 1) + 6
+
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of its features for a canvas of `input.size`."""
+        side = self.input.size // self.patch
+        return side, side
+
+    def build(self) -> Teacher:
+        """The teacher; it has no parameters."""
+        from vlmkit_teachers._module import Hog
+
+        return Hog(self)

@@ -16,12 +16,11 @@ import vlmkit.testing
 from vlmkit.api import ComponentSpec, Downsampler, VideoInput
 from vlmkit.testing import checks
 from vlmkit.testing.aligners import tokens_do_not_depend_on_batch_mates
-from vlmkit_baselines.chat_univi.spec import ChatUniViSpec
+from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
 from vlmkit_eve.spec import EveSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 from vlmkit_stab.spec import StabSpec
-from vlmkit_teachers.hog_spec import HogSpec
-from vlmkit_teachers.spec import ClipTeacherSpec, LanguageBindVideoTeacherSpec
+from vlmkit_teachers.spec import ClipTeacherSpec, HogSpec, LanguageBindVideoTeacherSpec
 
 SMALL = {"width": 32, "patch": 4, "heads": 4}
 PIXELS = {"size": 32, "multiple": 8}

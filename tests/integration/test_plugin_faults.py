@@ -54,7 +54,7 @@ from vlmkit import hookimpl
 from vlmkit.api import Dataset, DatasetSpec, Judge, JudgeSpec, Sample, Turn, Verdict
 from vlmkit_stab.spec import StabSpec
 from vlmkit_readers.spec import DecordSpec
-from vlmkit_teachers.hog_spec import HogSpec
+from vlmkit_teachers.spec import HogSpec
 from vlmkit_judges.exact import ExactJudge
 from vlmkit_pooling.spec import AvgPoolSpec
 

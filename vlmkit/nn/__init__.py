@@ -1,8 +1,6 @@
 """Layers and arithmetic that several aligners share. Plugins may import them.
 
-`FrameBlocks` and its words need numpy alone, so that a spec can lay tokens out without torch; the layers are imported
-when they are first used. The function `assemble` is imported from its module, `vlmkit.nn.assemble`, and so are the
-checks of a spec, from `vlmkit.nn.geometry`.
+Token layouts and the checks of a spec need no torch; the modules with layers are imported when one is first used.
 """
 
 from __future__ import annotations
@@ -11,19 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlmkit.nn.attention import SingleQueryAttention, attend
-    from vlmkit.nn.blocks import Box, FrameBlocks, FrameGroup
+    from vlmkit.nn.attention import KeyValue, QueryPool, SingleQueryAttention, WindowPool, attend, fold_norm
     from vlmkit.nn.convolution import add_space_time, convolve_time
-    from vlmkit.nn.framewise import crop_frames, lay_out_frames
-    from vlmkit.nn.initialise import initialise_linears
-    from vlmkit.nn.patches import PatchEmbedding
-    from vlmkit.nn.pooling import QueryPool, WindowPool
-    from vlmkit.nn.projector import build_projector
+    from vlmkit.nn.frames import crop_frames, gather_tokens, lay_out_frames
+    from vlmkit.nn.geometry import (
+        check_canvas,
+        check_geometry,
+        check_heads,
+        check_multiple,
+        check_sampling,
+        tile_grid,
+    )
+    from vlmkit.nn.layers import PatchEmbedding, build_projector, initialize_linears
+    from vlmkit.nn.layout import Box, FrameBlocks, FrameGroup, Ints, layout_of_blocks, layout_without_patches
 
 __all__ = [
     "Box",
     "FrameBlocks",
     "FrameGroup",
+    "Ints",
+    "KeyValue",
     "PatchEmbedding",
     "QueryPool",
     "SingleQueryAttention",
@@ -31,31 +36,28 @@ __all__ = [
     "add_space_time",
     "attend",
     "build_projector",
+    "check_canvas",
+    "check_geometry",
+    "check_heads",
+    "check_multiple",
+    "check_sampling",
     "convolve_time",
     "crop_frames",
-    "initialise_linears",
+    "fold_norm",
+    "gather_tokens",
+    "initialize_linears",
     "lay_out_frames",
+    "layout_of_blocks",
+    "layout_without_patches",
+    "tile_grid",
 ]
 
-_HOMES = {
-    "Box": "blocks",
-    "FrameBlocks": "blocks",
-    "FrameGroup": "blocks",
-    "PatchEmbedding": "patches",
-    "QueryPool": "pooling",
-    "SingleQueryAttention": "attention",
-    "WindowPool": "pooling",
-    "add_space_time": "convolution",
-    "attend": "attention",
-    "build_projector": "projector",
-    "convolve_time": "convolution",
-    "crop_frames": "framewise",
-    "initialise_linears": "initialise",
-    "lay_out_frames": "framewise",
-}
+_MODULES = ("geometry", "layout", "attention", "convolution", "frames", "layers")
+"""Those that need no torch come first: the search for one of their names ends before torch is imported."""
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(f"vlmkit.nn.{_HOMES[name]}"), name)
+    for module in map(import_module, (f"{__name__}.{module}" for module in _MODULES if name in __all__)):
+        if name in module.__all__:
+            return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

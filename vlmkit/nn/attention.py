@@ -1,8 +1,9 @@
-"""Attention with a single query per context, without projecting the context to keys and values.
+"""Attention with a single query per context, without projecting the context to keys and values, and pooling by it.
 
-Shape letters: N contexts, S tokens of a context, C channels, H heads, d channels of a head.
+Shape letters: N contexts, S tokens of a context, C channels, H heads, d channels of a head; in pooling F frames, R K
+patches down and across, r k windows.
 
-With x normalised but not yet scaled by LayerNorm's weight g and bias b, the score of token s for a head is
+With x normalized but not yet scaled by LayerNorm's weight g and bias b, the score of token s for a head is
 
     q . W_k (g*x_s + b) = (g * W_k' q) . x_s + (q . W_k b)
 
@@ -20,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["KeyValue", "SingleQueryAttention", "attend", "fold_norm"]
+__all__ = ["KeyValue", "QueryPool", "SingleQueryAttention", "WindowPool", "attend", "fold_norm"]
 
 
 class KeyValue(NamedTuple):
-    """Projections of a context whose tokens are normalised to mean 0 and variance 1."""
+    """Projections of a context whose tokens are normalized to mean 0 and variance 1."""
 
     key: Tensor
     """(C, C)"""
@@ -40,11 +41,11 @@ def fold_norm(norm: nn.LayerNorm, key: Tensor, value: Tensor, value_bias: Tensor
 
 
 def attend(query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale: float) -> Tensor:
-    """What each query reads out of its context.
+    """Attend from each query to its context.
 
     Args:
         query: (N, C), projected; (C,) where all contexts share it.
-        context: (N, S, C), normalised.
+        context: (N, S, C), normalized.
         weights: projections of the context.
         heads: number of heads, contiguous blocks of channels.
         scale: factor on the scores.
@@ -84,6 +85,36 @@ class SingleQueryAttention(nn.Module):
     def read(self, query: Tensor, context: Tensor) -> Tensor:
         """(N, C) queries or a shared one (C,), (N, S, C) context -> (N, C)."""
         weights = fold_norm(self.norm_context, *self.to_key_value.weight.chunk(2))
-        normalised = F.layer_norm(context, context.shape[-1:], eps=self.norm_context.eps)
-        read = attend(self.to_query(self.norm_query(query)), normalised, weights, self.heads, self.scale)
+        normalized = F.layer_norm(context, context.shape[-1:], eps=self.norm_context.eps)
+        read = attend(self.to_query(self.norm_query(query)), normalized, weights, self.heads, self.scale)
         return query + self.to_out(read)
+
+
+class QueryPool(SingleQueryAttention):
+    """One learned query reads each frame (EVE's global attention, Video-Panda's frame-wise spatial relationship)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.query = nn.Parameter(torch.randn(width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(F, S, C) -> (F, C)."""
+        return self.read(self.query, tokens)
+
+
+class WindowPool(SingleQueryAttention):
+    """The mean of each window of patches reads the window (EVE's and Video-Panda's local attention)."""
+
+    def __init__(self, width: int, heads: int, window: int = 2) -> None:
+        super().__init__(width, heads)
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, R, K, C) -> (F, r, k, C)."""
+        frames, height, width, channels = x.shape
+        size = self.window
+        rows, columns = height // size, width // size
+        windows = x.view(frames, rows, size, columns, size, channels).transpose(2, 3)
+        windows = windows.reshape(-1, size * size, channels)
+        mean = windows.sum(1) / size**2
+        return self.read(mean, windows).view(frames, rows, columns, channels)

@@ -19,7 +19,7 @@ __all__ = ["add_space_time", "convolve_time"]
 
 
 def convolve_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
-    """A depthwise convolution over time alone, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
+    """Convolve over time alone, depthwise, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
     flat = x.flatten(2, 3).permute(0, 3, 1, 2)
     padding = (layer.kernel_size[0] // 2, 0)
     out = F.conv2d(flat, layer.weight.squeeze(-1), layer.bias, padding=padding, groups=layer.groups)
@@ -27,7 +27,7 @@ def convolve_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
 
 
 def add_space_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
-    """x + a depthwise 3x3x3 convolution of it, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
+    """Return x + a depthwise 3x3x3 convolution of it, "same" padding: (N, t, H, W, C) -> (N, t, H, W, C)."""
     out: Tensor = _AddSpaceTime.apply(x.permute(0, 4, 1, 2, 3), layer.weight, layer.bias)
     return out.permute(0, 2, 3, 4, 1).contiguous()
 

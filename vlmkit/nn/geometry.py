@@ -1,21 +1,52 @@
-"""What the specs of frame-wise aligners check, without torch."""
+"""Checks of sizes that have to divide each other: heads, patches, windows. No torch.
+
+Each raises a ValueError that names both numbers; a spec's validator calls it, pydantic reports it at the field.
+"""
 
 from __future__ import annotations
 
 from vlmkit.api import DownsamplerSpec, VideoInput
 
-__all__ = ["check_geometry", "check_heads", "check_sampling"]
+__all__ = ["check_canvas", "check_geometry", "check_heads", "check_multiple", "check_sampling", "tile_grid"]
 
 
 def check_heads(name: str, heads: int, width: int) -> None:
-    """A ValueError where `heads` does not divide `width`."""
+    """Raise a ValueError where `heads` attention heads do not divide `width` channels."""
     if width % heads:
         raise ValueError(f"{name} is {heads}, which does not divide the width {width}")
 
 
+def check_multiple(name: str, value: int, of: str, unit: int) -> None:
+    """Raise a ValueError where the option `name` is not a multiple of `unit`, which `of` describes."""
+    if value % unit:
+        raise ValueError(f"{name} {value} is not a multiple of {of} {unit}")
+
+
+def tile_grid(tiles: str, side: int, height: int, width: int, unit: str) -> tuple[int, int]:
+    """(rows, columns) of the square tiles of an area. Raise a ValueError where they do not cover it exactly.
+
+    Args:
+        tiles: their name in the message.
+        side: side of a tile.
+        height: of the area.
+        width: of the area.
+        unit: `pixels` or `patches`, in which all of these are given.
+    """
+    if height % side or width % side:
+        raise ValueError(f"{tiles} of {side}x{side} {unit} do not tile {height}x{width} {unit}")
+    return height // side, width // side
+
+
+def check_canvas(video: VideoInput, patch: int) -> None:
+    """Raise a ValueError where patches of `patch` pixels do not tile the canvas or, with `fit: pad`, the picture."""
+    check_multiple("input.size", video.size, "the patch side", patch)
+    if video.fit == "pad":
+        check_multiple("input.multiple", video.multiple, "the patch side", patch)
+
+
 def check_sampling(video: VideoInput) -> None:
-    """A ValueError where videos would differ in their number of frames: padding in time gives tokens here, so that
-    those of a video would depend on the longest one of its batch."""
+    """Raise a ValueError where videos would differ in their number of frames: padding in time gives tokens here, so
+    that those of a video would depend on the longest one of its batch."""
     if video.sampling == "one-fps":
         raise ValueError(
             f"sampling one-fps gives videos of 1 to {video.frames} frames; expected a fixed number, as in the paper: "
@@ -24,18 +55,18 @@ def check_sampling(video: VideoInput) -> None:
 
 
 def check_geometry(video: VideoInput, patch: int, downsampler: DownsamplerSpec, *, whole_canvas: bool = False) -> None:
-    """A ValueError where pictures would not fall into whole patches and whole windows of the downsampler.
+    """Raise a ValueError where pictures do not fall into whole patches and whole windows of the downsampler.
 
     Args:
         video: the input.
         patch: side of a patch, pixels.
-        downsampler: what makes tokens of patches.
-        whole_canvas: whether it works on the whole canvas, of which the picture's tokens are cut out afterwards.
+        downsampler: makes tokens of patches.
+        whole_canvas: True where it works on the whole canvas, of which the picture's tokens are cut out afterwards.
     """
-    unit = patch * downsampler.pixel_stride
+    unit, stride = patch * downsampler.pixel_stride, downsampler.pixel_stride
+    side_of = "the patch side" if stride == 1 else f"{stride} times the patch side,"
     for name, pixels in (("size", video.size), ("multiple", video.multiple)):
-        if pixels % unit:
-            raise ValueError(f"input.{name} is {pixels} pixels, which is not a multiple of the patch of {unit} pixels")
+        check_multiple(f"input.{name}", pixels, side_of, unit)
     side, cell = video.size // unit, video.multiple // unit
     try:
         canvas, smallest = downsampler.grid(side, side), downsampler.grid(cell, cell)

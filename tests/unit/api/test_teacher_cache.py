@@ -14,8 +14,7 @@ from torch import nn
 from vlmkit.api import DataError, PluginError, Teacher, TeacherSpec, VideoBatch, VideoInput
 from vlmkit.api.teacher_cache import CachedTeacher
 from vlmkit.registry import registry
-from vlmkit_teachers.hog_spec import HogSpec
-from vlmkit_teachers.spec import ClipTeacherSpec
+from vlmkit_teachers.spec import ClipTeacherSpec, HogSpec
 
 TINY = {"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28}
 

@@ -16,7 +16,7 @@ from vlmkit.model.trial import try_out, try_out_teacher
 from vlmkit.spec import ModelSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 from vlmkit_stab.spec import StabSpec
-from vlmkit_teachers.hog_spec import HogSpec
+from vlmkit_teachers.spec import HogSpec
 
 SpecMaker = Callable[..., ModelSpec]
 

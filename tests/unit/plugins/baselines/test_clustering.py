@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vlmkit_baselines.chat_univi.clustering import Groups, dpc_knn, merge, neighbours_for
+from vlmkit_baselines._chat_univi import TokenGroups, choose_neighbors, cluster_tokens, mean_of_clusters
 
 
 def slow(points: list[list[float]], clusters: int, k: int) -> list[int]:
@@ -25,8 +25,8 @@ def slow(points: list[list[float]], clusters: int, k: int) -> list[int]:
     return [centres.index(i) if i in centres else nearest[i] for i in range(n)]
 
 
-def whole(x: Tensor) -> Groups:
-    return Groups(torch.zeros(x.shape[:2], dtype=torch.long), 1)
+def whole(x: Tensor) -> TokenGroups:
+    return TokenGroups(torch.zeros(x.shape[:2], dtype=torch.long), 1)
 
 
 def numbers(*values: int) -> Tensor:
@@ -37,7 +37,7 @@ def numbers(*values: int) -> Tensor:
 def test_equals_the_slow_version(clusters: int, k: int) -> None:
     x = torch.randn(4, 20, 5, generator=torch.Generator().manual_seed(clusters))
     rows = torch.full((4,), clusters), torch.full((4,), k)
-    assigned = dpc_knn(x, whole(x), *rows, (clusters, k))
+    assigned = cluster_tokens(x, whole(x), *rows, (clusters, k))
     assert assigned.tolist() == [slow(row, clusters, k) for row in x.double().tolist()]
 
 
@@ -46,7 +46,7 @@ def test_ragged_groups_are_clustered_apart() -> None:
     sizes = [[-1] * 3 + [0] * 4 + [1] * 10 + [2] * 7, [-1] * 12 + [0] * 7 + [1] * 5]  # row 1 has no group 2
     shuffled = torch.randperm(24, generator=torch.Generator().manual_seed(2))
     of = torch.tensor(sizes)[:, shuffled]
-    assigned = dpc_knn(x, Groups(of, 3), numbers(4, 4), numbers(3, 3), (4, 3))
+    assigned = cluster_tokens(x, TokenGroups(of, 3), numbers(4, 4), numbers(3, 3), (4, 3))
     for row in range(2):
         for group in range(3):
             if (members := of[row] == group).any():
@@ -58,20 +58,20 @@ def test_rows_may_want_different_numbers_of_clusters_and_neighbours() -> None:
     x = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(3))
     of = torch.zeros(2, 12, dtype=torch.long)
     of[0, 5:] = -1
-    assigned = dpc_knn(x, Groups(of, 1), numbers(2, 6), numbers(1, 4), (6, 4))
+    assigned = cluster_tokens(x, TokenGroups(of, 1), numbers(2, 6), numbers(1, 4), (6, 4))
     assert assigned[0, :5].tolist() == slow(x[0, :5].double().tolist(), 2, 1)
     assert assigned[1].tolist() == slow(x[1].double().tolist(), 6, 4)
 
 
 def test_equal_tokens_are_settled_by_their_order() -> None:
     x = torch.randn(1, 1, 64, generator=torch.Generator().manual_seed(4)).expand(1, 9, 64) * 100
-    assigned = dpc_knn(x, whole(x), numbers(3), numbers(2), (3, 2))
+    assigned = cluster_tokens(x, whole(x), numbers(3), numbers(2), (3, 2))
     assert assigned.tolist() == [[0, 1, 2, 0, 0, 0, 0, 0, 0]]
 
 
 def test_no_cluster_is_empty() -> None:
     x = torch.randint(0, 2, (8, 30, 2), generator=torch.Generator().manual_seed(5)).float()
-    assigned = dpc_knn(x, whole(x), torch.full((8,), 10), torch.full((8,), 5), (10, 5))
+    assigned = cluster_tokens(x, whole(x), torch.full((8,), 10), torch.full((8,), 5), (10, 5))
     assert all(set(row) == set(range(10)) for row in assigned.tolist())
 
 
@@ -80,7 +80,7 @@ def test_merge_is_the_mean_of_the_members() -> None:
     assigned = numbers(0, 2, 2, 0, 2, 1, 1, 1, 1, 0).view(2, 5)
     present = torch.ones(2, 5, dtype=torch.bool)
     present[1, 4] = False
-    out = merge(x, assigned, present, 3)
+    out = mean_of_clusters(x, assigned, present, 3)
     torch.testing.assert_close(out[0, 0], (x[0, 0] + x[0, 3]) / 2)
     torch.testing.assert_close(out[0, 2], (x[0, 1] + x[0, 2] + x[0, 4]) / 3)
     torch.testing.assert_close(out[1, 1], x[1, :4].mean(0))
@@ -90,4 +90,4 @@ def test_merge_is_the_mean_of_the_members() -> None:
 
 @pytest.mark.parametrize(("clusters", "k"), [(1, 1), (2, 1), (4, 2), (5, 5), (64, 5)])
 def test_few_clusters_look_at_fewer_neighbours(clusters: int, k: int) -> None:
-    assert neighbours_for(5, clusters) == k
+    assert choose_neighbors(5, clusters) == k

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vlmkit.api import Aligner, EncoderSpec, VideoBatch, VideoInput, VisualTokens
-from vlmkit_baselines.chat_univi.clustering import Groups, dpc_knn
-from vlmkit_baselines.chat_univi.spec import ChatUniViSpec, Scale
-from vlmkit_baselines.pllava.spec import PllavaSpec
-from vlmkit_baselines.video_chatgpt.spec import VideoChatGptSpec
-from vlmkit_baselines.video_llava.spec import VideoLlavaSpec
+from vlmkit_baselines._chat_univi import TokenGroups, cluster_tokens
+from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
+from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 from vlmkit_pooling.spec import AdaptivePoolSpec
 
 Tiny = Callable[..., EncoderSpec]
@@ -78,8 +76,8 @@ def test_pllava(tiny: Tiny, videos: Videos) -> None:
 def clusters(tokens: list[Tensor], count: int, k: int) -> list[list[Tensor]]:
     """The members of each cluster, in the order of the centres. (`test_clustering.py` checks `dpc_knn` of one set.)"""
     x = torch.stack(tokens)[None]
-    groups = Groups(torch.zeros(1, len(tokens), dtype=torch.long), 1)
-    assigned = dpc_knn(x, groups, torch.tensor([count]), torch.tensor([k]), (count, k))[0].tolist()
+    groups = TokenGroups(torch.zeros(1, len(tokens), dtype=torch.long), 1)
+    assigned = cluster_tokens(x, groups, torch.tensor([count]), torch.tensor([k]), (count, k))[0].tolist()
     return [[token for token, at in zip(tokens, assigned, strict=True) if at == cluster] for cluster in range(count)]
 
 

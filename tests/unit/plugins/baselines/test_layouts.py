@@ -7,11 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from vlmkit.api import AlignerSpec, VideoShape
-from vlmkit_baselines.chat_univi.spec import ChatUniViSpec, Scale
-from vlmkit_baselines.layouts import evenly, several_times
-from vlmkit_baselines.pllava.spec import PllavaSpec
-from vlmkit_baselines.video_chatgpt.spec import VideoChatGptSpec
-from vlmkit_baselines.video_llava.spec import VideoLlavaSpec
+from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
+from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec, repeat_frames, spread_evenly
 from vlmkit_pooling.spec import HalfResolutionSpec, NoneSpec, PerceiverSpec
 
 ALL = [ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec]
@@ -70,14 +67,14 @@ def test_merged_tokens_stand_at_no_cell(spec: type[AlignerSpec]) -> None:
 
 @pytest.mark.parametrize("present", range(1, 9))
 def test_even_repeats_are_those_of_sampling_first_to_last(present: int) -> None:
-    assert np.array_equal(evenly(present, 8), np.linspace(0, present - 1, 8).astype(int))
+    assert np.array_equal(spread_evenly(present, 8), np.linspace(0, present - 1, 8).astype(int))
 
 
 @pytest.mark.parametrize("present", range(1, 17))
 def test_several_times_as_pllava_does(present: int) -> None:
     times = int(16 / present) + 1 if present < 16 else 1
     expected = [frame for frame in range(present) for _ in range(times)][:16]
-    assert several_times(present, 16).tolist() == expected
+    assert repeat_frames(present, 16).tolist() == expected
 
 
 @pytest.mark.parametrize("spec", ALL)
@@ -103,7 +100,7 @@ def test_refuses_a_video_with_too_few_or_too_many_frames(spec: type[AlignerSpec]
 
 @pytest.mark.parametrize("spec", ALL)
 def test_refuses_a_size_that_patches_do_not_tile(spec: type[AlignerSpec]) -> None:
-    with pytest.raises(ValidationError, match="14x14 pixels do not tile a canvas of 225x225"):
+    with pytest.raises(ValidationError, match=r"14x14 pixels do not tile 225x225 pixels; change `input\.size`"):
         spec.model_validate({"input": {"size": 225}})
 
 

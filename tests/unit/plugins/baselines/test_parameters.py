@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from vlmkit.api import AlignerSpec
-from vlmkit_baselines.chat_univi.spec import ChatUniViSpec
-from vlmkit_baselines.pllava.spec import PllavaSpec
-from vlmkit_baselines.video_chatgpt.spec import VideoChatGptSpec
-from vlmkit_baselines.video_llava.spec import VideoLlavaSpec
+from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
+from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 
 
 @pytest.mark.parametrize(

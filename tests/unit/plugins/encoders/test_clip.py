@@ -189,7 +189,7 @@ def test_too_many_frames_are_refused_with_both_numbers() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": 5}, "width 32 is not a multiple of the number of heads, 5"),
+        ({"heads": 5}, "heads is 5, which does not divide the width 32"),
         ({"patch": 16}, "image_size 28 is not a multiple of the patch side 16"),
         ({"select": -5}, "select -5 is not one of the 4 hidden states of 3 layers"),
         ({"select": 4}, "select 4 is not one of the 4 hidden states of 3 layers"),

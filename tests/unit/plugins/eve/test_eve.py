@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from vlmkit.api import VideoBatch, VideoInput, VideoShape
 from vlmkit.checkpoints.formats import import_state_dict, match_name
-from vlmkit_eve.published import EVE
+from vlmkit_eve import vlmkit_published
 from vlmkit_eve.spec import EveSpec
 from vlmkit_stab.spec import StabSpec
 
 torch.set_num_threads(1)
+(EVE,) = vlmkit_published()
 SMALL = {"width": 64, "patch": 8, "input": VideoInput(size=48, multiple=16), "projector": "linear"}
 
 
@@ -83,7 +84,7 @@ def test_frames_do_not_see_each_other() -> None:
     ("options", "reason"),
     [
         ({"heads": 5}, "heads is 5, which does not divide the width 64"),
-        ({"patch": 10}, "not a multiple of the patch of 10"),
+        ({"patch": 10}, "not a multiple of the patch side 10"),
         ({"downsampler": {"type": "avg-pool", "window": 4}}, "do not tile"),
         ({"input": VideoInput(size=48, multiple=16, sampling="one-fps")}, "expected a fixed number"),
     ],

@@ -96,7 +96,7 @@ def test_only_half_resolution_asks_for_fewer_pixels() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(7, 4), (8, 5)])
 def test_avg_pool_refuses_what_it_cannot_tile(height: int, width: int) -> None:
-    with pytest.raises(ValueError, match=f"2x2 do not tile {height}x{width}"):
+    with pytest.raises(ValueError, match=f"2x2 patches do not tile {height}x{width}"):
         AvgPoolSpec().grid(height, width)
-    with pytest.raises(ValueError, match=f"2x2 do not tile {height}x{width}"):
+    with pytest.raises(ValueError, match=f"2x2 patches do not tile {height}x{width}"):
         AvgPoolSpec().build(6)(features(1, height, width))

@@ -12,7 +12,7 @@ import torch
 
 from vlmkit.api import VideoBatch
 from vlmkit.checkpoints.formats import import_state_dict, match_name
-from vlmkit_stab.published import VIDEO_PANDA
+from vlmkit_stab.checkpoint_names import VIDEO_PANDA
 from vlmkit_stab.spec import StabSpec
 
 Shapes = dict[str, tuple[int, ...]]

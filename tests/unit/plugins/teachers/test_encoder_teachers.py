@@ -11,10 +11,10 @@ from torch import nn
 from vlmkit.api import CLIP_MEAN, IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoBatch
 from vlmkit.registry import registry
 from vlmkit.testing.counting import operator_calls
-from vlmkit_teachers.hog_spec import HogSpec
 from vlmkit_teachers.spec import (
     ClipTeacherSpec,
     DinoV2TeacherSpec,
+    HogSpec,
     InternVideo2TeacherSpec,
     LanguageBindImageTeacherSpec,
     LanguageBindVideoTeacherSpec,
@@ -144,7 +144,7 @@ def test_defaults_are_those_of_the_papers() -> None:
         (
             DinoV2TeacherSpec,
             {"input": {"size": 225, "fit": "crop"}},
-            "225 is not a multiple of the encoder's patch side 14",
+            "225 is not a multiple of the patch side 14",
         ),
         (
             DinoV2TeacherSpec,
@@ -152,7 +152,7 @@ def test_defaults_are_those_of_the_papers() -> None:
             "input.multiple 7 is not a multiple of .* side 14",
         ),
         (ClipTeacherSpec, {"path": "a", "encoder": {"path": "b"}}, "two weights: `path` is 'a', `encoder.path` is 'b'"),
-        (ClipTeacherSpec, {"encoder": {"heads": 3}}, "width 1024 is not a multiple of the number of heads, 3"),
+        (ClipTeacherSpec, {"encoder": {"heads": 3}}, "heads is 3, which does not divide the width 1024"),
     ],
 )
 def test_what_does_not_fit_is_refused(spec: type[TeacherSpec], options: dict[str, Any], message: str) -> None:

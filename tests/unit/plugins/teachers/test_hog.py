@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vlmkit.api import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, VideoBatch
-from vlmkit_teachers.hog_spec import HogSpec
+from vlmkit_teachers.spec import HogSpec
 
 SMALL = {"size": 32, "multiple": 8}
 SPEC = HogSpec(patch=8, orientations=8, input=SMALL)

@@ -1,6 +1,9 @@
-"""Frames as blocks of tokens: [CLS; each row of patches, then its row token]. Arithmetic without tensors.
+"""Token layouts: at which positions of the sequence the tokens of a video stand. numpy only, no torch.
 
-Words: patches tile the canvas; a box is a rectangle of patches; the downsampler makes a grid of tokens of each box.
+An aligner that works frame by frame gives one block of tokens per frame: [CLS; each row of patches, then its row
+token]. Patches tile the canvas; a box is a rectangle of patches; the downsampler makes a grid of tokens of each box.
+
+Shape letters: B videos, T frames, F frames of one box, N tokens of a video, H W patches, h w tokens of a frame.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from vlmkit.api.bounds import check_cells
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.video import TokenLayout, VideoShape
 
-__all__ = ["Box", "FrameBlocks", "FrameGroup"]
+__all__ = ["Box", "FrameBlocks", "FrameGroup", "Ints", "layout_of_blocks", "layout_without_patches"]
 
 Ints = npt.NDArray[np.int64]
 CLS, ROW = -1, -2
@@ -67,13 +70,13 @@ class FrameBlocks:
     """Sides of boxes are multiples of this, pixels."""
     downsampler: DownsamplerSpec
     cls: bool
-    """Whether a CLS token leads each frame."""
+    """A CLS token leads each frame."""
     row_tokens: bool
-    """Whether a row token ends each row; not where the downsampler keeps no rows."""
+    """A row token ends each row; not where the downsampler keeps no rows."""
 
     @property
     def rows(self) -> bool:
-        """Whether row tokens stand in the sequence."""
+        """True where row tokens stand in the sequence."""
         return self.row_tokens and self.downsampler.keeps_rows()
 
     @property
@@ -82,14 +85,14 @@ class FrameBlocks:
         return self.patch * self.downsampler.pixel_stride
 
     def canvas(self, video: VideoShape) -> tuple[int, int]:
-        """(H, W) patches. A ValueError where the canvas or the content is no multiple of the patch."""
+        """(H, W) patches. Raise a ValueError where the canvas or the picture is not made of whole patches."""
         for name, sides in (("canvas", (video.height, video.width)), ("content", video.content_box)):
             if any(side % self.unit for side in sides):
                 raise ValueError(f"the {name} {sides} is not made of whole patches of {self.unit} pixels")
         return video.height // self.unit, video.width // self.unit
 
     def layout(self, video: VideoShape) -> TokenLayout:
-        """Where the tokens of one video stand."""
+        """The layout of one video: B = 1."""
         canvas = self.canvas(video)
         cells = self.downsampler.grid(*canvas)
         for grid in (canvas, cells):
@@ -120,7 +123,7 @@ class FrameBlocks:
         return [FrameGroup(np.concatenate(frames), box, grid, canvas) for box, (grid, frames) in found.items()]
 
     def sources(self, video: VideoShape, first_patch: Ints, cls: Ints, row: int) -> Ints:
-        """(N,) for each token of one video where it lies in a pool of distinct tokens.
+        """Return (N,) indices of the tokens of one video in a pool of distinct tokens.
 
         Args:
             video: its shape.
@@ -158,13 +161,38 @@ class FrameBlocks:
 
 
 def _owners(canvas: tuple[int, int], box: Box, cells: tuple[int, ...], grid: tuple[int, int]) -> Ints:
-    """(h, w) which token of a box covers the centre of each cell of the canvas; -1 outside the box."""
+    """Return (h, w) indices of the tokens of a box that cover the centers of the cells of the canvas; -1 outside it."""
     down = _along(canvas[0], box.top, box.bottom, cells[0], grid[0])
     across = _along(canvas[1], box.left, box.right, cells[1], grid[1])
     return np.where((down[:, None] < 0) | (across < 0), -1, down[:, None] * grid[1] + across)
 
 
 def _along(size: int, start: int, stop: int, cells: int, tokens: int) -> Ints:
-    centre = (np.arange(cells) + 0.5) * size / cells
-    token = np.floor((centre - start) * tokens / (stop - start)).astype(np.int64)
-    return np.where((centre >= start) & (centre < stop), token, -1)
+    center = (np.arange(cells) + 0.5) * size / cells
+    token = np.floor((center - start) * tokens / (stop - start)).astype(np.int64)
+    return np.where((center >= start) & (center < stop), token, -1)
+
+
+def layout_without_patches(tokens: int, frames: int, grid: tuple[int, int]) -> TokenLayout:
+    """The layout of `tokens` tokens none of which stands for one patch of one of the T = `frames` frames."""
+    check_cells(frames, grid)
+    return TokenLayout(tokens, np.full((frames, *grid), -1, np.int64), np.empty(0, np.int64))
+
+
+def layout_of_blocks(order: Ints, frames: int, grid: tuple[int, int], prefix: int, cells: bool) -> TokenLayout:
+    """The layout of n blocks, each of `prefix` tokens and then the grid of tokens of one frame.
+
+    Args:
+        order: (n,) index of the frame of each block.
+        frames: T, frame slots of the video.
+        grid: (h, w).
+        prefix: tokens before each grid.
+        cells: True where tokens stand for patches of the picture. Those of a repeated frame are in its first block.
+    """
+    per_frame = grid[0] * grid[1]
+    block = prefix + per_frame
+    layout = layout_without_patches(len(order) * block, frames, grid)
+    if cells:
+        frame, first = np.unique(order, return_index=True)
+        layout.patches[frame] = (first[:, None] * block + prefix + np.arange(per_frame)).reshape(-1, *grid)
+    return layout

@@ -1,33 +1,73 @@
-"""The perceiver resampler (Flamingo, arXiv:2204.14198).
+"""Downsamplers without parameters, and the perceiver resampler (Flamingo, arXiv:2204.14198).
 
-Shape letters: F frames, H W patches, P = H * W, L latents, C channels, A heads, E channels per head.
-
-Initialisation: latents N(0, 1); linear layers and norms as PyTorch has them.
+Shape letters: F frames, H W patches, h w tokens, P = H * W, L latents, C channels, A heads, E channels per head.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vlmkit.api import Downsampler
-from vlmkit_pooling.spec import PerceiverSpec
+from vlmkit.nn import tile_grid
 
-__all__ = ["Perceiver"]
+if TYPE_CHECKING:
+    from vlmkit_pooling.spec import PerceiverSpec
+
+__all__ = ["AdaptivePool", "AvgPool", "Identity", "Perceiver"]
 
 _FEED_FORWARD = 4
 """Hidden channels of the feed-forward, in multiples of C."""
 
 
+class Identity(Downsampler):
+    """Each patch a token."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, H, W, C) -> (F, H, W, C)."""
+        return x
+
+
+class AvgPool(Downsampler):
+    """The mean of each window of window x window patches."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, H, W, C) -> (F, H / window, W / window, C). Raise a ValueError where windows do not tile the patches."""
+        frames, height, width, channels = x.shape
+        rows, columns = tile_grid("avg-pool: windows", self.window, height, width, "patches")
+        return x.reshape(frames, rows, self.window, columns, self.window, channels).mean((2, 4))
+
+
+class AdaptivePool(Downsampler):
+    """The mean of each of (h, w) bins; PyTorch's rule for where they begin and end."""
+
+    def __init__(self, target: tuple[int, int]) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, H, W, C) -> (F, h, w, C)."""
+        return functional.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), self.target).permute(0, 2, 3, 1)
+
+
 class Perceiver(Downsampler):
-    """L latents per frame, refined by `depth` layers that read the frame's patches."""
+    """L latents per frame, refined by `depth` layers that read the frame's patches.
+
+    Initialization: latents N(0, 1); linear layers and norms as PyTorch has them.
+    """
 
     def __init__(self, spec: PerceiverSpec, width: int) -> None:
         super().__init__()
         self.grid = spec.grid(1, 1)
         self.latents = nn.Parameter(torch.randn(spec.latents, width))
-        self.layers = nn.ModuleList(_Layer(width, spec.heads, spec.dim_head) for _ in range(spec.depth))
+        self.layers = nn.ModuleList(PerceiverLayer(width, spec.heads, spec.dim_head) for _ in range(spec.depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,12 +79,12 @@ class Perceiver(Downsampler):
         return self.norm(latents).unflatten(1, self.grid)
 
 
-class _Layer(nn.Module):
+class PerceiverLayer(nn.Module):
     """latents + Attention(x, latents), then latents + FeedForward(latents)."""
 
     def __init__(self, width: int, heads: int, dim_head: int) -> None:
         super().__init__()
-        self.attention = _Attention(width, heads, dim_head)
+        self.attention = PerceiverAttention(width, heads, dim_head)
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, _FEED_FORWARD * width, bias=False),
@@ -58,7 +98,7 @@ class _Layer(nn.Module):
         return latents + self.feed_forward(latents)
 
 
-class _Attention(nn.Module):
+class PerceiverAttention(nn.Module):
     """Queries from the latents; keys and values from patches and latents together. Scale E^-0.5, no biases."""
 
     def __init__(self, width: int, heads: int, dim_head: int) -> None:

@@ -1,6 +1,8 @@
-"""The module behind the aligner `eve`."""
+"""The module of the aligner `eve`."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -11,11 +13,12 @@ from vlmkit.nn import (
     QueryPool,
     build_projector,
     crop_frames,
-    initialise_linears,
+    initialize_linears,
     lay_out_frames,
 )
 
-from .spec import EveSpec
+if TYPE_CHECKING:
+    from vlmkit_eve.spec import EveSpec
 
 __all__ = ["Eve"]
 
@@ -23,7 +26,7 @@ __all__ = ["Eve"]
 class Eve(Aligner):
     """Patch embedding, downsampler, one token per frame by attention, row tokens, projector.
 
-    Initialised as Video-Panda's block is: linear layers N(0, 0.02) with bias 0, the query and the row token N(0, 1),
+    Initialized as Video-Panda's block is: linear layers N(0, 0.02) with bias 0, the query and the row token N(0, 1),
     the patch embedding torch's default.
     """
 
@@ -36,8 +39,8 @@ class Eve(Aligner):
         self.fsra = QueryPool(width, spec.heads)
         self.row_token = nn.Parameter(torch.randn(width)) if self.blocks.rows else None
         self.projector = build_projector(spec.projector, width, llm_width)
-        initialise_linears(self.fsra)
-        initialise_linears(self.projector)
+        initialize_linears(self.fsra)
+        initialize_linears(self.projector)
 
     def forward(self, video: VideoBatch) -> VisualTokens:
         """Tokens as `EveSpec.layout` says. Frames (F, H, W, C) of one box become (F, S, C) tokens together."""

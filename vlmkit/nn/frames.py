@@ -1,6 +1,7 @@
-"""The frame-wise part of an aligner: cut the picture out of its padding, and lay the frames' tokens out.
+"""The frame-wise part of an aligner: cut the picture out of its padding, and put the tokens into sequences.
 
-Shape letters: B videos, T frames, H W patches, F frames of one group, S tokens of a frame, C channels, D LLM width.
+Shape letters: B videos, T frames, H W patches, F frames of one group, S tokens of a frame, N tokens of a video, P
+distinct tokens of a batch, C channels, D LLM width.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vlmkit.api.tensors import VisualTokens
-from vlmkit.api.video import VideoShape
-from vlmkit.nn.assemble import assemble
-from vlmkit.nn.blocks import FrameBlocks, FrameGroup
+from vlmkit.api.video import TokenLayout, VideoShape
+from vlmkit.nn.layout import FrameBlocks, FrameGroup, Ints
 
-__all__ = ["crop_frames", "lay_out_frames"]
+__all__ = ["crop_frames", "gather_tokens", "lay_out_frames"]
 
 
 def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:
-    """The boxes of the frames of one group, out of (B, T, H, W, C) -> (F, h, w, C).
+    """Cut the box of one group out of its frames: (B, T, H, W, C) -> (F, h, w, C).
 
     x may be on a coarser grid than the patches: the box shrinks with it.
     """
@@ -71,4 +72,29 @@ def lay_out_frames(
         blocks.sources(video, first_patch[row : row + time], cls_at[row : row + time], len(projected) - 1)
         for row, video in zip(range(0, len(frames), time), videos, strict=True)
     ]
-    return assemble(projected, sources, [blocks.layout(video) for video in videos])
+    return gather_tokens(projected, sources, [blocks.layout(video) for video in videos])
+
+
+def gather_tokens(pool: Tensor, sources: Sequence[Ints], layouts: Sequence[TokenLayout]) -> VisualTokens:
+    """Gather the tokens of B videos out of one pool, with a fixed number of operator calls.
+
+    Args:
+        pool: (P, D) every distinct token once, also one that stands at many positions (a row token).
+        sources: for each video the (N,) indices into the pool of its tokens, in order.
+        layouts: for each video its layout; `layout.tokens` is N.
+
+    Returns:
+        Embeddings (B, N of the longest video, D), zeros after the tokens of a shorter one.
+    """
+    longest = max(layout.tokens for layout in layouts)
+    index = np.full((len(sources), longest), len(pool), np.int64)
+    for row, (source, layout) in enumerate(zip(sources, layouts, strict=True)):
+        if len(source) != layout.tokens:
+            raise AssertionError(f"video {row}: {len(source)} tokens, its layout says {layout.tokens}")
+        index[row, : layout.tokens] = source
+    mask = torch.from_numpy(index < len(pool)).to(pool.device)
+    padded = torch.cat([pool, pool.new_zeros(1, pool.shape[1])]) if (index == len(pool)).any() else pool
+    patches = torch.from_numpy(np.stack([layout.patches for layout in layouts])).to(pool.device)
+    # An embedding look-up: unlike indexing, it has a fast backward for tokens that stand in many places.
+    embeddings = F.embedding(torch.from_numpy(index).to(pool.device), padded)
+    return VisualTokens(embeddings, mask, patches)

@@ -1,4 +1,4 @@
-"""Published weights: finding their files, here or on the hub, and taking them with every name and shape checked."""
+"""Released weights: find their files, here or on the hub, and load them with every name and shape checked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vlmkit.api.folder import INDEX, STANDARD, locate, read_index, read_mapping
 from vlmkit.api.foreign import first_line
 from vlmkit.api.weights import open_shard
 
-__all__ = ["Source", "refuse_infinite", "take"]
+__all__ = ["ReleasedWeights", "check_finite_weights", "load_weights"]
 
 
-class Source:
+class ReleasedWeights:
     """A local file, a local folder or a repository of the Hugging Face hub."""
 
     def __init__(self, path: str) -> None:
@@ -25,7 +25,7 @@ class Source:
         self.place = locate(path, "no weights of an encoder")
 
     def config(self) -> dict[str, Any]:
-        """`config.json`. A CheckpointError where there is none."""
+        """The content of `config.json`. Raise a CheckpointError where there is none."""
         file = self._file("config.json")
         if file is None:
             raise CheckpointError(
@@ -88,14 +88,14 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     return {name: shard.read(name) for name in shard.tensors()}
 
 
-def take(
+def load_weights(
     module: nn.Module, state: Mapping[str, Tensor], where: str, prefixes: tuple[str, ...], drop: tuple[str, ...]
 ) -> None:
-    """Copy the published tensors into the module, in the module's dtype.
+    """Copy released tensors into the module, in the module's dtype.
 
     Args:
         module: takes tensors of its own names.
-        state: the published tensors.
+        state: the released tensors.
         where: where they are from, for messages.
         prefixes: of these the first that occurs is cut from the names, and names without it are not looked at.
         drop: beginnings of names, after the cut, that are known not to be wanted.
@@ -117,11 +117,11 @@ def take(
             f"the weights at {where} do not fit; {'; '.join(problems[:8])}{more}; compare the spec "
             "with the weights' config"
         )
-    refuse_infinite(found, where)
+    check_finite_weights(found, where)
     module.load_state_dict(found)
 
 
-def refuse_infinite(state: Mapping[str, Tensor], where: str) -> None:
+def check_finite_weights(state: Mapping[str, Tensor], where: str) -> None:
     """Raise a CheckpointError where a tensor holds a number that is not finite."""
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value.detach().sum(dtype=torch.float32)):

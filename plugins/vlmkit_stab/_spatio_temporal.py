@@ -1,6 +1,8 @@
-"""LSTE: local spatio-temporal encoding.
+"""The two parts of STAB that look across frames: LSTE, which encodes patches among their neighbors, and GSTRA, which
+reads one token out of a chunk of frames.
 
-Shape letters: B videos, T frames, H W patches, C channels, R channels of the bottleneck, N chunks, t frames of a chunk.
+Shape letters: B videos, T frames, H W patches, C channels, N chunks, t frames of a chunk, P = T*H*W patches of a video,
+S = t*H*W patches of a chunk.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlmkit.nn import add_space_time, convolve_time
+from vlmkit.nn import add_space_time, attend, convolve_time, fold_norm
 
-__all__ = ["Lste", "VideoNorm"]
+__all__ = ["Gstra", "Lste", "VideoNorm"]
 
 
 class VideoNorm(nn.Module):
-    """BatchNorm whose batch is one video: in training each video of a batch is normalised by its own statistics.
+    """BatchNorm whose batch is one video: in training each video of a batch is normalized by its own statistics.
 
     The running statistics are those of seeing the videos one after the other, as the reference does.
     """
@@ -34,7 +36,7 @@ class VideoNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, P, C) -> what normalises it: factors and offsets, each (B, C), or (1, C) where all videos share them."""
+        """(B, P, C) -> the factors and offsets that normalize it, each (B, C), or (1, C) if shared by all videos."""
         if self.training:
             var, mean = torch.var_mean(x, 1, correction=0)
             self._track(mean.detach(), var.detach(), x.shape[1])
@@ -101,3 +103,57 @@ class Lste(nn.Module):
             chunks = x.view(-1, chunk, *x.shape[2:])
             x = add_space_time(self.dpe, chunks).view_as(x)
         return x
+
+
+class AttentionWeights(nn.Module):
+    """The parameters of `nn.MultiheadAttention`, with its initialization."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+
+
+class QuickGeluMlp(nn.Module):
+    """Linear, QuickGELU, dropout, linear."""
+
+    def __init__(self, width: int, ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.expand = nn.Linear(width, ratio * width)
+        self.dropout = nn.Dropout(dropout)
+        self.contract = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C) -> (N, C)."""
+        x = self.expand(x)
+        return self.contract(self.dropout(x * torch.sigmoid(1.702 * x)))
+
+
+class Gstra(nn.Module):
+    """A learned query reads all patches of a chunk: pre-norm cross attention and MLP (UniFormerV2's Extractor).
+
+    The keys' bias moves all scores of a head alike, so it has no influence and its gradient is zero.
+    """
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, (width // heads) ** -0.5
+        self.query = nn.Parameter(torch.zeros(1, 1, width))
+        self.norm_query = nn.LayerNorm(width)
+        self.norm_context = nn.LayerNorm(width)
+        self.attention = AttentionWeights(width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = QuickGeluMlp(width, mlp_ratio, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, S, C) -> (N, C)."""
+        query_weight, key_weight, value_weight = self.attention.in_proj_weight.chunk(3)
+        query_bias, _, value_bias = self.attention.in_proj_bias.chunk(3)
+        query = F.linear(self.norm_query(self.query), query_weight, query_bias).flatten()
+        normalized = F.layer_norm(x, x.shape[-1:], eps=self.norm_context.eps)
+        weights = fold_norm(self.norm_context, key_weight, value_weight, value_bias)
+        read = attend(query, normalized, weights, self.heads, self.scale)
+        token = self.query[0] + self.attention.out_proj(read)
+        return token + self.mlp(self.norm_mlp(token))

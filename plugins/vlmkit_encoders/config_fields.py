@@ -1,4 +1,4 @@
-"""Specs that take what is not set from the `config.json` of the weights' folder. No torch."""
+"""Fields of a spec that come from the `config.json` in the folder of the weights. No torch."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pydantic import model_validator
 from vlmkit.api import CheckpointError, DataError, EncoderSpec, expand_path, is_file, shown
 from vlmkit.api.folder import read_mapping
 
-__all__ = ["Key", "PublishedSpec"]
+__all__ = ["ConfigKey", "ReleasedEncoderSpec"]
 
 
-class Key(NamedTuple):
-    """Where a published config has the value of a field."""
+class ConfigKey(NamedTuple):
+    """The key under which a released config has the value of a field."""
 
     name: str
     absent: Any
-    """What it means when the config does not have the key: the default of its class."""
+    """Its value when the config does not have the key: the default of the config's class."""
 
 
-class PublishedSpec(EncoderSpec):
-    """An encoder whose published weights come with a `config.json`.
+class ReleasedEncoderSpec(EncoderSpec):
+    """An encoder whose released weights come with a `config.json`.
 
     With a local folder as `path`, fields that are not set are taken from its config, so that the resolved spec states
     all of them and a saved model does not depend on that folder. Fields that contradict the config are refused when the
     weights are loaded; that is also when the config of a hub id is read.
     """
 
-    keys: ClassVar[Mapping[str, Key]] = {}
+    keys: ClassVar[Mapping[str, ConfigKey]] = {}
     """Fields of the spec and their keys in the config."""
 
     @model_validator(mode="before")
@@ -45,12 +45,12 @@ class PublishedSpec(EncoderSpec):
 
     @classmethod
     def from_config(cls, vision: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that a published config decides."""
+        """The fields that a released config decides."""
         stated = {field: vision.get(key.name) for field, key in cls.keys.items()}
         return {field: cls.keys[field].absent if value is None else value for field, value in stated.items()}
 
     def check_config(self, config: Mapping[str, Any], where: str) -> None:
-        """A CheckpointError that names every field which contradicts the config found at `where`."""
+        """Raise a CheckpointError that names every field which contradicts the config found at `where`."""
         vision = _vision(config, where)
         stated = {field for field, key in self.keys.items() if vision.get(key.name) is not None}
         wrong = {
@@ -70,7 +70,7 @@ class PublishedSpec(EncoderSpec):
 
 
 def _vision(config: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """Of a config for image and text, its vision part."""
+    """Return the vision part of a config for image and text, or the config itself."""
     vision = config.get("vision_config", config)
     if not isinstance(vision, Mapping):
         raise CheckpointError(f"{where}: expected a mapping as vision_config, found {shown(vision)}; fetch it again")

@@ -1,39 +1,69 @@
-"""The module behind the aligner `stab`.
+"""The modules of the aligner `stab` and of the downsampler `lsd`.
 
-Shape letters: B videos, T frames, H W patches, t frames of a chunk, F frames of a group, S tokens of a
-frame, C channels.
+Shape letters: B videos, T frames, H W patches, t frames of a chunk, F frames of a group, S tokens of a frame, C
+channels.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api import Aligner, VideoBatch, VisualTokens
+from vlmkit.api import Aligner, Downsampler, VideoBatch, VisualTokens
 from vlmkit.nn import (
     FrameGroup,
     PatchEmbedding,
     QueryPool,
+    WindowPool,
     build_projector,
     crop_frames,
-    initialise_linears,
+    initialize_linears,
     lay_out_frames,
 )
+from vlmkit_stab._spatio_temporal import Gstra, Lste
 
-from ._gstra import ClsHead, Gstra
-from ._lste import Lste
-from .spec import StabSpec
+if TYPE_CHECKING:
+    from vlmkit_stab.spec import LsdSpec, StabSpec
 
-__all__ = ["Stab"]
+__all__ = ["Lsd", "Stab"]
+
+
+class Lsd(WindowPool, Downsampler):
+    """Local spatial downsampling: the mean of each 2x2 window reads its four patches."""
+
+    def __init__(self, spec: LsdSpec, width: int) -> None:
+        spec.check_width(width)
+        super().__init__(width, spec.heads)
+        initialize_linears(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, H, W, C) -> (F, H/2, W/2, C)."""
+        return super().forward(x)
+
+
+class ClsHead(nn.Module):
+    """LayerNorm, dropout and a linear layer on the CLS tokens of a video."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(F, C) -> (F, C)."""
+        return self.linear(self.dropout(self.norm(x)))
 
 
 class Stab(Aligner):
     """Spatio-Temporal Alignment Block.
 
-    Initialisation, as the official training gets it:
+    Initialization, as the official training gets it:
 
-    | parameters | initialised |
+    | parameters | initialization |
     |---|---|
     | every linear layer (the attentions' and the MLP's, the head, the projector) | N(0, 0.02), bias 0 |
     | GSTRA's `in_proj_weight` | Xavier uniform, bias 0 |
@@ -57,7 +87,7 @@ class Stab(Aligner):
         self.projector = build_projector(spec.projector, width, llm_width)
         for part in (self.gstra, self.fsra, self.head, self.projector):
             if part is not None:
-                initialise_linears(part)
+                initialize_linears(part)
 
     def forward(self, video: VideoBatch) -> VisualTokens:
         """Tokens as `StabSpec.layout` says."""

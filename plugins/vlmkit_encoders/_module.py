@@ -1,9 +1,11 @@
-"""CLIP's vision transformer, and LanguageBind's, which attends over time as well.
+"""The vision transformers of CLIP, of LanguageBind, which attends over time as well, and of DINOv2.
 
-CLIP: arXiv:2103.00020. LanguageBind: arXiv:2310.01852, github.com/PKU-YuanGroup/LanguageBind. Parameters have the
-published names. Shape letters: B videos, T frames, H W pixels, h w patches, N = 1 + h*w tokens of a frame, C channels.
+CLIP: arXiv:2103.00020. LanguageBind: arXiv:2310.01852, github.com/PKU-YuanGroup/LanguageBind. DINOv2:
+arXiv:2304.07193. Parameters have the published names.
 
-| parameter | initialisation, L layers |
+Shape letters: B videos, T frames, F = B*T, H W pixels, h w patches, N = 1 + h*w tokens of a frame, C channels.
+
+| parameter of CLIP and LanguageBind | initialization, L layers |
 |---|---|
 | class_embedding, temporal_embedding | normal, std C^-0.5 |
 | patch_embedding, position_embedding | normal, std 0.02 |
@@ -14,19 +16,24 @@ published names. Shape letters: B videos, T frames, H W pixels, h w patches, N =
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers import Dinov2Config, Dinov2Model
 
-from vlmkit.api import Encoder
+from vlmkit.api import CheckpointError, Encoder
+from vlmkit.api.foreign import reading
+from vlmkit_encoders._released_weights import ReleasedWeights, check_finite_weights, load_weights
 
-from ._weights import Source, take
-from .spec import ClipSpec
+if TYPE_CHECKING:
+    from vlmkit_encoders.spec import ClipSpec, DinoV2Spec
 
-__all__ = ["ClipEncoder"]
+__all__ = ["ClipEncoder", "DinoV2"]
 
 
-class _Embeddings(nn.Module):
+class ClipEmbeddings(nn.Module):
     def __init__(self, spec: ClipSpec) -> None:
         super().__init__()
         self.class_embedding = nn.Parameter(torch.empty(spec.width))
@@ -40,7 +47,7 @@ class _Embeddings(nn.Module):
         return torch.cat([cls, patches], 1) + self.position_embedding.weight
 
 
-class _Attention(nn.Module):
+class ClipAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -57,7 +64,7 @@ class _Attention(nn.Module):
         return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class _Mlp(nn.Module):
+class ClipMlp(nn.Module):
     def __init__(self, spec: ClipSpec) -> None:
         super().__init__()
         self.quick = spec.activation == "quick_gelu"
@@ -69,19 +76,19 @@ class _Mlp(nn.Module):
         return self.fc2(hidden * torch.sigmoid(1.702 * hidden) if self.quick else F.gelu(hidden))
 
 
-class _Layer(nn.Module):
+class ClipLayer(nn.Module):
     """A pre-norm block; with a temporal table, attention over the frames at each position comes before it."""
 
     def __init__(self, spec: ClipSpec) -> None:
         super().__init__()
-        self.self_attn = _Attention(spec.width, spec.heads)
+        self.self_attn = ClipAttention(spec.width, spec.heads)
         self.layer_norm1 = nn.LayerNorm(spec.width, spec.eps)
-        self.mlp = _Mlp(spec)
+        self.mlp = ClipMlp(spec)
         self.layer_norm2 = nn.LayerNorm(spec.width, spec.eps)
         self.over_time = spec.frame_table > 0
         if self.over_time:
             self.temporal_embedding = nn.Parameter(torch.empty(1, spec.frame_table, spec.width))
-            self.temporal_attn = _Attention(spec.width, spec.heads)
+            self.temporal_attn = ClipAttention(spec.width, spec.heads)
             self.temporal_layer_norm1 = nn.LayerNorm(spec.width, spec.eps)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
@@ -100,11 +107,11 @@ class _Layer(nn.Module):
         return tubes.unflatten(0, (-1, tokens)).transpose(1, 2).contiguous().flatten(0, 1)
 
 
-class _Layers(nn.Module):
+class ClipLayers(nn.Module):
     def __init__(self, spec: ClipSpec) -> None:
         super().__init__()
         self.depth = spec.depth
-        self.layers = nn.ModuleList(_Layer(spec) for _ in range(spec.layers))
+        self.layers = nn.ModuleList(ClipLayer(spec) for _ in range(spec.layers))
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         for layer in self.layers[: self.depth]:
@@ -122,15 +129,15 @@ class ClipEncoder(Encoder):
     def __init__(self, spec: ClipSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.embeddings = _Embeddings(spec)
-        self.pre_layrnorm = nn.LayerNorm(spec.width, spec.eps)  # spelt as published
-        self.encoder = _Layers(spec)
+        self.embeddings = ClipEmbeddings(spec)
+        self.pre_layrnorm = nn.LayerNorm(spec.width, spec.eps)  # spelled as published
+        self.encoder = ClipLayers(spec)
         self.post_layernorm = nn.LayerNorm(spec.width, spec.eps)
-        self._initialise()
+        self._initialize()
         self.encoder.layers[spec.depth :].requires_grad_(False)
         self.post_layernorm.requires_grad_(False)
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         width = self.spec.width**-0.5
         deep = width * (2 * self.spec.layers) ** -0.5
         stds = {
@@ -153,7 +160,8 @@ class ClipEncoder(Encoder):
                 nn.init.zeros_(parameter)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, T, 3, H, W) normalised -> (B, T, N, C). A ValueError for frames of another size, or too many of them."""
+        """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError for frames of another size, or
+        too many of them."""
         batch, frames, _, height, width = pixels.shape
         size, table = self.spec.image_size, self.spec.frame_table
         if (height, width) != (size, size):
@@ -172,10 +180,84 @@ class ClipEncoder(Encoder):
     def load_pretrained(self) -> None:
         """Take the weights at `path`: a whole CLIP or LanguageBind model, or its vision tower alone.
 
-        A CheckpointError where their config contradicts the spec, or names or shapes do not fit.
+        Raise a CheckpointError where their config contradicts the spec, or names or shapes do not fit.
         """
         if self.spec.path is None:
             return
-        source = Source(self.spec.path)
-        self.spec.check_config(source.config(), self.spec.path)
-        take(self, source.state(), self.spec.path, ("vision_model.", "video_tower."), ("embeddings.position_ids",))
+        weights = ReleasedWeights(self.spec.path)
+        self.spec.check_config(weights.config(), self.spec.path)
+        prefixes = ("vision_model.", "video_tower.")
+        load_weights(self, weights.state(), self.spec.path, prefixes, ("embeddings.position_ids",))
+
+
+class DinoV2(Encoder):
+    """All tokens of the last block after the final norm, CLS first: the model of transformers, initialized as there,
+    with the position interpolation of DINOv2's own code.
+
+    The mask token, which only DINOv2's own training uses, is held and counted, but does not train.
+    """
+
+    def __init__(self, spec: DinoV2Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        config = Dinov2Config(
+            hidden_size=spec.width,
+            num_hidden_layers=spec.layers,
+            num_attention_heads=spec.heads,
+            mlp_ratio=spec.mlp // spec.width,
+            patch_size=spec.patch,
+            image_size=spec.image_size,
+        )
+        self.model = Dinov2Model(config)
+        self.model.embeddings.interpolate_pos_encoding = self._positions
+        self.model.embeddings.mask_token.requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError where patches do not tile H x W."""
+        height, width = pixels.shape[3:]
+        if height % self.spec.patch or width % self.spec.patch:
+            raise ValueError(
+                f"encoder 'dinov2': expected frames whose sides are multiples of {self.spec.patch} pixels (`patch`), "
+                f"found {height}x{width}"
+            )
+        tokens: Tensor = self.model(pixel_values=pixels.flatten(0, 1)).last_hidden_state
+        return tokens.unflatten(0, pixels.shape[:2])
+
+    def _positions(self, embeddings: Tensor, height: int, width: int) -> Tensor:
+        """(1, N, C): the table for frames of height x width pixels, bicubic, without antialiasing."""
+        table: Tensor = self.model.embeddings.position_embeddings
+        side, patch = self.spec.grid, self.spec.patch
+        h, w = height // patch, width // patch
+        if (h, w) == (side, side):
+            return table
+        grid = table[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2).float()
+        if self.spec.offset:
+            scale = ((h + self.spec.offset) / side, (w + self.spec.offset) / side)
+            resized = F.interpolate(grid, scale_factor=scale, mode="bicubic")
+        else:
+            resized = F.interpolate(grid, size=(h, w), mode="bicubic")
+        if resized.shape[2:] != (h, w):
+            raise ValueError(
+                f"offset {self.spec.offset} interpolates to {tuple(resized.shape[2:])} instead of {(h, w)}"
+            )
+        return torch.cat([table[:, :1], resized.to(table.dtype).flatten(2).transpose(1, 2)], 1)
+
+    def load_pretrained(self) -> None:
+        """Take the weights at `path`. Raise a CheckpointError where config, names or shapes do not fit."""
+        path = self.spec.path
+        if path is None:
+            return
+        weights = ReleasedWeights(path)
+        self.spec.check_config(weights.config(), path)
+        options = {"config": self.model.config, "dtype": torch.float32, "output_loading_info": True}
+        state = weights.state()
+        check_finite_weights(state, path)
+        with reading(f"cannot load the weights at {path}", "compare the spec with their config", CheckpointError):
+            # transformers knows the published names, which are no longer those of its modules
+            loaded, info = Dinov2Model.from_pretrained(None, state_dict=state, **options)
+        if info["missing_keys"]:
+            missing = sorted(info["missing_keys"])
+            raise CheckpointError(
+                f"the weights at {path} lack {len(missing)} tensors of DINOv2: {', '.join(missing[:8])}"
+            )
+        self.model.load_state_dict(loaded.state_dict())

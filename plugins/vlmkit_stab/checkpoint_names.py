@@ -1,4 +1,4 @@
-"""Names in released checkpoints: Video-Panda's (code jh-yi/Video-Panda), and what they have in common with EVE's.
+"""The names of tensors in the released checkpoints of Video-Panda (code jh-yi/Video-Panda), and those that EVE's share.
 
 Every rule takes names with or without `model.`, and those of the visual tower also without its prefix.
 """
@@ -17,7 +17,7 @@ _TOWER = r"(?:model\.)?(?:video_tower\.)?"
 
 
 def frame_rules(tower: str) -> Rules:
-    """What works frame by frame: patch embedding, both attentions, row token. `tower`: the pattern of its prefix."""
+    """Rules of the parts that work frame by frame, after the prefix that the pattern `tower` matches."""
     attentions = tuple(
         (rf"{tower}{theirs}_attention\.{layer.replace('.', '[.]')}\.{_AFFINE}", rf"aligner.{ours}.{name}.\1")
         for theirs, ours in (("local", "downsampler"), ("global", "fsra"))
@@ -32,12 +32,12 @@ def frame_rules(tower: str) -> Rules:
 
 
 def projector_rules(name: str) -> Rules:
-    """The two-layer projector called `name`."""
+    """Rules of the two-layer projector called `name`."""
     return ((rf"(?:model\.)?{name}\.([02])\.{_AFFINE}", r"aligner.projector.\1.\2"),)
 
 
 def head_rules(name: str) -> Rules:
-    """The distillation head called `name`. Its layers count from the last layer of the LLM to the first."""
+    """Rules of the distillation head called `name`. Its layers count from the last layer of the LLM to the first."""
     prefix = rf"(?:model\.)?(?:{name}\.)?"
     return (
         (rf"{prefix}norm_layer\.(\d+)\.0\.{_AFFINE}", r"distillation.norms.\1.\2"),
@@ -48,7 +48,7 @@ def head_rules(name: str) -> Rules:
 
 
 def llama_rules() -> Rules:
-    """The language model, whose names in transformers are the published ones."""
+    """Rules of the language model, whose names in transformers are the published ones."""
     return (
         (r"(model\.(?:embed_tokens|norm)\.weight|lm_head\.weight)", r"backbone.\1"),
         (r"(model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)\.weight)", r"backbone.\1"),

@@ -24,7 +24,7 @@ class Scale(Spec):
     tokens: Tokens
     """Clusters, each of which becomes one token."""
     neighbours: Tokens
-    """k: nearest neighbours (itself included) that a token's density is measured with."""
+    """k: nearest neighbors (itself included) that a token's density is measured with."""
 
 
 class ChatUniViSpec(EncoderAlignerSpec):
@@ -33,7 +33,7 @@ class ChatUniViSpec(EncoderAlignerSpec):
     Each frame's patches are merged to 64 tokens, these to 32, these to 16. The frames, as means of their patches, are
     clustered into one event per 16 frames. The 64 tokens of all frames of an event are merged to 64 again, the 32 to
     32, the 16 to 16: 112 tokens per event. Events stand in the order of their first frames; the tokens of a scale in
-    the order of their centres' scores.
+    the order of their centers' scores.
 
     What differs from the source: it adds random noise to the densities so that no two are equal; here of two tokens of
     equal density (or score, or distance) the earlier one comes first, so that the same video gives the same tokens. The
@@ -47,9 +47,9 @@ class ChatUniViSpec(EncoderAlignerSpec):
 
     type: Literal["chat-univi"] = "chat-univi"
     input: VideoInput = VideoInput(frames=64, sampling="one-fps", size=224, fit="crop")
-    """The pixels it wants: one frame per second, up to 64, centre crop of 224x224."""
+    """The pixels it wants: one frame per second, up to 64, center crop of 224x224."""
     projector: Projector = "linear"
-    """How tokens get the LLM's width."""
+    """From the encoder's width to the LLM's."""
     scales: Annotated[tuple[Scale, ...], Field(max_length=10)] = (
         Scale(tokens=64, neighbours=5),
         Scale(tokens=32, neighbours=3),
@@ -88,15 +88,17 @@ class ChatUniViSpec(EncoderAlignerSpec):
 
     def layout(self, video: VideoShape) -> TokenLayout:
         """One block of tokens per event."""
-        from vlmkit_baselines.layouts import no_patches
+        from vlmkit.nn import layout_without_patches
 
         height, width = self.check(video)
         if height * width < (first := self.scales[0].tokens):
             raise ValueError(f"{height}x{width} patches are fewer than the {first} tokens of the first scale")
-        return no_patches(self.event_tokens * self.events(video.num_frames_present), video.frames, (height, width))
+        return layout_without_patches(
+            self.event_tokens * self.events(video.num_frames_present), video.frames, (height, width)
+        )
 
     def build(self, llm_width: int) -> Aligner:
         """The module."""
-        from vlmkit_baselines.chat_univi.module import ChatUniVi
+        from vlmkit_baselines._chat_univi import ChatUniVi
 
         return ChatUniVi(self, llm_width)

@@ -12,12 +12,10 @@ import torch
 
 from vlmkit.api import Aligner, AlignerSpec, EncoderSpec, VideoBatch, VideoInput
 from vlmkit.testing.counting import operator_calls
-from vlmkit_baselines.chat_univi.module import ChatUniVi
-from vlmkit_baselines.chat_univi.spec import ChatUniViSpec, Scale
-from vlmkit_baselines.pllava.spec import PllavaSpec
-from vlmkit_baselines.video_chatgpt.module import VideoChatGpt
-from vlmkit_baselines.video_chatgpt.spec import VideoChatGptSpec
-from vlmkit_baselines.video_llava.spec import VideoLlavaSpec
+from vlmkit_baselines._chat_univi import ChatUniVi
+from vlmkit_baselines._module import VideoChatGpt
+from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
+from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 from vlmkit_pooling.spec import AdaptivePoolSpec, NoneSpec
 
 Videos = Callable[..., VideoBatch]

@@ -1,1 +1,0 @@
-"""Video-ChatGPT (arXiv:2306.05424)."""
