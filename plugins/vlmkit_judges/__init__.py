@@ -1,5 +1,5 @@
 """Judges of free-form answers. `exact` works offline: an answer is right when it equals the reference after both have
-been normalised, so that case, punctuation, articles and spacing make no difference."""
+been normalized, so that case, punctuation, articles and spacing make no difference."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[JudgeSpec]]:
-    """The judges."""
-    from vlmkit_judges.exact import ExactSpec
+    """Return the judges."""
+    from vlmkit_judges.spec import ExactSpec
 
     return [ExactSpec]

@@ -112,7 +112,9 @@ class OrderedVideo(OpenVideo):
         width, height = frame.width, frame.height
         if orientation.transposed:
             width, height = height, width
-        return cls(pictures.num_shown, _fps(survey, pictures.num_shown), width, height, survey, threads, pictures, orientation)
+        return cls(
+            pictures.num_shown, _fps(survey, pictures.num_shown), width, height, survey, threads, pictures, orientation
+        )
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return (n, H, W, 3) RGB. Where the last packets hold no picture, the last picture stands for them.

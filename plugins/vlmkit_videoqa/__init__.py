@@ -13,7 +13,7 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[EvaluatorSpec]]:
-    """The evaluators."""
+    """Return the evaluators."""
     from vlmkit_videoqa.spec import OpenEndedQaSpec
 
     return [OpenEndedQaSpec]

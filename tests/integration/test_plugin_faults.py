@@ -55,7 +55,7 @@ from vlmkit.api import Dataset, DatasetSpec, Judge, JudgeSpec, Sample, Turn, Ver
 from vlmkit_stab.spec import StabSpec
 from vlmkit_readers.spec import DecordSpec
 from vlmkit_teachers.spec import HogSpec
-from vlmkit_judges.exact import ExactJudge
+from vlmkit_judges._module import ExactJudge
 from vlmkit_pooling.spec import AvgPoolSpec
 
 VLMKIT_API = 1

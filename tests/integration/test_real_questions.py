@@ -14,7 +14,7 @@ import yaml
 
 import vlmkit
 from vlmkit.model import load
-from vlmkit_judges.exact import ExactSpec
+from vlmkit_judges.spec import ExactSpec
 
 VIDEOS = "msvd_{video}{ext}"
 EXTENSIONS = [".avi", ".mp4"]

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vlmkit.errors import DataError, PluginError
 from vlmkit.guard import guarded, owner, said
-from vlmkit_judges.exact import ExactSpec
+from vlmkit_judges.spec import ExactSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 
 

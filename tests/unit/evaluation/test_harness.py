@@ -19,8 +19,8 @@ from vlmkit.evaluation.model_files import model_sha256
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
-from vlmkit_judges.exact import ExactJudge
-from vlmkit_videoqa.spec import OpenEndedQa
+from vlmkit_judges._module import ExactJudge
+from vlmkit_videoqa._module import OpenEndedQa
 
 Experiment = Callable[..., ExperimentSpec]
 Measure = Callable[[ExperimentSpec], dict[str, Any]]
@@ -308,6 +308,6 @@ def test_an_evaluator_at_fault_is_named(
     said: str,
 ) -> None:
     changed_class = type("Changed", (OpenEndedQa,), {member: changed})
-    monkeypatch.setattr("vlmkit_videoqa.spec.OpenEndedQa", changed_class)
+    monkeypatch.setattr("vlmkit_videoqa._module.OpenEndedQa", changed_class)
     with pytest.raises(PluginError, match=rf"^evaluator 'open-ended-qa' \(vlmkit .*: .*({said})"):
         measured(experiment())

@@ -20,7 +20,7 @@ from vlmkit.evaluation.statistics import estimate
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, sha256
-from vlmkit_judges.exact import ExactJudge
+from vlmkit_judges._module import ExactJudge
 
 Experiment = Callable[..., ExperimentSpec]
 Model = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vlmkit_judges.exact import ExactSpec, normalise
+from vlmkit_judges._module import normalize
+from vlmkit_judges.spec import ExactSpec
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,8 @@ from vlmkit_judges.exact import ExactSpec, normalise
         ("", ""),
     ],
 )
-def test_normalise(text: str, expected: str) -> None:
-    assert normalise(text) == expected
+def test_normalize(text: str, expected: str) -> None:
+    assert normalize(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
-"""The judge `exact`: normalised exact match."""
+"""The judge `exact`: normalized exact match."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
 
-from vlmkit.api import Judge, JudgeSpec, Verdict
+from vlmkit.api import Judge, Verdict
 
-__all__ = ["ExactJudge", "ExactSpec", "normalise"]
+__all__ = ["ExactJudge", "normalize"]
 
 _WORD = "LMN"
 """Unicode's letters, marks (the vowel signs of many scripts) and numbers; what is none of them parts words."""
@@ -16,32 +15,22 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _APOSTROPHES = str.maketrans("", "", "'\u2019")
 
 
-class ExactSpec(JudgeSpec):
-    """Exact match after normalisation. Offline and deterministic; a synonym counts as wrong."""
-
-    type: Literal["exact"] = "exact"
-
-    def build(self) -> ExactJudge:
-        """The judge."""
-        return ExactJudge()
-
-
 class ExactJudge(Judge):
-    """Right (score 5) when the normalised prediction equals the normalised reference, else wrong (score 0)."""
+    """Right (score 5) when the normalized prediction equals the normalized reference, else wrong (score 0)."""
 
     version = "2"
 
     def judge(self, question: str, reference: str, prediction: str) -> Verdict:
-        """The verdict; `raw` shows what was compared."""
-        expected, found = normalise(reference), normalise(prediction)
+        """Return the verdict; `raw` shows the two texts that were compared."""
+        expected, found = normalize(reference), normalize(prediction)
         correct = expected == found
         return Verdict(correct, 5.0 if correct else 0.0, raw=f"{found!r} {'==' if correct else '!='} {expected!r}")
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces: `"The  Red-ball."` -> `"red ball"`.
 
-    The steps of SQuAD's answer normalisation (Rajpurkar et al., 2016, arXiv:1606.05250), except that punctuation other
+    The steps of SQuAD's answer normalization (Rajpurkar et al., 2016, arXiv:1606.05250), except that punctuation other
     than the apostrophe becomes a space. What consists of articles alone is kept, so that the answer `a` stays one.
     """
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_APOSTROPHES)

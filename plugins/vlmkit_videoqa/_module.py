@@ -1,4 +1,4 @@
-"""Annotation layouts of open-ended video question answering, recognised by the keys of their entries.
+"""The evaluator `open-ended-qa`: it reads these layouts of annotations, recognized by the keys of their entries.
 
 | layout | files |
 |---|---|
@@ -17,9 +17,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmkit.api import DataError, Document, name_of, parse_rows, read_bytes, read_text, shown, text_of
+from vlmkit.api import (
+    DataError,
+    Document,
+    Evaluator,
+    Verdict,
+    name_of,
+    parse_rows,
+    read_bytes,
+    read_text,
+    shown,
+    text_of,
+)
 
-__all__ = ["read_documents"]
+__all__ = ["OpenEndedQa"]
 
 _ID = ("id", "question_id")
 _VIDEO = ("video", "video_name", "video_id")
@@ -30,43 +41,63 @@ _LAYOUTS = (
 )
 _NAMED = re.compile(r"(\S+)\s+(vid[0-9]+)")
 
-Row = Mapping[str, Any]
-Read = Callable[[object, str, str], str]
+_Row = Mapping[str, Any]
+_Read = Callable[[object, str, str], str]
 
 
-def read_documents(files: Sequence[Path], given_types: bool) -> list[Document]:
-    """The questions of annotation files, in the order of the file that holds them.
+class OpenEndedQa(Evaluator):
+    """Accuracy (0 or 1) and the judge's score (0 to 5)."""
 
-    With `given_types` the entries' own `type`, else the question's first word. A DataError, with file and entry, where
-    a file is malformed, a question has no answer, or two have the same id.
-    """
-    lists: dict[Path, list[Row]] = {}
-    names: dict[str, str] = {}
-    for file in files:
-        content = read_bytes(file, _EXPECTED)
-        if _is_json(content):
-            lists[file] = _rows(content, file)
-        else:
-            _add_names(file, names)
-    answers = _answers({file: rows for file, rows in lists.items() if not _has_questions(rows)})
-    questions = {file: rows for file, rows in lists.items() if _has_questions(rows)}
-    if len(questions) != 1:
-        among = ", ".join(map(str, files)) or "none"
-        raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
-    [(file, rows)] = questions.items()
-    documents = [
-        _document(row, f"{file}, entry {number}", answers, names, given_types) for number, row in enumerate(rows)
-    ]
-    _check_ids(documents, file)
-    return documents
+    def __init__(self, prompt: str, *, given_types: bool) -> None:
+        self._prompt = prompt
+        self._given_types = given_types
+
+    def documents(self, files: Sequence[Path]) -> list[Document]:
+        """Return the questions of annotation files in one of the layouts above, in the order of the file with them.
+
+        Raises:
+            DataError: with file and entry: a file is malformed, a question has no answer, or two have the same id.
+        """
+        lists: dict[Path, list[_Row]] = {}
+        names: dict[str, str] = {}
+        for file in files:
+            content = read_bytes(file, _EXPECTED)
+            if _is_json(content):
+                lists[file] = _rows(content, file)
+            else:
+                _add_names(file, names)
+        answers = _answers({file: rows for file, rows in lists.items() if not _has_questions(rows)})
+        questions = {file: rows for file, rows in lists.items() if _has_questions(rows)}
+        if len(questions) != 1:
+            among = ", ".join(map(str, files)) or "none"
+            raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
+        [(file, rows)] = questions.items()
+        documents = [
+            _document(row, f"{file}, entry {number}", answers, names, self._given_types)
+            for number, row in enumerate(rows)
+        ]
+        _check_ids(documents, file)
+        return documents
+
+    def prompt(self, document: Document) -> str:
+        """Return the prompt template with the question in it."""
+        return self._prompt.replace("{question}", document.question)
+
+    def score(self, document: Document, verdict: Verdict) -> dict[str, float]:
+        """Return the judge's verdict as numbers."""
+        return {"accuracy": float(verdict.correct), "score": float(verdict.score)}
+
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Return the ranges of the two."""
+        return {"accuracy": (0.0, 1.0), "score": (0.0, 5.0)}
 
 
 def _is_json(content: bytes) -> bool:
-    """By how it begins: no name of a video begins with a bracket, and no table with the first of its columns."""
+    """Decide by how it begins: no name of a video begins with a bracket, and no table with the first of its columns."""
     return content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{"))
 
 
-def _rows(content: bytes, file: Path) -> list[Row]:
+def _rows(content: bytes, file: Path) -> list[_Row]:
     rows = parse_rows(content, str(file), _EXPECTED)
     if not rows:
         raise DataError(f"{file}: expected a JSON list of {_EXPECTED}, found an empty one")
@@ -78,12 +109,12 @@ def _rows(content: bytes, file: Path) -> list[Row]:
     return rows
 
 
-def _has_questions(rows: Sequence[Row]) -> bool:
+def _has_questions(rows: Sequence[_Row]) -> bool:
     return any("question" in row for row in rows)
 
 
-def _answers(lists: Mapping[Path, Sequence[Row]]) -> dict[str, Row]:
-    found: dict[str, Row] = {}
+def _answers(lists: Mapping[Path, Sequence[_Row]]) -> dict[str, _Row]:
+    found: dict[str, _Row] = {}
     for file, rows in lists.items():
         for number, row in enumerate(rows):
             where = f"{file}, entry {number}"
@@ -95,7 +126,7 @@ def _answers(lists: Mapping[Path, Sequence[Row]]) -> dict[str, Row]:
 
 
 def _add_names(file: Path, names: dict[str, str]) -> None:
-    """`vidN` to the video's name, from MSVD's mapping."""
+    """Add the names of a mapping of MSVD, by `vidN`."""
     lines = [(n, line) for n, line in enumerate(read_text(file, _EXPECTED).split("\n"), 1) if line.strip()]
     if not lines:
         raise DataError(f"{file}: {_LAYOUTS}; the file is empty")
@@ -111,7 +142,7 @@ def _add_names(file: Path, names: dict[str, str]) -> None:
 
 
 def _document(
-    row: Row, where: str, answers: Mapping[str, Row], names: Mapping[str, str], given_types: bool
+    row: _Row, where: str, answers: Mapping[str, _Row], names: Mapping[str, str], given_types: bool
 ) -> Document:
     key = _field(row, _ID, where)
     other = answers.get(key, {})
@@ -138,8 +169,8 @@ def _document(
     return Document(key, video, question, _field(merged, ("answer",), where), kind)
 
 
-def _field(row: Row, keys: Sequence[str], where: str, read: Read = name_of) -> str:
-    """The first of these that the row has, as `read` takes it."""
+def _field(row: _Row, keys: Sequence[str], where: str, read: _Read = name_of) -> str:
+    """Return the first of these keys that the row has, as text; `read` checks its value."""
     key = next((key for key in keys if row.get(key) is not None), None)
     if key is None:
         raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
