@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from vlmkit._version import __version__
 from vlmkit.cli import bench, check, experiments, import_, installed
+from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
 from vlmkit.guard import is_too_large, said
 from vlmkit.runtime import lost_peers, rank, wait_unless_first
@@ -42,7 +43,15 @@ def _giving_way() -> Iterator[None]:
 
 
 class _Commands(TyperGroup):
-    """All commands."""
+    """All commands: vlmkit's own, and those that installed packages add."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names, vlmkit's own first."""
+        return list(dict.fromkeys([*super().list_commands(ctx), *plugin_command_names()]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; one of vlmkit's own goes before that of a package."""
+        return super().get_command(ctx, cmd_name) or plugin_command(cmd_name)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the options before the command."""
