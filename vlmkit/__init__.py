@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vlmkit._version import __version__
 from vlmkit.api.hookspecs import hookimpl
 from vlmkit.errors import UserError
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch, VisualTokens

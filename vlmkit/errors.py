@@ -1,10 +1,12 @@
-"""What vlmkit raises: one tree of exceptions, each a message that a user can act on."""
+"""Exceptions, each a message that a user can act on, and what messages show of values and names."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 
 __all__ = [
     "CheckpointError",
@@ -15,6 +17,7 @@ __all__ = [
     "Unavailable",
     "UnreadableVideo",
     "UserError",
+    "as_written",
     "closest_name",
     "did_you_mean",
     "shown",
@@ -24,6 +27,8 @@ __all__ = [
 _LONGEST_LINE = 1000
 """Characters of one line of a message; what a file or plugin says can be of any length."""
 _MOST_LINES = 60
+_LONGEST_VALUE = 80
+"""Characters of a value that are shown."""
 
 
 class UserError(ValueError):
@@ -91,6 +96,28 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def as_written(value: object) -> str:
+    """Return the beginning of a value for a message, as a spec file could have it: `"big"`, `null`, `true`."""
+    text = json.dumps(_pruned(value, 4), ensure_ascii=False, default=shown)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _pruned(value: object, levels: int) -> object:
+    """Return no more of a value than is shown."""
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        return "…"
+    if isinstance(value, Mapping):
+        items = islice(value.items(), _LONGEST_VALUE)
+        return {str(key)[:_LONGEST_VALUE]: _pruned(item, levels - 1) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [_pruned(item, levels - 1) for item in islice(value, _LONGEST_VALUE)]
+    if isinstance(value, str):
+        return str(value[:_LONGEST_VALUE])
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() < 1000):
+        return value
+    return shown(value)
+
+
 def _cut(message: str) -> str:
     lines = message.split("\n")
     if len(lines) > _MOST_LINES:  # the last line often says what to do
@@ -111,7 +138,7 @@ _LONGEST = 200
 
 
 def closest_name(name: str, names: Iterable[str]) -> str | None:
-    """The nearest of `names`, if any is near."""
+    """Return the nearest of `names`, if any is near."""
     if len(name) > _LONGEST:
         return None
     close = difflib.get_close_matches(name, [name for name in names if len(name) <= _LONGEST], n=1, cutoff=0.6)
@@ -119,6 +146,6 @@ def closest_name(name: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """`did you mean 'stab'? `, to stand before a list of the names; empty where none is near."""
+    """Return `did you mean 'stab'? `, to stand before a list of the names; empty where none is near."""
     close = closest_name(name, names)
     return f"did you mean {close!r}? " if close else ""

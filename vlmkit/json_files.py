@@ -1,8 +1,8 @@
-"""JSON that a run keeps, read back: whole files, and JSON-lines files, one object a line, that grow while it goes on.
+"""JSON: of users' data files, and what a run keeps, whole files and JSON-lines files that grow while it goes on.
 
-What a reader relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number): a model
-names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that says where,
-what was expected, what was found, what to do.
+What a reader of a run relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number):
+a model names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that
+says where, what was expected, what was found, what to do.
 What is written here carries its checksum, which is compared when it is read back; what has none is taken as it is.
 """
 
@@ -19,21 +19,22 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vlmkit.checksums import KEY, stamp, stamped
-from vlmkit.errors import DataError, RunError, UserError
-from vlmkit.files import decode, is_file, read_bytes, read_text, write_atomic
-from vlmkit.spec.report import from_pydantic
+from vlmkit.errors import DataError, RunError, UserError, as_written
+from vlmkit.files import decode, is_file, read_bytes, read_text, whole_text, write_atomic
+from vlmkit.problems import from_pydantic
 
 __all__ = [
     "LINES_REMEDY",
     "BadSample",
     "is_present",
     "json_line",
-    "load_record",
-    "load_record_lines",
+    "name_of",
     "parse_json",
+    "parse_rows",
     "read_json",
     "read_json_lines",
     "read_record",
+    "text_of",
     "validated",
     "write_record",
 ]
@@ -43,6 +44,8 @@ LINES_REMEDY = "remove the line, or the file"
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """JSON's way to write one half of a pair of surrogates."""
+_JSON_LINES = re.compile(r"\s*\{[^\n]*(?:\n\s*\{|\s*\Z)")
+"""The beginning of JSON lines: two of them, or a single one."""
 
 
 class BadSample(BaseModel):
@@ -182,3 +185,52 @@ def _halved(found: Any) -> bool:
 @lru_cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
+
+
+def parse_rows(content: bytes, where: str, expected: str) -> list[Any]:
+    """Return the entries of a JSON list, or those of JSON lines: one object a line.
+
+    Which of the two it is the content tells, and not the name of the file: JSON lines begin with a brace, and so does
+    each line. Whatever stands in the list is returned.
+
+    Args:
+        content: UTF-8, with or without a byte order mark.
+        where: the file, for the message.
+        expected: what an entry should be, e.g. "questions".
+
+    Raises:
+        DataError: it is neither, or empty.
+    """
+    what = f"a JSON list of {expected}, or one JSON object per line"
+    text = decode(content, where, what)
+    if not text or text.isspace():
+        raise DataError(f"{where}: expected {what}; the file is empty")
+    if _JSON_LINES.match(text):
+        lines = enumerate(text.split("\n"), 1)
+        return [parse_json(line, f"{where}, line {number}", what) for number, line in lines if line.strip()]
+    rows = parse_json(text, where, what)
+    if not isinstance(rows, list):
+        raise DataError(f"{where}: expected {what}; found {as_written(rows)}; correct it")
+    return rows
+
+
+def name_of(value: object, key: str, where: str) -> str:
+    """Return an id, or another name, as text; JSON may also give it as a whole number.
+
+    Raises:
+        DataError: it is anything else: what a list or `true` looks like as text nobody has meant.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _checked_text(value, key, "text or a whole number", where)
+
+
+def text_of(value: object, key: str, where: str) -> str:
+    """Return a text. A DataError where it is anything else."""
+    return _checked_text(value, key, "text", where)
+
+
+def _checked_text(value: object, key: str, expected: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where}: `{key}` should be {expected}, found {as_written(value)}; correct it")
+    return whole_text(value, where)

@@ -1,10 +1,12 @@
-"""What is asked of a plugin when it is registered: its API version, its hooks, the spec classes that it offers."""
+"""A plugin and its components, and the checks at its registration: API version, hooks, spec classes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
-from typing import Any, TypeVar, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from pluggy import PluginManager
 
@@ -12,10 +14,65 @@ from vlmkit.api import hookspecs
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError, did_you_mean, shown
 
-__all__ = ["answer", "check_module", "check_offer"]
+__all__ = [
+    "Component",
+    "Gathered",
+    "Plugin",
+    "alike",
+    "ambiguous",
+    "answer",
+    "check_module",
+    "check_offer",
+    "qualifier",
+]
 
 T = TypeVar("T")
 _HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
+
+
+@dataclass
+class Plugin:
+    """One entry point of the group `vlmkit`, loaded, left out or broken."""
+
+    name: str
+    module: str
+    distribution: str = ""
+    """The installed package; empty where the entry point is of none."""
+    version: str = ""
+    """Of the package."""
+    state: str = "loaded"
+    """`loaded`, `left out` (by VLMKIT_PLUGINS) or `broken`."""
+    error: str = ""
+    """Why it is broken, in one line."""
+    trace: str = ""
+    components: list[str] = field(default_factory=list)
+
+    @property
+    def package(self) -> str:
+        """Package and version, for people."""
+        return f"{self.distribution} {self.version}" if self.distribution else "(unknown package)"
+
+    def is_called(self, name: str) -> bool:
+        """Whether it goes by this name: that of its entry point or, where several have it, `package:name`."""
+        package, colon, own = name.rpartition(":")
+        return own == self.name and (not colon or alike(package, self.distribution))
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered spec class and the plugin that it comes from."""
+
+    spec: type[ComponentSpec]
+    plugin: Plugin
+
+
+class Gathered(NamedTuple, Generic[T]):
+    """What plugins answer to one hook."""
+
+    found: list[tuple[Plugin, T]]
+    """Each item with the plugin that offers it."""
+    faults: list[str]
+    """What is wrong with the plugins that raised, or answered something else."""
 
 
 def check_module(module: ModuleType, where: str, manager: PluginManager) -> None:
@@ -85,3 +142,36 @@ def answer(hook: str, function: Callable[[], Any], what: type[T], item: str = ""
     if items is None or not all(isinstance(item, what) for item in items):
         raise PluginError(f"{hook} returned {found!r}; expected a list of {item or what.__name__}")
     return items
+
+
+def ambiguous(kind: str, name: str, offers: list[Component]) -> str:
+    """Return what to say of a name that several plugins offer, or one plugin twice."""
+    owners = {id(offer.plugin): f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers}
+    if len(owners) == 1:
+        [owner] = owners.values()
+        classes = " and ".join(offer.spec.__name__ for offer in offers)
+        return (
+            f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}; remove one of "
+            "them from that list"
+        )
+    choices = " or ".join(f"`{qualifier(offer, offers)}:{name}`" for offer in offers)
+    return (
+        f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; say which one: {choices}, or name in "
+        "VLMKIT_PLUGINS those that should be loaded"
+    )
+
+
+def qualifier(offer: Component, offers: list[Component]) -> str:
+    """What tells it from the others: its package, or, where that offers several, its plugin."""
+    package = offer.plugin.distribution
+    alone = [other.plugin.distribution for other in offers].count(package) == 1
+    return package if package and alone else offer.plugin.name
+
+
+def alike(name: str, *known: str) -> bool:
+    """Whether one of these is the name, as package indexes compare them: `My_Package` is `my-package`."""
+    return _plain(name) in map(_plain, known)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

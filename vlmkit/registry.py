@@ -1,24 +1,25 @@
-"""Finding plugins and the components they offer; isolation of broken ones, collisions, near names."""
+"""Finding plugins and the components they offer, by name and for the slots of a spec; isolation of broken ones."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from copy import deepcopy
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import pluggy
+from pydantic_core import PydanticCustomError
 
+from vlmkit import guard
 from vlmkit.api import hookspecs
+from vlmkit.api import spec as component_spec
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import DatasetSpec
@@ -29,11 +30,21 @@ from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.errors import PluginError, did_you_mean
-from vlmkit.guard import FAULTS, is_of_the_machine, said
-from vlmkit.registration import answer, check_module, check_offer
+from vlmkit.errors import PluginError, as_written, did_you_mean
+from vlmkit.guard import FAULTS, fault, is_of_the_machine, said
+from vlmkit.registration import (
+    Component,
+    Gathered,
+    Plugin,
+    alike,
+    ambiguous,
+    answer,
+    check_module,
+    check_offer,
+    qualifier,
+)
 
-__all__ = ["KINDS", "Component", "Gathered", "Plugin", "Registry", "registry", "searching", "unknown_kind"]
+__all__ = ["KINDS", "Component", "Gathered", "Plugin", "Registry", "registry", "unknown_kind", "validate_slot"]
 
 T = TypeVar("T")
 
@@ -58,51 +69,6 @@ KINDS: dict[str, type[ComponentSpec]] = {
 def unknown_kind(kind: str) -> str:
     """What is said of a kind that is none."""
     return f"there is no kind {kind!r}; {did_you_mean(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}"
-
-
-@dataclass
-class Plugin:
-    """One entry point of the group `vlmkit`, loaded, left out or broken."""
-
-    name: str
-    module: str
-    distribution: str = ""
-    """The installed package; empty where the entry point is of none."""
-    version: str = ""
-    """Of the package."""
-    state: str = "loaded"
-    """`loaded`, `left out` (by VLMKIT_PLUGINS) or `broken`."""
-    error: str = ""
-    """Why it is broken, in one line."""
-    trace: str = ""
-    components: list[str] = field(default_factory=list)
-
-    @property
-    def package(self) -> str:
-        """Package and version, for people."""
-        return f"{self.distribution} {self.version}" if self.distribution else "(unknown package)"
-
-    def is_called(self, name: str) -> bool:
-        """Whether it goes by this name: that of its entry point or, where several have it, `package:name`."""
-        package, colon, own = name.rpartition(":")
-        return own == self.name and (not colon or _alike(package, self.distribution))
-
-
-@dataclass(frozen=True)
-class Component:
-    """A registered spec class and the plugin that it comes from."""
-
-    spec: type[ComponentSpec]
-    plugin: Plugin
-
-
-class Gathered(NamedTuple, Generic[T]):
-    """What plugins answer to one hook."""
-
-    found: list[tuple[Plugin, T]]
-    """Each item with the plugin that offers it."""
-    faults: list[str]
-    """What is wrong with the plugins that raised, or answered something else."""
 
 
 class Registry:
@@ -227,13 +193,13 @@ class Registry:
         """
         package, _, own = name.rpartition(":")
         all_offers = self._offers.get((kind, own), [])
-        offers = [o for o in all_offers if not package or _alike(package, o.plugin.distribution, o.plugin.name)]
+        offers = [o for o in all_offers if not package or alike(package, o.plugin.distribution, o.plugin.name)]
         if len(offers) == 1:
             return offers[0]
         if all_offers and not offers:
-            owners = " and ".join(dict.fromkeys(f"{_qualifier(o, all_offers)}:{own}" for o in all_offers))
+            owners = " and ".join(dict.fromkeys(f"{qualifier(o, all_offers)}:{own}" for o in all_offers))
             raise PluginError(f"{package!r} offers no {kind} {own!r}; there is {owners}")
-        raise PluginError(_ambiguous(kind, own, offers) if offers else self._missing(kind, name))
+        raise PluginError(ambiguous(kind, own, offers) if offers else self._missing(kind, name))
 
     def plugin_of(self, spec: type) -> Plugin | None:
         """The plugin that offers this spec class, or one that it is derived from."""
@@ -257,38 +223,6 @@ class Registry:
         return [plugin for plugin in self.plugins if plugin.state == state]
 
 
-def _ambiguous(kind: str, name: str, offers: list[Component]) -> str:
-    owners = {id(offer.plugin): f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers}
-    if len(owners) == 1:
-        [owner] = owners.values()
-        classes = " and ".join(offer.spec.__name__ for offer in offers)
-        return (
-            f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}; remove one of "
-            "them from that list"
-        )
-    choices = " or ".join(f"`{_qualifier(offer, offers)}:{name}`" for offer in offers)
-    return (
-        f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; say which one: {choices}, or name in "
-        "VLMKIT_PLUGINS those that should be loaded"
-    )
-
-
-def _qualifier(offer: Component, offers: list[Component]) -> str:
-    """What tells it from the others: its package, or, where that offers several, its plugin."""
-    package = offer.plugin.distribution
-    alone = [other.plugin.distribution for other in offers].count(package) == 1
-    return package if package and alone else offer.plugin.name
-
-
-def _alike(name: str, *known: str) -> bool:
-    """Whether one of these is the name, as package indexes compare them: `My_Package` is `my-package`."""
-    return _plain(name) in map(_plain, known)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 @lru_cache
 def registry() -> Registry:
     """The registry of this process: entry points of the group `vlmkit`, filtered by the variable VLMKIT_PLUGINS."""
@@ -301,6 +235,54 @@ def registry() -> Registry:
         _searching.reset(token)
 
 
-def searching() -> bool:
-    """Whether the registry is being made: a plugin is imported, and cannot ask for it."""
-    return _searching.get()
+def _package_of(cls: type) -> str:
+    """Return package and version of a class, empty while the registry is being made: it cannot be asked then."""
+    plugin = None if _searching.get() else registry().plugin_of(cls)
+    return "" if plugin is None else plugin.package
+
+
+def validate_slot(kind: str, value: object) -> ComponentSpec:
+    """The spec that `value` describes. Errors inside keep their dotted location."""
+    if isinstance(value, ComponentSpec):
+        if value.kind != kind:
+            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}",
+                                      {"kind": kind, "found": f"{value.kind}/{value.type}"})  # fmt: skip
+        return value
+    options = {"type": value} if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
+        names = ", ".join(registry().names(kind)) or "none"
+        raise PydanticCustomError(
+            "no_component",
+            "expected a name, or a mapping with `type: name` and options; {found}; installed of kind {kind}: {names}",
+            {"kind": kind, "names": names, "found": _found(options)},
+        )
+    try:
+        component = registry().get(kind, str(options["type"]))
+    except PluginError as error:
+        raise PydanticCustomError("unknown_component", "{message}", {"message": str(error)}) from None
+    package, _, name = str(options["type"]).rpartition(":")
+    spec = _validated(component.spec, {**options, "type": name})
+    spec._package = package
+    return spec
+
+
+def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentSpec:
+    """What a ValueError says is the user's mistake; whatever else a validator raises is the plugin's."""
+    try:
+        return spec.model_validate(options)
+    except FAULTS as error:
+        if isinstance(error, ValueError) or is_of_the_machine(error):
+            raise
+        if os.environ.get("VLMKIT_DEBUG"):  # for pydantic the PluginError is one problem of the spec among others
+            traceback.print_exception(error)
+        raise fault(spec, f"looking at its options raised {said(error)}") from error
+
+
+def _found(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "found a mapping without `type`" if "type" not in value else f"found `type: {as_written(value['type'])}`"
+    return f"found {as_written(value)}"
+
+
+guard.package_of = _package_of
+component_spec.resolve_slot = validate_slot

@@ -27,7 +27,7 @@ from vlmkit.manifest import check_folder
 from vlmkit.runtime import environment, rank
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import changes, identity, is_free
-from vlmkit.spec.load import read_resolved, resolved
+from vlmkit.spec.loading import read_resolved, resolved
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["RunFolder", "check_file_types"]

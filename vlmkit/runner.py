@@ -11,7 +11,7 @@ from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 __all__ = ["Run", "evaluate", "run", "train"]
 

@@ -18,7 +18,7 @@ from vlmkit.api.video import VideoInput
 from vlmkit.model.compose import compose
 from vlmkit.model.size import composing
 from vlmkit.model.trial import try_out, try_out_teacher
-from vlmkit.spec.aspects import ASPECTS
+from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.memory import memory
 from vlmkit.training.plan import plan

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from vlmkit.api import UserError, did_you_mean, shown
-from vlmkit.api.folder import Place, locate
-from vlmkit.api.foreign import quiet_transformers, reading
+from vlmkit.api import UserError, did_you_mean, quiet_transformers, reading, shown
+from vlmkit.api.weights import Place, locate
 from vlmkit_backbones._budget import module_budget, refuse_beyond_memory
 from vlmkit_backbones._weights import read_weights
 from vlmkit_backbones.code import CODE, foreign_kernel

@@ -15,9 +15,8 @@ from typing import Any
 import sentencepiece
 from transformers import LlamaTokenizer
 
-from vlmkit.api import UserError, is_file, is_folder
-from vlmkit.api.folder import read_mapping
-from vlmkit.api.foreign import refuse_pointers
+from vlmkit.api import UserError, is_file, is_folder, refuse_pointers
+from vlmkit.api.weights import read_mapping
 
 __all__ = ["read_llama"]
 

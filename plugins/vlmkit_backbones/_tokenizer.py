@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from vlmkit.api import Unavailable, UserError, is_file, is_folder
+from vlmkit.api import Unavailable, UserError, is_file, is_folder, quiet_transformers, reading
 from vlmkit.api.chat_template import check_prompt
-from vlmkit.api.folder import locate, read_mapping
-from vlmkit.api.foreign import quiet_transformers, reading
+from vlmkit.api.weights import locate, read_mapping
 from vlmkit_backbones.spec import TrainedTokenizer
 from vlmkit_backbones.templates import TEMPLATES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vlmkit.api.folder import Place
+    from vlmkit.api.weights import Place
     from vlmkit_backbones.spec import HfCausalLmSpec
 
 __all__ = ["load_tokenizer"]

@@ -11,9 +11,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils import cached_file
 
-from vlmkit.api import UserError
-from vlmkit.api.folder import Place
-from vlmkit.api.foreign import quiet_transformers, reading
+from vlmkit.api import UserError, quiet_transformers, reading
+from vlmkit.api.weights import Place
 
 __all__ = ["read_weights"]
 

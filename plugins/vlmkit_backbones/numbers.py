@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from vlmkit.api import shown
-from vlmkit.api.bounds import MOST_LAYERS, Channels, Heads, Hidden
-from vlmkit.api.sizes import MOST_TOKENS, first_too_large
+from vlmkit.api.bounds import MOST_LAYERS, MOST_TOKENS, Channels, Heads, Hidden, first_too_large
 
 __all__ = ["check_numbers", "first_wrong"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmkit.api import BackboneSpec, Spec, expand_path, is_file, shown
-from vlmkit.api.folder import read_mapping
+from vlmkit.api.weights import read_mapping
 from vlmkit_backbones.code import CODE, foreign_kernel
 from vlmkit_backbones.numbers import check_numbers, first_wrong
 from vlmkit_backbones.trial import check_template

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vlmkit.api import Encoder
-from vlmkit.api.folder import STANDARD
+from vlmkit.api.weights import STANDARD
 from vlmkit_encoders._released_weights import ReleasedWeights, load_weights
 
 if TYPE_CHECKING:

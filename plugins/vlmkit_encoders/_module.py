@@ -23,8 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
 
-from vlmkit.api import CheckpointError, Encoder
-from vlmkit.api.foreign import reading
+from vlmkit.api import CheckpointError, Encoder, reading
 from vlmkit_encoders._released_weights import ReleasedWeights, check_finite_weights, load_weights
 
 if TYPE_CHECKING:

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api import CheckpointError, is_file
-from vlmkit.api.folder import INDEX, STANDARD, locate, read_index, read_mapping
-from vlmkit.api.foreign import first_line
-from vlmkit.api.weights import open_shard
+from vlmkit.api import CheckpointError, first_line, is_file
+from vlmkit.api.weights import INDEX, STANDARD, locate, open_shard, read_index, read_mapping
 
 __all__ = ["ReleasedWeights", "check_finite_weights", "load_weights"]
 

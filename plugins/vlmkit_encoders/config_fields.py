@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import model_validator
 
 from vlmkit.api import CheckpointError, DataError, EncoderSpec, expand_path, is_file, shown
-from vlmkit.api.folder import read_mapping
+from vlmkit.api.weights import read_mapping
 
 __all__ = ["ConfigKey", "ReleasedEncoderSpec"]
 

@@ -129,7 +129,7 @@ class Target:
     def bases(self) -> dict[str, Any]:
         """Specs as data, by name, and for each key the values that it has among them."""
         from vlmkit.files import is_folder
-        from vlmkit.spec.load import resolved
+        from vlmkit.spec.loading import resolved
         from vlmkit.spec.merge import read_extended
         from vlmkit.spec.yaml import parse_scalar
 
@@ -156,7 +156,7 @@ class Target:
     def check(self, example: Example) -> str:
         """Load, print, read back, compose on the meta device."""
         from vlmkit.cli import check
-        from vlmkit.spec.load import read_resolved, resolved
+        from vlmkit.spec.loading import read_resolved, resolved
 
         files, overrides = example
         for entry in self.folder.iterdir():

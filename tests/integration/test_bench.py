@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from vlmkit.api import VideoBatch
 from vlmkit.bench import Options, bench_vision, vision
 from vlmkit.cli import app
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 SPEC = "specs/quickstart.yaml"
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from vlmkit.registry import validate_slot
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import train
 from vlmkit.spec import ExperimentSpec
-from vlmkit.spec.slots import validate_slot
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -325,7 +325,7 @@ def _without_dropout(spec: ExperimentSpec) -> Any:
 @pytest.fixture
 def damaged(tmp_path: Path, shapes: dict[str, Any]) -> dict[str, Any]:
     """Conversations about four good videos and two that cannot be read, and one without video."""
-    from vlmkit.spec.slots import validate_slot
+    from vlmkit.registry import validate_slot
 
     dataset = validate_slot("dataset", shapes).build()
     (tmp_path / "bad.mp4").write_bytes(b"this is no video")

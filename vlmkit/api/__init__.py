@@ -15,11 +15,9 @@ from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
-from vlmkit.api.hookspecs import API_VERSION, hookimpl
+from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
-from vlmkit.api.published import PublishedFormat
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
-from vlmkit.api.rows import name_of, parse_rows, text_of
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Fit, TokenLayout, VideoInput, VideoShape
@@ -36,7 +34,8 @@ from vlmkit.errors import (
     shown,
 )
 from vlmkit.files import expand_path, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
-from vlmkit.json_files import parse_json, read_json
+from vlmkit.guard import first_line, quiet_transformers, reading, refuse_pointers
+from vlmkit.json_files import name_of, parse_json, parse_rows, read_json, text_of
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
@@ -95,6 +94,7 @@ __all__ = [
     "default_component",
     "did_you_mean",
     "expand_path",
+    "first_line",
     "hookimpl",
     "is_file",
     "is_folder",
@@ -102,9 +102,12 @@ __all__ = [
     "name_of",
     "parse_json",
     "parse_rows",
+    "quiet_transformers",
     "read_bytes",
     "read_json",
     "read_text",
+    "reading",
+    "refuse_pointers",
     "shown",
     "text_of",
     "whole_text",

@@ -5,9 +5,13 @@ A plugin's specs use these too: `width: Channels = 1024`.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
+
+from vlmkit.errors import shown
+from vlmkit.problems import NAME_PATTERN, SHA256_PATTERN
 
 __all__ = [
     "MOST_CELLS",
@@ -15,6 +19,7 @@ __all__ = [
     "MOST_LAYERS",
     "MOST_PARAMETERS",
     "MOST_PIXELS",
+    "MOST_TOKENS",
     "Batch",
     "Channels",
     "Count",
@@ -25,13 +30,16 @@ __all__ = [
     "Layers",
     "Length",
     "Mebibytes",
+    "Name",
     "Processes",
     "Rate",
     "Seed",
+    "Sha256",
     "Side",
     "Small",
     "Tokens",
     "check_cells",
+    "first_too_large",
 ]
 
 MOST_CHANNELS = 2**16
@@ -75,6 +83,11 @@ MOST_CELLS = 2**22
 MOST_PARAMETERS = 10**13
 """Of a component."""
 
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
+"""A name that becomes the name of a file or folder."""
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+"""A checksum, hexadecimal."""
+
 
 def check_cells(frames: int, grid: tuple[int, int]) -> None:
     """Raise a ValueError where the grids of all frames together are larger than any model has."""
@@ -84,3 +97,47 @@ def check_cells(frames: int, grid: tuple[int, int]) -> None:
             f"{frames:,} frames of {grid[0]:,}x{grid[1]:,} are {cells:,} places, expected at most {MOST_CELLS:,}; "
             "lower `input.frames` or `input.size`, or make patches larger"
         )
+
+
+MOST_TOKENS = 2**24
+"""Rows of an embedding table."""
+_MOST = 2**18
+"""Of anything else that is counted: experts, labels."""
+_LARGEST = 2**31 - 1
+"""Of any other whole number: positions, windows, ids of tokens."""
+_LAYERS = ("layer", "depth", "block")
+"""Parts of the names under which configurations count what is built one by one."""
+_COUNTS = ("num_", "n_")
+"""How the names of other counts begin."""
+_LENGTHS = ("_ctx", "_positions", "_size")
+"""How names end that are of no count."""
+
+
+def first_too_large(config: Mapping[str, Any]) -> str:
+    """Return what to say of the first number beyond its bound, nested ones included; empty where there is none."""
+    for path, value in _numbers(config):
+        bound = _bound(path.rpartition(".")[2])
+        if abs(value) > bound and (bound < _LARGEST or isinstance(value, int)):
+            return f"{path}: expected at most {bound:,}, found {shown(value)}"
+    return ""
+
+
+def _bound(key: str) -> int:
+    if key.endswith(_LENGTHS):
+        return _LARGEST
+    if any(word in key for word in _LAYERS):
+        return MOST_LAYERS
+    return _MOST if key.startswith(_COUNTS) else _LARGEST
+
+
+def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield every number with its dotted path."""
+    stack: list[tuple[str, Any]] = [("", config)]
+    while stack:
+        path, found = stack.pop()
+        if isinstance(found, Mapping):
+            stack += [(f"{path}.{key}" if path else str(key), item) for key, item in reversed(list(found.items()))]
+        elif isinstance(found, list | tuple):
+            stack += [(path, item) for item in found]
+        elif isinstance(found, int | float) and not isinstance(found, bool):
+            yield path, found

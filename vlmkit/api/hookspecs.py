@@ -7,16 +7,17 @@ An observer gets copies, to do with as it likes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from vlmkit.api.published import PublishedFormat
 from vlmkit.api.spec import ComponentSpec
 
 __all__ = [
     "API_VERSION",
+    "PublishedFormat",
     "hookimpl",
     "vlmkit_benchmarks",
     "vlmkit_components",
@@ -32,6 +33,31 @@ API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker("vlmkit")
 hookimpl = pluggy.HookimplMarker("vlmkit")
+
+
+@dataclass(frozen=True)
+class PublishedFormat:
+    """One family of released checkpoints, as rules over the names of its state dict.
+
+    A rule is a regular expression that has to match a whole name. `drop` is asked first, then `alias`, then `rename`;
+    within each the first match counts. A name that no rule matches is an error of whoever imports the checkpoint.
+    """
+
+    name: str
+    """By which it is asked for, e.g. `video-panda`."""
+    title: str
+    """One line for people: what was released, by whom."""
+    spec: str
+    """The shipped experiment file whose model these weights fit, without `.yaml`. The names that its aligner has are
+    those that the released checkpoint has to give, and none besides."""
+    rename: tuple[tuple[str, str], ...]
+    """Published name to ours (`aligner.…`, `backbone.…`, `distillation.…`); the second is a template as for
+    `re.Match.expand`."""
+    drop: tuple[tuple[str, str], ...] = ()
+    """Published name to the reason why it is not taken."""
+    alias: tuple[tuple[str, str], ...] = ()
+    """Published name to the published name of the same tensor, a template as above: not taken, but compared with it, or
+    taken in its place where a checkpoint holds nothing under that name."""
 
 
 @hookspec

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, cast, get_args
 
 from pydantic import (
@@ -21,13 +26,15 @@ from pydantic_core.core_schema import ErrorType
 from vlmkit.api.contract import Promises, watch
 from vlmkit.errors import did_you_mean
 
-__all__ = ["ComponentSpec", "Slot", "Spec", "default_component"]
+__all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "Spec", "default_component"]
 
 _BUILT_IN = frozenset(get_args(ErrorType))
 _MOST_HINTS = 50
 """Unknown keys for which a near one is looked for, which takes time."""
 _LONGEST_KEY = 80
 """Characters of an unknown key that are shown."""
+SLOT_MARK = "x-vlmkit-slot"
+"""Key that marks a slot in a JSON schema."""
 
 
 def _be_exact(schema: object) -> None:
@@ -60,10 +67,8 @@ class Spec(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        from vlmkit.spec.docs import field_docs
-
         described = handler(schema)
-        texts = field_docs(cls)
+        texts = _field_docs(cls)
         for key, option in handler.resolve_ref_schema(described).get("properties", {}).items():
             if key in texts:
                 option.setdefault("description", texts[key])
@@ -81,6 +86,34 @@ class Spec(BaseModel):
             raise ValueError(f"{error.strerror or error}: {str(error.filename)[:80]}") from None
         except (ArithmeticError, MemoryError) as error:  # of its own checks, with numbers that nobody thought of
             raise ValueError(f"these numbers cannot be worked with: {str(error) or type(error).__name__}") from None
+
+
+def _field_docs(spec: type[Spec]) -> dict[str, str]:
+    """Return the string below each field that has one, by the key that a file gives it; inherited fields included.
+
+    Read when it is asked for: pydantic's `use_attribute_docstrings` reads the source of every class that is made, a
+    quarter of the time that vlmkit needs to start.
+    """
+    bases = [base for base in reversed(spec.__mro__) if issubclass(base, Spec)]
+    texts = {name: text for base in bases for name, text in _own_docs(base).items()}
+    return {field.alias or name: texts[name] for name, field in spec.model_fields.items() if name in texts}
+
+
+@cache
+def _own_docs(spec: type[Spec]) -> dict[str, str]:
+    try:
+        source = inspect.getsource(spec)
+    except (OSError, TypeError):  # a class that was made without a file
+        return {}
+    if source[0].isspace():  # a class in a function: text in it may stand further left, so that dedent would not do
+        source = f"if True:\n{source}"
+    definition = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef))
+    docs = {}
+    for field, below in pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                docs[name] = inspect.cleandoc(text)
+    return docs
 
 
 def _detail(error: ErrorDetails, model: type[BaseModel], hints: bool) -> InitErrorDetails:
@@ -127,14 +160,22 @@ class ComponentSpec(Spec):
         return cls.model_validate({"type": cls.component_name()})
 
 
+def _unresolved(kind: str, value: object) -> ComponentSpec:
+    raise RuntimeError(f"no {kind} can be looked up before vlmkit.registry is imported")
+
+
+resolve_slot: Callable[[str, object], ComponentSpec] = _unresolved
+"""Return the component of a kind that a value describes.
+
+`vlmkit.registry`, which knows the plugins, puts its own function here."""
+
+
 class _SlotMarker:
-    """Validates a field by looking the named component up in the registry."""
+    """Validates a field by `resolve_slot`."""
 
     def __get_pydantic_core_schema__(self, source: type[ComponentSpec], handler: GetCoreSchemaHandler) -> CoreSchema:
-        from vlmkit.spec.slots import validate_slot
-
         def validate(value: object) -> ComponentSpec:
-            return validate_slot(source.kind, value)
+            return resolve_slot(source.kind, value)
 
         return core_schema.no_info_plain_validator_function(
             validate,
@@ -143,9 +184,9 @@ class _SlotMarker:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        from vlmkit.spec.slots import slot_json_schema
-
-        return slot_json_schema(schema["metadata"]["kind"])
+        """Return a mark, in place of which `vlmkit.spec.schema` puts every installed component of the kind."""
+        kind = schema["metadata"]["kind"]
+        return {"title": kind, SLOT_MARK: kind}
 
 
 def _dump(value: ComponentSpec) -> dict[str, Any]:

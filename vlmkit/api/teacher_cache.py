@@ -16,6 +16,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,11 +24,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vlmkit.api.modules import Teacher
-from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import DataError
 from vlmkit.files import expand_path
 from vlmkit.guard import own, owner
+
+if TYPE_CHECKING:
+    from vlmkit.api.teacher import TeacherSpec
 
 __all__ = ["CachedTeacher"]
 

@@ -1,33 +1,106 @@
-"""Released weights, file by file and tensor by tensor: pickled (`.bin`, `.pt`) or safetensors. It needs torch."""
+"""Released weights in the layout of transformers: where they are, what their JSON says, and their tensors one by one.
+
+Whatever is not as it should be is a CheckpointError. torch is imported when a file of weights is opened.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from vlmkit.errors import CheckpointError, Unavailable, shown
+from vlmkit.files import expand_path, is_file, is_folder
+from vlmkit.guard import POINTER, is_pointer
+from vlmkit.json_files import read_json
 
-from vlmkit.api.foreign import POINTER, is_pointer
-from vlmkit.errors import CheckpointError
-from vlmkit.files import is_file
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-__all__ = ["Shard", "Stored", "open_shard"]
+__all__ = [
+    "INDEX",
+    "STANDARD",
+    "Place",
+    "Shard",
+    "Stored",
+    "locate",
+    "open_shard",
+    "read_index",
+    "read_mapping",
+]
+
+INDEX = ".index.json"
+"""How the name of an index ends."""
+STANDARD = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
+"""Names of the weights, in the order in which transformers looks for them."""
+_REMEDY = "fetch it again"
+
+
+class Place(NamedTuple):
+    """Where something published is: on this machine or on the hub."""
+
+    name: str
+    """What libraries are told: the path of what is here, or the hub id."""
+    local: Path | None
+    """The folder or file here; None where only the hub can have it."""
+    offline: bool
+    """Whether the hub's cache is enough: what looks more like a path than like a hub id does not wait for a network."""
+
+
+def locate(path: str, absent: str) -> Place:
+    """Return where the folder, file or hub id is.
+
+    Args:
+        path: as a user wrote it.
+        absent: begins the message, e.g. "model.backbone.tokenizer: no tokenizer".
+
+    Raises:
+        Unavailable: it can only be a path, and there is nothing.
+    """
+    local = expand_path(path)
+    if is_folder(local) or is_file(local):
+        return Place(str(local), local, offline=True)
+    if local.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1 or "\\" in path:
+        raise Unavailable(f"{absent} can be read from {path} (no such folder here); correct the path")
+    first = local.parts[0] if local.parts else ""
+    return Place(path, None, offline=is_folder(Path(first)))
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """The content of e.g. `config.json`."""
+    found = read_json(file, "a JSON object", CheckpointError, _REMEDY)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file}: expected a JSON object, found {shown(found)}; {_REMEDY}")
+    return found
+
+
+def read_index(file: Path) -> dict[str, str]:
+    """The names of tensors, and for each the name of the file that should hold it, which stands beside the index."""
+    index = read_mapping(file).get("weight_map")
+    if not isinstance(index, dict) or not index:
+        raise CheckpointError(f"{file}: expected weight_map, from names to files, found {shown(index)}; {_REMEDY}")
+    for shard in index.values():
+        if not isinstance(shard, str) or shard in ("", "..") or Path(shard).name != shard:
+            raise CheckpointError(
+                f"{file}: expected the names of files beside it, found {shown(shard)}; fetch it again"
+            )
+    return index
+
 
 _DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
 }
+"""Names of safetensors for types, and torch's."""
 _WRAPPERS = ("model", "module", "state_dict")
 """Under these a trainer's file has the weights, beside other things."""
 
@@ -60,16 +133,20 @@ def open_shard(file: Path) -> Shard:
 
 class _Safe:
     def __init__(self, file: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
         try:
             self.handle = safe_open(file, framework="pt")
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: damaged or not complete ({error}); fetch it again") from None
 
     def tensors(self) -> dict[str, Stored]:
+        import torch
+
         found = {}
         for name in self.handle.keys():  # noqa: SIM118 -- not a mapping
             part = self.handle.get_slice(name)
-            found[name] = Stored(tuple(part.get_shape()), _DTYPES.get(part.get_dtype(), torch.uint8))
+            found[name] = Stored(tuple(part.get_shape()), getattr(torch, _DTYPES.get(part.get_dtype(), "uint8")))
         return found
 
     def read(self, name: str) -> Tensor:
@@ -79,6 +156,8 @@ class _Safe:
 
 class _Pickled:
     def __init__(self, file: Path) -> None:
+        from torch import Tensor
+
         state = _unpickled(file)
         for wrapper in _WRAPPERS:
             if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
@@ -99,6 +178,8 @@ class _Pickled:
 
 
 def _unpickled(file: Path) -> Any:
+    import torch
+
     start = b""
     try:
         with file.open("rb") as stream:

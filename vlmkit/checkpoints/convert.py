@@ -16,7 +16,7 @@ from vlmkit.files import atomic_folder, expand_path, saving_weights
 from vlmkit.manifest import write_manifest
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 __all__ = ["DISTILLATION", "ImportReport", "import_checkpoint"]
 

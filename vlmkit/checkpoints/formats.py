@@ -12,9 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from vlmkit.api.folder import INDEX, STANDARD, read_index, read_mapping
-from vlmkit.api.published import PublishedFormat
-from vlmkit.api.weights import Stored, open_shard
+from vlmkit.api.hookspecs import PublishedFormat
+from vlmkit.api.weights import INDEX, STANDARD, Stored, open_shard, read_index, read_mapping
 from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
 from vlmkit.guard import said

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vlmkit.api.published import PublishedFormat
+from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.checkpoints.formats import (
     NameMatch,
     ReleasedFiles,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vlmkit.api.published import PublishedFormat
+from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.checkpoints.formats import ReleasedFiles, Stored
 from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.compose import compose
@@ -18,7 +18,7 @@ from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.same import differences
 from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 __all__ = ["Target", "build_target"]
 

@@ -14,7 +14,7 @@ from vlmkit.cli.options import Overrides, table
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.load import load_spec, parse_overrides
+from vlmkit.spec.loading import load_spec, parse_overrides
 
 __all__ = ["app"]
 

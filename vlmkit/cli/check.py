@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmkit.cli.options import Overrides, SpecFile, table
-from vlmkit.spec.load import load_spec, parse_overrides, resolved
+from vlmkit.spec.loading import load_spec, parse_overrides, resolved
 
 if TYPE_CHECKING:
     from vlmkit.spec.evaluation import EvaluationSpec

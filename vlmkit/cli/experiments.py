@@ -9,7 +9,7 @@ import typer
 
 from vlmkit.cli.options import Overrides, RunsFolder, SpecFile
 from vlmkit.runtime import rank
-from vlmkit.spec.load import load_spec, parse_overrides
+from vlmkit.spec.loading import load_spec, parse_overrides
 
 __all__ = ["evaluate_only", "run_experiment", "train_only", "write_page"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vlmkit.cli.options import table
-from vlmkit.spec.load import load_spec
+from vlmkit.spec.loading import load_spec
 
 __all__ = ["command"]
 

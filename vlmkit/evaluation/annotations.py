@@ -14,7 +14,7 @@ from vlmkit.evaluation.registry import AnnotationSource, Split
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.guard import fault, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
-from vlmkit.spec.slots import read_component
+from vlmkit.spec.loading import read_component
 
 __all__ = ["Annotations", "QuestionDataset", "locate"]
 

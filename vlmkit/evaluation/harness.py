@@ -14,7 +14,7 @@ from vlmkit.evaluation.selection import prepare
 from vlmkit.json_files import is_present
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.load import sha256
+from vlmkit.spec.loading import sha256
 
 __all__ = ["evaluate"]
 

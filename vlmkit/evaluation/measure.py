@@ -24,7 +24,7 @@ from vlmkit.manifest import file_entries
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.load import sha256
+from vlmkit.spec.loading import sha256
 
 __all__ = ["measure"]
 

@@ -16,7 +16,7 @@ from vlmkit.files import is_file
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import Origins, origins
-from vlmkit.spec.slots import read_component
+from vlmkit.spec.loading import read_component
 
 __all__ = ["Selection", "prepare", "select"]
 

@@ -19,10 +19,10 @@ from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.size import check_room, composing
 from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.problems import from_pydantic
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import origins
-from vlmkit.spec.report import from_pydantic
 
 __all__ = ["build", "compose"]
 

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from transformers import AutoConfig, PreTrainedConfig
 
 from vlmkit._version import __version__
-from vlmkit.api.foreign import reading
-from vlmkit.api.sizes import first_too_large
+from vlmkit.api import reading
+from vlmkit.api.bounds import first_too_large
 from vlmkit.errors import CheckpointError, PluginError, shown
+from vlmkit.problems import from_pydantic
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import changed, origins, versions
-from vlmkit.spec.report import from_pydantic
 
 __all__ = ["VideoLMConfig", "describe", "needed", "restore"]
 

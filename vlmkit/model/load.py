@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from vlmkit.api import quiet_transformers, reading, refuse_pointers
 from vlmkit.api.chat_template import check_prompt
-from vlmkit.api.foreign import quiet_transformers, reading, refuse_pointers
 from vlmkit.errors import CheckpointError, shown
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.json_files import read_json

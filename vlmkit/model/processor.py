@@ -35,7 +35,7 @@ from vlmkit.model.conversation import (
     tokenize_turns,
 )
 from vlmkit.model.own_code import refuse_code
-from vlmkit.spec.slots import read_component
+from vlmkit.spec.loading import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
 

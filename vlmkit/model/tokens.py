@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlmkit.api.sizes import MOST_TOKENS
+from vlmkit.api.bounds import MOST_TOKENS
 from vlmkit.api.tensors import VisualTokens
 from vlmkit.errors import UserError, shown
 

@@ -6,8 +6,7 @@ import torch
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.contract import Broken
-from vlmkit.api.modules import Teacher
-from vlmkit.api.shapes import check_language
+from vlmkit.api.modules import Teacher, check_language
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoShape
@@ -15,7 +14,7 @@ from vlmkit.errors import PluginError
 from vlmkit.guard import fault, guarded
 from vlmkit.model.size import check_size, composing
 from vlmkit.model.videolm import VideoLM
-from vlmkit.spec.aspects import ASPECTS
+from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["try_out", "try_out_teacher"]

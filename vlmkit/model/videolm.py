@@ -19,8 +19,7 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.contract import Broken
-from vlmkit.api.modules import Aligner
-from vlmkit.api.shapes import check_language, check_values
+from vlmkit.api.modules import Aligner, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import fault, guarded

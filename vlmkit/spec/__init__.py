@@ -10,7 +10,7 @@ from vlmkit.spec.experiment import (
     StageSpec,
     TrainingSpec,
 )
-from vlmkit.spec.load import load_spec, parse_overrides, read_resolved, resolved, sha256
+from vlmkit.spec.loading import load_spec, parse_overrides, read_resolved, resolved, sha256
 from vlmkit.spec.schema import json_schema
 
 __all__ = [

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.video import VideoInput
 from vlmkit.errors import did_you_mean, shown
-from vlmkit.spec.aspects import ASPECTS
-from vlmkit.spec.distillation import check_distillation
-from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
-from vlmkit.spec.report import Problem
+from vlmkit.problems import Problem
+from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec, StageSpec, TrainingSpec
 
-__all__ = ["PARTS", "cross_check"]
+__all__ = ["ASPECTS", "PARTS", "cross_check"]
+
+ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
+"""Shapes of video for which layouts are tried and shown: width and height by name."""
 
 PARTS = ("aligner", "backbone", "distillation")
 """What `train` can name."""
@@ -26,7 +29,7 @@ def cross_check(spec: ExperimentSpec) -> list[Problem]:
         problems += _lengths(spec)
     if spec.training is not None:
         problems += _stages(spec.training)
-        problems += check_distillation(spec, spec.training) if known else ()
+        problems += _distillation(spec, spec.training) if known else ()
     return problems
 
 
@@ -95,3 +98,95 @@ def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
         if part not in PARTS:
             known = f"{did_you_mean(part, PARTS)}parts: {', '.join(PARTS)}"
             yield Problem((*where, pattern), f"{shown(part)} is no part of the model; {known}")
+
+
+_WHERE = ("training", "distillation")
+
+
+def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:
+    """Everything that does not fit together, with its place. The sizes of aligner and backbone must be known."""
+    distillation = training.distillation
+    if distillation is None:
+        for index, stage in enumerate(training.stages):
+            if stage.distils:
+                path = ("training", "stages", index, "train", "distillation")
+                yield Problem(path, "the part `distillation` trains here, but training.distillation names no teacher")
+        return
+    if not any(stage.distils for stage in training.stages):
+        message = "no stage uses the teacher: list `distillation` in the `train` of a stage, or remove this"
+        yield Problem(_WHERE, message)
+    yield from _head(distillation, spec.model.backbone.layers)
+    yield from _frames(distillation.teacher, spec.model.aligner.input)
+    yield from _pictures(distillation.teacher, spec.model.aligner.input)
+    yield from _grids(distillation.teacher, spec)
+
+
+def _head(distillation: DistillationSpec, layers: int) -> Iterator[Problem]:
+    heads, width, rate = distillation.heads, distillation.teacher.width, distillation.layer_rate
+    if width > MOST_CHANNELS:
+        yield Problem((*_WHERE, "teacher"), f"its features have {width:,} channels, expected at most {MOST_CHANNELS:,}")
+    if width % heads:
+        yield Problem((*_WHERE, "heads"), f"{heads} heads do not divide the teacher's width {width}")
+    if layers < rate:
+        yield Problem((*_WHERE, "layer_rate"), f"with {layers} LLM layers, a rate of {rate} leaves no layer to fuse")
+
+
+def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
+    """A video is decoded once: the teacher sees the frames that the aligner sees."""
+    if teacher.frame_limit is not None and aligner.frames > teacher.frame_limit:
+        message = f"the teacher takes at most {teacher.frame_limit} frames, the aligner gives {aligner.frames}; "
+        yield Problem((*_WHERE, "teacher"), f"{message}lower the aligner's input.frames")
+    usual = type(teacher).model_fields["input"].default
+    for key in ("frames", "sampling"):
+        found, ours = getattr(teacher.input, key), getattr(aligner, key)
+        if found not in (getattr(usual, key), ours):
+            message = f"the teacher sees the aligner's frames ({key} {ours}), so {found} would do nothing; remove it"
+            yield Problem((*_WHERE, "teacher", "input", key), message)
+
+
+def _pictures(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
+    """A cell of one canvas must show what the same cell of the other shows."""
+    for name, (width, height) in ASPECTS.items():
+        ours, theirs = _relative(aligner, width, height), _relative(teacher.input, width, height)
+        if ours != theirs:
+            message = (
+                f"a {name} picture does not lie on the teacher's canvas (fit {_words(teacher.input)}) as on the "
+                f"aligner's (fit {_words(aligner)}), so different places would be compared; give both the same `fit`, "
+                "and with `pad` the same `size` / `multiple`"
+            )
+            yield Problem((*_WHERE, "teacher", "input"), message)
+            return
+
+
+def _relative(video: VideoInput, width: int, height: int) -> tuple[float, ...]:
+    """Left, right, top and bottom of the whole picture, in sides of the canvas; a crop's lie outside of it."""
+    if video.fit == "crop":  # without the rounding to whole pixels
+        sides = [side / min(width, height) for side in (width, height)]
+        return tuple(round(edge, 6) for side in sides for edge in ((1 - side) / 2, (1 + side) / 2))
+    place = video.place(width, height)
+    edges = (place.left, place.left + place.width, place.top, place.top + place.height)
+    return tuple(round(edge / video.size, 6) for edge in edges)
+
+
+def _words(video: VideoInput) -> str:
+    return f"pad, {video.size} / {video.multiple}" if video.fit == "pad" else video.fit
+
+
+def _grids(teacher: TeacherSpec, spec: ExperimentSpec) -> Iterator[Problem]:
+    aligner = spec.model.aligner
+    patches = aligner.layout(aligner.input.shape(1, 1)).patches
+    try:
+        theirs = teacher.grid()
+    except ValueError as error:
+        yield Problem((*_WHERE, "teacher"), str(error))
+        return
+    if (patches < 0).all():
+        message = f"aligner {aligner.type!r} has no tokens that stand for patches: there is nothing to distil into"
+        yield Problem(_WHERE, message)
+    ours = patches.shape[1:]
+    for mine, other in zip(ours, theirs, strict=True):
+        if mine % other and other % mine:
+            grids = f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]}"
+            message = f"{grids} do not divide each other; change `input.size` of one of them"
+            yield Problem((*_WHERE, "teacher"), message)
+            return

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
-from vlmkit.api.bounds import Batch, Count, Length
+from vlmkit.api.bounds import Batch, Count, Length, Name, Sha256
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
-from vlmkit.spec.forms import Name, Sha256
 
 __all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]
 

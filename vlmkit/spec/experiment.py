@@ -9,13 +9,12 @@ from pydantic import Field, field_validator, model_validator
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
-from vlmkit.api.bounds import MOST_LAYERS, Batch, Count, Fraction, Heads, Length, Mebibytes, Processes, Rate
+from vlmkit.api.bounds import MOST_LAYERS, Batch, Count, Fraction, Heads, Length, Mebibytes, Name, Processes, Rate
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.spec.evaluation import EvaluationSpec
-from vlmkit.spec.forms import Name
 
 __all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
 

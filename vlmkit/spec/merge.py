@@ -9,7 +9,8 @@ from typing import Any
 
 from vlmkit.errors import SpecError, did_you_mean, shown
 from vlmkit.files import expand_path, is_file
-from vlmkit.spec.tree import DEEPEST, Document, Path_, Placed, placed
+from vlmkit.problems import KeyPath
+from vlmkit.spec.tree import DEEPEST, Placed, SpecTree, placed
 from vlmkit.spec.yaml import read
 
 __all__ = ["apply", "read_extended"]
@@ -21,7 +22,7 @@ _LISTED = 50
 """Names of items in a message."""
 
 
-def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
+def read_extended(path: Path, above: tuple[Path, ...] = ()) -> SpecTree:
     """A spec file with everything that it extends merged below it. `extends` is relative to the file that says it."""
     if path.resolve() in above:
         chain = " -> ".join(str(file) for file in (*above, path))
@@ -36,7 +37,7 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
     base_name = values.get("extends")
     over = Placed({key: value for key, value in values.items() if key != "extends"}, document.root.place)
     if base_name is None or base_name.value is None:
-        return Document(over)
+        return SpecTree(over)
     if not isinstance(base_name.value, str):
         found = shown(base_name.value) if isinstance(base_name.value, bool | int | float) else "another value"
         raise SpecError(f"{base_name.place}: `extends` takes the path of one spec file, found {found}")
@@ -45,10 +46,10 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Document:
         wanted = f"`extends: {base_name.value[:200]}`"
         raise SpecError(f"{base_name.place}: {wanted}: there is no file of this name, seen from {path.parent}")
     base = read_extended(base_path, (*above, path.resolve()))
-    return Document(_merge(base.root, over, ()))
+    return SpecTree(_merge(base.root, over, ()))
 
 
-def _merge(base: Placed, over: Placed, path: Path_) -> Placed:
+def _merge(base: Placed, over: Placed, path: KeyPath) -> Placed:
     """`over` on top of `base`: mappings key by key, a list by the names of its items where `over` is a mapping; a
     component of another `type` drops the old one's options.
     """
@@ -71,7 +72,7 @@ def _other_type(old: Mapping[str, Placed], new: Mapping[str, Placed]) -> bool:
     return "type" in new and ("type" not in old or new["type"].value != old["type"].value)
 
 
-def _merge_items(base: list[Placed], over: Placed, path: Path_) -> list[Placed]:
+def _merge_items(base: list[Placed], over: Placed, path: KeyPath) -> list[Placed]:
     """Each value of `over` on top of the item that its key names."""
     merged = list(base)
     names = _names(base)
@@ -81,7 +82,7 @@ def _merge_items(base: list[Placed], over: Placed, path: Path_) -> list[Placed]:
     return merged
 
 
-def apply(document: Document, dotted: str, value: Any) -> None:
+def apply(document: SpecTree, dotted: str, value: Any) -> None:
     """Set one value in place. Items of a list are named by index or by their `name`."""
     if not isinstance(dotted, str):
         raise SpecError(f"set: expected a dotted path, e.g. model.aligner.fsra, found {shown(dotted)}")
@@ -92,7 +93,7 @@ def apply(document: Document, dotted: str, value: Any) -> None:
     document.root = _set(document.root, keys, placed(value, place), (), place)
 
 
-def _set(node: Placed | None, keys: list[str], value: Placed, path: Path_, place: str) -> Placed:
+def _set(node: Placed | None, keys: list[str], value: Placed, path: KeyPath, place: str) -> Placed:
     if not keys:
         return value if node is None else _merge(node, value, path)
     key, *rest = keys
@@ -123,7 +124,7 @@ def _names(items: list[Placed]) -> dict[str, int]:
     return names
 
 
-def _index(names: Mapping[str, int], count: int, key: str, path: Path_, place: str) -> int:
+def _index(names: Mapping[str, int], count: int, key: str, path: KeyPath, place: str) -> int:
     if key in names:
         return names[key]
     if _INDEX.match(key) and int(key) < count:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vlmkit.api.spec import SLOT_MARK
 from vlmkit.guard import guarded
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.slots import SLOT_MARK
 
 __all__ = ["json_schema"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,35 @@ from typing import Any
 
 from vlmkit.api.spec import Spec
 from vlmkit.errors import SpecError, shown
-from vlmkit.spec.scalars import Scalar, fits, whole
+from vlmkit.problems import KeyPath, Problem
 
-__all__ = ["DEEPEST", "MOST_VALUES", "Document", "Path_", "Placed", "placed", "plain", "too_deep"]
+__all__ = [
+    "DEEPEST",
+    "MOST_DIGITS",
+    "MOST_VALUES",
+    "Placed",
+    "Scalar",
+    "SpecTree",
+    "fits",
+    "placed",
+    "plain",
+    "spec_error",
+    "too_deep",
+    "whole",
+]
 
-Path_ = tuple[str | int, ...]
+Scalar = bool | int | float | str | None
 
 MOST_VALUES = 50_000
 """Values that a spec may stand for; each use of an alias counts anew. No spec comes near."""
 DEEPEST = 50
 """Levels of lists and mappings in each other."""
+MOST_DIGITS = 300
+"""Digits of a whole number: fewer than Python refuses to write, and few enough for a float."""
+_MOST_PROBLEMS = 40
+"""Problems that one message lists."""
+_LONGEST_KEY = 80
+"""Characters of a key that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +53,7 @@ class Placed:
 
 
 @dataclass
-class Document:
+class SpecTree:
     """A whole spec, which `vlmkit.spec.merge` changes."""
 
     root: Placed
@@ -44,7 +63,7 @@ class Document:
         """Plain data. A SpecError where it would be more than a spec can be."""
         return plain(self.root)
 
-    def place(self, path: Path_) -> str:
+    def place(self, path: KeyPath) -> str:
         """Where the value at a path was given, or the nearest above it that was."""
         node = self.root
         for key in path:
@@ -132,3 +151,47 @@ def _scalar(value: object, place: str) -> Scalar:
                 return number
     expected = "expected text, a finite number, true, false, null, a list or a mapping"
     raise SpecError(f"{place}: {expected}; found {shown(value)}")
+
+
+def fits(number: int) -> bool:
+    """Return whether a whole number has at most `MOST_DIGITS` digits."""
+    return abs(number) < 10**MOST_DIGITS
+
+
+def whole(text: str) -> str:
+    """Return the text, in which escapes of half characters (JSON's way to write emoji) are joined to whole ones.
+
+    A ValueError where one of two halves is missing.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ValueError("expected whole characters, one here is only half of one") from None
+    return text
+
+
+def spec_error(problems: Sequence[Problem], name: str, tree: SpecTree | None = None) -> SpecError:
+    """Return one SpecError for all problems, each with the nearest known place; of very many, the first."""
+    lines = [f"  {_line(problem, name, tree)}" for problem in problems[:_MOST_PROBLEMS]]
+    if len(problems) > _MOST_PROBLEMS:
+        lines.append(f"  … and {len(problems) - _MOST_PROBLEMS:,} more")
+    count = f"{len(problems):,} problem{'s' if len(problems) != 1 else ''}"
+    return SpecError("\n".join([f"{name}: this spec has {count}", *lines]))
+
+
+def _line(problem: Problem, name: str, tree: SpecTree | None) -> str:
+    dotted = _dotted(problem.path)
+    place = name if tree is None else tree.place((*problem.path, *problem.key))
+    same = place == f"--set {dotted}"  # said once
+    return f"{place}: {problem.message}" if same else f"{place}: {dotted}: {problem.message}"
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(_cut(str(part)) for part in path) or "the whole spec"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_KEY else f"{text[: _LONGEST_KEY - 1]}…"

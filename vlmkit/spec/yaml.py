@@ -1,7 +1,12 @@
-"""YAML 1.2 with the place of every value, and back. A reader's work is bounded by limits that no spec comes near."""
+"""YAML 1.2 with the place of every value, and back. A reader's work is bounded by limits that no spec comes near.
+
+A scalar without a tag is read by the core schema (section 10.3 of the specification). PyYAML follows YAML 1.1, in which
+`010` is 8, `1:30` is 90, `on` is true and `1e5` is text.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -10,15 +15,53 @@ import yaml
 
 from vlmkit.errors import SpecError, UserError, shown
 from vlmkit.files import read_text
-from vlmkit.spec.scalars import RESOLVERS, TAG, construct, whole
-from vlmkit.spec.tree import DEEPEST, MOST_VALUES, Document, Placed, plain, too_deep
+from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, SpecTree, fits, plain, too_deep, whole
 
 __all__ = ["parse_scalar", "read", "write"]
 
 LARGEST_FILE = 1_000_000
 """Bytes."""
 _OLD_BREAKS = re.compile("[\x85\u2028\u2029]")
-_KNOWN = {TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+_TAG = "tag:yaml.org,2002:"
+"""Begins the name of a type: `!!int` is short for this and `int`."""
+
+_FORMS = {
+    "null": re.compile(r"(?:null|Null|NULL|~|)\Z"),
+    "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
+    "int": re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z"),
+    "float": re.compile(
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
+    "merge": re.compile(r"<<\Z"),  # of YAML 1.1: quoted when written, so that both read a key of this name
+}
+_RESOLVERS = {None: [(_TAG + name, form) for name, form in _FORMS.items()]}
+"""As PyYAML wants it: for every first letter, which tag a plain scalar has; the first match counts."""
+
+_BASES = {"0o": 8, "0x": 16}
+_KNOWN = {_TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
+
+
+def _construct(tag: str, text: str) -> Scalar:
+    """Return the value of a scalar. A ValueError, with what was expected, where the text is none of the tag's type."""
+    name = tag.removeprefix(_TAG)
+    if name == "str":
+        return whole(text)
+    if not _FORMS[name].match(text):
+        raise ValueError(f"expected a value of !!{name}")
+    if name == "null":
+        return None
+    if name == "bool":
+        return text.lower() == "true"
+    if name == "int":
+        digits, base = (text[2:], _BASES[text[:2]]) if text[:2] in _BASES else (text, 10)
+        number = int(digits, base) if len(text) <= 2 * MOST_DIGITS else 10**MOST_DIGITS
+        if not fits(number):
+            raise ValueError(f"expected a whole number of at most {MOST_DIGITS} digits")
+        return number
+    real = float(text) if text[-1] in "0123456789." else math.inf  # .inf and .nan are the ones that end in letters
+    if not math.isfinite(real):
+        raise ValueError("expected a finite number (text stands in quotes)")
+    return real
 
 
 class _TooDeepError(Exception):
@@ -32,7 +75,7 @@ class _TooManyError(Exception):
 class _Loader(yaml.SafeLoader):
     """Composes nodes, within the limits."""
 
-    yaml_implicit_resolvers = RESOLVERS
+    yaml_implicit_resolvers = _RESOLVERS
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -54,7 +97,7 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Quotes what YAML 1.2 would take for something else than text."""
 
-    yaml_implicit_resolvers = RESOLVERS
+    yaml_implicit_resolvers = _RESOLVERS
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return that every value is written out."""
@@ -63,7 +106,7 @@ class _Dumper(yaml.SafeDumper):
     def represent_str(self, data: str) -> yaml.ScalarNode:
         """Return text, with escapes where PyYAML would take a character for a line break of YAML 1.1."""
         style = None if data.replace("\n", "").isprintable() else '"'
-        return self.represent_scalar(f"{TAG}str", data, style=style)
+        return self.represent_scalar(f"{_TAG}str", data, style=style)
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
@@ -74,7 +117,7 @@ def write(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> Document:
+def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> SpecTree:
     """Return what a YAML file says; an empty mapping where it is empty.
 
     Args:
@@ -91,7 +134,7 @@ def read(path: Path, expected: str = "a spec file", error: type[UserError] = Spe
             f"{path}: expected {expected}, found a file of {size:,} bytes, more than {LARGEST_FILE:,}; name another"
         )
     root = _Reader(str(path), lines=True, error=error).read(read_text(path, expected, error))
-    return Document(Placed({}, root.place) if root.value is None else root)
+    return SpecTree(Placed({}, root.place) if root.value is None else root)
 
 
 def parse_scalar(text: str, place: str = "--set") -> Any:
@@ -167,7 +210,7 @@ class _Reader:
 
     def _check_tag(self, node: yaml.Node) -> None:
         if node.tag not in _KNOWN:
-            tag = shown(node.tag.replace(TAG, "!!")).strip("'")
+            tag = shown(node.tag.replace(_TAG, "!!")).strip("'")
             raise self._problem(node, f"the tag {tag} means nothing in a spec; remove it")
 
     def _mapping(self, node: yaml.MappingNode) -> dict[str, Placed]:
@@ -183,7 +226,7 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             kind = "mapping" if isinstance(node, yaml.MappingNode) else "list"
             raise self._problem(node, f"expected a name as the key, found a {kind}")
-        if node.tag == f"{TAG}merge":
+        if node.tag == f"{_TAG}merge":
             raise self._problem(node, "merge keys (`<<`) are not read; write the keys out, or use `extends`")
         self._check_tag(node)
         try:
@@ -193,7 +236,7 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:
-            return construct(node.tag, node.value)
+            return _construct(node.tag, node.value)
         except ValueError as problem:
             raise self._problem(node, f"{problem}, found {shown(node.value)}") from None
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.modules import Aligner
-from vlmkit.api.shapes import check_values
+from vlmkit.api.modules import Aligner, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.testing.counting import operator_calls

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmkit.api.modules import Teacher
-from vlmkit.api.shapes import check_finite
+from vlmkit.api.modules import Teacher, check_finite
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.testing.counting import operator_calls

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vlmkit.api.contract import Broken
-from vlmkit.api.modules import Teacher
-from vlmkit.api.shapes import check_finite
+from vlmkit.api.modules import Teacher, check_finite
 from vlmkit.guard import fault
 from vlmkit.model.distillation import DistillationHead, distillation_loss
 from vlmkit.model.distillation import build_head as build_distillation_head

@@ -60,5 +60,5 @@ def test_changed_bytes_never_raise_anything_else(tmp_path: Path, kind: str) -> N
 
 
 def test_a_folder_is_read_without_torch() -> None:
-    code = "import sys, vlmkit.api.folder; assert not {'torch', 'safetensors'} & set(sys.modules)"
+    code = "import sys, vlmkit.api.weights; assert not {'torch', 'safetensors'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,9 +15,8 @@ import yaml
 
 from vlmkit.data import FittedVideo
 from vlmkit.evaluation import registry as benchmark_registry
-from vlmkit.registry import Gathered, Plugin
+from vlmkit.registry import Gathered, Plugin, validate_slot
 from vlmkit.spec import ExperimentSpec
-from vlmkit.spec.slots import validate_slot
 
 NAMES = ("ada", "bob", "cy", "dee")
 QUESTIONS = [

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import vlmkit.evaluation.registry
+import vlmkit.registry
 import vlmkit.spec.identity
-import vlmkit.spec.slots
 from vlmkit.api import Judge, Verdict
 from vlmkit.evaluation.verdicts import VerdictStore
 from vlmkit.registry import Registry
@@ -158,7 +158,7 @@ def components(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "report_parts", raising=False)
     points = [EntryPoint("parts", "report_parts", "vlmkit"), EntryPoint("readers", "vlmkit_readers", "vlmkit")]
     small = Registry(points)
-    for user in (vlmkit.spec.slots, vlmkit.spec.identity, vlmkit.evaluation.registry):
+    for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.evaluation.registry):
         monkeypatch.setattr(user, "registry", lambda: small)
 
 

@@ -8,24 +8,25 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from vlmkit.api.spec import ComponentSpec, Slot
 from vlmkit.errors import SpecError, closest_name, shown
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import guarded
-from vlmkit.registry import registry
+from vlmkit.problems import from_pydantic
+from vlmkit.registry import KINDS, registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import components
 from vlmkit.spec.merge import apply, read_extended
-from vlmkit.spec.report import from_pydantic, spec_error
-from vlmkit.spec.tree import Document
+from vlmkit.spec.tree import SpecTree, spec_error
 from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["find_spec", "load_spec", "parse_overrides", "read_resolved", "resolved", "sha256"]
+__all__ = ["find_spec", "load_spec", "parse_overrides", "read_component", "read_resolved", "resolved", "sha256"]
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "_data" / "specs"
 
@@ -41,13 +42,13 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
         SpecError: with every problem of the spec at once.
     """
     file = find_spec(expand_path(path))
-    document = read_extended(file)
+    tree = read_extended(file)
     if not isinstance(set or {}, Mapping):
         expected = 'expected values by dotted path, e.g. {"model.aligner.fsra": False}'
         raise SpecError(f"set: {expected}; found {shown(set)}")
     for dotted, value in (set or {}).items():
-        apply(document, dotted, value)
-    return _validate(document, str(file))
+        apply(tree, dotted, value)
+    return _validate(tree, str(file))
 
 
 def find_spec(path: Path) -> Path:
@@ -76,18 +77,27 @@ def _shipped(path: Path, folder: Path) -> str:
     return f"{hint}shipped specs: {', '.join(names)}"
 
 
-def _validate(document: Document, name: str) -> ExperimentSpec:
+def _validate(tree: SpecTree, name: str) -> ExperimentSpec:
     registry()  # what is wrong with all plugins is said once, and not of each component
     try:
-        spec = ExperimentSpec.model_validate(document.data)
+        spec = ExperimentSpec.model_validate(tree.data)
     except ValidationError as error:
-        raise spec_error(from_pydantic(error), name, document) from None
+        raise spec_error(from_pydantic(error), name, tree) from None
     for component in reversed(list(components(spec))):  # those within others first: it is their fault
         with guarded(component, "writing its options as JSON"):
             component.model_dump(mode="json")
     if problems := cross_check(spec):
-        raise spec_error(problems, name, document)
+        raise spec_error(problems, name, tree)
     return spec
+
+
+def read_component(kind: str, value: object, name: str) -> ComponentSpec:
+    """Return the spec that `value` describes, outside of a larger one. A SpecError, of `name`, where it is none."""
+    slot: TypeAdapter[ComponentSpec] = TypeAdapter(cast(Any, Slot)[KINDS[kind]])
+    try:
+        return slot.validate_python(value)
+    except ValidationError as error:
+        raise spec_error(from_pydantic(error), name) from None
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:

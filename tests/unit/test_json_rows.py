@@ -31,7 +31,7 @@ def test_lists_and_lines(text: str, rows: list[Any]) -> None:
     [
         ("", "the file is empty"),
         (" \n", "the file is empty"),
-        ('{\n "a": 1\n}', r"found \{'a': 1\}"),
+        ('{\n "a": 1\n}', r'found \{"a": 1\}'),
         ("null", "found null"),
         ("[1]\n[2]", "no JSON: Extra data"),
         ('{"a": 1}\n{"b"\n', "^here, line 2: .*no JSON"),
