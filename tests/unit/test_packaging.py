@@ -76,33 +76,3 @@ def _modules(folder: Path) -> set[str]:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-RIGHT = {
-    "api": {"data", "model", "training", "evaluation", "report", "runs", "experiment", "cli"},
-    "nn": {"spec", "data", "model", "training", "evaluation", "report", "runs", "experiment", "cli"},
-    "spec": {"data", "model", "training", "evaluation", "report", "runs", "experiment", "cli"},
-    "data": {"model", "training", "evaluation", "report", "runs", "experiment", "cli"},
-    "model": {"training", "evaluation", "report", "runs", "experiment", "cli"},
-    "training": {"evaluation", "report", "experiment", "cli"},
-    "evaluation": {"training", "report", "experiment", "cli"},
-    "report": {"model", "training", "experiment", "cli"},
-}
-"""What stands to the right of each package: data flows one way."""
-
-
-def test_nothing_imports_what_stands_to_its_right(root: Path) -> None:
-    for package, right in RIGHT.items():
-        taken = {module.split(".")[1] for module in _modules(root / "vlmkit" / package) if module.count(".")}
-        assert not taken & right, package
-
-
-def test_plugins_import_the_public_interface_alone(root: Path, plugins: list[str]) -> None:
-    public = re.compile(r"vlmkit(\.(api|nn)(\..+)?)?")
-    foreign = {
-        (name, module)
-        for name in plugins
-        for module in _modules(root / "plugins" / name)
-        if module.partition(".")[0] == "vlmkit" and not public.fullmatch(module)
-    }
-    assert not foreign
