@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import RunError, SpecError
+from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
@@ -31,8 +32,6 @@ class Run:
 
     def summary(self) -> str:
         """A few lines for a person; the last one says how much was skipped or unscored."""
-        from vlmkit.report.words import plural
-
         lines = [line for name, result in self.results.items() for line in _result_lines(name, result)]
         if self.model_path:
             lines.append(f"model:  {self.model_path}")
@@ -51,8 +50,6 @@ class Run:
 
 
 def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
-    from vlmkit.report.words import plural
-
     lines = []
     for metric, value in result["metrics"].items():
         low, high = value["ci95"]

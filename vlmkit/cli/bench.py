@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from vlmkit.cli.options import Overrides, table
+from vlmkit.cli.options import Overrides
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path
+from vlmkit.formatting import columns
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, parse_overrides
 
@@ -59,7 +60,7 @@ def vision(
     where = machine(options)
     typer.echo(f"{where['device']}, {dtype}, {threads} threads, torch {where['torch']}; a matrix product reaches "
                f"{where['matmul_gmacs_per_second']:,.1f} GMAC/s")  # fmt: skip
-    typer.echo(table(rows(results)))
+    typer.echo(columns(rows(results)))
     if output is not None:
         write_atomic(output / "vision.json", as_json(results, options, where))
         write_atomic(output / "vision.svg", bar_chart(results, options))

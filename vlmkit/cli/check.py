@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmkit.cli.options import Overrides, SpecFile, table
+from vlmkit.cli.options import Overrides, SpecFile
+from vlmkit.formatting import columns, large
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def command(
 
     typer.echo(_text(summarize(experiment)))
     if benchmarks:
-        typer.echo(f"measured on\n{table(benchmarks)}")
+        typer.echo(f"measured on\n{columns(benchmarks)}")
 
 
 def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
@@ -47,15 +48,13 @@ def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
 
 
 def _text(summary: Summary) -> str:
-    from vlmkit.report.words import large
-
     parts = [(name, f"{number:,} parameters") for name, number in summary.parts.items()]
     tokens = [(f"{aspect} video", f"{number:,} tokens") for aspect, number in summary.tokens.items()]
     blocks = [
         f"{summary.name}: fits together",
-        table(parts),
+        columns(parts),
         "tokens per video",
-        table(tokens),
+        columns(tokens),
         f"visual part: {large(summary.macs)} multiply-accumulates for {summary.frames} square frames",
     ]
     for number, stage in enumerate(summary.stages, 1):
@@ -68,7 +67,7 @@ def _text(summary: Summary) -> str:
         memory = ", ".join(f"{gpus}: {size / 2**30:.1f} GiB" for gpus, size in stage.memory.items())
         blocks += [
             f"stage {number}, {stage.name}: trains",
-            table(trains),
+            columns(trains),
             f"  learning rates: {rates}",
             f"  estimated memory per GPU, by number of GPUs: {memory}",
         ]

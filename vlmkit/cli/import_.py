@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vlmkit.cli.options import table
+from vlmkit.formatting import columns
 from vlmkit.spec.loading import load_spec
 
 __all__ = ["command"]
@@ -53,7 +53,7 @@ def command(
         progress=lambda message: typer.echo(message, err=True),
     )
     typer.echo(f"{report.title} -> the model of {report.spec}")
-    typer.echo(table(report.rows()))
+    typer.echo(columns(report.rows()))
     typer.echo(", ".join(f"{count} {state}" for state, count in report.counts().items()))
     for note in report.notes:
         typer.echo(f"note: {note}")

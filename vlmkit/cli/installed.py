@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from vlmkit.cli.options import table
 from vlmkit.errors import PluginError
+from vlmkit.formatting import columns
 from vlmkit.registry import KINDS, registry, unknown_kind
 
 __all__ = ["list_components", "list_plugins", "print_schema"]
@@ -35,7 +35,7 @@ def list_components(
             (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", _summary(offer.spec))
             for offer in offers
         ]
-        typer.echo(table(rows) if rows else "  (none)")
+        typer.echo(columns(rows) if rows else "  (none)")
     broken = [plugin.name for plugin in installed.plugins if plugin.state == "broken"]
     if broken:
         typer.echo(f"broken plugins, whose components are missing here: {', '.join(broken)}; see `vlmkit plugins`")

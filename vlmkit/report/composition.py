@@ -1,79 +1,69 @@
-"""The composed model: parts, parameters, tokens per video, and what each stage trains."""
+"""The section of the model: its parts with their parameters, and what each stage trains."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
-from vlmkit.report.html import Html, el, join, table
-from vlmkit.report.run import RunFiles
-from vlmkit.report.words import NONE, component, count, large, rate
+from vlmkit.formatting import count, learning_rate
+from vlmkit.report.run_files import ComponentOutline, RunFiles, StageOutline
 
-__all__ = ["composition"]
+__all__ = ["ModelPart", "TrainedParts", "component_text", "model_parts", "trained_parts"]
 
 
-def composition(run: RunFiles) -> Html:
-    """What was composed, as far as the run says it."""
-    facts = run.composition
-    blocks = [_parts(run)]
-    if tokens := facts.get("tokens"):
-        rows = [[aspect, count(number)] for aspect, number in tokens.items()]
-        blocks.append(table("Visual tokens per video", ["Aspect ratio", "Tokens"], rows, numeric=[1]))
-    blocks = [el("div", *blocks, class_="pair")]
-    if facts.get("macs"):
-        frames = facts.get("frames")
-        video = f"a square video of {frames} frames" if frames else "one square video"
-        text = f"The visual part takes {large(facts['macs'])} multiply-accumulates for {video}."
-        blocks.append(el("p", text, class_="note"))
-    if not facts:
-        blocks.append(el("p", "This run holds no model.json, so parameters and tokens are not known.", class_="note"))
-    if run.planned_stages:
-        blocks.append(_stages(run))
-    return join(blocks)
+class ModelPart(NamedTuple):
+    """One part of the model, as far as the run says it."""
+
+    name: str
+    component: str | None
+    parameters: int | None
 
 
-def _parts(run: RunFiles) -> Html:
+class TrainedParts(NamedTuple):
+    """One training stage: cells of one or several lines."""
+
+    name: str
+    parts: list[str]
+    parameters: list[str | None]
+    rates: list[str | None]
+    data: list[str]
+    length: list[str]
+
+
+def model_parts(run: RunFiles) -> list[ModelPart]:
     """Components from the spec, parameters from model.json."""
-    components = {name: run.options["model"][name] for name in ("aligner", "backbone")}
-    distillation = (run.options.get("training") or {}).get("distillation")
-    if distillation:
-        components["teacher"] = distillation["teacher"]
-    parameters: Mapping[str, int] = run.composition.get("parts", {})
-    names = list(dict.fromkeys([*components, *parameters]))
-    rows = []
-    for name in names:
-        described = component(components[name]) if name in components else NONE
-        rows.append([name, described, count(parameters[name]) if name in parameters else NONE])
-    if parameters:
-        model = sum(number for name, number in parameters.items() if name in run.options["model"])
-        rows.append(["model", "what is saved", count(model)])
-    parts = table("Parts of the model", ["Part", "Component", "Parameters"], rows, numeric=[2])
-    if weights := run.options["model"].get("weights"):
-        return join([parts, el("p", f"Started from the weights in {weights}.", class_="note")])
-    return parts
+    components = {"aligner": run.spec.model.aligner, "backbone": run.spec.model.backbone}
+    saved = tuple(components)
+    if run.spec.training and run.spec.training.distillation:
+        components["teacher"] = run.spec.training.distillation.teacher
+    texts = {name: component_text(component) for name, component in components.items()}
+    numbers = run.summary.parts if run.summary else {}
+    parts = [ModelPart(name, texts.get(name), numbers.get(name)) for name in dict.fromkeys([*texts, *numbers])]
+    whole = ModelPart("model", "what is saved", sum(numbers.get(name, 0) for name in saved))
+    return [*parts, whole] if numbers else parts
 
 
-def _stages(run: RunFiles) -> Html:
-    trained = {stage["name"]: stage["trains"] for stage in run.composition.get("stages", [])}
-    rows = [_stage(stage, trained.get(stage["name"], {})) for stage in run.planned_stages]
-    head = ["Stage", "Trains", "Parameters", "Learning rate", "Data", "Length"]
-    return table("What each stage trains", head, rows, numeric=[2, 3])
+def component_text(component: ComponentOutline) -> str:
+    """A component and what fills its slots: `stab (downsampler lsd)`."""
+    options = component.model_extra or {}
+    slots = [f"{key} {value['type']}" for key, value in options.items() if isinstance(value, dict) and "type" in value]
+    return f"{component.type} ({', '.join(slots)})" if slots else component.type
 
 
-def _stage(stage: Mapping[str, Any], trained: Mapping[str, int]) -> list[str]:
-    rates = stage["train"]
-    own = {part: [key for key in rates if key.split(".")[0] == part] for part in (trained or rates)}
+def trained_parts(run: RunFiles) -> list[TrainedParts]:
+    """Learning rates, data and length of each stage from the spec; trained parameters from model.json."""
+    trained = {stage.name: stage.trains for stage in run.summary.stages} if run.summary else {}
+    return [_stage(stage, trained.get(stage.name, {})) for stage in run.spec.stages]
+
+
+def _stage(stage: StageOutline, trained: dict[str, int]) -> TrainedParts:
+    own = {part: [key for key in stage.train if key.split(".")[0] == part] for part in (trained or stage.train)}
     parts = [part for part in own if trained.get(part, 1)]
-    length = f"{count(stage['steps'])} steps" if stage.get("steps") else f"{stage['epochs']:g} epochs"
-    return [
-        stage["name"],
-        _lines(parts),
-        _lines([count(trained[part]) if part in trained else NONE for part in parts]),
-        _lines([", ".join(rate(rates[key]) for key in own[part]) or NONE for part in parts]),
-        _lines(list(dict.fromkeys(data["type"] for data in stage["data"]))),
-        _lines([length, f"batch {count(stage['batch_size'])}"]),
-    ]
-
-
-def _lines(items: list[str]) -> Html:
-    return join(el("span", item, class_="line") for item in items)
+    length = f"{count(stage.steps)} steps" if stage.steps else f"{stage.epochs:g} epochs"
+    return TrainedParts(
+        stage.name,
+        parts,
+        [count(trained[part]) if part in trained else None for part in parts],
+        [", ".join(learning_rate(stage.train[key]) for key in own[part]) or None for part in parts],
+        list(dict.fromkeys(data.type for data in stage.data)),
+        [length, f"batch {count(stage.batch_size)}"],
+    )

@@ -1,86 +1,159 @@
-"""Test videos as frame strips, with question, answer and prediction."""
+"""The section of test videos: frame strips with question, answer and prediction."""
 
 from __future__ import annotations
 
+import base64
+import io
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from vlmkit.errors import UserError
-from vlmkit.report.choice import choose, outcome
-from vlmkit.report.html import Html, el, join
-from vlmkit.report.run import RunFiles
-from vlmkit.report.strips import Frame, Strips
-from vlmkit.report.words import NONE, plural
+from vlmkit.data import frame_positions
+from vlmkit.errors import DataError, UserError
+from vlmkit.evaluation import Selection, select
+from vlmkit.evaluation.records import JudgedAnswer
+from vlmkit.report.run_files import RunFiles
+from vlmkit.spec import ExperimentSpec
 
-__all__ = ["SHOWN", "galleries"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["FRAMES", "SHOWN", "SIDE", "Gallery", "choose", "galleries", "outcome"]
 
 SHOWN = 15
 """Videos per page."""
-_MARKS = {"correct": "✓", "wrong": "✗", "unscored": NONE}
+FRAMES = 8
+"""Most frames per strip."""
+SIDE = 160
+"""Longest side of a frame, pixels. Smaller ones stay as they are."""
 
 
-def galleries(run: RunFiles, predictions: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Html]:
-    """One gallery per result; several show fewer videos each."""
-    shown = max(6, SHOWN // max(1, len(predictions)))
-    blocks: list[Html] = []
-    for name, answers in predictions.items():
-        strips, problem = _strips(run, name)
-        blocks += [el("h3", name), gallery(answers, strips, run.options["seed"], shown)]
-        blocks += [el("p", f"The frames are not shown: {problem}", class_="note")] if problem else []
-    return blocks
+class StripFrame(NamedTuple):
+    """One frame of a strip."""
+
+    seconds: float
+    """When it is shown."""
+    uri: str
+    """The JPEG as a data URI."""
 
 
-def _strips(run: RunFiles, name: str) -> tuple[Strips | None, str]:
-    if run.spec is None:
-        return None, run.spec_problem
+class Card(NamedTuple):
+    """One answered question."""
+
+    answer: JudgedAnswer
+    outcome: str
+    frames: list[StripFrame]
+    problem: str
+    """The reason why there are no frames, unless it is that of the whole gallery."""
+
+
+class Gallery(NamedTuple):
+    """The cards of one result."""
+
+    name: str
+    cards: list[Card]
+    shown: Counter[str]
+    """The number of cards of each outcome."""
+    answered: Counter[str]
+    """The number of answered questions of each outcome."""
+    problem: str
+    """The reason why no frames are shown."""
+
+
+def galleries(
+    run: RunFiles, answers: Mapping[str, Sequence[JudgedAnswer]], prepared: Sequence[Selection] = ()
+) -> list[Gallery]:
+    """One gallery per result that has answers; several show fewer videos each."""
+    answers = {name: rows for name, rows in answers.items() if rows}
+    wanted = max(6, SHOWN // max(1, len(answers)))
+    return [_gallery(run, name, rows, wanted, prepared) for name, rows in answers.items()]
+
+
+def _gallery(
+    run: RunFiles, name: str, answers: Sequence[JudgedAnswer], wanted: int, prepared: Sequence[Selection]
+) -> Gallery:
+    answered = [answer for answer in answers if answer.prediction is not None]
+    chosen = choose(answered, wanted, run.spec.seed)
     try:
-        return Strips(run.spec, name), ""
+        strips, problem = _strips(run, name, prepared), ""
     except UserError as error:
-        return None, str(error)
+        strips, problem = None, str(error)
+    cards = [_card(answer, strips) for answer in chosen]
+    return Gallery(name, cards, Counter(map(outcome, chosen)), Counter(map(outcome, answered)), problem)
 
 
-def gallery(predictions: Sequence[Mapping[str, Any]], strips: Strips | None, seed: int, shown: int) -> Html:
-    """A fixed choice of the answered questions; without `strips` the frames are left out."""
-    predictions = [prediction for prediction in predictions if prediction.get("prediction") is not None]
-    chosen = choose(predictions, shown, seed)
-    cards = [_card(prediction, strips) for prediction in chosen]
-    return join([el("p", _account(predictions, chosen, seed), class_="note"), el("div", *cards, class_="cards")])
+def outcome(answer: JudgedAnswer) -> str:
+    """`correct`, `wrong` or `unscored`. (Not `right`, which is an answer too.)"""
+    return "unscored" if answer.correct is None else "correct" if answer.correct else "wrong"
 
 
-def _account(predictions: Sequence[Mapping[str, Any]], chosen: Sequence[Mapping[str, Any]], seed: int) -> str:
-    def tally(among: Sequence[Mapping[str, Any]]) -> str:
-        counts = Counter(outcome(prediction) for prediction in among)
-        return ", ".join(f"{counts[name]:,} {name}" for name in _MARKS if counts[name])
+def choose(answers: Sequence[JudgedAnswer], wanted: int, seed: int) -> list[JudgedAnswer]:
+    """A systematic sample: every so many of the answers sorted by outcome, then type.
 
-    every = plural(len(predictions), "answered question")
-    rule = f"drawn by seed {seed}, each outcome and question type in proportion"
-    return f"{len(chosen)} ({tally(chosen)}) of {every} ({tally(predictions)}), {rule}."
-
-
-def _card(prediction: Mapping[str, Any], strips: Strips | None) -> Html:
-    result = outcome(prediction)
-    said = prediction["prediction"].strip() or "(nothing)"
-    verdict = el("span", el("span", _MARKS[result], aria_hidden="true"), f" {result}", class_=f"verdict {result}")
-    answers = el(
-        "dl",
-        el("div", el("dt", "predicted"), el("dd", said, " ", verdict)),
-        el("div", el("dt", "expected"), el("dd", prediction["answer"])),
-    )
-    source = el("p", f"{prediction['type']} · {prediction['video']}", class_="note")
-    asked = el("p", prediction["question"], class_="question")
-    return el("article", _strip(prediction, strips), asked, answers, source, class_="card")
+    So each outcome, and each type within it, gets its share to within one. Ordered by type, then outcome, for showing;
+    the same for the same answers and seed.
+    """
+    draw = random.Random(seed)  # noqa: S311 -- a choice of pictures, not a secret
+    shuffled = sorted(answers, key=lambda answer: answer.id)
+    draw.shuffle(shuffled)
+    ordered = sorted(shuffled, key=lambda answer: (outcome(answer), answer.type))
+    wanted = min(wanted, len(ordered))
+    start = draw.random()
+    chosen = [ordered[int((i + start) * len(ordered) / wanted)] for i in range(wanted)]
+    return sorted(chosen, key=lambda answer: (answer.type, outcome(answer)))
 
 
-def _strip(prediction: Mapping[str, Any], strips: Strips | None) -> Html:
-    if strips is None:
-        return Html("")
+def _card(answer: JudgedAnswer, strips: FrameStrips | None) -> Card:
     try:
-        frames = strips.read(prediction["video"])
+        frames, problem = strips.read(answer.video) if strips else [], ""
     except UserError as error:
-        return el("p", f"The frames are not shown: {error}", class_="note")
-    return el("div", *(_image(frame, i, len(frames)) for i, frame in enumerate(frames, 1)), class_="strip")
+        frames, problem = [], str(error)
+    return Card(answer, outcome(answer), frames, problem)
 
 
-def _image(frame: Frame, number: int, total: int) -> Html:
-    return el("img", src=frame.uri, alt=f"Frame {number} of {total}, at {frame.seconds:.1f} s")
+def _strips(run: RunFiles, name: str, prepared: Sequence[Selection]) -> FrameStrips:
+    """The videos of the result of this name. A UserError where they are not known or gone."""
+    if run.experiment is None:
+        raise DataError(run.spec_problem)
+    if found := next((benchmark for benchmark in prepared if benchmark.name == name), None):
+        return FrameStrips(run.experiment, found)
+    uses = run.experiment.evaluation.benchmarks if run.experiment.evaluation else []
+    if not (use := next((use for use in uses if use.result_name == name), None)):
+        raise DataError(f"the spec has no benchmark {name} any more, so its videos are not known")
+    return FrameStrips(run.experiment, select(use))
+
+
+class FrameStrips:
+    """Reads the videos of one benchmark with the reader and the sampling rule of a spec."""
+
+    def __init__(self, spec: ExperimentSpec, benchmark: Selection) -> None:
+        self._files, self._missing = benchmark.videos, benchmark.missing
+        self._reader = spec.data.reader.build()
+        self._input = spec.model.aligner.input
+
+    def read(self, name: str) -> list[StripFrame]:
+        """The frames of the video of this name. A `DataError` where there is none, or it cannot be decoded."""
+        if name not in self._files:
+            raise DataError(self._missing.get(name, f"the benchmark has no video {name}"))
+        video = self._reader.open(self._files[name])
+        looked_at = frame_positions(self._input.sampling, video.num_frames, video.fps, self._input.frames)
+        positions = _thin(sorted(set(looked_at)))
+        seconds = [position / video.fps if video.fps else 0.0 for position in positions]
+        return [StripFrame(at, _jpeg(frame)) for at, frame in zip(seconds, video.frames(positions), strict=True)]
+
+
+def _thin(positions: list[int]) -> list[int]:
+    count = min(FRAMES, len(positions))
+    return [positions[i * len(positions) // count] for i in range(count)]
+
+
+def _jpeg(frame: npt.NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    image = Image.fromarray(frame)
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=72, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,78 +1,106 @@
-"""The page of a run, put together from its sections."""
+"""The page of a run: one HTML file that needs no other file and no network, rendered from `templates/page.html`."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from vlmkit._version import __version__
-from vlmkit.evaluation import read_predictions
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vlmkit import __version__, formatting
+from vlmkit.evaluation import Selection
 from vlmkit.files import write_atomic
-from vlmkit.report.breakdown import by_type
-from vlmkit.report.composition import composition
+from vlmkit.report._bridge import judged_answers
+from vlmkit.report.composition import model_parts, trained_parts
 from vlmkit.report.gallery import galleries
-from vlmkit.report.html import Html, el
-from vlmkit.report.progress import progress, unfinished
-from vlmkit.report.published import published
-from vlmkit.report.reproduce import reproduce
-from vlmkit.report.run import RunFiles, read_run
-from vlmkit.report.scores import headline
-from vlmkit.report.skipped import skipped
+from vlmkit.report.loss_curves import POINTS, stage_curves
+from vlmkit.report.results import EN_DASH, benchmark_section, interval, score
+from vlmkit.report.run_files import RunFiles, read_run
 from vlmkit.run_folder import RunFolder
+from vlmkit.spec import sha256
 
-__all__ = ["page", "write_report"]
+__all__ = ["LISTED", "page_templates", "render_page", "write_report"]
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The page loads nothing and runs nothing, whatever the texts in it say."""
+LISTED = 50
+"""Most samples listed one by one."""
 
 
-def write_report(run_folder: Path) -> Path:
+def write_report(run_folder: Path, prepared: Sequence[Selection] = ()) -> Path:
     """Write `report.html` into a run folder, finished or not, and return its path.
 
-    A RunError where the folder is no run, or holds a malformed file.
+    Args:
+        run_folder: the run.
+        prepared: benchmarks of its spec that are prepared already; others are prepared here.
+
+    Raises:
+        RunError: the folder is no run, or holds a malformed file.
     """
     run = RunFolder(run_folder)
     with run.guarded():
-        write_atomic(run.report, page(read_run(run.path)))
+        write_atomic(run.report, render_page(read_run(run.path), prepared))
     return run.report
 
 
-def page(run: RunFiles) -> str:
-    """The whole document; it needs no other file and no network."""
-    name = run.options["name"]
-    style = Html(files("vlmkit.report").joinpath("page.css").read_text(encoding="utf-8"))
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("title", f"{name}: vlmkit report"),
-        el("style", style),
+def render_page(run: RunFiles, prepared: Sequence[Selection] = ()) -> str:
+    """The whole document."""
+    answers = {name: judged_answers(run.folder, name) for name in run.results}
+    return (
+        page_templates()
+        .get_template("page.html")
+        .render(
+            run=run,
+            facts=_facts(run),
+            sha256=sha256(run.experiment) if run.experiment else "",
+            results=[benchmark_section(name, result) for name, result in run.results.items()],
+            parts=model_parts(run),
+            stages=trained_parts(run),
+            curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
+            galleries=galleries(run, answers, prepared),
+            unscored=[
+                (name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None
+            ],
+            places=Counter(sample["where"] for sample in run.bad),
+            points=POINTS,
+            listed=LISTED,
+        )
     )
-    body = el("body", _header(run), el("main", *_sections(run)))
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
 
 
-def _header(run: RunFiles) -> Html:
-    versions = list(dict.fromkeys(r["vlmkit_version"] for r in run.results.values() if "vlmkit_version" in r))
+def page_templates() -> Environment:
+    """The templates of the page: every text is escaped, a missing name is an error, None is a dash."""
+    templates = Environment(
+        loader=PackageLoader("vlmkit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=lambda value: EN_DASH if value is None else value,
+    )
+    filters = {name: getattr(formatting, name) for name in ("count", "duration", "large", "plural")}
+    filters |= {"score": score, "interval": interval, "millions": lambda number: f"{number:g} M"}
+    templates.filters |= {name: _unless_none(function) for name, function in filters.items()}
+    templates.globals["environment_row"] = _environment_row
+    return templates
+
+
+def _unless_none(function: Callable[..., str]) -> Callable[..., str | None]:
+    return lambda value, *options: None if value is None else function(value, *options)
+
+
+def _facts(run: RunFiles) -> dict[str, Any]:
+    """The lines of the header."""
+    versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
     same_day = run.started.date() == run.ended.date()
     until = f"{run.ended:%H:%M}" if same_day else f"{run.ended:%d %B %Y, %H:%M}"
-    facts = [
-        ("run", f"{run.started:%d %B %Y, %H:%M} to {until} UTC, by its files"),
-        ("vlmkit", ", ".join(versions) or __version__),
-        ("seed", str(run.options["seed"])),
-        ("plugins", _plugins(run)),
-    ]
-    listed = [el("div", el("dt", term), el("dd", value)) for term, value in facts if value]
-    title = [el("p", "vlmkit report", class_="kicker"), el("h1", run.options["name"])]
-    return el("header", *title, el("dl", *listed), *_banner(run))
-
-
-def _banner(run: RunFiles) -> list[Html]:
-    missing = unfinished(run)
-    lines = [el("p", "This run is not finished.", class_="strong"), *(el("p", line) for line in missing)]
-    return [el("div", *lines, class_="banner")] if missing else []
+    return {
+        "run": f"{run.started:%d %B %Y, %H:%M} to {until} UTC, by its files",
+        "vlmkit": ", ".join(versions) or __version__,
+        "seed": str(run.spec.seed),
+        "plugins": _plugins(run),
+    }
 
 
 def _plugins(run: RunFiles) -> str:
@@ -85,30 +113,15 @@ def _plugins(run: RunFiles) -> str:
     return "; ".join(f"{', '.join(names)} ({package})" for package, names in packages.items())
 
 
-def _sections(run: RunFiles) -> list[Html]:
-    predictions = {name: read_predictions(run.folder, name) for name in run.results}
-    answered = {name: answers for name, answers in predictions.items() if answers}
-    videos = [_section("videos", "Test videos", *galleries(run, answered))] if answered else []
-    return [
-        _results(run),
-        _section("model", "The model", composition(run)),
-        _section("training", "Training", progress(run)),
-        *videos,
-        _section("skipped", "What was skipped", skipped(run, predictions)),
-        _section("reproduce", "How to reproduce it", reproduce(run)),
-    ]
+def _environment_row(key: str, value: Any) -> tuple[str, str]:
+    """One entry of environment.json."""
+    if isinstance(value, dict):
+        return key, ", ".join(f"{name} {version}" for name, version in value.items())
+    if isinstance(value, list):
+        return key, ", ".join(_plugin(item) if isinstance(item, dict) else str(item) for item in value)
+    return key.replace("_", " "), str(value)
 
 
-def _section(anchor: str, title: str, *content: Html) -> Html:
-    return el("section", el("h2", title), *content, id=anchor)
-
-
-def _results(run: RunFiles) -> Html:
-    if not run.results:
-        missing = "No benchmark has a result yet." if run.planned_benchmarks else "This experiment measures nothing."
-        return _section("results", "Results", el("p", missing))
-    blocks = []
-    for name, result in run.results.items():
-        blocks += [el("h3", name), headline(result), by_type(result)]
-        blocks += published(result)
-    return _section("results", "Results", *blocks)
+def _plugin(plugin: Mapping[str, str]) -> str:
+    state = "" if plugin["state"] == "loaded" else f", {plugin['state']}"
+    return f"{plugin['name']} ({plugin['package']}{state})"

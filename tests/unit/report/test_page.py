@@ -16,7 +16,7 @@ import pytest
 
 from vlmkit.report import write_report
 
-HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quotes\""
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quotes\" {{ 7 * 7 }} {% raw %}"
 VOID = {"meta", "img", "br"}
 
 
@@ -116,17 +116,19 @@ def test_it_is_accessible(run_folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_text_has_contrast(root: Path, mode: str) -> None:
-    light, dark = re.findall(r":root \{(.*?)\}", (root / "vlmkit/report/page.css").read_text(), flags=re.DOTALL)
-    colours = dict(re.findall(r"--(\w+): #(\w{6})", light if mode == "light" else dark))
+    light, dark = re.findall(
+        r":root \{(.*?)\}", (root / "vlmkit/report/templates/page.css").read_text(), flags=re.DOTALL
+    )
+    colors = dict(re.findall(r"--(\w+): #(\w{6})", light if mode == "light" else dark))
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     for ground in ("paper", "panel"):
         for name in ("ink", "muted", "accent", "blind", "correct", "wrong"):
-            bright, dim = sorted((luminance(colours[ground]), luminance(colours[name])), reverse=True)
+            bright, dim = sorted((luminance(colors[ground]), luminance(colors[name])), reverse=True)
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ground, name)
 
 
@@ -140,6 +142,10 @@ def test_hostile_text_stays_text(run_folder: Path) -> None:
     kinds = {f"{HOSTILE}{i}": part for i, part in enumerate(json.loads(result.read_text())["by_type"].values())}
     rewrite(result, by_type=kinds, judge={"name": HOSTILE, "version": HOSTILE})
     rewrite(run_folder / "model.json", tokens={HOSTILE: 1, "b": 2})
+    bad = {"id": HOSTILE, "video": HOSTILE, "reason": HOSTILE, "where": HOSTILE}
+    (run_folder / "bad_samples.jsonl").write_text(json.dumps(bad) + "\n")
+    plugin = {"name": HOSTILE, "package": HOSTILE, "state": "loaded"}
+    (run_folder / "environment.json").write_text(json.dumps([{HOSTILE: HOSTILE, "plugins": [plugin]}]))
     page = render(run_folder)
     after = Counter(tag for tag, _ in page.elements)
     assert (after["script"], after["img"], after["article"]) == (0, before["img"], before["article"])
@@ -241,7 +247,7 @@ def test_a_type_without_a_blind_score_has_an_empty_cell(run_folder: Path) -> Non
     blind = json.loads(result.read_text())["blind"]
     blind["by_type"]["colour"] = {"n": 0, "metrics": {}}
     rewrite(result, blind=blind)
-    text = (write_report(run_folder)).read_text()
+    text = re.sub(r">\s+<", "><", write_report(run_folder).read_text())
     row = next(row for row in re.findall(r"<tr.*?</tr>", text) if ">colour<" in row)
     assert row.count("</td>") == 3
     assert row.endswith('<td role="cell" class="n">\N{EN DASH}</td></tr>')

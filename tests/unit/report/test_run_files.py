@@ -12,16 +12,17 @@ import pytest
 
 from vlmkit.errors import RunError, UserError
 from vlmkit.report import write_report
-from vlmkit.report.run import read_run
+from vlmkit.report.run_files import read_run
 
 
 def test_everything_that_a_finished_run_holds(run_folder: Path) -> None:
     run = read_run(run_folder)
-    assert run.spec is not None
-    assert list(run.stages) == ["language", "align"]
-    assert [len(log.rows) for log in run.stages.values()] == [30, 50]
-    assert run.results["shapes"]["n"] == 60
-    assert run.composition["parts"]["aligner"] == 103424
+    assert run.experiment is not None
+    assert list(run.logs) == ["language", "align"]
+    assert [len(lines) for lines in run.logs.values()] == [30, 50]
+    assert run.results["shapes"].n == 60
+    assert run.summary is not None
+    assert run.summary.parts["aligner"] == 103424
     assert run.bad == []
     assert run.trained
     assert run.started <= run.ended
@@ -31,37 +32,37 @@ def test_what_is_absent_is_empty(run_folder: Path) -> None:
     for name in ("environment.json", "model.json", "eval/shapes/result.json", "stages/2-align/metrics.jsonl"):
         (run_folder / name).unlink()
     run = read_run(run_folder)
-    assert (run.environments, run.composition, run.results) == ([], {}, {})
-    assert list(run.stages) == ["language"]
+    assert (run.environments, run.summary, run.results) == ([], None, {})
+    assert list(run.logs) == ["language"]
 
 
 def test_a_stage_is_numbered_by_plain_digits(run_folder: Path) -> None:
     for number in ("²", "٣", "x"):
         shutil.copytree(run_folder / "stages/1-language", run_folder / f"stages/{number}-odd{number}")
-    assert {"language", "align", "odd²"} <= set(read_run(run_folder).stages)
+    assert {"language", "align", "odd²"} <= set(read_run(run_folder).logs)
 
 
 def test_a_torn_last_line_is_no_line(run_folder: Path) -> None:
     log = run_folder / "stages/1-language/metrics.jsonl"
     log.write_text(log.read_text() + '{"step": 310, "langu')
-    assert read_run(run_folder).stages["language"].rows[-1]["step"] == 300
+    assert read_run(run_folder).logs["language"][-1].step == 300
 
 
 def test_of_a_repeated_step_the_last_line_counts(run_folder: Path) -> None:
     log = run_folder / "stages/1-language/metrics.jsonl"
     log.write_text(log.read_text() + json.dumps({"step": 10, "language_loss": 99.0}) + "\n")
-    rows = read_run(run_folder).stages["language"].rows
-    assert len(rows) == 30
-    assert rows[0]["language_loss"] == 99.0
+    lines = read_run(run_folder).logs["language"]
+    assert len(lines) == 30
+    assert lines[0].language_loss == 99.0
 
 
 def test_a_spec_that_no_longer_validates_keeps_its_text(run_folder: Path) -> None:
     path = run_folder / "spec.yaml"
     path.write_text(path.read_text().replace("type: look", "type: gone"))
     run = read_run(run_folder)
-    assert run.spec is None
+    assert run.experiment is None
     assert "gone" in run.spec_problem
-    assert run.options["model"]["aligner"]["type"] == "gone"
+    assert run.spec.model.aligner.type == "gone"
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         ("stages/1-language/metrics.jsonl", "{}\n", "metrics.jsonl, line 1: expected the key step"),
         ("bad_samples.jsonl", "[]x\n", "bad_samples.jsonl, line 1"),
         ("bad_samples.jsonl", "{}\n", "bad_samples.jsonl, line 1: expected the key id"),
-        ("eval/shapes/result.json", "{}", "result.json: expected the key n"),
+        ("eval/shapes/result.json", "{}", "result.json: expected the key benchmark"),
         ("eval/shapes/result.json", '{"n": 60, "metr', "result.json: expected JSON"),
         ("spec.yaml", "vlmkit: [", "spec.yaml:1: not valid YAML"),
         ("spec.yaml", "- vlmkit: 1", "spec.yaml: expected a mapping"),

@@ -1,0 +1,31 @@
+"""Numbers as a reader wants them."""
+
+from __future__ import annotations
+
+import pytest
+
+from vlmkit.formatting import columns, count, duration, large, learning_rate, plural
+
+
+def test_numbers() -> None:
+    assert count(45066578) == "45,066,578"
+    assert (plural(1, "question"), plural(1200, "question")) == ("1 question", "1,200 questions")
+
+
+@pytest.mark.parametrize(("number", "text"), [(68.3e9, "68.3 G"), (1.5e12, "1.5 T"), (999, "999"), (1500, "1.5 k")])
+def test_large(number: float, text: str) -> None:
+    assert large(number) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(4e-4, "4e-4"), (1.5e-3, "1.5e-3"), (1.0, "1e0"), (2.25e-5, "2.25e-5")])
+def test_learning_rate(value: float, text: str) -> None:
+    assert learning_rate(value) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.31, "0.31 s"), (59, "59 s"), (310, "5 min"), (4000, "1 h 7 min")])
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_columns_are_aligned_and_end_without_spaces() -> None:
+    assert columns([("a", "1", "x"), ("long", "22", "")]) == "  a     1   x\n  long  22"

@@ -1,0 +1,120 @@
+"""The section of results: scores with their intervals, by question type, and beside what others have published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
+from vlmkit.evaluation.registry import Benchmark, benchmarks, read_benchmark
+
+__all__ = ["EN_DASH", "BenchmarkSection", "benchmark_section", "interval", "primary_metric", "score"]
+
+EN_DASH = "\N{EN DASH}"
+
+
+class QuestionType(NamedTuple):
+    """The scores of one question type, or of all."""
+
+    name: str
+    n: int
+    series: dict[str, Metric | None]
+    """The metric with the video (`model`) and, where it was measured, without (`blind`); None: nothing scored."""
+
+
+class IntervalMark(NamedTuple):
+    """An interval and its value in percent of a track's width, as CSS wants them."""
+
+    series: str
+    low: str
+    width: str
+    value: str
+
+
+@dataclass(frozen=True)
+class BenchmarkSection:
+    """One result, arranged for the page."""
+
+    name: str
+    result: BenchmarkResult
+    benchmark: Benchmark | None
+    """The entry of the registry; None where this installation has none."""
+    metric: str | None
+    """The metric of the headline; None where no question could be scored."""
+    types: list[QuestionType]
+    """All questions together, then each question type that has a score, best first."""
+
+    @property
+    def top(self) -> float:
+        """The end of the axis."""
+        if self.metric == "accuracy":
+            return 1.0
+        highs = [metric.ci95[1] for row in self.types for metric in row.series.values() if metric]
+        return float(math.ceil(max(highs))) or 1.0
+
+    @property
+    def ticks(self) -> list[str]:
+        """The labels of the axis: its start, middle and end."""
+        ticks = [self.top * i / 2 for i in range(3)]
+        return [f"{tick:.0%}" if self.metric == "accuracy" else f"{tick:g}" for tick in ticks]
+
+    def marks(self, row: QuestionType) -> list[IntervalMark]:
+        """The marks of a row: the blind ones first, so that the model's lie above them."""
+        series = reversed(row.series.items())
+        return [_mark(name, metric, self.top) for name, metric in series if metric]
+
+    def published_scores(self, model: Mapping[str, Any]) -> list[str | None]:
+        """The metrics of one published model, in the order of the registry."""
+        found, names = model["metrics"], self.benchmark.metrics if self.benchmark else ()
+        return [_figure(found[name], name) if name in found else None for name in names]
+
+
+def benchmark_section(name: str, result: BenchmarkResult) -> BenchmarkSection:
+    """Arrange the result of this name."""
+    metric = primary_metric(result.metrics)
+    folder = benchmarks().get(result.benchmark)
+    benchmark = read_benchmark(folder) if folder else None
+    return BenchmarkSection(name, result, benchmark, metric, _types(result, metric) if metric else [])
+
+
+def primary_metric(metrics: Mapping[str, Metric]) -> str | None:
+    """The metric that stands for a benchmark: accuracy where there is one, else the first."""
+    return "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
+
+
+def score(estimate: Metric, metric: str) -> str:
+    """The value of a metric: accuracies in percent, others as they are."""
+    return _figure(estimate.value, metric)
+
+
+def interval(estimate: Metric, metric: str) -> str:
+    """The 95% interval of a metric."""
+    low, high = estimate.ci95
+    return f"{_figure(low, metric).rstrip('%')}{EN_DASH}{_figure(high, metric)}"
+
+
+def _figure(value: float, metric: str) -> str:
+    return f"{value * 100:.1f}%" if metric == "accuracy" else f"{value:.2f}"
+
+
+def _types(result: BenchmarkResult, metric: str) -> list[QuestionType]:
+    blind = result.blind
+
+    def row(name: str, scores: TypeScores | Scores, without: TypeScores | Scores | None) -> QuestionType:
+        series = {"model": scores.metrics.get(metric)}
+        if blind:
+            series["blind"] = without.metrics.get(metric) if without else None
+        return QuestionType(name, scores.n, series)
+
+    scored = {name: scores for name, scores in result.by_type.items() if metric in scores.metrics}
+    best_first = sorted(scored, key=lambda name: (-scored[name].metrics[metric].value, name))
+    others = blind.by_type if blind else {}
+    return [row("all", result, blind), *(row(name, scored[name], others.get(name)) for name in best_first)]
+
+
+def _mark(series: str, metric: Metric, top: float) -> IntervalMark:
+    places = (metric.ci95[0], metric.value, metric.ci95[1])
+    low, value, high = (100 * min(max(place / top, 0.0), 1.0) for place in places)
+    return IntervalMark(series, f"{low:.2f}", f"{high - low:.2f}", f"{value:.2f}")

@@ -1,0 +1,178 @@
+"""The files of a run, finished or not, as records for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from vlmkit.errors import RunError, UserError
+from vlmkit.evaluation.records import BenchmarkResult, read_result
+from vlmkit.files import read_text
+from vlmkit.json_files import is_present, read_record, validated
+from vlmkit.manifest import Manifest, check_files
+from vlmkit.report._bridge import MetricsLine, SavedSummary, read_metrics, read_summary
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec import ExperimentSpec, read_resolved
+from vlmkit.spec.yaml import read as read_yaml
+
+__all__ = ["ComponentOutline", "RunFiles", "SpecOutline", "StageOutline", "read_run"]
+
+
+class ComponentOutline(BaseModel):
+    """A component that need not be installed here; its options are extra fields."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+
+
+class StageOutline(BaseModel):
+    """A training stage."""
+
+    name: str
+    data: list[ComponentOutline]
+    train: dict[str, float]
+    batch_size: int
+    steps: int | None
+    epochs: float | None
+
+
+class _DistillationOutline(BaseModel):
+    teacher: ComponentOutline
+
+
+class _TrainingOutline(BaseModel):
+    stages: list[StageOutline]
+    distillation: _DistillationOutline | None = None
+
+
+class _ModelOutline(BaseModel):
+    aligner: ComponentOutline
+    backbone: ComponentOutline
+    weights: str | None = None
+
+
+class _BenchmarkOutline(BaseModel):
+    name: str
+    label: str | None = None
+
+
+class _EvaluationOutline(BaseModel):
+    benchmarks: list[_BenchmarkOutline]
+
+
+class SpecOutline(BaseModel):
+    """The resolved spec as far as it can be read without the plugins that it needs."""
+
+    name: str
+    seed: int
+    model: _ModelOutline
+    training: _TrainingOutline | None
+    evaluation: _EvaluationOutline | None
+
+    @property
+    def stages(self) -> list[StageOutline]:
+        """The training stages that the spec asks for."""
+        return self.training.stages if self.training else []
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """The names of the results that the spec asks for."""
+        return [use.label or use.name for use in self.evaluation.benchmarks] if self.evaluation else []
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run. Absent ones are empty."""
+
+    folder: Path
+    spec_text: str
+    spec: SpecOutline
+    experiment: ExperimentSpec | None
+    """The spec, validated; None where this installation cannot (a plugin is missing)."""
+    spec_problem: str
+    """The reason why `experiment` is None."""
+    environments: list[dict[str, Any]]
+    """One entry for each environment that worked on the run."""
+    summary: SavedSummary | None
+    logs: dict[str, list[MetricsLine]]
+    """By stage name; the lines by ascending step."""
+    trained: bool
+    """Whether the trained model is written, which happens after the last stage."""
+    bad: list[dict[str, Any]]
+    """The samples that could not be read."""
+    results: dict[str, BenchmarkResult]
+    """By benchmark."""
+    started: datetime
+    ended: datetime
+
+    @property
+    def unfinished(self) -> list[str]:
+        """The parts of the spec that the run does not hold yet, in sentences."""
+        missing = [f"{name} has no result yet." for name in self.spec.benchmarks if name not in self.results]
+        return ([] if self.trained else self._untrained()) + missing
+
+    def _untrained(self) -> list[str]:
+        sentences = []
+        for stage in self.spec.stages:
+            log = self.logs.get(stage.name)
+            done = log[-1].step if log else 0
+            if not done:
+                sentences.append(f"Stage {stage.name} has logged nothing yet.")
+            elif stage.steps and done < stage.steps:
+                sentences.append(f"Stage {stage.name} stands at step {done:,} of {stage.steps:,}.")
+        return sentences or (["The trained model is not written yet."] if self.spec.stages else [])
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read a run folder. A UserError where it is none, or where a file in it is malformed."""
+    run = RunFolder(folder)
+    run.check()
+    run.check_model()
+    folder, path = run.path, run.spec_file
+    options = validated(read_yaml(path).data, SpecOutline, str(path), "restore the file from a copy")
+    experiment, problem = _validated(path)
+    logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
+    results = sorted(folder.glob("eval/*/result.json"))
+    times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
+    for log in logs:
+        _check_log(log)
+    return RunFiles(
+        folder=folder,
+        spec_text=read_text(path, "the resolved spec", RunError),
+        spec=SpecOutline.model_validate(options),
+        experiment=experiment,
+        spec_problem=problem,
+        environments=run.environments(),
+        summary=read_summary(run.composition_file) if is_present(run.composition_file) else None,
+        logs={log.parent.name.partition("-")[2]: read_metrics(log) for log in logs},
+        trained=run.model.is_dir(),
+        bad=run.bad_lines(),
+        results={file.parent.name: read_result(file) for file in results},
+        started=min(times),
+        ended=max(times),
+    )
+
+
+def _check_log(log: Path) -> None:
+    """A CheckpointError where the log of a stage that is done is not what it was then."""
+    done = log.with_name("stage.json")
+    if is_present(done):
+        files = read_record(done, Manifest)["files"]
+        remedy = "restore it, or remove it: the report then does without its curves"
+        check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, remedy)
+
+
+def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
+    try:
+        return read_resolved(path), ""
+    except UserError as error:
+        return None, str(error)
+
+
+def _number(folder: str) -> int:
+    number = folder.partition("-")[0]
+    return int(number) if number.isascii() and number.isdecimal() else 0
