@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import vlmkit.testing
 from vlmkit.api import ComponentSpec, Downsampler, VideoInput
 from vlmkit.testing import checks
-from vlmkit.testing.aligners import tokens_do_not_depend_on_batch_mates
+from vlmkit.testing.aligners import AlignerChecks
 from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
 from vlmkit_eve.spec import EveSpec
 from vlmkit_pooling.spec import AvgPoolSpec
@@ -93,8 +93,8 @@ def test_takes_a_teacher_with_a_cache(tmp_path: Path) -> None:
 def test_finds_tokens_that_depend_on_the_longest_video_of_a_batch() -> None:
     free = VideoInput(**PIXELS, sampling="one-fps")
     with pytest.raises(AssertionError, match="video 3"):
-        tokens_do_not_depend_on_batch_mates(EveSpec.tiny().model_copy(update={"input": free}))
-    tokens_do_not_depend_on_batch_mates(ChatUniViSpec.tiny())
+        AlignerChecks().tokens_do_not_depend_on_batch_mates(EveSpec.tiny().model_copy(update={"input": free}))
+    AlignerChecks().tokens_do_not_depend_on_batch_mates(ChatUniViSpec.tiny())
 
 
 def test_finds_a_downsampler_without_a_grid() -> None:

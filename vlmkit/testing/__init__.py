@@ -1,4 +1,4 @@
-"""The conformance kit: what every component of a kind promises, as checks that any test suite can call.
+"""The conformance kit: the promises of every kind of component, as checks that any test suite can call.
 
 @pytest.mark.parametrize("check", vlmkit.testing.checks("aligner"), ids=lambda check: check.__name__)
 def test_conformance(check):
@@ -7,7 +7,7 @@ def test_conformance(check):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -34,14 +34,15 @@ def spec_round_trips(spec: ComponentSpec) -> None:
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
-    from vlmkit.testing import aligners, downsamplers, teachers
+    from vlmkit.testing.aligners import AlignerChecks
+    from vlmkit.testing.features import DownsamplerChecks, TeacherChecks
 
     if kind not in KINDS:
         raise ValueError(unknown_kind(kind))
-    own: dict[str, tuple[Check, ...]] = {
-        "aligner": aligners.CHECKS,
-        "downsampler": downsamplers.CHECKS,
-        "teacher": teachers.CHECKS,
+    own: dict[str, Iterable[Check]] = {
+        "aligner": AlignerChecks(),
+        "downsampler": DownsamplerChecks(),
+        "teacher": TeacherChecks(),
     }
     return tuple(map(_asserting, (spec_round_trips, *own.get(kind, ()))))
 
