@@ -14,7 +14,7 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The backbones."""
+    """Return the backbones."""
     from vlmkit_backbones.spec import HfCausalLmSpec
 
     return [HfCausalLmSpec]

@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmkit.api import BackboneSpec, Spec, expand_path, is_file, shown
 from vlmkit.api.weights import read_mapping
-from vlmkit_backbones.code import CODE, foreign_kernel
-from vlmkit_backbones.numbers import check_numbers, first_wrong
-from vlmkit_backbones.trial import check_template
+from vlmkit_backbones._options import CODE_KEY, check_numbers, check_template, kernel_problem, number_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -61,7 +59,7 @@ class HfCausalLmSpec(BackboneSpec):
 
     @classmethod
     def tiny(cls) -> Self:
-        """A Llama of two layers of 32 channels, with a tokenizer trained on a few words."""
+        """Return a Llama of two layers of 32 channels, with a tokenizer trained on a few words."""
         config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
         tokenizer = {"text": ["which way does it move"], "vocab_size": 300}
         heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
@@ -78,10 +76,10 @@ class HfCausalLmSpec(BackboneSpec):
     def _possible(cls, config: dict[str, Any] | None) -> dict[str, Any] | None:
         if config and "attn_implementation" in config:
             raise ValueError("attn_implementation is no part of it: give that as model.backbone.attn_implementation")
-        if config and CODE in config:
-            raise ValueError(f"{CODE} names Python code, and none of a model's is run: remove it")
-        if wrong := foreign_kernel(config or {}):
-            raise ValueError(wrong)
+        if config and CODE_KEY in config:
+            raise ValueError(f"{CODE_KEY} names Python code, and none of a model's is run: remove it")
+        if problem := kernel_problem(config or {}):
+            raise ValueError(problem)
         check_numbers(config or {})
         return config
 
@@ -136,34 +134,34 @@ class HfCausalLmSpec(BackboneSpec):
                 "add the model's configuration as `config:`, or download it and give its folder as `path`"
             )
         config = read_mapping(file)
-        if wrong := first_wrong(config):
-            raise ValueError(f"{file}: {wrong}")
+        if problem := number_problem(config):
+            raise ValueError(f"{file}: {problem}")
         return config
 
     def self_contained(self) -> Self:
-        """With the whole `config`."""
-        from vlmkit_backbones._model import full_config
+        """Return a copy with the whole `config`."""
+        from vlmkit_backbones._module import full_config
 
         return self.model_copy(update={"config": full_config(self)})
 
     def with_tokenizer(self, source: str) -> Self:
-        """With `tokenizer` set to `source`."""
+        """Return a copy with `tokenizer` set to `source`."""
         return self.model_copy(update={"tokenizer": source})
 
     def build(self) -> PreTrainedModel:
-        """The model with drawn weights, by transformers' own initialisation."""
-        from vlmkit_backbones._model import build
+        """Return the model with drawn weights, by transformers' own initialization."""
+        from vlmkit_backbones._module import build
 
         return build(self)
 
     def load(self) -> PreTrainedModel:
-        """The model with the weights at `path`, or drawn ones with `init: random`."""
-        from vlmkit_backbones._model import build, load
+        """Return the model with the weights at `path`, or drawn ones with `init: random`."""
+        from vlmkit_backbones._module import build, load
 
         return build(self) if self.init == "random" else load(self)
 
     def load_tokenizer(self, offline: bool = False) -> PreTrainedTokenizerBase:
-        """The tokenizer with the chat template, a pad token and `<video>`; with `offline` from this machine only."""
+        """Return the tokenizer with chat template, pad token and `<video>`; with `offline` from this machine only."""
         from vlmkit_backbones._tokenizer import load_tokenizer
 
         return load_tokenizer(self, offline)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from vlmkit.errors import UserError, shown
-from vlmkit_backbones import _budget
+from vlmkit_backbones import _module
 from vlmkit_backbones.spec import HfCausalLmSpec
 
 LLAMA = {
@@ -85,7 +85,7 @@ def test_building_stops_where_the_numbers_multiply() -> None:
 
 
 def test_building_stops_at_too_many_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_budget, "_MOST_MODULES", 20)
+    monkeypatch.setattr(_module, "_MAX_MODULES", 20)
     with pytest.raises(UserError, match="expected at most 20 modules"):
         spec(num_hidden_layers=4).build()
     monkeypatch.undo()

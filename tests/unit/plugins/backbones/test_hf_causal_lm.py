@@ -15,8 +15,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from vlmkit.api.chat_template import check_prompt
 from vlmkit.errors import UserError
+from vlmkit_backbones._options import CHAT_TEMPLATES
 from vlmkit_backbones.spec import HfCausalLmSpec
-from vlmkit_backbones.templates import TEMPLATES
 
 LLAMA = {
     "model_type": "llama",
@@ -268,10 +268,10 @@ def test_a_chat_template_is_tried(template: str, said: str) -> None:
     "template",
     [
         "tokenizer",
-        *TEMPLATES,
+        *CHAT_TEMPLATES,
         "{%- for m in messages -%}{%- if m.role == 'assistant' -%}{% generation %}{{ m.content }}{{ eos_token }}"
         "{% endgeneration %}{%- continue -%}{%- endif -%}{{ m.content | trim }}{{ ' A:' }}{%- endfor -%}",
-        "{% if tools is not none %}{{ raise_exception('tools') }}{% endif %}" + TEMPLATES["plain"],
+        "{% if tools is not none %}{{ raise_exception('tools') }}{% endif %}" + CHAT_TEMPLATES["plain"],
     ],
 )
 def test_chat_templates_that_can_be_learnt_from(template: str) -> None:

@@ -1,42 +1,50 @@
-"""Building and loading the model with transformers."""
+"""Build and load the language model with transformers, within bounds on what a configuration may ask for."""
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from vlmkit.api import UserError, did_you_mean, quiet_transformers, reading, shown
+from vlmkit.api.bounds import MOST_PARAMETERS
 from vlmkit.api.weights import Place, locate
-from vlmkit_backbones._budget import module_budget, refuse_beyond_memory
-from vlmkit_backbones._weights import read_weights
-from vlmkit_backbones.code import CODE, foreign_kernel
-from vlmkit_backbones.numbers import first_wrong
+from vlmkit_backbones._options import CODE_KEY, kernel_problem, number_problem
+from vlmkit_backbones._pretrained import read_weights
 
 if TYPE_CHECKING:
     from vlmkit_backbones.spec import HfCausalLmSpec
 
 __all__ = ["build", "full_config", "load"]
 
-_ASIDE = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
+_NEUTRAL_KEYS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"}
 """Keys of a config.json that do not change the model."""
+_MAX_MODULES = 100_000
+"""A model of 61 layers with 256 experts each has some 80,000."""
 
 
 def full_config(spec: HfCausalLmSpec) -> dict[str, Any]:
-    """All that `build` needs, as data. From the spec alone where it gives a `config`."""
+    """Return all that `build` needs, as data: from the spec alone where it gives a `config`."""
     if spec.config is None:
         found = _read(_place(spec), spec).to_diff_dict()
-        return {key: value for key, value in found.items() if key != CODE}
+        return {key: value for key, value in found.items() if key != CODE_KEY}
     if "vocab_size" in spec.config:
         return spec.config
     return spec.config | {"vocab_size": len(spec.load_tokenizer())}
 
 
 def build(spec: HfCausalLmSpec) -> PreTrainedModel:
-    """The model with drawn weights. Tried on the meta device first: sizes that nothing can hold end there."""
+    """Return the model with drawn weights, built on the meta device first: sizes that nothing can hold end there."""
     options = full_config(spec)
     family = options.get("model_type")
     if not isinstance(family, str) or family not in CONFIG_MAPPING:
@@ -51,11 +59,11 @@ def build(spec: HfCausalLmSpec) -> PreTrainedModel:
             _refuse_unknown(config, options)
         _refuse_misfits(config.to_dict())
         if torch.get_default_device().type == "meta":
-            with module_budget():
+            with _module_budget():
                 return _draw(spec, config)
-        with torch.random.fork_rng(devices=[]), torch.device("meta"), module_budget():
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), _module_budget():
             trial = _draw(spec, AutoConfig.for_model(**config.to_dict()))
-        refuse_beyond_memory(trial)
+        _refuse_beyond_memory(trial)
         return _draw(spec, config)
 
 
@@ -66,7 +74,7 @@ def _draw(spec: HfCausalLmSpec, config: Any) -> PreTrainedModel:
 
 
 def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
-    """transformers keeps an option that it does not know, and does nothing with it."""
+    """Refuse options that the family does not know: transformers keeps them and does nothing with them."""
     known = type(config)()
     for key in options:
         if key in vars(config) and not hasattr(known, key):
@@ -77,7 +85,7 @@ def _refuse_unknown(config: Any, options: Mapping[str, Any]) -> None:
 
 
 def _refuse_misfits(config: Mapping[str, Any]) -> None:
-    """What transformers builds, but cannot run: heads that do not share keys and values evenly."""
+    """Refuse heads that do not share keys and values evenly, which transformers builds but cannot run."""
     heads, shared = config.get("num_attention_heads"), config.get("num_key_value_heads")
     if isinstance(heads, int) and isinstance(shared, int) and heads % shared:
         raise UserError(
@@ -87,22 +95,22 @@ def _refuse_misfits(config: Mapping[str, Any]) -> None:
 
 
 def load(spec: HfCausalLmSpec) -> PreTrainedModel:
-    """The model with the weights at `spec.path`."""
+    """Return the model with the weights at `spec.path`."""
     place = _place(spec)
     config = _read(place, spec)
     for key, value in (spec.config or {}).items():
         found = getattr(config, key, None)
-        if key not in _ASIDE and found != value:
+        if key not in _NEUTRAL_KEYS and found != value:
             raise UserError(
                 f"model.backbone.config: {key} is {shown(value)}, but {shown(found)} in the configuration at "
                 f"{spec.path}; correct it, or leave it out"
             )
-    with module_budget():
+    with _module_budget():
         return read_weights(place, config, _kernel(spec) | {"dtype": getattr(torch, spec.dtype)})
 
 
 def _kernel(spec: HfCausalLmSpec) -> dict[str, Any]:
-    """What transformers is told about attention."""
+    """Return the options of transformers about attention."""
     return {} if spec.attn_implementation is None else {"attn_implementation": spec.attn_implementation}
 
 
@@ -112,8 +120,8 @@ def _place(spec: HfCausalLmSpec) -> Place:
 
 
 def _wrong_key(options: Mapping[str, Any]) -> str:
-    """The key without which transformers takes the configuration, with its value; empty where that is not to say."""
-    named = {key: value for key, value in options.items() if key != CODE}
+    """Return the key without which transformers takes the configuration, with its value; empty where no one key is."""
+    named = {key: value for key, value in options.items() if key != CODE_KEY}
     if _is_taken(named):
         return ""
     for key, value in named.items():
@@ -133,7 +141,7 @@ def _is_taken(options: Mapping[str, Any]) -> bool:
 
 
 def _read(place: Place, spec: HfCausalLmSpec) -> PreTrainedConfig:
-    """The configuration at a place, with nothing in it that runs code."""
+    """Return the configuration at a place, with nothing in it that runs code."""
     where = (
         f"model.backbone.path: no configuration can be read from {spec.path} (a folder with a config.json, "
         "or a hub id that is cached or reachable)"
@@ -146,23 +154,66 @@ def _read(place: Place, spec: HfCausalLmSpec) -> PreTrainedConfig:
         found, _ = PreTrainedConfig.get_config_dict(place.name, local_files_only=place.offline)
         if not found:
             raise UserError(f"{where}: there is none")
-        if wrong := _first_wrong(found):
-            raise UserError(f"{where}: config.json: {wrong}; correct it, or fetch it again")
+        if problem := _config_problem(found):
+            raise UserError(f"{where}: config.json: {problem}; correct it, or fetch it again")
         config = AutoConfig.from_pretrained(place.name, local_files_only=place.offline, trust_remote_code=False)
         assert isinstance(config, PreTrainedConfig)
         config.to_diff_dict()  # fails over values that it cannot write
-    if CODE in found:
+    if CODE_KEY in found:
         warnings.warn(
-            f"model.backbone: the Python code that comes with {place.name} ({CODE} in its config.json) is not run; "
+            f"model.backbone: the Python code that comes with {place.name} ({CODE_KEY} in its config.json) is not run; "
             f"transformers' own {config.model_type!r} takes its place",
             stacklevel=2,
         )
     return config
 
 
-def _first_wrong(config: Mapping[str, Any]) -> str:
-    """What to say of a config.json before transformers looks at it; empty where nothing is wrong."""
-    for key, kind, what in (("model_type", str, "the name of a family"), (CODE, Mapping, "a mapping")):
+def _config_problem(config: Mapping[str, Any]) -> str:
+    """Return a message about a config.json before transformers looks at it; empty where nothing is wrong."""
+    for key, kind, what in (("model_type", str, "the name of a family"), (CODE_KEY, Mapping, "a mapping")):
         if key in config and not isinstance(config[key], kind):
             return f"{key}: expected {what}, found {shown(config[key])}"
-    return first_wrong(config) or foreign_kernel(config)
+    return number_problem(config) or kernel_problem(config)
+
+
+@contextmanager
+def _module_budget() -> Iterator[None]:
+    """Raise a UserError as soon as what is being built has more modules or parameters than any model."""
+    modules = parameters = 0
+
+    def count_module(module: nn.Module, name: str, submodule: nn.Module | None) -> None:
+        nonlocal modules
+        modules += 1
+        if modules > _MAX_MODULES:
+            raise UserError(
+                f"model.backbone.config: expected at most {_MAX_MODULES:,} modules; make its numbers smaller"
+            )
+
+    def count_parameter(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal parameters
+        parameters += 0 if parameter is None else parameter.numel()
+        if parameters > MOST_PARAMETERS:
+            raise UserError(
+                f"model.backbone.config: expected at most {MOST_PARAMETERS:,} parameters; make its numbers smaller"
+            )
+
+    hooks: list[Any] = [
+        register_module_module_registration_hook(count_module),
+        register_module_parameter_registration_hook(count_parameter),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _refuse_beyond_memory(model: nn.Module) -> None:
+    """Raise a UserError where the model, built on the meta device, is larger than this machine's memory."""
+    needed = sum(value.nbytes for value in (*model.parameters(), *model.buffers()))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise UserError(
+            f"model.backbone.config: a model of {needed / 2**30:,.0f} GiB does not fit into this machine's memory "
+            f"of {memory / 2**30:,.0f} GiB; make its numbers smaller"
+        )

@@ -1,4 +1,4 @@
-"""Published weights: all that the model has, in its shapes, and nothing but finite numbers."""
+"""Read published weights: all that the model has, in its shapes, and nothing but finite numbers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ _ADAPTER = "adapter_config.json"
 
 
 def read_weights(place: Place, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
-    """The model of `config` with the weights at `place`. A UserError where a tensor is missing, of another shape or not
-    finite; what the model has no place for is left out with a warning."""
+    """Return the model of `config` with the weights at `place`. It warns of tensors that the model does not have.
+
+    Raises:
+        UserError: a tensor is missing, of another shape or not finite.
+    """
     where = f"model.backbone.path: no weights of a language model can be read from {place.name}"
     with reading(where, "correct the path, or fetch the weights again", folder=place.local), quiet_transformers():
         _refuse_adapter(place)
@@ -49,7 +52,7 @@ def read_weights(place: Place, config: PreTrainedConfig, options: dict[str, Any]
 
 
 def _refuse_adapter(place: Place) -> None:
-    """transformers would take the weights of the model that an adapter names, wherever that is."""
+    """Refuse an adapter: transformers would take the weights of the model that it names, wherever that is."""
     if cached_file(
         place.name,
         _ADAPTER,
@@ -90,7 +93,7 @@ def _refuse_infinite(where: str, model: nn.Module) -> None:
 
 
 def _listed(names: Iterable[str], what: str) -> str:
-    """A count with the first few names."""
+    """Return a count with the first few names."""
     found = sorted(names)
     more = ", …" if len(found) > _SHOWN else ""
     return f"{len(found)} {what if len(found) > 1 else what.removesuffix('s')} ({', '.join(found[:_SHOWN])}{more})"
