@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlmkit import hookimpl
-from vlmkit.api import ComponentSpec
+from vlmkit.api import BackboneSpec
 
 __all__ = ["VLMKIT_API", "vlmkit_components"]
 
@@ -13,7 +13,7 @@ VLMKIT_API = 1
 
 
 @hookimpl
-def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+def vlmkit_components() -> Sequence[type[BackboneSpec]]:
     """Return the backbones."""
     from vlmkit_backbones.spec import HfCausalLmSpec
 

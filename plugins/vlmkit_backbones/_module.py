@@ -179,27 +179,21 @@ def _config_problem(config: Mapping[str, Any]) -> str:
 @contextmanager
 def _module_budget() -> Iterator[None]:
     """Raise a UserError as soon as what is being built has more modules or parameters than any model."""
-    modules = parameters = 0
+    limits = {"modules": _MAX_MODULES, "parameters": MOST_PARAMETERS}
+    counts = dict.fromkeys(limits, 0)
 
-    def count_module(module: nn.Module, name: str, submodule: nn.Module | None) -> None:
-        nonlocal modules
-        modules += 1
-        if modules > _MAX_MODULES:
+    def count(what: str, number: int) -> None:
+        counts[what] += number
+        if counts[what] > limits[what]:
             raise UserError(
-                f"model.backbone.config: expected at most {_MAX_MODULES:,} modules; make its numbers smaller"
-            )
-
-    def count_parameter(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal parameters
-        parameters += 0 if parameter is None else parameter.numel()
-        if parameters > MOST_PARAMETERS:
-            raise UserError(
-                f"model.backbone.config: expected at most {MOST_PARAMETERS:,} parameters; make its numbers smaller"
+                f"model.backbone.config: expected at most {limits[what]:,} {what}; make its numbers smaller"
             )
 
     hooks: list[Any] = [
-        register_module_module_registration_hook(count_module),
-        register_module_parameter_registration_hook(count_parameter),
+        register_module_module_registration_hook(lambda *_: count("modules", 1)),
+        register_module_parameter_registration_hook(
+            lambda _, __, parameter: count("parameters", 0 if parameter is None else parameter.numel())
+        ),
     ]
     try:
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
 
 from vlmkit.api import did_you_mean, shown
 from vlmkit.api.bounds import MOST_LAYERS, MOST_TOKENS, Channels, Heads, Hidden, first_too_large
@@ -22,44 +22,22 @@ CODE_KEY = "auto_map"
 _KERNEL_KEYS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 """Keys that can name a repository of the hub whose code computes a part of the model."""
 
-_Layers = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
-
-
-class _Numbers(BaseModel):
-    """The usual names; what is not there keeps its family's default."""
-
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    d_model: Channels = 1
-    head_dim: Channels = 1
-    hidden_size: Channels = 1
-    intermediate_size: Hidden = 1
-    max_position_embeddings: PositiveInt = 1
-    n_embd: Channels = 1
-    n_head: Heads = 1
-    n_inner: Hidden = 1
-    n_layer: _Layers = 1
-    n_positions: PositiveInt = 1
-    num_attention_heads: Heads = 1
-    num_heads: Heads = 1
-    num_hidden_layers: _Layers = 1
-    num_key_value_heads: Heads = 1
-    num_layers: _Layers = 1
-    vocab_size: _Tokens = 1
-
-    rope_theta: PositiveFloat = 1
-    initializer_range: NonNegativeFloat = 0
-    layer_norm_eps: NonNegativeFloat = 0
-    layer_norm_epsilon: NonNegativeFloat = 0
-    rms_norm_eps: NonNegativeFloat = 0
-
-    attention_dropout: _Share = 0
-    attn_pdrop: _Share = 0
-    embd_pdrop: _Share = 0
-    hidden_dropout: _Share = 0
-    resid_pdrop: _Share = 0
+_LAYERS = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
+_SMALL = Annotated[float, Field(ge=0)]
+_SHARE = Annotated[float, Field(ge=0, le=1)]
+_RANGES: dict[str, Any] = {
+    **dict.fromkeys(("d_model", "head_dim", "hidden_size", "n_embd"), (Channels, 1)),
+    **dict.fromkeys(("intermediate_size", "n_inner"), (Hidden, 1)),
+    **dict.fromkeys(("n_head", "num_attention_heads", "num_heads", "num_key_value_heads"), (Heads, 1)),
+    **dict.fromkeys(("n_layer", "num_hidden_layers", "num_layers"), (_LAYERS, 1)),
+    **dict.fromkeys(("max_position_embeddings", "n_positions"), (PositiveInt, 1)),
+    "vocab_size": (Annotated[int, Field(gt=0, le=MOST_TOKENS)], 1),
+    "rope_theta": (PositiveFloat, 1),
+    **dict.fromkeys(("initializer_range", "layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"), (_SMALL, 0)),
+    **dict.fromkeys(("attention_dropout", "attn_pdrop", "embd_pdrop", "hidden_dropout", "resid_pdrop"), (_SHARE, 0)),
+}
+"""Type and default by key, under the usual names; what is not there keeps its family's default."""
+_Numbers = create_model("_Numbers", __config__=ConfigDict(strict=True, allow_inf_nan=False), **_RANGES)
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:

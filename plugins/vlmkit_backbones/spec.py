@@ -26,7 +26,7 @@ class TrainedTokenizer(Spec):
     """A small byte-level BPE tokenizer, trained on text that the spec itself gives. Every text can be encoded."""
 
     text: list[str] = Field(min_length=1)
-    """What it learns its words from, together with the words of the chat template."""
+    """Texts from which it learns its words, together with the words of the chat template."""
     vocab_size: int = Field(default=1024, ge=260, le=2**20)
     """At most so many tokens, the 256 bytes and the 4 special ones included; frequent words become one token first."""
 

@@ -37,7 +37,7 @@ _MEDIA = ("image", "images", "video", "videos")
 _VIDEOS = ("avi", "f4v", "flv", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ogv", "qt", "webm", "wmv")
 _RARER = ("3gp", "asf", "m2ts", "mts", "rm", "rmvb", "ts", "vob")
 _KNOWN = frozenset(f".{name}" for name in (*_VIDEOS, *_RARER))
-"""What is taken for the extension of a video, and may be exchanged for another one. `talk.2` has none."""
+"""Extensions of videos, which may be exchanged for another one. The `.2` of `talk.2` is none."""
 
 
 class LlavaJson(Dataset):

@@ -140,10 +140,9 @@ def _draw_all(spec: MovingShapesSpec) -> None:
     workers: list[subprocess.Popen[str]] = []
     try:
         for share in range(shares):
+            share_command = [*command, str(share), str(shares)]
             workers.append(
-                subprocess.Popen(
-                    [*command, str(share), str(shares)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-                )
+                subprocess.Popen(share_command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
             )
         _wait(workers)
     finally:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vlmkit import hookimpl
-
-if TYPE_CHECKING:
-    from vlmkit.api import ComponentSpec
+from vlmkit.api import ReaderSpec
 
 __all__ = ["VLMKIT_API", "vlmkit_components"]
 
@@ -16,7 +13,7 @@ VLMKIT_API = 1
 
 
 @hookimpl
-def vlmkit_components() -> Sequence[type[ComponentSpec]]:
+def vlmkit_components() -> Sequence[type[ReaderSpec]]:
     """Return the readers."""
     from vlmkit_readers.spec import DecordSpec
 

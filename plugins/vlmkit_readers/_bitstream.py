@@ -19,7 +19,7 @@ class PacketContent(NamedTuple):
     num_pictures: int
     """Pictures that it gives; 0 where it is a reference for later ones, or says that nothing has changed."""
     can_start: bool
-    """Whether decoding can start here."""
+    """Decoding can start here."""
     is_plain: bool = True
     """False where pictures of other packets come out, or of several."""
 

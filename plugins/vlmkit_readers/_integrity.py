@@ -108,12 +108,12 @@ class _Mp4Boxes(NamedTuple):
     """A summary of the boxes of a file."""
 
     is_indexed: bool
-    """Whether the index of its frames (the box `moov`) is complete. It is written last, so that a recording or a
+    """The index of its frames (the box `moov`) is complete. It is written last, so that a recording or a
     download that was cut off lacks it."""
     is_fragmented: bool
-    """Whether it consists of fragments, each with an index of its own."""
+    """It consists of fragments, each with an index of its own."""
     is_cut: bool
-    """Whether it ends within a box."""
+    """It ends within a box."""
     samples: int
     """The greatest number of samples that a video's table or a fragment claims to have. FFmpeg gets memory for so many
     before it looks for them."""

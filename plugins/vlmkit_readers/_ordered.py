@@ -50,7 +50,7 @@ class Orientation(NamedTuple):
 
     @property
     def mirrors(self) -> bool:
-        """Whether it shows a mirrored picture, which no turn gives."""
+        """True where it shows a mirrored picture, which no turn gives."""
         return (self.transposed + self.mirrored + self.flipped) % 2 == 1
 
     def upright(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -12,14 +12,7 @@ import numpy as np
 
 from vlmkit.api import UnreadableVideo
 from vlmkit_readers._bitstream import PacketContent, PacketParser, packet_parser
-from vlmkit_readers._container import (
-    AV_ERRORS,
-    display_name,
-    error_text,
-    format_names,
-    open_container,
-    video_stream,
-)
+from vlmkit_readers._container import AV_ERRORS, display_name, error_text, format_names, open_container, video_stream
 
 __all__ = ["FirstPicture", "Matrix", "PacketInfo", "Survey", "is_flush"]
 
@@ -42,13 +35,13 @@ class PacketInfo(NamedTuple):
     num_pictures: int
     """Pictures that it gives; 1 where its codec cannot be parsed here."""
     is_key: bool
-    """Whether FFmpeg calls it a key frame."""
+    """FFmpeg calls it a key frame."""
     can_start: bool
-    """Whether its bits say that decoding can start here."""
+    """Its bits say that decoding can start here."""
     is_plain: bool
-    """Whether its pictures are its own."""
+    """Its pictures are its own: neither those of other packets nor of several."""
     is_discarded: bool
-    """Whether an edit list leaves it out."""
+    """An edit list leaves it out."""
     pts: int | None
     """When its picture is shown, in ticks."""
     pos: int | None
@@ -87,9 +80,9 @@ class Survey:
     packets: Sequence[PacketInfo]
     """The packets of the main video, in the order of the file."""
     is_parsed: bool
-    """Whether the bits of its packets could be read."""
+    """The bits of its packets could be read."""
     same_keys: bool
-    """Whether the container's index has the very key frames that the bits of the packets have."""
+    """The container's index has the very key frames that the bits of the packets have."""
     announced: int
     """Packets that the container states; 0 where it does not."""
     stated_frames: float

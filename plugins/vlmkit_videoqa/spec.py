@@ -16,7 +16,7 @@ class OpenEndedQaSpec(EvaluatorSpec):
 
     type: Literal["open-ended-qa"] = "open-ended-qa"
     prompt: str = "<video>\n{question}"
-    """What the user says; `{question}` is the question, `<video>` stands where the video goes."""
+    """The user's words; `{question}` is the question, `<video>` stands where the video goes."""
     question_type: Literal["first-word", "given"] = "first-word"
     """`first-word`: what, who, how, …; `given`: the field `type` of the annotations."""
 
