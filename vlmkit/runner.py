@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlmkit.errors import RunError, SpecError
 from vlmkit.formatting import plural
-from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec
+
+if TYPE_CHECKING:
+    from vlmkit.training import TrainingPlan
 
 __all__ = ["Run", "evaluate", "run", "train"]
 
@@ -96,10 +98,10 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     keep_freed_memory()
-    folder = _open(spec, output)
+    folder, plan = _open(spec, output)
     from vlmkit.training import train as train_stages
 
-    train_stages(spec, folder)
+    train_stages(spec, folder, plan)
     return folder
 
 
@@ -113,24 +115,23 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
         raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
     if rank():  # one process of several measures
         return Run(Path(output) / spec.name, model if spec.training else None)
-    folder = _open(spec, output)
+    folder, _ = _open(spec, output)
     results = _evaluate(spec, folder)
     from vlmkit.report import write_report
 
     return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path))
 
 
-def _open(spec: ExperimentSpec, output: str | Path) -> RunFolder:
-    """The run folder, with what the experiment is made of."""
-    from vlmkit.summary import summarize
+def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, TrainingPlan | None]:
+    """Return the run folder, with what the experiment is made of, and what it trains."""
+    from vlmkit.summary import compose_and_summarize, write_summary
 
-    summary = summarize(spec)  # first: what does not fit together leaves no folder behind
+    summary, plan = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
-    if rank():
-        return folder
-    with folder.guarded():
-        write_record(folder.composition_file, summary.as_dict())
-    return folder
+    if not rank():
+        with folder.guarded():
+            write_summary(folder.composition_file, summary)
+    return folder, plan
 
 
 def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:

@@ -1,33 +1,39 @@
-"""What an experiment is before any weight loads: parameters, tokens, operations, what trains, memory.
+"""An experiment before any weight loads: parameters, tokens, operations, what trains, memory. Its record is model.json.
 
-Everything is composed on the meta device.
+Everything is composed on the meta device. Importing this costs no torch, so that a report can read the record.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import nn
-from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
+from pydantic import BaseModel
 
-from vlmkit.api.tensors import VideoBatch
-from vlmkit.api.video import VideoInput
-from vlmkit.model.compose import compose
-from vlmkit.model.size import composing
-from vlmkit.model.trial import try_out, try_out_teacher
+from vlmkit.json_files import read_record, write_record
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.training.memory import memory
-from vlmkit.training.plan import plan
 
-__all__ = ["StageSummary", "Summary", "macs", "summarize"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vlmkit.api.video import VideoInput
+    from vlmkit.training.training_plan import TrainingPlan
+
+__all__ = [
+    "ComposedSummary",
+    "StageSummary",
+    "Summary",
+    "compose_and_summarize",
+    "count_macs",
+    "count_parameters",
+    "read_summary",
+    "summarize",
+    "write_summary",
+]
 
 
-@dataclass(frozen=True)
-class StageSummary:
+class StageSummary(BaseModel):
     """One training stage."""
 
     name: str
@@ -35,13 +41,12 @@ class StageSummary:
     """Trainable parameters by part."""
     rates: dict[str, float]
     """Learning rates as the spec lists them."""
-    memory: dict[int, int]
+    memory: dict[str, int]
     """Estimated bytes per GPU, by number of GPUs."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The composed experiment in numbers."""
+class Summary(BaseModel):
+    """The composed experiment in numbers: the content of model.json."""
 
     name: str
     parts: dict[str, int]
@@ -53,43 +58,80 @@ class Summary:
     frames: int
     stages: list[StageSummary]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for `model.json`."""
-        return asdict(self)
+
+class ComposedSummary(NamedTuple):
+    """A summary, with what was composed and planned for it."""
+
+    summary: Summary
+    plan: TrainingPlan | None
+    """With the model on the meta device; None where the spec trains nothing."""
+
+
+def read_summary(file: Path) -> Summary:
+    """Return the content of model.json. A RunError where it is damaged."""
+    return Summary.model_validate(read_record(file, Summary))
+
+
+def write_summary(file: Path, summary: Summary) -> None:
+    """Write model.json."""
+    write_record(file, summary.model_dump())
 
 
 def summarize(spec: ExperimentSpec) -> Summary:
     """Compose the experiment on the meta device and count."""
+    return compose_and_summarize(spec).summary
+
+
+def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
+    """Compose and plan the experiment on the meta device, once, and count."""
+    from vlmkit.model.compose import check_shapes, compose
+    from vlmkit.model.parts import build_meta_teacher
+    from vlmkit.training.training_plan import estimate_memory, plan_training
+
     model, _ = compose(spec.model, meta=True)
     aligner = spec.model.aligner
-    try_out(model, spec.model)
-    parts = {"aligner": count(model.aligner), "backbone": count(model.backbone)}
+    check_shapes(model, spec.model)
+    parts = {"aligner": count_parameters(model.aligner), "backbone": count_parameters(model.backbone)}
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     stages: list[StageSummary] = []
+    plan: TrainingPlan | None = None
     if spec.training is not None:
-        planned = plan(spec, model)
+        plan = plan_training(spec, model)
         if (distillation := spec.training.distillation) is not None:
-            parts["distillation"] = planned.head_parameters
-            parts["teacher"] = count(try_out_teacher(distillation.teacher, aligner.input.frames))
-        for stage, stage_plan in zip(spec.training.stages, planned.stages, strict=True):
-            bytes_per_gpu = memory(spec, stage, planned, stage_plan, parts.get("teacher", 0), tokens["square"])
-            stages.append(StageSummary(stage.name, stage_plan.trains, dict(stage.train), bytes_per_gpu))
-    return Summary(spec.name, parts, tokens, macs(model.aligner, aligner.input), aligner.input.frames, stages)
+            parts["distillation"] = plan.head_parameters
+            parts["teacher"] = count_parameters(build_meta_teacher(distillation.teacher, aligner.input.frames))
+        for stage, stage_plan in zip(spec.training.stages, plan.stages, strict=True):
+            needed = estimate_memory(spec, stage, plan, stage_plan, parts.get("teacher", 0), tokens["square"])
+            memory = {str(gpus): size for gpus, size in needed.items()}
+            stages.append(
+                StageSummary(name=stage.name, trains=stage_plan.trains, rates=dict(stage.train), memory=memory)
+            )
+    macs = count_macs(model.aligner, aligner.input)
+    summary = Summary(name=spec.name, parts=parts, tokens=tokens, macs=macs, frames=aligner.input.frames, stages=stages)
+    return ComposedSummary(summary, plan)
 
 
-def count(module: nn.Module) -> int:
-    """Parameters, each counted once."""
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of parameters, each counted once."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def macs(aligner: nn.Module, video: VideoInput) -> int:
-    """Multiply-accumulates (matrix products and convolutions) of an aligner on the meta device, one square video."""
+def count_macs(aligner: nn.Module, video: VideoInput) -> int:
+    """Return the multiply-accumulates (matrix products and convolutions) of an aligner on the meta device for one
+    square video."""
+    import torch
+    from torch.func import functional_call
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from vlmkit.api.tensors import VideoBatch
+    from vlmkit.model.parts import building
+
     pixels = torch.empty(1, video.frames, 3, video.size, video.size, device="meta")
     was_training = aligner.training
     aligner.eval()
     # Not `no_grad`: there the view of a parameter still asks for gradients, and the counter cannot follow it.
     frozen = {name: value.detach() for name, value in aligner.named_parameters()}
-    with composing("model.aligner"), FlopCounterMode(display=False) as counter:
+    with building("model.aligner"), FlopCounterMode(display=False) as counter:
         functional_call(aligner, frozen, (VideoBatch.full(pixels),))
     aligner.train(was_training)
     return counter.get_total_flops() // 2

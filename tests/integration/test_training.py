@@ -21,12 +21,13 @@ from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
-from vlmkit.training import plan, train
+from vlmkit.training import plan_training, train
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
-from vlmkit.training.batch import Item
-from vlmkit.training.checkpoint import latest
-from vlmkit.training.trainer import StageRun, StageTrainer
+from vlmkit.training.arguments import StageRun
+from vlmkit.training.checkpoint import latest_checkpoint
+from vlmkit.training.collate import LoadedSample
+from vlmkit.training.trainer import StageTrainer
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
 LLAMA = {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
@@ -184,7 +185,7 @@ KILLS = {
     "between two log lines and two checkpoints": kill_in_hook("align", 6),
     "while the optimizer's state is written": kill_in(trainer_module.StageTrainer, "_save_scaler", 2),
     "before a checkpoint gets its name": kill_in(trainer_module.StageTrainer, "_save_rng_state", 2, after=True),
-    "before the old checkpoint is removed": kill_in(trainer_module, "clean", 2),
+    "before the old checkpoint is removed": kill_in(trainer_module, "remove_leftovers", 2),
     "before a stage counts as done": kill_in(stages_module, "save_weights", 2, after=True),
     "in the last stage": kill_in_hook("all", 2),
     "while the model is saved": kill_in(stages_module.VideoLMProcessor, "save_pretrained", 1),
@@ -412,7 +413,7 @@ def test_patterns_that_match_nothing_are_reported_at_once(make: Make, tmp_path: 
 
 
 def test_the_plan_counts_what_trains(three_stages: ExperimentSpec, reference: RunFolder) -> None:
-    planned = plan(three_stages)
+    planned = plan_training(three_stages)
     saved = [load_file(reference.stage(n, s.name) / "weights.safetensors") for n, s in enumerate(planned.stages, 1)]
     for stage, state in zip(planned.stages, saved, strict=True):
         for part, count in stage.trains.items():
@@ -465,7 +466,7 @@ def stage_run(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
 def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> None:
     for position in range(4):
         item = stage_run.items[position]
-        assert isinstance(item, Item)
+        assert isinstance(item, LoadedSample)
         aligner, teacher = item.views["aligner"], item.views["teacher"]
         assert (aligner.num_frames_present, aligner.content_box) == (teacher.num_frames_present, teacher.content_box)
         assert np.array_equal(aligner.pixels, teacher.pixels)
@@ -568,7 +569,9 @@ def test_what_is_no_number_stops_the_training_and_is_never_saved(
             train(three_stages, run)
     saved = [load_file(file) for file in run.stage(2, "align").rglob("*.safetensors")]
     assert all(torch.isfinite(value).all() for state in saved for value in state.values())
-    assert latest(run.stage(2, "align")) == run.stage(2, "align") / ("checkpoint-6" if step == 7 else "checkpoint-3")
+    assert latest_checkpoint(run.stage(2, "align")) == run.stage(2, "align") / (
+        "checkpoint-6" if step == 7 else "checkpoint-3"
+    )
     train(three_stages, run)
     assert same(weights(run), weights(reference))
     assert metrics(run) == metrics(reference)

@@ -15,10 +15,10 @@ from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.machine import matmul_rate, peak_above, timed, usable_device
 from vlmkit.errors import UserError
-from vlmkit.model.videolm import build_aligner
+from vlmkit.model.parts import build_aligner
 from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.summary import count, macs
+from vlmkit.summary import count_macs, count_parameters
 
 __all__ = ["Options", "Result", "bench_vision"]
 
@@ -97,7 +97,9 @@ class _Subject:
         with torch.device("meta"):
             meta = build_aligner(spec.model)
         shape = video.shape(1, 1)
-        self.result = Result(spec.name, count(meta), macs(meta, video), aligner.layout(shape).tokens, shape.frames)
+        self.result = Result(
+            spec.name, count_parameters(meta), count_macs(meta, video), aligner.layout(shape).tokens, shape.frames
+        )
         torch.manual_seed(0)
         with self.device:
             self.aligner: Aligner = build_aligner(spec.model).to(dtype).eval()

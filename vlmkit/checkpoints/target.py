@@ -14,9 +14,10 @@ from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.compose import compose
 from vlmkit.model.config import describe
 from vlmkit.model.distillation import build_head
+from vlmkit.model.parts import build_aligner
+from vlmkit.model.pretrained import config_differences
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.same import differences
-from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.model.videolm import VideoLM
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
 from vlmkit.spec.loading import load_spec
 
@@ -119,7 +120,7 @@ def _describe_as(spec: ModelSpec, model: VideoLM, processor: VideoLMProcessor) -
 
 
 def _compare_config(published: dict[str, Any], ours: Any, source: ReleasedFiles) -> None:
-    if differ := differences(published, ours.to_dict()):
+    if differ := config_differences(published, ours.to_dict()):
         raise CheckpointError(
             f"{source.folder / 'config.json'} describes another language model than the spec's model.backbone: "
             f"{'; '.join(differ)}. Give the spec that fits with --spec"

@@ -21,7 +21,7 @@ from vlmkit.checkpoints.formats import open_shard
 from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor
 from vlmkit.checkpoints.target import Target
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.model.videolm import build_aligner
+from vlmkit.model.parts import build_aligner
 from vlmkit.spec.experiment import ExperimentSpec
 
 __all__ = ["ImportReport", "write_config", "write_distillation", "write_weights"]

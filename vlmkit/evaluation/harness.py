@@ -39,7 +39,7 @@ def evaluate(spec: ExperimentSpec, run: RunFolder) -> dict[str, dict[str, Any]]:
     selections = prepare(spec)
     from vlmkit.evaluation.measure import measure
     from vlmkit.evaluation.respond import responder
-    from vlmkit.model.own_code import refuse_code
+    from vlmkit.model.config import refuse_code
 
     respond = responder(lambda: _load(spec, run))
     results = {}
@@ -75,9 +75,9 @@ def _load(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
     import torch
 
     from vlmkit.model import compose, load
-    from vlmkit.model.load import without_bars
+    from vlmkit.model.pretrained import without_progress_bars
 
     trained = spec.training is not None or run.model.is_dir()
-    with without_bars():
+    with without_progress_bars():
         model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed, reader=spec.data.reader)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor

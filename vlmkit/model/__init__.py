@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelF
 from vlmkit.model.compose import build, compose
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss
-from vlmkit.model.load import load
+from vlmkit.model.pretrained import load
 from vlmkit.model.processor import Encoded, VideoLMProcessor
 from vlmkit.model.videolm import VideoLM, VideoLMOutput
 

@@ -1,4 +1,4 @@
-"""From a spec to modules: one component, or the whole model with its processor."""
+"""From a spec to modules: one component, or the whole model with its processor, and a check of its shapes."""
 
 from __future__ import annotations
 
@@ -10,27 +10,39 @@ from typing import Any, cast
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from vlmkit.api.aligner import AlignerSpec
+from vlmkit.api.contract import Broken
+from vlmkit.api.modules import check_language
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
-from vlmkit.errors import SpecError, Unavailable, UserError
+from vlmkit.api.tensors import VideoBatch
+from vlmkit.api.video import VideoShape
+from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
+from vlmkit.guard import fault, guarded
 from vlmkit.model.config import VideoLMConfig, describe
-from vlmkit.model.load import load_as
+from vlmkit.model.parts import build_aligner, building, check_room
+from vlmkit.model.pretrained import load_with_config
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.size import check_room, composing
 from vlmkit.model.tokens import check_rows, check_tokenizer
-from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.model.videolm import VideoLM
 from vlmkit.problems import from_pydantic
 from vlmkit.registry import KINDS, unknown_kind
+from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import origins
 
-__all__ = ["build", "compose"]
+__all__ = ["build", "check_shapes", "compose"]
 
 
 def compose(
-    model: ModelSpec, *, meta: bool = False, seed: int = 0, reader: ReaderSpec | None = None
+    model: ModelSpec,
+    *,
+    meta: bool = False,
+    seed: int = 0,
+    reader: ReaderSpec | None = None,
+    on_meta: VideoLM | None = None,
 ) -> tuple[VideoLM, VideoLMProcessor]:
-    """A fresh model with its processor.
+    """Return a fresh model with its processor.
 
     Weights are those that the spec names, the others are drawn from `seed`, for each part on its own: another aligner
     leaves the backbone's weights as they are. Torch's own random state is left alone. With `model.weights` all of them
@@ -42,6 +54,7 @@ def compose(
             not at hand (`processor.tokenizer` is then None).
         seed: decides the drawn weights.
         reader: by what the processor, also a saved one, decodes video files; None: by the usual one.
+        on_meta: the same model on the meta device, where it was composed before: its sizes are then known.
 
     Raises:
         UserError: where weights or tokenizer cannot be read, or the aligner does not fit the LLM.
@@ -54,10 +67,12 @@ def compose(
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components, **_reading(reader))
     config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
-    if model.weights is not None and not meta:
-        videolm = _start(config, spec, model.weights)
+    if meta:
+        videolm = _build_on_meta(config, spec)
+    elif model.weights is not None:
+        videolm = _from_checkpoint(config, spec, model.weights, on_meta)
     else:
-        videolm = _fresh(config, spec, model, meta, seed)
+        videolm = _fresh(config, spec, model, seed, on_meta)
     if tokenizer is not None:
         check_rows(tokenizer, videolm.get_input_embeddings(), "model.backbone")
         _set_generation(videolm, tokenizer)
@@ -65,34 +80,42 @@ def compose(
 
 
 def _reading(reader: ReaderSpec | None) -> dict[str, Any]:
-    """What a processor keeps of its reader: options, and where it comes from."""
+    """Return what a processor keeps of its reader: options, and where it comes from."""
     if reader is None:
         return {}
     return {"reader": reader.model_dump(mode="json") | {"type": reader.address}, "reader_origin": origins(reader)}
 
 
-def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, meta: bool, seed: int) -> VideoLM:
-    """Of weights that `model` names and drawn ones; `spec` is the same with all that building needs in it."""
-    if not meta:
-        with torch.random.fork_rng(), torch.device("meta"):
-            check_room(build_aligner(spec), "model.aligner")
-    with torch.random.fork_rng(), torch.device("meta" if meta else "cpu"):
-        torch.manual_seed(seed)
+def _build_on_meta(config: VideoLMConfig, spec: ModelSpec) -> VideoLM:
+    with torch.random.fork_rng(), torch.device("meta"):
         aligner = build_aligner(spec)
-        if not meta:
-            aligner.load_pretrained()
-        torch.manual_seed(seed)
-        with composing("model.backbone"):
-            backbone = spec.backbone.build() if meta else model.backbone.load()
+        with building("model.backbone"):
+            backbone = spec.backbone.build()
         return VideoLM(config, aligner, backbone)
 
 
-def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:
-    """Of the weights of a checkpoint. All else is as in a fresh model: what is built frozen, how it generates."""
-    fresh = _fresh(config, spec, spec, meta=True, seed=0)
+def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, on_meta: VideoLM | None) -> VideoLM:
+    """Return a model of weights that `model` names and drawn ones; `spec` is the same with all that building needs."""
+    with torch.random.fork_rng(), torch.device("meta"):
+        check_room(on_meta.aligner if on_meta is not None else build_aligner(spec), "model.aligner")
+    with torch.random.fork_rng(), torch.device("cpu"):
+        torch.manual_seed(seed)
+        aligner = build_aligner(spec)
+        aligner.load_pretrained()
+        torch.manual_seed(seed)
+        with building("model.backbone"):
+            backbone = model.backbone.load()
+        return VideoLM(config, aligner, backbone)
+
+
+def _from_checkpoint(config: VideoLMConfig, spec: ModelSpec, weights: str, on_meta: VideoLM | None) -> VideoLM:
+    """Return a model of a checkpoint's weights. All else is as in a fresh one: what is built frozen, how it
+    generates."""
+    fresh = on_meta if on_meta is not None else _build_on_meta(config, spec)
+    config.text_config, config.tie_word_embeddings = fresh.config.text_config, fresh.config.tie_word_embeddings
     config.dtype = torch.float32  # in which components that name no type are built
     with torch.random.fork_rng():
-        videolm = load_as(weights, config)
+        videolm = load_with_config(weights, config)
     for name, parameter in fresh.named_parameters():
         videolm.get_parameter(name).requires_grad_(parameter.requires_grad)
     videolm.generation_config = fresh.generation_config
@@ -100,7 +123,8 @@ def _start(config: VideoLMConfig, spec: ModelSpec, weights: str) -> VideoLM:
 
 
 def _tokenizer(model: ModelSpec) -> Any:
-    """The spec's own; otherwise that of the checkpoint that the model starts from, with the spec's chat template."""
+    """Return the spec's tokenizer; otherwise that of the checkpoint that the model starts from, with the spec's chat
+    template."""
     try:
         return model.backbone.load_tokenizer()
     except UserError as error:
@@ -115,8 +139,8 @@ def _tokenizer(model: ModelSpec) -> Any:
 
 
 def _tokenizer_at_hand(model: ModelSpec) -> Any:
-    """The spec's own, or None where it is not on this machine. One that is there has to be readable, unless that of the
-    checkpoint takes its place."""
+    """Return the spec's tokenizer, or None where it is not on this machine. One that is there has to be readable,
+    unless that of the checkpoint takes its place."""
     try:
         return model.backbone.load_tokenizer(offline=True)
     except UserError as error:
@@ -126,7 +150,7 @@ def _tokenizer_at_hand(model: ModelSpec) -> Any:
 
 
 def _set_generation(model: VideoLM, tokenizer: Any) -> None:
-    """Greedy decoding until the tokenizer's end token; a placeholder is never generated."""
+    """Set greedy decoding until the tokenizer's end token; a placeholder is never generated."""
     generation = model.generation_config
     generation.bos_token_id = tokenizer.bos_token_id
     generation.eos_token_id = tokenizer.eos_token_id
@@ -135,8 +159,68 @@ def _set_generation(model: VideoLM, tokenizer: Any) -> None:
         generation.suppress_tokens = [tokenizer.video_token_id]
 
 
+def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
+    """Check on the meta device, before any weight loads, that the components give what their specs declare.
+
+    Padded videos and one with a frame less go through the aligner, two positions through the language model.
+
+    Args:
+        model: on the meta device.
+        spec: what it was composed of.
+
+    Raises:
+        PluginError: what comes out has another shape than `layout`, `width` or `layers` say.
+    """
+    with torch.no_grad():
+        with building("model.aligner"):
+            model.aligner(_trial_videos(spec.aligner))
+        _check_language_model(model, spec)
+
+
+def _trial_videos(spec: AlignerSpec) -> VideoBatch:
+    """Return one of each aspect, and one with a frame less where the aligner takes it."""
+    shapes = [spec.input.shape(*sides) for sides in ASPECTS.values()]
+    fewer = spec.input.shape(1, 1, max(1, spec.input.frames - 1))
+    if _accepts(spec, fewer._replace(frames=shapes[0].frames)):
+        shapes.append(fewer)
+    slots = shapes[0].frames
+    pixels = torch.empty(len(shapes), slots, 3, shapes[0].height, shapes[0].width, device="meta")
+    frames = torch.arange(slots) < torch.tensor([[shape.num_frames_present] for shape in shapes])
+    return VideoBatch(pixels, torch.tensor([shape.content_box for shape in shapes]), frames)
+
+
+def _accepts(spec: AlignerSpec, shape: VideoShape) -> bool:
+    try:
+        spec.layout(shape)
+    except PluginError:
+        raise
+    except ValueError:
+        return False
+    return True
+
+
+def _check_language_model(model: VideoLM, spec: ModelSpec) -> None:
+    dtype = next(model.get_input_embeddings().parameters()).dtype
+    with torch.device("meta"):
+        # Of a mask with four axes transformers does not ask for the values, which there are none of here.
+        inputs = {
+            "inputs_embeds": torch.empty(1, 2, spec.backbone.width, dtype=dtype),
+            "attention_mask": torch.empty(1, 1, 2, 2, dtype=dtype),
+            "position_ids": torch.empty(1, 2, dtype=torch.int64),
+        }
+    with guarded(spec.backbone, "forward"):
+        try:
+            output = model.backbone(**inputs, use_cache=False, output_hidden_states=True, return_dict=True)
+        except (NotImplementedError, RuntimeError, ValueError):
+            return  # a family, e.g. of mixtures of experts, that wants values or other masks: the first batch tells
+    try:
+        check_language(spec.backbone, output, hidden=True)
+    except Broken as broken:
+        raise fault(spec.backbone, f"forward {broken}") from None
+
+
 def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:
-    """One component, e.g. `build("aligner", {"type": "stab", "width": 1024}, llm_width=1024)`.
+    """Return one component, e.g. `build("aligner", {"type": "stab", "width": 1024}, llm_width=1024)`.
 
     Args:
         kind: `aligner`, `downsampler`, `backbone`, …

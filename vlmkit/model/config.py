@@ -1,9 +1,10 @@
-"""What a checkpoint says of itself: the model's spec, the plugins that it needs, the backbone's own configuration."""
+"""The configuration of a saved model: its spec, the plugins that it needs, the backbone's own configuration."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,12 +14,27 @@ from vlmkit._version import __version__
 from vlmkit.api import reading
 from vlmkit.api.bounds import first_too_large
 from vlmkit.errors import CheckpointError, PluginError, shown
+from vlmkit.files import is_file
+from vlmkit.json_files import read_json
 from vlmkit.problems import from_pydantic
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import changed, origins, versions
 
-__all__ = ["VideoLMConfig", "describe", "needed", "restore"]
+__all__ = ["VideoLMConfig", "check_installed", "describe", "refuse_code", "restore"]
+
+_CONFIG_FILES = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer_config.json",
+    "video_preprocessor_config.json",
+)
+_CODE_KEYS = ("auto_map", "custom_generate")
+"""Under these transformers finds classes and functions that stand in Python files beside the weights."""
+_ADAPTER_CONFIG = "adapter_config.json"
+_CODE_REMEDY = "remove it, or write or copy the folder anew"
 
 
 class VideoLMConfig(PreTrainedConfig):
@@ -58,12 +74,12 @@ class VideoLMConfig(PreTrainedConfig):
         return super().to_dict() | {"dtype": self.buffer_dtype}
 
     def spec(self) -> ModelSpec:
-        """The model's spec. A CheckpointError that names the package where a plugin is missing."""
+        """Return the model's spec. A CheckpointError that names the package where a plugin is missing."""
         return restore(self.model, self.components)
 
 
 def _language(config: Any) -> PreTrainedConfig | None:
-    """The language model's configuration, also from what a config.json says of it."""
+    """Return the language model's configuration, also from the mapping in a config.json."""
     if config is None or isinstance(config, PreTrainedConfig):
         return config
     remedy = "correct it, or write the model anew"
@@ -78,7 +94,7 @@ def _language(config: Any) -> PreTrainedConfig | None:
 
 
 def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
-    """A model's spec as data, and for each component in it the plugin and package that it comes from.
+    """Return a model's spec as data, and for each component in it the plugin and package that it comes from.
 
     Where the model started from (`weights`) is left out: a checkpoint is complete.
     """
@@ -88,7 +104,7 @@ def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]
 def restore(model: dict[str, Any], components: Mapping[str, Mapping[str, str]]) -> ModelSpec:
     """The inverse of `describe`; a warning where components are of another version than the model was made with."""
     for key, origin in components.items():
-        needed(key, origin)
+        check_installed(key, origin)
     try:
         spec = ModelSpec.model_validate(model)
     except ValidationError as error:
@@ -103,8 +119,8 @@ def restore(model: dict[str, Any], components: Mapping[str, Mapping[str, str]]) 
     return spec
 
 
-def needed(key: str, origin: Mapping[str, str]) -> None:
-    """A CheckpointError that names the package where the component `kind/name` is missing here."""
+def check_installed(key: str, origin: Mapping[str, str]) -> None:
+    """Raise a CheckpointError that names the package where the component `kind/name` is missing here."""
     kind, _, name = key.partition("/")
     try:
         registry().get(kind, name)
@@ -113,7 +129,7 @@ def needed(key: str, origin: Mapping[str, str]) -> None:
 
 
 def _versions(components: Mapping[str, Mapping[str, str]]) -> str:
-    """The packages whose options may have changed since."""
+    """Return the packages whose options may have changed since, for a message."""
     here = {}
     for key in components:
         kind, _, name = key.partition("/")
@@ -130,3 +146,31 @@ def _needs(kind: str, name: str, origin: Mapping[str, str], error: PluginError) 
         f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
         f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
     )
+
+
+def refuse_code(path: object) -> None:
+    """Raise a CheckpointError where a file of the folder `path` names code, or another model to start from.
+
+    vlmkit writes no code there, so that a file which names some is not its own.
+    """
+    folder = Path(str(path))
+    for name in _CONFIG_FILES:
+        if is_file(folder / name):
+            content = read_json(folder / name, "a JSON object", CheckpointError, _CODE_REMEDY)
+            if key := _code_key(content):
+                raise CheckpointError(
+                    f"{folder / name}: expected a model of vlmkit, found the key {key}, which names Python code to "
+                    f"run; code from a model's folder is never run: {_CODE_REMEDY}"
+                )
+    if is_file(folder / _ADAPTER_CONFIG):
+        raise CheckpointError(
+            f"{folder}: expected a whole model, found an adapter's {_ADAPTER_CONFIG} in it; {_CODE_REMEDY}"
+        )
+
+
+def _code_key(content: Any) -> str:
+    """Return the key under which code is named, at the top or in a part; empty where there is none."""
+    if not isinstance(content, Mapping):
+        return ""
+    parts = [content, *(value for value in content.values() if isinstance(value, Mapping))]
+    return next((key for part in parts for key in _CODE_KEYS if key in part), "")

@@ -23,12 +23,15 @@ DISTILLATION = "distillation.safetensors"
 
 
 def fused_layers(layers: int, rate: int) -> list[int]:
-    """Indices into the L + 1 hidden states of an LLM with L layers, the last first: [32, 28, …, 0] for 32 at rate 4."""
+    """Return indices into the L + 1 hidden states of an LLM with L layers, the last first.
+
+    [32, 28, …, 0] for 32 layers at rate 4.
+    """
     return list(range(layers, -1, -rate))
 
 
 def build_head(spec: DistillationSpec, backbone: BackboneSpec) -> DistillationHead:
-    """The head that `spec` describes, for this LLM. Freshly initialised from torch's random state."""
+    """Return the head that `spec` describes, for this LLM. Freshly initialized from torch's random state."""
     return DistillationHead(
         fused_layers(backbone.layers, spec.layer_rate), backbone.width, spec.teacher.width, spec.heads
     )
@@ -41,7 +44,7 @@ class DistillationHead(nn.Module):
     other layers z_1 … z_(K-1) to take; the answer is added to a projection of the last layer. Queries, keys and values
     are the z themselves. Scale C^-0.5 over all heads, as released (arXiv:2412.18609, `VideoCompressor`).
 
-    Initialisation: torch's defaults for LayerNorm and Linear.
+    Initialization: torch's defaults for LayerNorm and Linear.
     """
 
     def __init__(self, layers: Sequence[int], llm_width: int, width: int, heads: int = 8) -> None:
@@ -78,7 +81,7 @@ def distillation_loss(
     loss: Literal["cosine", "mse"] = "cosine",
     frames: Tensor | None = None,
 ) -> Tensor:
-    """How far the hidden states of the patches' tokens are from the teacher's features.
+    """Return how far the hidden states of the patches' tokens are from the teacher's features.
 
     The mean over the compared places of a frame, 0 where it has none, then over the frames. Only places where there is
     picture are compared. Where the student's grid is the finer one, its hidden states are averaged over each
@@ -90,7 +93,7 @@ def distillation_loss(
         positions: (V, N, 2) int64: row and column of each visual token among B and S (`VideoLMOutput.positions`).
         patches: (V, T, h, w) int64: the token of each cell, -1 where there is no picture (`VisualTokens.patches`).
         target: (V, T, h', w', C) the teacher's features of the whole canvas; one grid divides the other.
-        loss: `cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalised.
+        loss: `cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalized.
         frames: (V, T) bool: False where a frame is padding in time; None: none is.
 
     Returns:
@@ -118,7 +121,7 @@ class _Grids(NamedTuple):
 
 
 def _match_grids(patches: Tensor, target: Tensor) -> _Grids:
-    """Both on the coarser of the two grids."""
+    """Return both on the coarser of the two grids."""
     ours, theirs = tuple(patches.shape[2:]), tuple(target.shape[2:4])
     if all(mine % other == 0 for mine, other in zip(ours, theirs, strict=True)):
         groups = patches.unflatten(3, (theirs[1], -1)).unflatten(2, (theirs[0], -1))
@@ -143,7 +146,7 @@ _DISTANCES = {"cosine": _cosine, "mse": _mse}
 
 
 def _sum_by_frame(distance_P: Tensor, frame_P: Tensor, frames: int) -> Tensor:
-    """The mean over the places of each frame, added up over the frames."""
+    """Return the mean over the places of each frame, added up over the frames."""
     total = distance_P.new_zeros(frames).index_add(0, frame_P, distance_P)
     count = torch.bincount(frame_P, minlength=frames)
     return (total / count.clamp(min=1)).sum()

@@ -24,7 +24,7 @@ from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
-from vlmkit.model.config import needed, restore
+from vlmkit.model.config import check_installed, refuse_code, restore
 from vlmkit.model.conversation import (
     IGNORE,
     VIDEO,
@@ -34,7 +34,6 @@ from vlmkit.model.conversation import (
     tokenize,
     tokenize_turns,
 )
-from vlmkit.model.own_code import refuse_code
 from vlmkit.spec.loading import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -183,7 +182,7 @@ class VideoLMProcessor(ProcessorMixin):
         if isinstance(video, np.ndarray):
             return fit_frames(video, self.aligner.input)
         for key, origin in self.reader_origin.items():
-            needed(key, origin)
+            check_installed(key, origin)
         spec = read_component(ReaderSpec.kind, self.reader, "processor_config.json, `reader`")
         assert isinstance(spec, ReaderSpec)
         return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(expand_path(video))["aligner"]

@@ -24,14 +24,12 @@ from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import fault, guarded
 from vlmkit.manifest import check_saved, updating_manifest
-from vlmkit.model.config import VideoLMConfig
+from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.conversation import IGNORE
-from vlmkit.model.own_code import refuse_code
-from vlmkit.model.size import check_size, composing
+from vlmkit.model.parts import build_aligner
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens
-from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["VideoLM", "VideoLMOutput", "build_aligner"]
+__all__ = ["VideoLM", "VideoLMOutput"]
 
 
 @dataclass
@@ -224,14 +222,6 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
         with updating_manifest(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
             super().save_pretrained(save_directory, **kwargs)
-
-
-def build_aligner(spec: ModelSpec) -> Aligner:
-    """Return a fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
-    with composing("model.aligner"):
-        aligner = spec.aligner.build(spec.backbone.width)
-    check_size(aligner, "model.aligner")
-    return aligner
 
 
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:

@@ -10,15 +10,12 @@ from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import VideoInput
 from vlmkit.errors import did_you_mean, shown
 from vlmkit.problems import Problem
-from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec, StageSpec, TrainingSpec
+from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, StageSpec, TrainingSpec, part_of
 
-__all__ = ["ASPECTS", "PARTS", "cross_check"]
+__all__ = ["ASPECTS", "cross_check"]
 
 ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
 """Shapes of video for which layouts are tried and shown: width and height by name."""
-
-PARTS = ("aligner", "backbone", "distillation")
-"""What `train` can name."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
@@ -74,7 +71,7 @@ def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
             ("model", "backbone"), f"{message} (max_position_embeddings)", ("config", "max_position_embeddings")
         )
     for index, stage in enumerate(spec.training.stages if spec.training is not None else ()):
-        visual = any(pattern.split(".")[0] in ("aligner", "distillation") for pattern in stage.train)
+        visual = any(part_of(pattern) in ("aligner", "distillation") for pattern in stage.train)
         if tokens >= stage.max_length and visual:
             message = f"{video} into max_length {stage.max_length:,}; raise it, or {fewer}"
             yield Problem(("training", "stages", index, "max_length"), message)
@@ -94,7 +91,7 @@ def _stages(training: TrainingSpec) -> Iterator[Problem]:
 
 def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
     for pattern in stage.train:
-        part = pattern.split(".")[0]
+        part = part_of(pattern)
         if part not in PARTS:
             known = f"{did_you_mean(part, PARTS)}parts: {', '.join(PARTS)}"
             yield Problem((*where, pattern), f"{shown(part)} is no part of the model; {known}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,10 +16,42 @@ from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.spec.evaluation import EvaluationSpec
 
-__all__ = ["DataSpec", "DistillationSpec", "EngineSpec", "ExperimentSpec", "ModelSpec", "StageSpec", "TrainingSpec"]
+__all__ = [
+    "PARTS",
+    "DataSpec",
+    "DistillationSpec",
+    "EngineSpec",
+    "ExperimentSpec",
+    "ModelSpec",
+    "StageSpec",
+    "TrainingSpec",
+    "part_of",
+    "with_part",
+    "without_part",
+]
+
+T = TypeVar("T")
+
+PARTS = ("aligner", "backbone", "distillation")
+"""The parts that can train: names of parameters, and the keys of a stage's `train`, begin with one of them."""
 
 _MOST_RATES = 200
 _Rates = Annotated[dict[str, Rate | None], Field(min_length=1, max_length=_MOST_RATES)]
+
+
+def part_of(name: str) -> str:
+    """Return the part that the name of a parameter, or a key of `train`, begins with."""
+    return name.partition(".")[0]
+
+
+def with_part(part: str, named: Mapping[str, T]) -> dict[str, T]:
+    """Return the same values, their names prefixed with those of a part: `weight` -> `distillation.weight`."""
+    return {f"{part}.{name}": value for name, value in named.items()}
+
+
+def without_part(name: str) -> str:
+    """Return the name within its part: `distillation.weight` -> `weight`."""
+    return name.partition(".")[2]
 
 
 class ModelSpec(Spec):
@@ -131,7 +163,7 @@ class StageSpec(Spec):
     @property
     def distils(self) -> bool:
         """Whether the distillation loss is part of this stage."""
-        return any(pattern.split(".")[0] == "distillation" for pattern in self.train)
+        return any(part_of(pattern) == "distillation" for pattern in self.train)
 
 
 class TrainingSpec(Spec):

@@ -1,46 +1,51 @@
-"""Weights on disk: complete files and folders only, found again by the step in their name, never used when damaged.
+"""Checkpoints: complete folders only, found again by the step in their name, never used when damaged.
 
 Of a stage one checkpoint is kept. Where it is damaged the stage is not trained anew behind the user's back, which can
-take days: the message names the folder to be removed.
+take days: the message names the folder to be removed. A stage that goes on must find the data and the versions of the
+components that it began with.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
-import torch
 from pydantic import BaseModel, Field
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
+from vlmkit.api.dataset import Dataset
 from vlmkit.errors import CheckpointError, RunError
-from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
-from vlmkit.json_files import read_record, write_record
-from vlmkit.manifest import Manifest, check_files, file_entries
-from vlmkit.model.load import undamaged
-from vlmkit.runtime import rank
-from vlmkit.training.together import agree, gather, share
+from vlmkit.files import PARTIAL_SUFFIX
+from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.manifest import ManifestEntry, check_files, file_entries
+from vlmkit.model.pretrained import refuse_damage
+from vlmkit.run_folder import RunFolder
+from vlmkit.runtime import world_size
+from vlmkit.spec.experiment import ExperimentSpec, StageSpec
+from vlmkit.spec.identity import Origins, changed, origins
+from vlmkit.training.distributed import gather, local_share, raise_together
+from vlmkit.training.metrics import METRICS, STAGE_RECORD, StageRecord
 
 __all__ = [
     "WEIGHTS",
+    "CheckpointRecord",
+    "check_components",
+    "check_data",
     "check_finished",
     "checkpoint_name",
     "checkpoint_step",
-    "clean",
-    "finish",
-    "finished",
-    "intact",
-    "latest",
-    "load_weights",
-    "save_weights",
-    "seal",
-    "stage_state",
-    "unseal",
+    "is_finished",
+    "latest_checkpoint",
+    "measure_checkpoint",
+    "measure_stage",
+    "note_components",
+    "read_checkpoint_record",
+    "reading_checkpoint",
+    "remove_leftovers",
+    "write_checkpoint_record",
 ]
 
 WEIGHTS = "weights.safetensors"
@@ -48,113 +53,127 @@ WEIGHTS = "weights.safetensors"
 
 _PREFIX = "checkpoint-"
 _NUMBERED = re.compile(f"{_PREFIX}[0-9]+")
-_SEAL = "sealed.json"
-_DONE = "stage.json"
-_KEPT = (WEIGHTS, "data.json", "metrics.jsonl")
-_LEFT = (PARTIAL_SUFFIX, ".old")
+_RECORD = "sealed.json"
+_DATA = "data.json"
+_LEFTOVERS = (PARTIAL_SUFFIX, ".old")
 
 
-def latest(stage: Path) -> Path | None:
-    """The newest checkpoint of a stage. A folder with this name is complete: it is renamed when it is."""
+def latest_checkpoint(stage: Path) -> Path | None:
+    """Return the newest checkpoint of a stage. A folder with this name is complete: it is renamed when it is."""
     found = _checkpoints(stage)
     return found[-1] if found else None
 
 
 def checkpoint_name(step: int) -> str:
-    """Name of the checkpoint that was written after so many steps."""
+    """Return the name of the checkpoint that is written after so many steps."""
     return f"{_PREFIX}{step}"
 
 
 def checkpoint_step(folder: Path) -> int:
-    """After how many steps a checkpoint was written."""
+    """Return after how many steps a checkpoint was written."""
     return int(folder.name.removeprefix(_PREFIX))
 
 
-class _Stage(Manifest):
+class CheckpointRecord(BaseModel):
+    """sealed.json, the last file of a checkpoint."""
+
     run: str
+    """`vlmkit.spec.identity.identity` of the run's spec."""
     stage: str
-
-
-class _Mark(BaseModel):
-    bytes: int
-    xxh3_128: str
-
-
-class _Checkpoint(_Stage):
+    """Name of the stage's folder."""
     sums: Annotated[list[float], Field(min_length=2, max_length=2)]
+    """Language and distillation loss, added up since the last line of metrics.jsonl."""
     steps: int
+    """Optimizer steps since that line."""
     skipped: int
     processes: int = 1
-    metrics: _Mark
+    metrics: ManifestEntry
+    """What metrics.jsonl held."""
+    files: dict[str, ManifestEntry]
 
 
-def seal(folder: Path, state: Mapping[str, Any]) -> None:
-    """Give the checkpoint its last file: its state, with size and checksum of every other file.
-
-    All processes call it when all files are there, and each reads a part of them.
-    """
+def measure_checkpoint(folder: Path) -> dict[str, ManifestEntry]:
+    """Return size and checksum of every file of a checkpoint. All processes call it when all files are there, and each
+    reads a part of them."""
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    entries: dict[str, Any] = {}
-    for part in gather(file_entries(folder, share(files))):
-        entries |= part
-    if not rank():
-        write_record(folder / _SEAL, {**state, "files": dict(sorted(entries.items()))})
+    parts = gather(file_entries(folder, local_share(files)))
+    return {name: ManifestEntry(**entry) for name, entry in sorted(item for part in parts for item in part.items())}
 
 
-def unseal(folder: Path, run: str, stage: str) -> dict[str, Any]:
-    """Return the state that `seal` was given.
+def write_checkpoint_record(folder: Path, record: CheckpointRecord) -> None:
+    """Give the checkpoint its last file."""
+    write_record(folder / _RECORD, record.model_dump())
+
+
+def read_checkpoint_record(folder: Path, run: str, stage: str) -> CheckpointRecord:
+    """Return the record of a checkpoint, whose files are there and undamaged.
 
     Args:
         folder: the checkpoint.
-        run: what `vlmkit.run_folder.identity` says of the run's spec.
+        run: what `vlmkit.spec.identity.identity` says of the run's spec.
         stage: name of the stage's folder.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the checkpoint is that of another run or stage. All processes
             raise it together. The Trainer would go on without some of the files, e.g. with a fresh optimizer.
+        RunError: it is of another number of processes.
     """
-    return agree(lambda: _unseal(folder / _SEAL, _Checkpoint, run, stage))
+    record = raise_together(lambda: _read(folder / _RECORD, CheckpointRecord, run, stage))
+    before, now = record.processes, world_size()
+    if before != now:
+        raise RunError(
+            f"{folder}: this stage was begun by {_count(before)} and cannot be continued by {_count(now)}; "
+            f"start as many as before, or remove the folder {folder.parent} to train the stage anew"
+        )
+    return record
 
 
-def finish(folder: Path, state: Mapping[str, Any]) -> None:
-    """Give the folder of a stage its last file, which says that the stage is done."""
-    files = [file for name in _KEPT if (file := folder / name).is_file()]
-    write_record(folder / _DONE, {**state, "files": file_entries(folder, files)})
+def _count(processes: int) -> str:
+    return f"{processes} process" if processes == 1 else f"{processes} processes"
 
 
-def finished(folder: Path) -> bool:
+def measure_stage(folder: Path) -> dict[str, ManifestEntry]:
+    """Return size and checksum of the files that are kept of a stage that is done."""
+    files = [file for name in (WEIGHTS, _DATA, METRICS) if (file := folder / name).is_file()]
+    return {name: ManifestEntry(**entry) for name, entry in file_entries(folder, files).items()}
+
+
+def is_finished(folder: Path) -> bool:
     """Return whether the stage is done."""
-    return (folder / _DONE).is_file()
+    return (folder / STAGE_RECORD).is_file()
 
 
 def check_finished(folder: Path, run: str) -> None:
     """Raise a CheckpointError where a file of a stage that is done is missing, damaged or another run's."""
-    agree(lambda: _unseal(folder / _DONE, _Stage, run, folder.name))
+    raise_together(lambda: _read(folder / STAGE_RECORD, StageRecord, run, folder.name))
 
 
-def _unseal(file: Path, kind: type[_Stage], run: str, stage: str) -> dict[str, Any]:
+Record = TypeVar("Record", CheckpointRecord, StageRecord)
+
+
+def _read(file: Path, kind: type[Record], run: str, stage: str) -> Record:
     folder = file.parent
     try:
-        state: dict[str, Any] = read_record(file, kind, _again(folder))
+        record = kind.model_validate(read_record(file, kind, _remedy(folder)))
     except RunError as error:
         raise CheckpointError(str(error)) from None
-    if (state["run"], state["stage"]) != (run, stage):
-        raise CheckpointError(f"{folder}: this was written by another run, or by another stage; {_again(folder)}")
-    files = state.pop("files")
-    check_files(folder, {name: files[name] for name in share(sorted(files))}, _again(folder))
-    return state
+    if (record.run, record.stage) != (run, stage):
+        raise CheckpointError(f"{folder}: this was written by another run, or by another stage; {_remedy(folder)}")
+    mine = {name: record.files[name].model_dump() for name in local_share(sorted(record.files))}
+    check_files(folder, mine, _remedy(folder))
+    return record
 
 
-def intact(file: Path) -> AbstractContextManager[None]:
-    """A CheckpointError for whatever damage of a checkpoint's, or finished stage's, file makes its reader raise."""
-    return undamaged(file, _again(file.parent))
+def reading_checkpoint(file: Path) -> AbstractContextManager[None]:
+    """Raise a CheckpointError for whatever a damaged file of a checkpoint or finished stage makes its reader raise."""
+    return refuse_damage(file, _remedy(file.parent))
 
 
-def _again(folder: Path) -> str:
+def _remedy(folder: Path) -> str:
     return f"remove the folder {folder}: what it held is then trained again"
 
 
-def clean(stage: Path, keep: Path | None) -> None:
+def remove_leftovers(stage: Path, keep: Path | None) -> None:
     """Remove what a kill has left half written, and every checkpoint but `keep`."""
     for folder in _checkpoints(stage):
         if folder != keep:
@@ -162,7 +181,7 @@ def clean(stage: Path, keep: Path | None) -> None:
             gone = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)
-    for left in [entry for entry in stage.iterdir() if entry.name.startswith(".") and entry.name.endswith(_LEFT)]:
+    for left in [entry for entry in stage.iterdir() if entry.name.startswith(".") and entry.name.endswith(_LEFTOVERS)]:
         if left.is_dir():
             shutil.rmtree(left)
         else:
@@ -174,52 +193,80 @@ def _checkpoints(stage: Path) -> list[Path]:
     return sorted(numbered, key=checkpoint_step)
 
 
-def stage_state(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]:
-    """Everything that a stage can change: its trainable parameters and all persistent buffers, by our names.
+class _DatasetRecord(BaseModel):
+    """An entry of data.json."""
 
-    Frozen parameters come from the stage before, or from composing the model. Tied weights appear once.
-    """
-    state: dict[str, Tensor] = {}
-    for prefix, module in (("", model), ("distillation.", head)):
-        if module is None:
-            continue
-        frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
-        first = {name for name, _ in module.named_parameters()}
-        parameters = dict(module.named_parameters(remove_duplicate=False))
-        for name, tensor in module.state_dict(keep_vars=True).items():
-            if name not in frozen and (name not in parameters or name in first):
-                state[prefix + name] = tensor.detach()
-    return state
+    type: str
+    samples: int
+    fingerprint: str
 
 
-def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
-    with saving_weights(path):
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary, metadata={"format": "pt"})
-    move_into_place(temporary, path)
-
-
-def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:
-    """Put a file of `save_weights` into the model and the head, bit by bit.
-
-    Raises:
-        CheckpointError: it is missing or damaged, or holds names or shapes that the model does not have.
-    """
-    own = dict(model.state_dict(keep_vars=True))
-    if head is not None:
-        own |= {f"distillation.{name}": tensor for name, tensor in head.state_dict(keep_vars=True).items()}
-    with intact(path):
-        state = load_file(path)
-    for name, tensor in state.items():
-        target = own.get(name)
-        if target is None and name.startswith("distillation.") and head is None:
-            continue
-        if target is None or target.shape != tensor.shape:
-            found = "nothing of that name" if target is None else f"shape {tuple(target.shape)}"
-            raise CheckpointError(
-                f"{path}: {name} has shape {tuple(tensor.shape)}, the model has {found}; was the run made with "
-                "another version of a plugin? (environment.json) Start it anew under another name"
+def check_data(folder: Path, stage: StageSpec, datasets: Sequence[Dataset]) -> None:
+    """Write data.json, or raise a RunError where it names other data: positions of a continued stage count on it."""
+    now = [
+        _DatasetRecord(type=spec.type, samples=len(dataset), fingerprint=dataset.fingerprint())
+        for spec, dataset in zip(stage.data, datasets, strict=True)
+    ]
+    file = folder / _DATA
+    if not file.is_file():
+        write_record(file, [record.model_dump() for record in now])
+        return
+    remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
+    before = [_DatasetRecord.model_validate(entry) for entry in read_record(file, list[_DatasetRecord], remedy)]
+    if len(before) != len(now):
+        raise RunError(f"{file}: expected {len(now)} datasets, found {len(before)}; {remedy}")
+    for index, (old, new) in enumerate(zip(before, now, strict=True)):
+        if old != new:
+            raise RunError(
+                f"stage {stage.name}: dataset {index} ({new.type}) has changed since this stage began: it held "
+                f"{old.samples} samples with fingerprint {old.fingerprint[:12]}, now {new.samples} with "
+                f"{new.fingerprint[:12]}; restore the data, or train anew under another name"
             )
-        with torch.no_grad():
-            target.copy_(tensor)
+
+
+class _Origin(BaseModel):
+    package: str
+    version: str
+
+
+class _ComponentsRecord(BaseModel):
+    """components.json of a run: where the components of its training come from."""
+
+    components: dict[str, _Origin]
+
+
+def check_components(spec: ExperimentSpec, run: RunFolder) -> None:
+    """Raise a RunError where components are of another version than the training was begun with: they may compute
+    something else."""
+    file = _components_file(run)
+    if not is_present(file):
+        return
+    remedy = "remove the file, if the packages are those that the training was begun with"
+    before, now = read_record(file, _ComponentsRecord, remedy)["components"], _origins(spec)
+    if others := changed(before, now):
+        packages = " ".join(dict.fromkeys(_requirement(before[key]) for key in before if before[key] != now.get(key)))
+        raise RunError(
+            f"{run.path}: this training was begun with {'; '.join(others)}, which may compute something else; to go "
+            f"on, install what it was begun with: pip install {packages}; or remove the folder {file.parent} to train "
+            "anew"
+        )
+
+
+def note_components(spec: ExperimentSpec, run: RunFolder) -> None:
+    """Write components.json, if there is none."""
+    file = _components_file(run)
+    if not is_present(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_record(file, {"components": _origins(spec)})
+
+
+def _components_file(run: RunFolder) -> Path:
+    return run.path / "stages" / "components.json"
+
+
+def _origins(spec: ExperimentSpec) -> Origins:
+    return origins(spec.model, spec.data.reader, spec.training)
+
+
+def _requirement(origin: dict[str, str]) -> str:
+    return f"'{origin['package']}=={origin['version']}'"

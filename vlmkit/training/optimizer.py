@@ -1,19 +1,16 @@
-"""AdamW with a learning rate per part, and how the rates move."""
+"""AdamW with a learning rate for each pattern of `stage.train`."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim import AdamW
 
-from vlmkit.spec.experiment import StageSpec
+from vlmkit.spec.experiment import StageSpec, part_of
 
-__all__ = ["StageAdamW", "factor", "idle_patterns", "make_optimizer", "make_scheduler"]
+__all__ = ["StageAdamW", "idle_patterns", "make_optimizer"]
 
 
 class StageAdamW(AdamW):
@@ -37,17 +34,17 @@ class StageAdamW(AdamW):
 
 
 def idle_patterns(stage: StageSpec) -> frozenset[str]:
-    """The patterns whose parameters have no gradient in a step of samples that have no video.
+    """Return the patterns whose parameters have no gradient in a step of samples that have no video.
 
     None where the language model does not train: such a step then has zeros for all, since there must be something to
     go backward from.
     """
-    visual = frozenset(pattern for pattern in stage.train if pattern.split(".")[0] != "backbone")
+    visual = frozenset(pattern for pattern in stage.train if part_of(pattern) != "backbone")
     return visual if len(visual) < len(stage.train) else frozenset()
 
 
 def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) -> StageAdamW:
-    """AdamW (betas 0.9 and 0.999, epsilon 1e-8) over the parameters of each pattern of `stage.train`.
+    """Return AdamW (betas 0.9 and 0.999, epsilon 1e-8) over the parameters of each pattern of `stage.train`.
 
     Weight decay falls on matrices only: parameters with one dimension (norms, biases) are spared. Every group carries
     the `pattern` that it comes from. Parameters are updated together (`foreach`), where the device allows `fused`.
@@ -63,23 +60,3 @@ def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) 
                 )
     fused = all(p.device.type == "cuda" for parameters in trained.values() for p in parameters)
     return StageAdamW(groups, betas=(0.9, 0.999), eps=1e-8, **({"fused": True} if fused else {"foreach": True}))
-
-
-def factor(stage: StageSpec, steps: int, step: int) -> float:
-    """What the learning rates are multiplied with in step `step` (from 0) of `steps`.
-
-    Linear from 0 over the warm-up, then to 0 by half a cosine (`cosine`) or a line (`linear`), or not at all.
-    """
-    warmup = math.ceil(stage.warmup * steps)
-    if step < warmup:
-        return step / warmup
-    if stage.schedule == "constant":
-        return 1.0
-    progress = (step - warmup) / max(1, steps - warmup)
-    return 0.5 * (1 + math.cos(math.pi * progress)) if stage.schedule == "cosine" else 1 - progress
-
-
-def make_scheduler(stage: StageSpec, steps: int, optimizer: Optimizer) -> LambdaLR:
-    """The schedule of all groups."""
-    with torch.no_grad():
-        return LambdaLR(optimizer, lambda step: factor(stage, steps, step))

@@ -18,7 +18,7 @@ from vlmkit.checkpoints.formats import match_name, published_format
 from vlmkit.errors import DataError, UserError
 from vlmkit.model import VideoLM, build_head, compose, load
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.model.load import load_head
+from vlmkit.model.pretrained import load_head
 from vlmkit.spec import ExperimentSpec
 
 State = dict[str, Tensor]

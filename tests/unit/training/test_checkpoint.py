@@ -1,4 +1,4 @@
-"""Weights on disk: whole, found again, put back bit by bit."""
+"""Checkpoints on disk: whole, found again, checked; a training goes on with what it was begun with."""
 
 from __future__ import annotations
 
@@ -6,61 +6,27 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
-from vlmkit.errors import CheckpointError
+import vlmkit
+from vlmkit.errors import CheckpointError, RunError
+from vlmkit.manifest import ManifestEntry
+from vlmkit.registry import registry
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec import ExperimentSpec
 from vlmkit.training.checkpoint import (
+    CheckpointRecord,
+    check_components,
     check_finished,
-    clean,
-    finish,
-    finished,
-    latest,
-    load_weights,
-    save_weights,
-    seal,
-    stage_state,
-    unseal,
+    is_finished,
+    latest_checkpoint,
+    measure_checkpoint,
+    measure_stage,
+    note_components,
+    read_checkpoint_record,
+    remove_leftovers,
+    write_checkpoint_record,
 )
-
-
-class Tied(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.aligner = nn.BatchNorm1d(2)
-        self.backbone = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
-        self.backbone["head"].weight = self.backbone["embed"].weight
-
-
-def test_only_what_a_stage_changes_is_saved_and_comes_back(tmp_path: Path) -> None:
-    model, head = Tied(), nn.Linear(2, 2)
-    model.aligner.requires_grad_(False)
-    model.aligner.running_mean.fill_(0.1)
-    state = stage_state(model, head)
-    assert sorted(state) == [
-        "aligner.num_batches_tracked",
-        "aligner.running_mean",
-        "aligner.running_var",
-        "backbone.embed.weight",
-        "distillation.bias",
-        "distillation.weight",
-    ]
-    save_weights(state, tmp_path / "weights.safetensors")
-    other, other_head = Tied(), nn.Linear(2, 2)
-    load_weights(tmp_path / "weights.safetensors", other, other_head)
-    assert torch.equal(other.backbone["head"].weight, model.backbone["embed"].weight)
-    assert torch.equal(other.aligner.running_mean, model.aligner.running_mean)
-    assert torch.equal(other_head.weight, head.weight)
-    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
-
-
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
-    save_weights({"aligner.weight": torch.zeros(5)}, tmp_path / "w")
-    with pytest.raises(CheckpointError, match=r"aligner\.weight has shape \(5,\), the model has shape \(2,\)"):
-        load_weights(tmp_path / "w", Tied(), None)
-    save_weights({"aligner.gone": torch.zeros(5)}, tmp_path / "w")
-    with pytest.raises(CheckpointError, match="the model has nothing of that name"):
-        load_weights(tmp_path / "w", Tied(), None)
+from vlmkit.training.metrics import StageRecord, read_stage_record, write_stage_record
 
 
 def test_incomplete_checkpoints_are_ignored_and_removed(tmp_path: Path) -> None:
@@ -68,12 +34,12 @@ def test_incomplete_checkpoints_are_ignored_and_removed(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / ".weights.safetensors.saving").write_text("half")
     (tmp_path / "metrics.jsonl").write_text("")
-    newest = latest(tmp_path)
+    newest = latest_checkpoint(tmp_path)
     assert newest == tmp_path / "checkpoint-10"
-    clean(tmp_path, keep=newest)
+    remove_leftovers(tmp_path, keep=newest)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-x", "metrics.jsonl"]
-    clean(tmp_path, keep=None)
-    assert latest(tmp_path) is None
+    remove_leftovers(tmp_path, keep=None)
+    assert latest_checkpoint(tmp_path) is None
 
 
 @pytest.fixture
@@ -83,22 +49,33 @@ def sealed(tmp_path: Path) -> Path:
     (folder / "global_step3").mkdir(parents=True)
     for name in ("optimizer.pt", "global_step3/states.pt"):
         (folder / name).write_bytes(b"12345678")
-    seal(folder, STATE)
+    write_checkpoint_record(folder, record(folder))
     return folder
 
 
-STATE = {
-    "run": "mine",
-    "stage": "1-words",
-    "sums": [0.5, 0.25],
-    "steps": 2,
-    "skipped": 1,
-    "metrics": {"bytes": 0, "xxh3_128": ""},
-}
+def record(folder: Path) -> CheckpointRecord:
+    return CheckpointRecord(
+        run="mine",
+        stage="1-words",
+        sums=[0.5, 0.25],
+        steps=2,
+        skipped=1,
+        metrics=ManifestEntry(bytes=0, xxh3_128=""),
+        files=measure_checkpoint(folder),
+    )
 
 
 def test_a_whole_checkpoint_gives_back_its_state(sealed: Path) -> None:
-    assert unseal(sealed, "mine", "1-words") == STATE
+    found = read_checkpoint_record(sealed, "mine", "1-words")
+    (sealed / "sealed.json").unlink()
+    assert found == record(sealed)
+    assert list(found.files) == ["global_step3/states.pt", "optimizer.pt"]
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RunError, match=r"begun by 1 process and cannot be continued by 2 processes; start as many"):
+        read_checkpoint_record(sealed, "mine", "1-words")
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "global_step3/states.pt"])
@@ -107,15 +84,15 @@ def test_a_file_that_is_missing_or_cut_short_is_named(sealed: Path, name: str) -
     file.write_bytes(b"1234")
     said = rf"{name}: expected 8 bytes, found %s; remove the folder {re.escape(str(sealed))}: what it held is then "
     with pytest.raises(CheckpointError, match=said % "4 bytes"):
-        unseal(sealed, "mine", "1-words")
+        read_checkpoint_record(sealed, "mine", "1-words")
     file.unlink()
     with pytest.raises(CheckpointError, match=said % "no file"):
-        unseal(sealed, "mine", "1-words")
+        read_checkpoint_record(sealed, "mine", "1-words")
     file.write_bytes(b"12345679")
     with pytest.raises(
         CheckpointError, match=rf"{name}: expected the checksum xxh3_128 .*, found .*; remove the folder"
     ):
-        unseal(sealed, "mine", "1-words")
+        read_checkpoint_record(sealed, "mine", "1-words")
 
 
 @pytest.mark.parametrize("whose", [("yours", "1-words"), ("mine", "2-words")])
@@ -123,17 +100,21 @@ def test_a_checkpoint_of_another_run_or_stage_is_refused(sealed: Path, whose: tu
     with pytest.raises(
         CheckpointError, match="checkpoint-3: this was written by another run, or by another stage; remo"
     ):
-        unseal(sealed, *whose)
+        read_checkpoint_record(sealed, *whose)
 
 
 def test_a_stage_that_is_done_is_checked_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "1-words"
     folder.mkdir()
-    assert not finished(folder)
+    assert not is_finished(folder)
+    assert read_stage_record(folder) is None
     for name in ("weights.safetensors", "data.json", "metrics.jsonl"):
         (folder / name).write_bytes(b"12345678")
-    finish(folder, {"run": "mine", "stage": "1-words", "steps": 3})
-    assert finished(folder)
+    counts = {"steps": 3, "samples": 8, "samples_skipped": 1, "seconds_since_resumed": 0.5}
+    done = StageRecord(run="mine", stage="1-words", **counts, files=measure_stage(folder))
+    write_stage_record(folder, done)
+    assert read_stage_record(folder) == done
+    assert is_finished(folder)
     check_finished(folder, "mine")
     with pytest.raises(CheckpointError, match="1-words: this was written by another run"):
         check_finished(folder, "yours")
@@ -152,22 +133,73 @@ def test_a_checkpoint_without_its_state_is_refused(sealed: Path, text: str | Non
     file = sealed / "sealed.json"
     file.unlink() if text is None else file.write_text(text)
     with pytest.raises(CheckpointError, match=r"sealed\.json: .*; remove the folder"):
-        unseal(sealed, "mine", "1-words")
-
-
-def test_weights_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:
-    file = tmp_path / "weights.safetensors"
-    save_weights({"aligner.weight": torch.ones(2)}, file)
-    file.write_bytes(file.read_bytes()[:-3])
-    for _ in range(2):
-        with pytest.raises(
-            CheckpointError, match=r"weights\.safetensors: damaged or not complete: .*; remove the fold"
-        ):
-            load_weights(file, Tied(), None)
-        file.unlink(missing_ok=True)
+        read_checkpoint_record(sealed, "mine", "1-words")
 
 
 def test_only_plain_digits_number_a_checkpoint(tmp_path: Path) -> None:
     for name in ("checkpoint-²", "checkpoint-٣", "checkpoint-", "checkpoint-1a", "checkpoint-7"):
         (tmp_path / name).mkdir()
-    assert latest(tmp_path) == tmp_path / "checkpoint-7"
+    assert latest_checkpoint(tmp_path) == tmp_path / "checkpoint-7"
+
+
+SPEC = ExperimentSpec.model_validate(
+    {
+        "vlmkit": 1,
+        "name": "one",
+        "model": {
+            "aligner": {"type": "stab", "width": 16, "heads": 2},
+            "backbone": {
+                "type": "hf-causal-lm",
+                "init": "random",
+                "config": {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 4},
+                "tokenizer": {"text": ["a"]},
+            },
+        },
+        "training": {
+            "distillation": {"teacher": "hog"},
+            "stages": [{"name": "all", "data": ["moving-shapes"], "train": {"aligner": 1e-3}, "steps": 2}],
+        },
+        "evaluation": {"benchmarks": ["moving-shapes"]},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "component",
+    [
+        "aligner/stab",
+        "downsampler/lsd",
+        "backbone/hf-causal-lm",
+        "teacher/hog",
+        "dataset/moving-shapes",
+        "reader/decord",
+    ],
+)
+def test_another_version_is_refused(component: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path)
+    check_components(SPEC, run)
+    note_components(SPEC, run)
+    check_components(SPEC, run)
+    kind, name = component.split("/")
+    monkeypatch.setattr(registry().get(kind, name).plugin, "version", "9.9")
+    note_components(SPEC, run)
+    with pytest.raises(RunError) as caught:
+        check_components(SPEC, run)
+    message, here = str(caught.value), vlmkit.__version__
+    assert f"{kind} {name!r} of vlmkit {here}, here of vlmkit 9.9" in message
+    assert f"to go on, install what it was begun with: pip install 'vlmkit=={here}'; or remove the folder " in message
+
+
+def test_what_only_the_evaluation_needs_may_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path)
+    note_components(SPEC, run)
+    monkeypatch.setattr(registry().get("judge", "exact").plugin, "version", "9.9")
+    check_components(SPEC, run)
+
+
+def test_a_damaged_file_is_a_clear_error(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    note_components(SPEC, run)
+    (tmp_path / "stages" / "components.json").write_text('{"components": {"aligner/stab": 1}}')
+    with pytest.raises(RunError, match=r"stages/components.json: components.aligner/stab: .*; remove the file, if"):
+        check_components(SPEC, run)

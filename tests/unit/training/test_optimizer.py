@@ -1,4 +1,4 @@
-"""Groups and schedules."""
+"""Parameter groups, and those that stand still."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vlmkit.spec import StageSpec
-from vlmkit.training.optimizer import factor, idle_patterns, make_optimizer, make_scheduler
+from vlmkit.training.optimizer import idle_patterns, make_optimizer
 
 
 def stage(**options: Any) -> StageSpec:
@@ -25,38 +25,6 @@ def test_each_part_has_its_rate_and_decay_spares_vectors() -> None:
     groups = [(g["pattern"], g["lr"], g["weight_decay"], [p.ndim for p in g["params"]]) for g in optimizer.param_groups]
     assert groups == [("aligner", 0.1, 0.5, [2]), ("aligner", 0.1, 0.0, [1]), ("backbone", 0.01, 0.0, [1, 1])]
     assert all(group["betas"] == (0.9, 0.999) for group in optimizer.param_groups)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("constant", [0, 0.5, 1, 1, 1, 1, 1, 1]),
-        ("linear", [0, 0.5, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
-        ("cosine", [0, 0.5, 1, 0.93301, 0.75, 0.5, 0.25, 0.06699]),
-    ],
-)
-def test_schedules(schedule: str, expected: list[float]) -> None:
-    spec = stage(schedule=schedule, warmup=0.25)
-    assert [factor(spec, 8, step) for step in range(8)] == pytest.approx(expected, abs=1e-5)
-
-
-def test_no_warmup_begins_at_the_full_rate() -> None:
-    assert factor(stage(warmup=0), 8, 0) == 1
-
-
-def test_the_scheduler_moves_every_group() -> None:
-    spec = stage(schedule="linear", warmup=0)
-    parameters = {part: [nn.Parameter(torch.ones(1))] for part in spec.train}
-    optimizer = make_optimizer(spec, parameters)
-    scheduler = make_scheduler(spec, 4, optimizer)
-    seen = []
-    for _ in range(4):
-        seen.append([group["lr"] for group in optimizer.param_groups])
-        optimizer.step()
-        scheduler.step()
-    assert torch.tensor(seen).flatten().tolist() == pytest.approx(
-        [0.1, 0.01, 0.075, 0.0075, 0.05, 0.005, 0.025, 0.0025]
-    )
 
 
 def test_an_idle_part_keeps_its_weights_and_its_moments() -> None:

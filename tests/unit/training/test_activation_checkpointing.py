@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from vlmkit.training.recompute import recompute_activations, recomputed
+from vlmkit.training.activation_checkpointing import checkpointed_layers, set_activation_checkpointing
 
 SMALL = {
     "llama": {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2},
@@ -28,7 +28,7 @@ def frozen(request: pytest.FixtureRequest) -> Any:
 
 def gradient(model: Any) -> Tensor:
     """Of a frozen model's logits by its inputs; the layers that recompute are in training mode."""
-    for layer in recomputed(model):
+    for layer in checkpointed_layers(model):
         layer.training = True
     torch.manual_seed(1)
     inputs = torch.randn(1, 5, 16).requires_grad_()
@@ -39,25 +39,25 @@ def gradient(model: Any) -> Tensor:
 
 def test_frozen_layers_do_the_same(frozen: Any) -> None:
     expected = gradient(frozen)
-    recompute_activations(frozen, on=True)
-    assert len(list(recomputed(frozen))) >= 2
+    set_activation_checkpointing(frozen, enabled=True)
+    assert len(list(checkpointed_layers(frozen))) >= 2
     assert torch.equal(gradient(frozen), expected)
 
 
 def test_frozen_layers_recompute(frozen: Any) -> None:
     """Forward runs twice; the layers are in training mode again for the next decision."""
-    recompute_activations(frozen, on=True)
+    set_activation_checkpointing(frozen, enabled=True)
     ran: list[int] = []
-    *_, layer = recomputed(frozen)
+    *_, layer = checkpointed_layers(frozen)
     next(child for child in layer.modules() if isinstance(child, nn.Linear)).register_forward_hook(
         lambda *_: ran.append(1)
     )
     gradient(frozen)
     assert len(ran) == 2
-    assert all(layer.training for layer in recomputed(frozen))
+    assert all(layer.training for layer in checkpointed_layers(frozen))
 
 
 def test_it_can_be_switched_off_again(frozen: Any) -> None:
-    recompute_activations(frozen, on=True)
-    recompute_activations(frozen, on=False)
-    assert not list(recomputed(frozen))
+    set_activation_checkpointing(frozen, enabled=True)
+    set_activation_checkpointing(frozen, enabled=False)
+    assert not list(checkpointed_layers(frozen))

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoProcessor
 from vlmkit.errors import CheckpointError
 from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMConfig, VideoLMProcessor, load
-from vlmkit.model.load import load_as
+from vlmkit.model.pretrained import load_with_config
 
 CODE = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
 NAMES = {
@@ -49,7 +49,7 @@ def change(file: Path, **keys: Any) -> None:
 
 OPENERS = {
     "load": load,
-    "load_as": lambda folder: load_as(folder, VideoLMConfig()),
+    "load_as": lambda folder: load_with_config(folder, VideoLMConfig()),
     "model": VideoLM.from_pretrained,
     "keyword": lambda folder: VideoLM.from_pretrained(pretrained_model_name_or_path=folder, trust_remote_code=True),
     "auto model": AutoModelForCausalLM.from_pretrained,

@@ -15,8 +15,15 @@ from vlmkit.api import Dataset, Sample, Turn, UnreadableVideo, UserError, VideoI
 from vlmkit.data import FittedVideo
 from vlmkit.model.processor import Encoded
 from vlmkit.spec import StageSpec
-from vlmkit.training.batch import Bad, Collator, Item, Samples, StageItems, Videos
-from vlmkit.training.order import Order
+from vlmkit.training.collate import (
+    Collator,
+    LazyVideoLoader,
+    LoadedSample,
+    StageDataset,
+    StageSamples,
+    UnreadableSample,
+)
+from vlmkit.training.sample_order import SampleOrder
 
 INPUT = VideoInput(frames=2, size=28)
 
@@ -56,24 +63,24 @@ class FakeProcessor:
         return Encoded(ones, ones, torch.tensor(labels))
 
 
-def items(*videos: str | None, flip: bool = False) -> StageItems:
+def items(*videos: str | None, flip: bool = False) -> StageDataset:
     stage = StageSpec.model_validate({"name": "a", "data": [{"type": "moving-shapes"}], "train": {"aligner": 1.0},
                                       "epochs": 40})  # fmt: skip
-    samples = Samples([Few(*videos)])
+    samples = StageSamples([Few(*videos)])
     videos_: Any = FakeVideos()
-    return StageItems(Order.of(stage, len(samples), 0, 1), samples, videos_, flip)
+    return StageDataset(SampleOrder.of(stage, len(samples), 0, 1), samples, videos_, flip)
 
 
-def collate(found: Sequence[Item | Bad], teacher: bool = True, max_length: int = 9) -> Any:
+def collate(found: Sequence[LoadedSample | UnreadableSample], teacher: bool = True, max_length: int = 9) -> Any:
     processor: Any = FakeProcessor()
     return Collator(processor, INPUT, INPUT if teacher else None, max_length)(found)
 
 
 def test_ids_of_several_datasets_do_not_clash() -> None:
-    samples = Samples([Few("a", "b"), Few("c")])
+    samples = StageSamples([Few("a", "b"), Few("c")])
     assert [samples[i][0] for i in range(len(samples))] == ["0:0", "0:1", "1:0"]
     assert [samples[i][1].video for i in range(len(samples))] == ["a", "b", "c"]
-    assert Samples([Few("a")])[0][0] == "0"
+    assert StageSamples([Few("a")])[0][0] == "0"
 
 
 def test_a_batch_of_videos_text_and_something_unreadable() -> None:
@@ -81,8 +88,8 @@ def test_a_batch_of_videos_text_and_something_unreadable() -> None:
     batch = collate([source[position] for position in range(4)])
     assert len(batch.text["input_ids"]) == 3
     assert batch.video.pixels.shape == batch.teacher.pixels.shape == (2, 2, 3, 28, 28)
-    assert batch.bad == [Bad("2", "bad", "bad: no video")]
-    assert sorted(batch.good) == ["0", "1", "3"]
+    assert batch.unreadable == [UnreadableSample("2", "bad", "bad: no video")]
+    assert sorted(batch.loaded) == ["0", "1", "3"]
     assert (batch.tokens, batch.frames) == (3, 4)
 
 
@@ -103,8 +110,8 @@ def test_text_alone_has_no_video() -> None:
     assert batch.frames == 0
 
 
-@pytest.mark.parametrize("found", [[], [Bad("2", "bad", "no video")]])
-def test_a_batch_without_anything_readable_is_empty(found: list[Bad]) -> None:
+@pytest.mark.parametrize("found", [[], [UnreadableSample("2", "bad", "no video")]])
+def test_a_batch_without_anything_readable_is_empty(found: list[UnreadableSample]) -> None:
     batch = collate(found)
     assert batch.text == {}
     assert (batch.tokens, batch.frames) == (0, 0)
@@ -119,10 +126,10 @@ def test_a_sample_of_which_nothing_can_be_learnt_is_bad() -> None:
     text, video, unreadable = (items(name)[0] for name in (None, "a", "bad"))
     cut = video._replace(id="long", sample=dataclasses.replace(video.sample, turns="cut"))
     batch = collate([cut, text, unreadable, video])
-    assert batch.good == [text.id, video.id]
+    assert batch.loaded == [text.id, video.id]
     assert batch.video.pixels.shape[0] == 1
-    assert [bad.id for bad in batch.bad] == [unreadable.id, "long"]
-    assert batch.bad[1].reason.startswith("no token of its answers lies within max_length 9; raise it")
+    assert [bad.id for bad in batch.unreadable] == [unreadable.id, "long"]
+    assert batch.unreadable[1].reason.startswith("no token of its answers lies within max_length 9; raise it")
     assert collate([cut]).text == {}
 
 
@@ -139,8 +146,8 @@ def test_aligner_and_teacher_see_the_same_mirrored_picture() -> None:
 
 def test_a_cache_serves_stages_that_want_no_more_than_it_holds() -> None:
     reader: Any = SimpleNamespace()
-    both = Videos(reader, {"aligner": INPUT, "teacher": INPUT}, cache_bytes=1)
-    assert both.serves({"aligner": INPUT})
-    assert not both.serves({"aligner": VideoInput(frames=3, size=28)})
-    assert not Videos(reader, {"aligner": INPUT}, 1).serves({"aligner": INPUT, "teacher": INPUT})
-    assert not Videos(reader, {"aligner": INPUT}, 0).serves({"aligner": INPUT})
+    both = LazyVideoLoader(reader, {"aligner": INPUT, "teacher": INPUT}, cache_bytes=1)
+    assert both.has_cache_for({"aligner": INPUT})
+    assert not both.has_cache_for({"aligner": VideoInput(frames=3, size=28)})
+    assert not LazyVideoLoader(reader, {"aligner": INPUT}, 1).has_cache_for({"aligner": INPUT, "teacher": INPUT})
+    assert not LazyVideoLoader(reader, {"aligner": INPUT}, 0).has_cache_for({"aligner": INPUT})

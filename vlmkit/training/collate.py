@@ -25,20 +25,30 @@ from vlmkit.errors import DataError, UnreadableVideo, UserError
 from vlmkit.guard import guarded
 from vlmkit.model.conversation import IGNORE
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.training.order import Order, flips
+from vlmkit.training.sample_order import SampleOrder, is_flipped
 
-__all__ = ["Bad", "Collator", "Failed", "Item", "MicroBatch", "Samples", "StageItems", "Videos", "check_sendable"]
+__all__ = [
+    "Collator",
+    "FailedSample",
+    "LazyVideoLoader",
+    "LoadedSample",
+    "MicroBatch",
+    "StageDataset",
+    "StageSamples",
+    "UnreadableSample",
+    "check_picklable",
+]
 
 
-class Bad(NamedTuple):
-    """A sample that could not be read, or of which nothing can be learnt."""
+class UnreadableSample(NamedTuple):
+    """A sample that could not be read, or of which nothing can be learned."""
 
     id: str
     video: str | None
     reason: str
 
 
-class Item(NamedTuple):
+class LoadedSample(NamedTuple):
     """A sample that was read."""
 
     id: str
@@ -47,9 +57,18 @@ class Item(NamedTuple):
     """The fitted video for each input; empty where the sample has no video."""
 
 
+class FailedSample(NamedTuple):
+    """A sample that stops the run. The error is raised in the training process, as `MicroBatch.error` is."""
+
+    error: UserError
+
+
+AnySample = LoadedSample | UnreadableSample | FailedSample
+
+
 @dataclass
 class MicroBatch:
-    """What one forward pass takes. Samples that could not be read are not in the tensors."""
+    """The input of one forward pass. Samples that could not be read are not in the tensors."""
 
     text: dict[str, Tensor]
     """`input_ids`, `attention_mask` and `labels`, (B, S) each; empty where no sample could be read."""
@@ -57,15 +76,16 @@ class MicroBatch:
     """The aligner's videos, in the order of the rows that have one."""
     teacher: VideoBatch | None
     """The same videos as the teacher wants them."""
-    good: list[str]
-    bad: list[Bad]
+    loaded: list[str]
+    """Ids of the samples in the tensors."""
+    unreadable: list[UnreadableSample]
     error: UserError | None = None
     """What is wrong with the data as a whole. It is raised in the training process: crossing from a worker as an
     exception would bury its message in a traceback."""
 
     @property
     def tokens(self) -> int:
-        """Tokens that are learnt."""
+        """Tokens that have a label."""
         return int((self.text["labels"][:, 1:] != IGNORE).sum()) if self.text else 0
 
     @property
@@ -74,20 +94,14 @@ class MicroBatch:
         return int(self.video.frame_mask.sum()) if self.video is not None and self.teacher is not None else 0
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> MicroBatch:
-        """The same on another device; `dtype` is that of the pixels."""
+        """Return the same on another device; `dtype` is that of the pixels."""
         text = {name: tensor.to(device, non_blocking=True) for name, tensor in self.text.items()}
         video = self.video.to(device, dtype) if self.video is not None else None
         teacher = self.teacher.to(device, dtype) if self.teacher is not None else None
         return replace(self, text=text, video=video, teacher=teacher)
 
 
-class Failed(NamedTuple):
-    """A sample that cannot be had: the run stops. It is said in the training process, as `MicroBatch.error` is."""
-
-    error: UserError
-
-
-class Samples(Sequence[tuple[str, Sample]]):
+class StageSamples(Sequence[tuple[str, Sample]]):
     """The datasets of a stage as one sequence of (id, sample). With several, an id begins with its dataset's number."""
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
@@ -103,19 +117,7 @@ class Samples(Sequence[tuple[str, Sample]]):
         return (sample.id if len(self.datasets) == 1 else f"{number}:{sample.id}"), sample
 
 
-class _Nowhere(RawIOBase):
-    def write(self, content: Any) -> int:
-        return len(content)
-
-
-def check_sendable(*things: Dataset | ComponentSpec) -> None:
-    """A PluginError where a worker process could not be given these datasets or specs."""
-    for thing in things:
-        with guarded(thing, "being pickled for a worker process (training.workers)"):
-            pickle.Pickler(_Nowhere()).dump(thing)
-
-
-class Videos:
+class LazyVideoLoader:
     """A `VideoLoader` that opens its reader where it is used: it can be sent to a worker process."""
 
     def __init__(self, reader: ReaderSpec, inputs: Mapping[str, VideoInput], cache_bytes: int = 0) -> None:
@@ -128,8 +130,8 @@ class Videos:
             self._loader = VideoLoader(self.reader.build(), self.inputs, self.cache_bytes)
         return self._loader.load(path, flip)
 
-    def serves(self, inputs: Mapping[str, VideoInput]) -> bool:
-        """Whether what is cached here can be used for these inputs."""
+    def has_cache_for(self, inputs: Mapping[str, VideoInput]) -> bool:
+        """Return whether the cached frames can be used for these inputs."""
         return self.cache_bytes > 0 and all(self.inputs.get(name) == wanted for name, wanted in inputs.items())
 
     def __getstate__(self) -> dict[str, object]:
@@ -137,72 +139,85 @@ class Videos:
 
 
 @dataclass
-class StageItems:
-    """Position -> what was read there. A dataset for torch's DataLoader."""
+class StageDataset:
+    """The samples of a stage by position, read when they are asked for: a dataset for torch's DataLoader."""
 
-    order: Order
-    samples: Samples
-    videos: Videos
+    order: SampleOrder
+    samples: StageSamples
+    videos: LazyVideoLoader
     flip: bool
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, position: int) -> Item | Bad | Failed:
+    def __getitem__(self, position: int) -> AnySample:
         epoch, index = self.order[position]
         try:
             key, sample = self.samples[index]
-            return self._read(key, sample, self.flip and flips(self.order, epoch, key))
+            return self._load(key, sample, self.flip and is_flipped(self.order, epoch, key))
         except UserError as error:
             if get_worker_info() is not None:  # its traceback, for --debug, does not cross by itself
                 error.add_note("".join(traceback.format_exception(error)))
-            return Failed(error)
+            return FailedSample(error)
 
-    def _read(self, key: str, sample: Sample, flip: bool) -> Item | Bad:
+    def _load(self, key: str, sample: Sample, flip: bool) -> LoadedSample | UnreadableSample:
         if sample.video is None:
-            return Item(key, sample, {})
+            return LoadedSample(key, sample, {})
         try:
-            return Item(key, sample, self.videos.load(sample.video, flip))
+            return LoadedSample(key, sample, self.videos.load(sample.video, flip))
         except UnreadableVideo as error:
-            return Bad(key, sample.video, str(error))
+            return UnreadableSample(key, sample.video, str(error))
 
 
 @dataclass
 class Collator:
-    """Items -> MicroBatch."""
+    """Turns samples into a `MicroBatch`."""
 
     processor: VideoLMProcessor
     aligner: VideoInput
     teacher: VideoInput | None
     max_length: int
 
-    def __call__(self, items: Sequence[Item | Bad | Failed]) -> MicroBatch:
-        """Any number of items, none included."""
-        failed = next((item.error for item in items if isinstance(item, Failed)), None)
+    def __call__(self, samples: Sequence[AnySample]) -> MicroBatch:
+        """Collate any number of samples, none included."""
+        failed = next((sample.error for sample in samples if isinstance(sample, FailedSample)), None)
         if failed is not None:
             return MicroBatch({}, None, None, [], [], failed)
-        good = [item for item in items if isinstance(item, Item)]
-        bad = [item for item in items if isinstance(item, Bad)]
-        if not good:
-            return MicroBatch({}, None, None, [], bad)
-        shapes = [item.views["aligner"].shape if item.views else None for item in good]
+        loaded = [sample for sample in samples if isinstance(sample, LoadedSample)]
+        unreadable = [sample for sample in samples if isinstance(sample, UnreadableSample)]
+        if not loaded:
+            return MicroBatch({}, None, None, [], unreadable)
+        shapes = [item.views["aligner"].shape if item.views else None for item in loaded]
         try:
-            encoded = self.processor.encode([item.sample.turns for item in good], shapes, max_length=self.max_length)
+            encoded = self.processor.encode([item.sample.turns for item in loaded], shapes, max_length=self.max_length)
         except UserError as error:
-            names = ", ".join(item.id for item in good)
+            names = ", ".join(item.id for item in loaded)
             return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))
-        learnt = (encoded.labels[:, 1:] != IGNORE).any(1).tolist()
-        if not all(learnt):
+        has_label = (encoded.labels[:, 1:] != IGNORE).any(1).tolist()
+        if not all(has_label):
             reason = (
                 f"no token of its answers lies within max_length {self.max_length}; raise it, or shorten the question"
             )
-            cut = [Bad(item.id, item.sample.video, reason) for item, some in zip(good, learnt, strict=True) if not some]
-            return self([*(item for item, some in zip(good, learnt, strict=True) if some), *bad, *cut])
-        seen = [item.views for item in good if item.views]
+            kept = [item for item, labeled in zip(loaded, has_label, strict=True) if labeled]
+            cut = [item for item, labeled in zip(loaded, has_label, strict=True) if not labeled]
+            return self([*kept, *unreadable, *(UnreadableSample(item.id, item.sample.video, reason) for item in cut)])
+        views = [item.views for item in loaded if item.views]
         return MicroBatch(
             text=encoded._asdict(),
-            video=to_batch([views["aligner"] for views in seen], self.aligner) if seen else None,
-            teacher=to_batch([views["teacher"] for views in seen], self.teacher) if seen and self.teacher else None,
-            good=[item.id for item in good],
-            bad=bad,
+            video=to_batch([view["aligner"] for view in views], self.aligner) if views else None,
+            teacher=to_batch([view["teacher"] for view in views], self.teacher) if views and self.teacher else None,
+            loaded=[item.id for item in loaded],
+            unreadable=unreadable,
         )
+
+
+class _NullWriter(RawIOBase):
+    def write(self, content: Any) -> int:
+        return len(content)
+
+
+def check_picklable(*things: Dataset | ComponentSpec) -> None:
+    """Raise a PluginError where a worker process could not be given these datasets or specs."""
+    for thing in things:
+        with guarded(thing, "being pickled for a worker process (training.workers)"):
+            pickle.Pickler(_NullWriter()).dump(thing)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from vlmkit.api import Aligner, Downsampler, PluginError, VideoBatch, VisualTokens
 from vlmkit.data import FittedVideo
 from vlmkit.model import compose
-from vlmkit.model.trial import try_out, try_out_teacher
+from vlmkit.model.compose import check_shapes
+from vlmkit.model.parts import build_meta_teacher
 from vlmkit.spec import ModelSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 from vlmkit_stab.spec import StabSpec
@@ -64,7 +65,7 @@ def _with_aligner(spec: ModelSpec, aligner: type[StabSpec], **options: Any) -> M
 
 
 def _try(spec: ModelSpec) -> None:
-    try_out(compose(spec, meta=True)[0], spec)
+    check_shapes(compose(spec, meta=True)[0], spec)
 
 
 def test_what_fits_passes(make_spec: SpecMaker) -> None:
@@ -159,7 +160,7 @@ def test_language_models(make_spec: SpecMaker, output: Callable[[Any], Any], sai
 
 @pytest.mark.parametrize("member", [{"grid": lambda self: (3, 2)}, {"width": property(lambda self: 5)}])
 def test_teachers(member: dict[str, Any]) -> None:
-    try_out_teacher(HogSpec.tiny(), 2)
+    build_meta_teacher(HogSpec.tiny(), 2)
     spec = type("Changed", (HogSpec,), member).model_validate(HogSpec.tiny().model_dump())
     with pytest.raises(PluginError, match=r"^teacher 'hog' .*: forward gives of the shape \(1, 2, 2, 2, 16\), "):
-        try_out_teacher(spec, 2)
+        build_meta_teacher(spec, 2)

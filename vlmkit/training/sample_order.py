@@ -1,4 +1,4 @@
-"""Which sample comes at which place of a stage: drawn by the seed, known at every position without reading data.
+"""The order in which a stage reads its samples: drawn from the seed, known at every position without reading data.
 
 A stage is one sequence of positions 0, 1, 2, …; optimizer step s takes positions s*batch_size to (s+1)*batch_size.
 """
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from vlmkit.spec.experiment import StageSpec
 
-__all__ = ["MicroBatches", "Order", "flips"]
+__all__ = ["MicroBatchSampler", "SampleOrder", "is_flipped"]
 
 
 @dataclass(frozen=True)
-class Order:
+class SampleOrder:
     """The samples of one stage in the order of training."""
 
     size: int
@@ -38,8 +38,8 @@ class Order:
     """Number of the stage, from 1."""
 
     @classmethod
-    def of(cls, stage: StageSpec, size: int, seed: int, number: int) -> Order:
-        """The order of stage `number` (from 1) over `size` samples."""
+    def of(cls, stage: StageSpec, size: int, seed: int, number: int) -> SampleOrder:
+        """Return the order of stage `number` (from 1) over `size` samples."""
         used = max(1, round(stage.fraction * size))
         if stage.steps is not None:
             steps, total = stage.steps, stage.steps * stage.batch_size
@@ -53,29 +53,29 @@ class Order:
         return self.total
 
     def __getitem__(self, position: int) -> tuple[int, int]:
-        """(epoch, index of the sample) at a position."""
+        """Return (epoch, index of the sample) at a position."""
         epoch, place = divmod(position, self.used)
-        return epoch, int(_shuffled(self.size, self.used, self.seed, self.stage, epoch)[place])
+        return epoch, int(_permutation(self.size, self.used, self.seed, self.stage, epoch)[place])
 
     def epoch_after(self, step: int) -> float:
-        """Passes over the data that are done after so many steps."""
+        """Return how many passes over the data are done after so many steps."""
         return min(step * self.batch_size, self.total) / self.used
 
 
 @lru_cache(maxsize=4)
-def _shuffled(size: int, used: int, seed: int, stage: int, epoch: int) -> npt.NDArray[np.int64]:
+def _permutation(size: int, used: int, seed: int, stage: int, epoch: int) -> npt.NDArray[np.int64]:
     chosen = np.random.default_rng([seed, stage]).permutation(size)[:used]
     # From 1: numpy draws the same from [seed, stage] and [seed, stage, 0].
     return np.random.default_rng([seed, stage, epoch + 1]).permutation(chosen)
 
 
-class MicroBatches:
+class MicroBatchSampler:
     """Positions of each forward pass of one process, in order: a batch sampler for a DataLoader.
 
     Every process makes the same number of passes; at the end of the data some may be smaller or empty.
     """
 
-    def __init__(self, order: Order, micro: int, rank: int = 0, processes: int = 1) -> None:
+    def __init__(self, order: SampleOrder, micro: int, rank: int = 0, processes: int = 1) -> None:
         self.order, self.micro, self.rank, self.processes = order, micro, rank, processes
         self.per_step = order.batch_size // (micro * processes)
         """Forward passes of one process per optimizer step."""
@@ -90,7 +90,7 @@ class MicroBatches:
             yield list(range(start, min(start + self.micro, self.order.total)))
 
 
-def flips(order: Order, epoch: int, sample: str) -> bool:
-    """Whether this sample is mirrored in this epoch: a fair coin that any process can look up."""
+def is_flipped(order: SampleOrder, epoch: int, sample: str) -> bool:
+    """Return whether this sample is mirrored in this epoch: a fair coin that any process can look up."""
     text = f"{order.seed}:{order.stage}:{epoch}:{sample}"
     return bool(hashlib.blake2b(text.encode(), digest_size=1).digest()[0] & 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -19,19 +21,40 @@ from vlmkit.json_files import read_json
 from vlmkit.manifest import MODEL_REMEDY, check_folder
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DISTILLATION, DistillationHead
-from vlmkit.model.finite import misfits, parameters_of
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.same import differences
 from vlmkit.model.tokens import check_generation, check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
+from vlmkit.spec.experiment import without_part
 
-__all__ = ["load", "load_as", "load_head", "undamaged", "without_bars"]
+__all__ = [
+    "config_differences",
+    "load",
+    "load_head",
+    "load_with_config",
+    "nonfinite",
+    "nonfinite_weights",
+    "refuse_damage",
+    "without_progress_bars",
+]
 
 _SHOWN = 5
+_MATTERS = (
+    "hidden_act",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "rms_norm_eps",
+    "rope_theta",
+    "tie_word_embeddings",
+    "vocab_size",
+)
+"""Keys of a language model's configuration that change what its weights compute."""
 
 
 def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
-    """The model and the processor that `save_pretrained` wrote into the folder `path`.
+    """Return the model and the processor that `save_pretrained` wrote into the folder `path`.
 
     Raises:
         CheckpointError: where the folder is missing or damaged, holds no model of vlmkit, or needs a plugin that is not
@@ -42,7 +65,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     model = _read(folder, "the model that config.json describes")
     check_generation(model.generation_config, f"{folder}", CheckpointError)
     where = f"{folder}: tokenizer or processor"
-    with undamaged(where, MODEL_REMEDY):
+    with refuse_damage(where, MODEL_REMEDY):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
         check_tokenizer(processor.tokenizer, where, CheckpointError)
         check_prompt(processor.tokenizer.chat_template, processor.tokenizer.special_tokens_map)
@@ -50,8 +73,8 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     return model, processor
 
 
-def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
-    """The model that `config` describes, in the types that it says, with all its weights from the folder `path`.
+def load_with_config(path: str | Path, config: VideoLMConfig) -> VideoLM:
+    """Return the model that `config` describes, in the types that it says, with all its weights from the folder `path`.
 
     Raises:
         CheckpointError: where the folder is missing, holds no model of vlmkit, or one of other parts.
@@ -61,12 +84,12 @@ def load_as(path: str | Path, config: VideoLMConfig) -> VideoLM:
     language = config.text_config
     wanted = language.to_dict() if isinstance(language, PreTrainedConfig) else {}
     there = saved.get("text_config")
-    differ = differences(there if isinstance(there, dict) else {}, wanted)
+    differ = config_differences(there if isinstance(there, dict) else {}, wanted)
     return _read(folder, "the spec's model", differ, config=config)
 
 
 def load_head(path: str | Path, head: DistillationHead) -> bool:
-    """Give `head` the weights of the distillation head in the folder `path`, if there is one; whether there is.
+    """Give `head` the weights of the distillation head in the folder `path`, if there is one; return whether there is.
 
     Raises:
         CheckpointError: it is a head for other layers, another teacher or another language model.
@@ -75,8 +98,8 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     check_folder(file.parent, MODEL_REMEDY)
     if not is_file(file):
         return False
-    with undamaged(file, MODEL_REMEDY):
-        state = {name.removeprefix("distillation."): tensor for name, tensor in load_file(file).items()}
+    with refuse_damage(file, MODEL_REMEDY):
+        state = {without_part(name): tensor for name, tensor in load_file(file).items()}
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
     _refuse(file, "the head of training.distillation", own.keys() - state.keys(), state.keys() - own.keys(), shapes)
@@ -85,8 +108,8 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
 
 
 @contextmanager
-def undamaged(place: Path | str, remedy: str) -> Iterator[None]:
-    """A CheckpointError that names `place` and ends with `remedy`, for whatever a damaged file makes its reader raise.
+def refuse_damage(place: Path | str, remedy: str) -> Iterator[None]:
+    """Raise a CheckpointError for whatever a damaged file makes its reader raise; `remedy` ends the message.
 
     A UserError passes as it is, and so does running out of memory.
     """
@@ -95,8 +118,8 @@ def undamaged(place: Path | str, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Without the bars that transformers draws while weights load, also where no terminal shows them."""
+def without_progress_bars() -> Iterator[None]:
+    """Hide the bars that transformers draws while weights load, also where no terminal shows them."""
     before = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -110,11 +133,11 @@ def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) 
     options |= {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     refuse_pointers(folder, CheckpointError)
     damaged = f"{folder}: its weights are damaged or not complete"
-    with reading(damaged, MODEL_REMEDY, CheckpointError), quiet_transformers(), without_bars():
+    with reading(damaged, MODEL_REMEDY, CheckpointError), quiet_transformers(), without_progress_bars():
         model, report = VideoLM.from_pretrained(folder, **options)
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
-    if said := misfits(parameters_of(model)):
+    if said := nonfinite_weights(model.named_parameters()):
         raise CheckpointError(f"{folder}: {said}; {MODEL_REMEDY}")
     return model
 
@@ -127,7 +150,7 @@ def _refuse(
     shapes: Iterable[tuple[str, Any, Any]],
     differ: Iterable[str] = (),
 ) -> None:
-    """One error for everything that does not fit, if anything does not."""
+    """Raise one error for everything that does not fit, if anything does not."""
     mismatched = [f"{name} is {tuple(there)} there and {tuple(here)} here" for name, there, here in shapes]
     kinds = {"missing keys": missing, "unexpected keys": unexpected, "mismatched keys": mismatched}
     kinds |= {"other options of the language model": differ}
@@ -141,7 +164,7 @@ def _refuse(
 
 
 def _check(folder: Path, *files: str) -> dict[str, Any]:
-    """The content of the first of these JSON files, which is config.json."""
+    """Return the content of the first of these JSON files, which is config.json."""
     if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of a saved model; there is no such folder")
     if odd := [file for file in folder.iterdir() if not (is_file(file) or is_folder(file)) and file.exists()]:
@@ -164,3 +187,45 @@ def _content(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {MODEL_REMEDY}")
     return content
+
+
+def config_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return what differs between two configurations of a language model, as transformers writes them: a checkpoint's,
+    and the spec's.
+
+    A key that one of them lacks is not compared.
+    """
+    pairs = ((key, _value(there, key), _value(here, key)) for key in _MATTERS)
+    return [
+        f"{key} is {found!r} there and {wanted!r} in the spec"
+        for key, found, wanted in pairs
+        if found is not None and wanted is not None and found != wanted
+    ]
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    """Older files have the base of rotary positions at the top."""
+    value, rope = config.get(key), config.get("rope_parameters")
+    return rope.get(key) if value is None and isinstance(rope, Mapping) else value
+
+
+def nonfinite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tensors that hold a NaN or an infinity. The device is waited for once."""
+    names = [name for name, value in tensors.items() if value.is_floating_point() and value.numel()]
+    if not names:
+        return []
+    # Both ends are NaN where one value is; `isfinite` would take a copy, and many times as long.
+    ends = [torch.stack(torch.aminmax(tensors[name])).float() for name in names]
+    finite = torch.stack(ends).isfinite().all(1).tolist()
+    return [name for name, fine in zip(names, finite, strict=True) if not fine]
+
+
+def nonfinite_weights(named: Iterable[tuple[str, Tensor]]) -> str:
+    """Return what is wrong with weights, for a message; empty where all are finite numbers."""
+    tensors = {name: value.detach() for name, value in named}
+    bad = nonfinite(tensors)
+    if not bad:
+        return ""
+    more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+    names = ", ".join(bad[:3])
+    return f"{len(bad)} of {len(tensors)} weights hold values that are no finite numbers: {names}{more}"

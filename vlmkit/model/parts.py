@@ -1,4 +1,4 @@
-"""Parts whose numbers nobody can build: one SpecError that names the part, before memory is taken."""
+"""The parts of a model, built from their specs: one SpecError that names the part, before memory is taken."""
 
 from __future__ import annotations
 
@@ -6,17 +6,40 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from vlmkit.api.bounds import MOST_PARAMETERS
+from vlmkit.api.modules import Aligner, Teacher
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import SpecError, UserError
 from vlmkit.guard import is_too_large, said
+from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["check_room", "check_size", "composing"]
+__all__ = ["build_aligner", "build_meta_teacher", "building", "check_room", "check_size"]
+
+
+def build_aligner(spec: ModelSpec) -> Aligner:
+    """Return a fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
+    with building("model.aligner"):
+        aligner = spec.aligner.build(spec.backbone.width)
+    check_size(aligner, "model.aligner")
+    return aligner
+
+
+def build_meta_teacher(spec: TeacherSpec, frames: int) -> Teacher:
+    """Return a teacher on the meta device, whose features of one video have the shape that `grid` and `width` say."""
+    part, size = "training.distillation.teacher", spec.input.size
+    with building(part), torch.device("meta"):
+        teacher = spec.build()
+    check_size(teacher, part)
+    teacher(VideoBatch.full(torch.empty(1, frames, 3, size, size, device="meta")))
+    return teacher
 
 
 @contextmanager
-def composing(part: str) -> Iterator[None]:
+def building(part: str) -> Iterator[None]:
     """Turn what torch or a component raises while a part is composed into a SpecError that names the part.
 
     Options that fit each other need not fit the rest, and sizes can be beyond what torch counts with.

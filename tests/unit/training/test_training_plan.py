@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from vlmkit.spec import ExperimentSpec
-from vlmkit.training.memory import memory
-from vlmkit.training.plan import Plan, StagePlan, plan
+from vlmkit.training.training_plan import StagePlan, TrainingPlan, estimate_memory, plan_training
 
 LAYER = 34 * 8 * 56 * 32
 """Bytes of activations of a layer: a batch of 8, at most 56 tokens, 32 channels, one byte each."""
@@ -62,8 +61,9 @@ def experiment(
     )
 
 
-PLANNED = Plan([], frozenset(), parameters=1000, weight_bytes=2600, head_parameters=10)
-TRAINED = StagePlan("align", {"aligner": 300})
+MODEL: Any = None
+PLANNED = TrainingPlan(MODEL, [], parameters=1000, weight_bytes=2600, head_parameters=10)
+TRAINED = StagePlan("align", {}, {"aligner": 300})
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ TRAINED = StagePlan("align", {"aligner": 300})
 )
 def test_memory_per_gpu(options: dict[str, Any], expected: dict[int, int]) -> None:
     spec = experiment(**options)
-    assert memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=50, tokens=56) == expected
+    assert estimate_memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=50, tokens=56) == expected
 
 
 @pytest.mark.parametrize(("precision", "frozen"), [("float32", 4), ("bfloat16", 2)])
 def test_what_stays_frozen_keeps_the_precision_of_the_model(precision: str, frozen: int) -> None:
-    planned = plan(experiment(precision=precision, dtype="bfloat16"))
+    planned = plan_training(experiment(precision=precision, dtype="bfloat16"))
     trained = planned.stages[0].trains["aligner"]
     assert planned.parameters > trained
     assert planned.weight_bytes == 4 * trained + frozen * (planned.parameters - trained)
@@ -107,7 +107,7 @@ def test_what_stays_frozen_keeps_the_precision_of_the_model(precision: str, froz
 def test_activations_grow_with_the_video_up_to_the_longest_sequence() -> None:
     spec = experiment(max_length=4096)
     small, large, largest = (
-        memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=0, tokens=tokens)[1]
+        estimate_memory(spec, spec.training.stages[0], PLANNED, TRAINED, teacher=0, tokens=tokens)[1]
         for tokens in (56, 3968, 2**22)
     )
     assert large - small == 2 * 8 * (4096 - 56 - 128) * 34 * 32 * 4

@@ -1,16 +1,24 @@
-"""Which parameters a stage trains, and that the others stand still."""
+"""The parameters that a stage trains, the others that stand still, and the weights on disk."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from vlmkit.errors import SpecError
+from vlmkit.errors import CheckpointError, SpecError
 from vlmkit.spec import StageSpec
-from vlmkit.training.parts import assign, freeze, named_parameters
+from vlmkit.training.trainable import (
+    assign_parameters,
+    freeze,
+    load_weights,
+    named_parameters,
+    save_weights,
+    stage_weights,
+)
 
 
 class Model(nn.Module):
@@ -29,7 +37,7 @@ def stage(train: dict[str, float]) -> StageSpec:
 
 def test_the_longest_pattern_wins_and_each_parameter_is_trained_once() -> None:
     named = named_parameters(Model(), nn.Linear(2, 2))
-    found = assign(
+    found = assign_parameters(
         stage({"aligner": 1, "aligner.projector": 2, "aligner.projector.2.bias": 3, "distillation": 4}), named
     )
     assert found == {
@@ -42,8 +50,8 @@ def test_the_longest_pattern_wins_and_each_parameter_is_trained_once() -> None:
 
 def test_tied_weights_answer_to_both_names_once() -> None:
     named = named_parameters(Model(), None)
-    assert assign(stage({"backbone": 1}), named) == {"backbone": ["backbone.embed.weight"]}
-    assert assign(stage({"backbone.head": 1}), named) == {"backbone.head": ["backbone.embed.weight"]}
+    assert assign_parameters(stage({"backbone": 1}), named) == {"backbone": ["backbone.embed.weight"]}
+    assert assign_parameters(stage({"backbone.head": 1}), named) == {"backbone.head": ["backbone.embed.weight"]}
 
 
 @pytest.mark.parametrize(
@@ -57,15 +65,15 @@ def test_tied_weights_answer_to_both_names_once() -> None:
 )
 def test_a_pattern_without_parameters_is_an_error_with_names(pattern: str, expected: str) -> None:
     with pytest.raises(SpecError) as error:
-        assign(stage({pattern: 1}), named_parameters(Model(), None))
+        assign_parameters(stage({pattern: 1}), named_parameters(Model(), None))
     assert expected in str(error.value)
     assert repr(pattern) in str(error.value)
 
 
 def test_frozen_modules_stay_still_in_training_mode() -> None:
     model = Model()
-    still = freeze([model], model.aligner.projector.parameters())
-    assert {id(module) for module in still} == {id(model.aligner.norm), id(model.backbone)}
+    frozen_modules = freeze([model], model.aligner.projector.parameters())
+    assert {id(module) for module in frozen_modules} == {id(model.aligner.norm), id(model.backbone)}
     assert [n for n, p in model.named_parameters() if p.requires_grad] == [
         f"aligner.projector.{i}.{kind}" for i in (0, 2) for kind in ("weight", "bias")
     ]
@@ -89,7 +97,7 @@ def test_what_is_built_frozen_cannot_be_trained() -> None:
     model = Model()
     model.aligner.norm.requires_grad_(False)
     assert [name for name in named_parameters(model, None) if name.startswith("aligner.norm")] == []
-    found = assign(stage({"aligner": 1}), named_parameters(model, None))
+    found = assign_parameters(stage({"aligner": 1}), named_parameters(model, None))
     assert "aligner.norm.weight" not in found["aligner"]
 
 
@@ -97,7 +105,7 @@ def test_of_two_patterns_for_tied_weights_the_first_of_the_same_length_wins() ->
     named = named_parameters(Model(), None)
     named = {name.replace("embed", "body"): value for name, value in named.items()}
     for first, second in (("backbone.body", "backbone.head"), ("backbone.head", "backbone.body")):
-        found = assign(stage({first: 1, second: 2}), named)
+        found = assign_parameters(stage({first: 1, second: 2}), named)
         assert found == {first: ["backbone.body.weight"], second: []}
 
 
@@ -106,6 +114,57 @@ def test_many_patterns_and_many_parameters_take_a_moment() -> None:
     named = {f"backbone.model.layers.{i // 12}.part.{i % 12}": value for i, value in enumerate(parameter)}
     patterns = {f"backbone.model.layers.{i}": 1e-3 for i in range(200)}
     begin = time.process_time()
-    found = assign(stage(patterns), named)
+    found = assign_parameters(stage(patterns), named)
     assert time.process_time() - begin < 2
     assert [len(names) for names in found.values()] == [12] * 200
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.aligner = nn.BatchNorm1d(2)
+        self.backbone = nn.ModuleDict({"embed": nn.Embedding(3, 2), "head": nn.Linear(2, 3, bias=False)})
+        self.backbone["head"].weight = self.backbone["embed"].weight
+
+
+def test_only_what_a_stage_changes_is_saved_and_comes_back(tmp_path: Path) -> None:
+    model, head = Tied(), nn.Linear(2, 2)
+    model.aligner.requires_grad_(False)
+    model.aligner.running_mean.fill_(0.1)
+    state = stage_weights(model, head)
+    assert sorted(state) == [
+        "aligner.num_batches_tracked",
+        "aligner.running_mean",
+        "aligner.running_var",
+        "backbone.embed.weight",
+        "distillation.bias",
+        "distillation.weight",
+    ]
+    save_weights(state, tmp_path / "weights.safetensors")
+    other, other_head = Tied(), nn.Linear(2, 2)
+    load_weights(tmp_path / "weights.safetensors", other, other_head)
+    assert torch.equal(other.backbone["head"].weight, model.backbone["embed"].weight)
+    assert torch.equal(other.aligner.running_mean, model.aligner.running_mean)
+    assert torch.equal(other_head.weight, head.weight)
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_weights({"aligner.weight": torch.zeros(5)}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match=r"aligner\.weight has shape \(5,\), the model has shape \(2,\)"):
+        load_weights(tmp_path / "w", Tied(), None)
+    save_weights({"aligner.gone": torch.zeros(5)}, tmp_path / "w")
+    with pytest.raises(CheckpointError, match="the model has nothing of that name"):
+        load_weights(tmp_path / "w", Tied(), None)
+
+
+def test_weights_that_are_damaged_or_missing_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_weights({"aligner.weight": torch.ones(2)}, file)
+    file.write_bytes(file.read_bytes()[:-3])
+    for _ in range(2):
+        with pytest.raises(
+            CheckpointError, match=r"weights\.safetensors: damaged or not complete: .*; remove the fold"
+        ):
+            load_weights(file, Tied(), None)
+        file.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vlmkit.spec import StageSpec
-from vlmkit.training.order import MicroBatches, Order, flips
+from vlmkit.training.sample_order import MicroBatchSampler, SampleOrder, is_flipped
 
 
 def stage(**options: Any) -> StageSpec:
@@ -17,7 +17,7 @@ def stage(**options: Any) -> StageSpec:
     )
 
 
-def epochs(order: Order) -> list[list[int]]:
+def epochs(order: SampleOrder) -> list[list[int]]:
     found: dict[int, list[int]] = {}
     for position in range(len(order)):
         epoch, index = order[position]
@@ -26,20 +26,20 @@ def epochs(order: Order) -> list[list[int]]:
 
 
 def test_each_epoch_sees_every_sample_once_in_another_order() -> None:
-    first, second = epochs(Order.of(stage(epochs=2), 50, seed=1, number=1))
+    first, second = epochs(SampleOrder.of(stage(epochs=2), 50, seed=1, number=1))
     assert sorted(first) == sorted(second) == list(range(50))
     assert first != second
 
 
 def test_seed_and_stage_decide_the_order() -> None:
-    reference = epochs(Order.of(stage(epochs=1), 50, seed=1, number=1))
-    assert epochs(Order.of(stage(epochs=1), 50, seed=1, number=1)) == reference
-    assert epochs(Order.of(stage(epochs=1), 50, seed=2, number=1)) != reference
-    assert epochs(Order.of(stage(epochs=1), 50, seed=1, number=2)) != reference
+    reference = epochs(SampleOrder.of(stage(epochs=1), 50, seed=1, number=1))
+    assert epochs(SampleOrder.of(stage(epochs=1), 50, seed=1, number=1)) == reference
+    assert epochs(SampleOrder.of(stage(epochs=1), 50, seed=2, number=1)) != reference
+    assert epochs(SampleOrder.of(stage(epochs=1), 50, seed=1, number=2)) != reference
 
 
 def test_a_fraction_is_the_same_in_every_epoch() -> None:
-    order = Order.of(stage(epochs=2, fraction=0.3), 50, seed=1, number=1)
+    order = SampleOrder.of(stage(epochs=2, fraction=0.3), 50, seed=1, number=1)
     first, second = epochs(order)
     assert len(set(first)) == 15
     assert set(first) == set(second)
@@ -57,15 +57,15 @@ def test_a_fraction_is_the_same_in_every_epoch() -> None:
     ],
 )
 def test_steps_and_positions(options: dict[str, Any], steps: int, total: int) -> None:
-    order = Order.of(stage(**options), 10, seed=0, number=1)
+    order = SampleOrder.of(stage(**options), 10, seed=0, number=1)
     assert (order.steps, len(order)) == (steps, total)
     assert order.epoch_after(steps) == pytest.approx(total / 10)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_micro_batches_share_each_step(processes: int) -> None:
-    order = Order.of(stage(epochs=1, batch_size=8), 21, seed=0, number=1)
-    ranks = [list(MicroBatches(order, 2, rank, processes)) for rank in range(processes)]
+    order = SampleOrder.of(stage(epochs=1, batch_size=8), 21, seed=0, number=1)
+    ranks = [list(MicroBatchSampler(order, 2, rank, processes)) for rank in range(processes)]
     assert {len(batches) for batches in ranks} == {3 * 8 // (2 * processes)}
     assert Counter(p for batches in ranks for batch in batches for p in batch) == Counter(range(21))
     per_step = 4 // processes
@@ -75,16 +75,16 @@ def test_micro_batches_share_each_step(processes: int) -> None:
 
 
 def test_the_first_epoch_is_a_fair_shuffle() -> None:
-    orders = [epochs(Order.of(stage(epochs=1), 3, seed, number=1))[0] for seed in range(600)]
+    orders = [epochs(SampleOrder.of(stage(epochs=1), 3, seed, number=1))[0] for seed in range(600)]
     drawn = Counter(map(tuple, orders))
     assert len(drawn) == 6
     assert min(drawn.values()) > 60
 
 
 def test_flips_are_a_fair_coin_for_each_epoch_and_sample() -> None:
-    order = Order.of(stage(epochs=1), 10, seed=0, number=1)
-    first = [flips(order, 0, str(sample)) for sample in range(1000)]
-    second = [flips(order, 1, str(sample)) for sample in range(1000)]
+    order = SampleOrder.of(stage(epochs=1), 10, seed=0, number=1)
+    first = [is_flipped(order, 0, str(sample)) for sample in range(1000)]
+    second = [is_flipped(order, 1, str(sample)) for sample in range(1000)]
     assert 430 < sum(first) < 570
     assert first != second
-    assert first == [flips(order, 0, str(sample)) for sample in range(1000)]
+    assert first == [is_flipped(order, 0, str(sample)) for sample in range(1000)]

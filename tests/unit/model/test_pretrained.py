@@ -20,6 +20,7 @@ from vlmkit.data import FittedVideo
 from vlmkit.errors import CheckpointError
 from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
+from vlmkit.model.pretrained import config_differences
 from vlmkit.registry import Registry, registry
 
 Clips = Callable[..., FittedVideo]
@@ -282,3 +283,17 @@ def test_options_that_another_version_refuses_blame_it(saved: Path, monkeypatch:
         CheckpointError, match=rf"aligner 'stab' of halve 0\.1\.0, here of vlmkit {here}; install what .*widht"
     ):
         load(saved)
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ({"rope_theta": 1e4}, []),
+        ({"rope_theta": 5e5}, ["rope_theta is 500000.0 there and 10000.0 in the spec"]),
+        ({"rope_parameters": {"rope_theta": 5e5}}, ["rope_theta is 500000.0 there and 10000.0 in the spec"]),
+        ({"rope_parameters": 3, "hidden_size": 16}, []),
+        ({"rope_parameters": None, "hidden_size": [16]}, ["hidden_size is [16] there and 16 in the spec"]),
+    ],
+)
+def test_options_of_language_models_that_differ(there: dict[str, Any], expected: list[str]) -> None:
+    assert config_differences(there, {"hidden_size": 16, "rope_parameters": {"rope_theta": 1e4}}) == expected

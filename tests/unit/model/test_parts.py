@@ -10,7 +10,7 @@ from torch import nn
 
 from vlmkit.errors import PluginError, SpecError
 from vlmkit.model import compose
-from vlmkit.model.size import check_room, check_size, composing
+from vlmkit.model.parts import building, check_room, check_size
 from vlmkit.registry import registry
 from vlmkit.spec import ExperimentSpec
 from vlmkit.summary import summarize
@@ -23,13 +23,13 @@ from vlmkit.summary import summarize
 )  # fmt: skip
 def test_sizes_that_torch_does_not_count_with(sizes: tuple[int, ...], said: str) -> None:
     expected = rf"^model\.aligner: no machine has room for these sizes: .*{said}"
-    with pytest.raises(SpecError, match=expected), composing("model.aligner"):
+    with pytest.raises(SpecError, match=expected), building("model.aligner"):
         torch.empty(*sizes, device="meta")
 
 
 def test_memory_that_the_machine_lacks() -> None:
     expected = r"^model\.aligner: no machine has room .*can't allocate memory"
-    with pytest.raises(SpecError, match=expected), composing("model.aligner"):
+    with pytest.raises(SpecError, match=expected), building("model.aligner"):
         torch.empty(2**55)
 
 
@@ -39,13 +39,13 @@ def test_memory_that_the_machine_lacks() -> None:
      (ZeroDivisionError("zero"), "^a: .*zero"), (MemoryError(), "^a: no machine has room .*MemoryError")],
 )  # fmt: skip
 def test_what_is_raised_names_the_part(error: Exception, said: str) -> None:
-    with pytest.raises(SpecError, match=said), composing("a"):
+    with pytest.raises(SpecError, match=said), building("a"):
         raise error
 
 
 @pytest.mark.parametrize("error", [PluginError("of a plugin"), RuntimeError("a defect"), KeyError("a defect")])
 def test_what_is_no_fault_of_a_size_passes(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, composing("a"):
+    with pytest.raises(type(error)) as caught, building("a"):
         raise error
     assert caught.value is error
 

@@ -1,0 +1,46 @@
+"""Activation checkpointing of the LLM: activations are recomputed in the backward pass instead of kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import nn
+
+__all__ = ["checkpointed_layers", "set_activation_checkpointing"]
+
+
+def set_activation_checkpointing(backbone: Any, enabled: bool) -> None:
+    """Switch it on or off, after parameters were frozen. Frozen layers compute the same as without it."""
+    # Newer transformers call it by another name.
+    name = "activation_checkpointing" if hasattr(backbone, "is_activation_checkpointing") else "gradient_checkpointing"
+    if enabled:
+        getattr(backbone, f"{name}_enable")(**{f"{name}_kwargs": {"use_reentrant": False}})
+    elif getattr(backbone, f"is_{name}"):
+        getattr(backbone, f"{name}_disable")()
+    for layer in checkpointed_layers(backbone):
+        if not any(parameter.requires_grad for parameter in layer.parameters()):
+            layer._gradient_checkpointing_func = _in_eval_mode(layer, layer._gradient_checkpointing_func)
+
+
+def checkpointed_layers(backbone: nn.Module) -> Iterator[Any]:
+    """Yield the layers that recompute. transformers lets them do so in training mode only, also where the LLM is frozen
+    but gradients pass through it."""
+    return (layer for layer in backbone.modules() if getattr(layer, "gradient_checkpointing", False))
+
+
+def _in_eval_mode(layer: nn.Module, checkpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a frozen layer's forward in evaluation mode: its training mode is for the decision to recompute alone, and
+    some layers apply dropout by it in their own forward."""
+
+    def checkpoint_frozen(forward: Callable[..., Any], *args: Any) -> Any:
+        def eval_forward(*inputs: Any) -> Any:
+            layer.training = False
+            try:
+                return forward(*inputs)
+            finally:
+                layer.training = True
+
+        return checkpoint(eval_forward, *args)
+
+    return checkpoint_frozen
