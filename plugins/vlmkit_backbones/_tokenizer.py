@@ -65,7 +65,7 @@ def load_tokenizer(spec: HfCausalLmSpec, offline: bool = False) -> PreTrainedTok
 
 
 def _train(options: TrainedTokenizer, template: str) -> Any:
-    """Train one. Words are learnt with and without the space before them."""
+    """Train one. Words are learned with and without the space before them."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -108,7 +108,7 @@ def prepare(spec: MovingShapesSpec) -> Path:
             if damaged:
                 raise DataError(
                     f"moving-shapes: {damaged[0]} was damaged, and what is drawn again differs from it; remove the "
-                    f"folder {folder}, and train anew what learnt from it"
+                    f"folder {folder}, and train anew what learned from it"
                 )
     except RunError as error:
         raise DataError(f"moving-shapes: {error}") from None

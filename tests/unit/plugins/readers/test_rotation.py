@@ -19,7 +19,7 @@ CODECS = ["libx264", "libsvtav1", "mpeg4"]
 
 
 def _picture() -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Four grey corners."""
+    """Four gray corners."""
     return np.kron(np.array([[250, 180], [100, 20]], np.uint8), np.ones((32, 48), np.uint8))
 
 
