@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from vlmkit.errors import PluginError
 from vlmkit.formatting import columns
 from vlmkit.registry import KINDS, registry, unknown_kind
 
-__all__ = ["list_components", "list_plugins", "print_schema"]
+__all__ = ["component_table", "list_components", "list_plugins", "print_schema"]
 
 
 _LONG = 100
@@ -23,12 +24,19 @@ _LONG = 100
 
 def list_components(
     kind: Annotated[str | None, typer.Argument(help="Show only this kind, e.g. aligner.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table of kinds and components.")
+    ] = False,
 ) -> None:
     """List the installed components by kind, each with the plugin that it comes from."""
     if kind is not None and kind not in KINDS:
         raise PluginError(unknown_kind(kind))
     installed = registry()
-    for shown in [kind] if kind else sorted(KINDS):
+    kinds = [kind] if kind else sorted(KINDS)
+    if markdown:
+        typer.echo(component_table(kinds))
+        return
+    for shown in kinds:
         typer.echo(shown)
         offers = installed.components(shown)
         rows = [
@@ -45,6 +53,19 @@ def _summary(spec: type) -> str:
     """The first paragraph of the docstring, or its first sentence where that is long."""
     paragraph = " ".join((inspect.getdoc(spec) or "").partition("\n\n")[0].split())
     return paragraph if len(paragraph) <= _LONG else re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph, maxsplit=1)[0]
+
+
+def component_table(kinds: Sequence[str]) -> str:
+    """Return a Markdown table with a row per kind and one per installed component of it."""
+    rows = [("kind", "component", "what it is"), ("---",) * 3]
+    for kind in kinds:
+        module = inspect.getmodule(KINDS[kind])
+        rows.append((f"**{kind}**", "", (inspect.getdoc(module) or "").partition("\n")[0].partition(": ")[2]))
+        rows += [
+            ("", f"`{offer.spec.component_name()}`", _summary(offer.spec)) for offer in registry().components(kind)
+        ]
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def list_plugins() -> None:
