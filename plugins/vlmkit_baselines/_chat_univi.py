@@ -177,7 +177,7 @@ def _score(distance: Tensor, density: Tensor) -> Tensor:
 
 
 def _centers_to_themselves(assigned: Tensor, centers: Tensor, chosen: Tensor) -> Tensor:
-    """Centres at distance zero of an earlier one keep their own cluster, so that none is empty."""
+    """Centers at distance zero of an earlier one keep their own cluster, so that none is empty."""
     spare = assigned.shape[1]
     target = centers.where(chosen, spare)
     label = torch.arange(centers.shape[1], device=centers.device).expand_as(centers)

@@ -92,7 +92,7 @@ class VideoChatGptSpec(EncoderAlignerSpec):
 
     The sequence is one mean over the patches per frame slot (100), then one mean over the frames per patch (256). A
     slot without a frame has features of zero, which the projector turns into its bias; the means over time are over the
-    frames that are there. No token stands at a cell of a frame, so there are no patches to distil.
+    frames that are there. No token stands at a cell of a frame, so there are no patches to distill.
     """
 
     type: Literal["video-chatgpt"] = "video-chatgpt"

@@ -130,13 +130,8 @@ class InternVideo2(Encoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalized -> (B, T, 1 + h*w, C). Raise a ValueError for frames of another size."""
-        frames, size = pixels.shape[1], self.spec.image_size
-        if tuple(pixels.shape[3:]) != (size, size):
-            raise ValueError(
-                f"encoder 'internvideo2': its position table is made for frames of {size}x{size} pixels "
-                f"(`image_size`), found {pixels.shape[3]}x{pixels.shape[4]}; change the size of the input or of the "
-                "encoder"
-            )
+        self.spec.check_pixels(*pixels.shape[3:])
+        frames = pixels.shape[1]
         x = self.patch_embed(pixels)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self._positions(frames)
         for block in self.blocks[: self.spec.depth]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
 
 from vlmkit.api import CheckpointError, Encoder, reading
+from vlmkit.nn import tile_grid
 from vlmkit_encoders._released_weights import ReleasedWeights, check_finite_weights, load_weights
 
 if TYPE_CHECKING:
@@ -162,12 +163,8 @@ class ClipEncoder(Encoder):
         """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError for frames of another size, or
         too many of them."""
         batch, frames, _, height, width = pixels.shape
-        size, table = self.spec.image_size, self.spec.frame_table
-        if (height, width) != (size, size):
-            raise ValueError(
-                f"encoder {self.spec.type!r}: its position table is made for frames of {size}x{size} pixels "
-                f"(`image_size`), found {height}x{width}; change the size of the input or of the encoder"
-            )
+        self.spec.check_pixels(height, width)
+        table = self.spec.frame_table
         if table and frames > table:
             raise ValueError(
                 f"encoder {self.spec.type!r}: its temporal table holds {table} frames (`frames`), found videos of "
@@ -214,11 +211,7 @@ class DinoV2(Encoder):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError where patches do not tile H x W."""
         height, width = pixels.shape[3:]
-        if height % self.spec.patch or width % self.spec.patch:
-            raise ValueError(
-                f"encoder 'dinov2': expected frames whose sides are multiples of {self.spec.patch} pixels (`patch`), "
-                f"found {height}x{width}"
-            )
+        tile_grid("encoder 'dinov2': patches", self.spec.patch, height, width, "pixels")
         tokens: Tensor = self.model(pixel_values=pixels.flatten(0, 1)).last_hidden_state
         return tokens.unflatten(0, pixels.shape[:2])
 

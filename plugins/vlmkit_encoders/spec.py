@@ -67,6 +67,15 @@ class VitSpec(ReleasedEncoderSpec):
                 "`input.size` and `encoder.image_size` equal"
             )
 
+    def check_pixels(self, height: int, width: int) -> None:
+        """Raise a ValueError for a tensor of frames that its position table is not made for."""
+        size = self.image_size
+        if (height, width) != (size, size):
+            raise ValueError(
+                f"encoder {self.type!r}: its position table is made for frames of {size}x{size} pixels "
+                f"(`image_size`), found {height}x{width}; change the size of the input or of the encoder"
+            )
+
     @model_validator(mode="after")
     def _divides(self) -> VitSpec:
         check_heads("heads", self.heads, self.width)
@@ -184,7 +193,7 @@ class DinoV2Spec(VitSpec):
 
     @classmethod
     def from_config(cls, vision: Mapping[str, Any]) -> dict[str, Any]:
-        """As the base has it; the MLP's channels are a multiple of the width there."""
+        """The fields that a released config decides; its `mlp_ratio` counts multiples of the width."""
         if vision.get("use_swiglu_ffn"):
             raise ValueError(
                 "encoder 'dinov2' has the MLP of DINOv2's small to large models; these weights have SwiGLU"
@@ -194,7 +203,7 @@ class DinoV2Spec(VitSpec):
         return {**values, "mlp": values["width"] * values["mlp"]} if numbers else values
 
     def check_size(self, size: int) -> None:
-        """Nothing: the position table is interpolated."""
+        """Accept any size: the position table is interpolated."""
 
     @model_validator(mode="after")
     def _multiple(self) -> DinoV2Spec:

@@ -134,7 +134,7 @@ class PerceiverSpec(DownsamplerSpec):
         return self
 
     def keeps_rows(self) -> bool:
-        """As `rows` says."""
+        """True where the latents are read as the rows of a square picture."""
         return self.latents == 256 if self.rows is None else self.rows
 
     def grid(self, height: int, width: int) -> tuple[int, int]:

@@ -58,7 +58,7 @@ class FrameGroup(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameBlocks:
-    """How an aligner that works frame by frame lays its tokens out.
+    """The order of the tokens of an aligner that works frame by frame.
 
     A frame that is padding in time has no picture: it gives the tokens of the top left 16x16 patches, or of the whole
     canvas where that is smaller (Video-Panda). Its tokens are nobody's patches.
@@ -92,7 +92,7 @@ class FrameBlocks:
         return video.height // self.unit, video.width // self.unit
 
     def layout(self, video: VideoShape) -> TokenLayout:
-        """The layout of one video: B = 1."""
+        """The positions of the tokens of one video."""
         canvas = self.canvas(video)
         cells = self.downsampler.grid(*canvas)
         for grid in (canvas, cells):
@@ -174,7 +174,7 @@ def _along(size: int, start: int, stop: int, cells: int, tokens: int) -> Ints:
 
 
 def layout_without_patches(tokens: int, frames: int, grid: tuple[int, int]) -> TokenLayout:
-    """The layout of `tokens` tokens none of which stands for one patch of one of the T = `frames` frames."""
+    """The layout of tokens of which none stands for a patch of the T = `frames` frames of (h, w) = `grid` patches."""
     check_cells(frames, grid)
     return TokenLayout(tokens, np.full((frames, *grid), -1, np.int64), np.empty(0, np.int64))
 

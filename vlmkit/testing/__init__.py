@@ -48,7 +48,7 @@ def checks(kind: str) -> tuple[Check, ...]:
 
 
 def _asserting(check: Check) -> Check:
-    """Types and shapes of all answers are looked at by `vlmkit.api.contract`, here as in every run."""
+    """Turn what `vlmkit.api.contract` finds wrong with types and shapes, here as in every run, into AssertionErrors."""
 
     @wraps(check)
     def asserting(spec: Any) -> None:

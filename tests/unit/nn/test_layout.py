@@ -54,7 +54,7 @@ def test_without_cls_and_rows() -> None:
 
 
 def test_a_fixed_grid_covers_the_box() -> None:
-    """A cell of the canvas belongs to the token that covers its centre."""
+    """A cell of the canvas belongs to the token that covers its center."""
     blocks = FrameBlocks(4, 8, Fixed(), True, True)
     full, upper = (VideoShape(1, 32, 32, (0, bottom, 0, 32), 1) for bottom in (32, 16))
     assert blocks.layout(full).tokens == blocks.layout(upper).tokens == 7

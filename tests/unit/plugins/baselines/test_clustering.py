@@ -20,9 +20,9 @@ def slow(points: list[list[float]], clusters: int, k: int) -> list[int]:
     for i in range(n):
         denser = [far[i][j] for j in range(n) if (density[j], -j) > (density[i], -i)]
         score.append(density[i] * (min(denser) if denser else max(map(max, far))))
-    centres = sorted(range(n), key=lambda i: (-score[i], i))[:clusters]
-    nearest = [min(range(clusters), key=lambda c: (far[i][centres[c]], c)) for i in range(n)]
-    return [centres.index(i) if i in centres else nearest[i] for i in range(n)]
+    centers = sorted(range(n), key=lambda i: (-score[i], i))[:clusters]
+    nearest = [min(range(clusters), key=lambda c: (far[i][centers[c]], c)) for i in range(n)]
+    return [centers.index(i) if i in centers else nearest[i] for i in range(n)]
 
 
 def whole(x: Tensor) -> TokenGroups:
@@ -54,7 +54,7 @@ def test_ragged_groups_are_clustered_apart() -> None:
                 assert (assigned[row][members] - 4 * group).tolist() == expected
 
 
-def test_rows_may_want_different_numbers_of_clusters_and_neighbours() -> None:
+def test_rows_may_want_different_numbers_of_clusters_and_neighbors() -> None:
     x = torch.randn(2, 12, 3, generator=torch.Generator().manual_seed(3))
     of = torch.zeros(2, 12, dtype=torch.long)
     of[0, 5:] = -1
@@ -89,5 +89,5 @@ def test_merge_is_the_mean_of_the_members() -> None:
 
 
 @pytest.mark.parametrize(("clusters", "k"), [(1, 1), (2, 1), (4, 2), (5, 5), (64, 5)])
-def test_few_clusters_look_at_fewer_neighbours(clusters: int, k: int) -> None:
+def test_few_clusters_look_at_fewer_neighbors(clusters: int, k: int) -> None:
     assert choose_neighbors(5, clusters) == k

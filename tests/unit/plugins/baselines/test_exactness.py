@@ -74,7 +74,7 @@ def test_pllava(tiny: Tiny, videos: Videos) -> None:
 
 
 def clusters(tokens: list[Tensor], count: int, k: int) -> list[list[Tensor]]:
-    """The members of each cluster, in the order of the centres. (`test_clustering.py` checks `dpc_knn` of one set.)"""
+    """The members of each cluster, in the order of the centers. (`test_clustering.py` checks one set.)"""
     x = torch.stack(tokens)[None]
     groups = TokenGroups(torch.zeros(1, len(tokens), dtype=torch.long), 1)
     assigned = cluster_tokens(x, groups, torch.tensor([count]), torch.tensor([k]), (count, k))[0].tolist()
@@ -86,7 +86,7 @@ def mean(tokens: list[Tensor]) -> Tensor:
 
 
 def slow_chat_univi(frames: list[Tensor]) -> list[Tensor]:
-    """8 and 3 tokens per event of 5 frames, 4 and 2 neighbours; events with 5 neighbours."""
+    """8 and 3 tokens per event of 5 frames, 4 and 2 neighbors; events with 5 neighbors."""
     count = -(-len(frames) // 5)
     means = [mean(list(frame)) for frame in frames]
     members = clusters(means, count, 5 if count >= 5 else min(3, max(count // 2, 1)))

@@ -156,7 +156,7 @@ def test_idle_weights_do_not_matter() -> None:
     assert torch.equal(encoder(frames()), before)
 
 
-def test_initialisation_follows_the_table() -> None:
+def test_initialization_follows_the_table() -> None:
     torch.manual_seed(0)
     encoder = LanguageBindVideoSpec.model_validate({**TINY, "width": 256, "mlp": 512}).build()
     state = encoder.state_dict()

@@ -81,7 +81,7 @@ def test_equals_the_slow_version(select: int, depth: int, activation: str) -> No
 def test_positions_of_other_lengths_are_linear_in_time() -> None:
     encoder = build()
     table = encoder.pos_embed[0, 1:].view(4, 4, 24)
-    first, second = (table[0] + table[1]) / 2, (table[2] + table[3]) / 2  # frame centres 0.5 and 2.5 of 0..3
+    first, second = (table[0] + table[1]) / 2, (table[2] + table[3]) / 2  # frame centers 0.5 and 2.5 of 0..3
     torch.testing.assert_close(encoder._positions(2)[0, 1:], torch.cat([first, second]))
     assert torch.equal(encoder._positions(2)[0, 0], encoder.pos_embed[0, 0])
     assert encoder(clip(2)).shape == (2, 2, 5, 24)

@@ -63,7 +63,7 @@ def test_operator_calls_grow_neither_with_frames_nor_with_videos(tiny: Make, vid
 
 
 def test_norm_counts_each_video_by_itself(tiny: Make, videos: Videos) -> None:
-    """In training a video is normalised by its own statistics, and the running ones see one video after the other."""
+    """In training a video is normalized by its own statistics, and the running ones see one video after the other."""
     batch = videos([FULL, FULL, FULL])
     together, apart = tiny(dropout=0).build(32), tiny(dropout=0).build(32)
     for norm in (together.lste.lmhra, apart.lste.lmhra):

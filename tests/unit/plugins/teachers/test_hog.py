@@ -15,20 +15,20 @@ SMALL = {"size": 32, "multiple": 8}
 SPEC = HogSpec(patch=8, orientations=8, input=SMALL)
 
 
-def normalised(rgb: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD) -> Tensor:
-    """(B, T, 3, H, W) in 0..1 -> normalised."""
+def normalized(rgb: Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD) -> Tensor:
+    """(B, T, 3, H, W) in 0..1 -> normalized."""
     return (rgb - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
 def ramp(angle: float) -> Tensor:
-    """(1, 1, 3, 32, 32) a grey ramp that rises in the direction `angle`, clockwise from the right."""
+    """(1, 1, 3, 32, 32) a gray ramp that rises in the direction `angle`, clockwise from the right."""
     rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
-    grey = 0.5 + 0.009 * (columns * math.cos(angle) + rows * math.sin(angle) - 16)
-    return grey.clamp(0, 1).expand(1, 1, 3, 32, 32)
+    gray = 0.5 + 0.009 * (columns * math.cos(angle) + rows * math.sin(angle) - 16)
+    return gray.clamp(0, 1).expand(1, 1, 3, 32, 32)
 
 
 def features(rgb: Tensor, spec: HogSpec = SPEC) -> Tensor:
-    return spec.build()(VideoBatch.full(normalised(rgb, spec.input.mean, spec.input.std)))
+    return spec.build()(VideoBatch.full(normalized(rgb, spec.input.mean, spec.input.std)))
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -64,19 +64,19 @@ def test_flat_patches_have_only_flatness() -> None:
 
 
 @pytest.mark.parametrize("channel", range(3))
-def test_colour_stands_in_its_channel(channel: int) -> None:
+def test_color_stands_in_its_channel(channel: int) -> None:
     rgb = torch.zeros(1, 1, 3, 32, 32)
     rgb[:, :, channel, :, :16] = 1
     rgb[:, :, channel, :, 16:] = 1 / 3
-    colour = features(rgb)[0, 0, :, :, 9:]
+    color = features(rgb)[0, 0, :, :, 9:]
     others = [other for other in range(3) if other != channel]
-    torch.testing.assert_close(colour[:, :2, channel], torch.ones(4, 2))
-    torch.testing.assert_close(colour[:, 2:, channel], torch.full((4, 2), 0.5))  # sin(pi/6)
-    torch.testing.assert_close(colour[..., others], torch.zeros(4, 4, 2))
-    torch.testing.assert_close(colour[..., [3 + other for other in others]], torch.ones(4, 4, 2))
+    torch.testing.assert_close(color[:, :2, channel], torch.ones(4, 2))
+    torch.testing.assert_close(color[:, 2:, channel], torch.full((4, 2), 0.5))  # sin(pi/6)
+    torch.testing.assert_close(color[..., others], torch.zeros(4, 4, 2))
+    torch.testing.assert_close(color[..., [3 + other for other in others]], torch.ones(4, 4, 2))
 
 
-def test_normalisation_is_undone() -> None:
+def test_normalization_is_undone() -> None:
     rgb = torch.rand(1, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     imagenet = SPEC.model_copy(
         update={"input": SPEC.input.model_copy(update={"mean": IMAGENET_MEAN, "std": IMAGENET_STD})}
@@ -104,7 +104,7 @@ def test_cells_of_a_patch_stand_apart() -> None:
 
 
 def test_the_step_to_the_padding_is_no_edge() -> None:
-    pixels = torch.zeros(1, 1, 3, 32, 32)  # zeros are the colour of the padding
+    pixels = torch.zeros(1, 1, 3, 32, 32)  # zeros are the color of the padding
     pixels[..., 8:24, :] = 2.0
     content = torch.tensor([[8, 24, 0, 32]])
     out = SPEC.build()(VideoBatch(pixels, content, torch.ones(1, 1, dtype=torch.bool)))
@@ -123,7 +123,7 @@ def test_a_video_is_its_own_whatever_the_padding_of_another() -> None:
 
 def test_keeps_the_dtype_of_the_pixels_and_stays_close() -> None:
     rgb = torch.rand(1, 1, 3, 32, 32, generator=torch.Generator().manual_seed(4))
-    video = VideoBatch.full(normalised(rgb))
+    video = VideoBatch.full(normalized(rgb))
     full, half = SPEC.build()(video), SPEC.build().to(torch.bfloat16)(video.to(dtype=torch.bfloat16))
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), full, atol=0.03, rtol=0)
