@@ -28,6 +28,7 @@ __all__ = [
     "read_bytes",
     "read_text",
     "saving_weights",
+    "shipped_folder",
     "sync_to_disk",
     "whole_text",
     "write_atomic",
@@ -52,6 +53,13 @@ def expand_path(path: str | Path) -> Path:
         raise DataError(
             f"{shown(str(path))}: `{Path(path).parts[0]}` is no home folder here; write the whole path"
         ) from None
+
+
+def shipped_folder(name: str) -> Path:
+    """Return a folder that comes with vlmkit, e.g. `specs`: inside the installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "_data" / name
+    return packaged if packaged.is_dir() else package.parent / name
 
 
 def file_sha256(path: Path) -> str:

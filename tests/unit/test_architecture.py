@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = (
     "_version errors",
-    "files problems progress",
+    "files formatting problems progress",
     "guard checksums",
     "json_files",
     "manifest",
@@ -26,8 +26,8 @@ LAYERS = (
     "cli",
     "vlmkit __main__",
 )
-"""Modules and packages of vlmkit: each imports from earlier lines alone. `vlmkit` is the package itself, whose names are
-for users and plugins."""
+"""Modules and packages of vlmkit: each imports from earlier lines alone. `vlmkit` is the package itself, whose names
+are for users and plugins."""
 APART = {("report", "model"), ("report", "training"), ("data", "registry")}
 """Pairs of which the first must not import the second, although it stands lower."""
 PUBLIC = ("vlmkit", "vlmkit.api", "vlmkit.nn")

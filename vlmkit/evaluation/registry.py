@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlmkit.errors import DataError, did_you_mean
-from vlmkit.files import is_folder
+from vlmkit.files import is_folder, shipped_folder
 from vlmkit.registry import registry
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["AnnotationSource", "Benchmark", "Split", "benchmarks", "find_benchmark", "read_benchmark"]
-
-_PACKAGED = Path(__file__).resolve().parent.parent / "_data" / "benchmarks_registry"
-_CHECKOUT = Path(__file__).resolve().parents[2] / "benchmarks_registry"
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Benchmark:
 
 
 def _core() -> Path:
-    return _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+    return shipped_folder("benchmarks_registry")
 
 
 class _Entries(NamedTuple):

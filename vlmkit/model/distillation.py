@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vlmkit.api.backbone import BackboneSpec
+from vlmkit.spec.checks import check_grids
 from vlmkit.spec.experiment import DistillationSpec
 
 __all__ = ["DISTILLATION", "DistillationHead", "build_head", "distillation_loss", "fused_layers"]
@@ -123,15 +124,12 @@ class _Grids(NamedTuple):
 def _match_grids(patches: Tensor, target: Tensor) -> _Grids:
     """Return both on the coarser of the two grids."""
     ours, theirs = tuple(patches.shape[2:]), tuple(target.shape[2:4])
-    if all(mine % other == 0 for mine, other in zip(ours, theirs, strict=True)):
+    check_grids(ours, theirs)
+    if ours[0] % theirs[0] == 0 and ours[1] % theirs[1] == 0:
         groups = patches.unflatten(3, (theirs[1], -1)).unflatten(2, (theirs[0], -1))
         return _Grids(groups.transpose(3, 4).flatten(4), target)
-    if all(other % mine == 0 for mine, other in zip(ours, theirs, strict=True)):
-        groups = target.unflatten(3, (ours[1], -1)).unflatten(2, (ours[0], -1))
-        return _Grids(patches[..., None], groups.mean((3, 5)))
-    raise ValueError(
-        f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]} do not divide each other"
-    )
+    groups = target.unflatten(3, (ours[1], -1)).unflatten(2, (ours[0], -1))
+    return _Grids(patches[..., None], groups.mean((3, 5)))
 
 
 def _cosine(student: Tensor, teacher: Tensor) -> Tensor:

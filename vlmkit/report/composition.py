@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from vlmkit.formatting import count, learning_rate
 from vlmkit.report.run_files import ComponentOutline, RunFiles, StageOutline
+from vlmkit.spec.experiment import part_of
 
 __all__ = ["ModelPart", "TrainedParts", "component_text", "model_parts", "trained_parts"]
 
@@ -56,7 +57,7 @@ def trained_parts(run: RunFiles) -> list[TrainedParts]:
 
 
 def _stage(stage: StageOutline, trained: dict[str, int]) -> TrainedParts:
-    own = {part: [key for key in stage.train if key.split(".")[0] == part] for part in (trained or stage.train)}
+    own = {part: [key for key in stage.train if part_of(key) == part] for part in (trained or stage.train)}
     parts = [part for part in own if trained.get(part, 1)]
     length = f"{count(stage.steps)} steps" if stage.steps else f"{stage.epochs:g} epochs"
     return TrainedParts(

@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vlmkit import __version__, formatting
+from vlmkit import formatting
+from vlmkit._version import __version__
 from vlmkit.evaluation import Selection
 from vlmkit.files import write_atomic
 from vlmkit.report._bridge import judged_answers

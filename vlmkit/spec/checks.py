@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
@@ -10,16 +10,16 @@ from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import VideoInput
 from vlmkit.errors import did_you_mean, shown
 from vlmkit.problems import Problem
-from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, StageSpec, TrainingSpec, part_of
+from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, TrainingSpec, part_of
 
-__all__ = ["ASPECTS", "cross_check"]
+__all__ = ["ASPECTS", "check_grids", "cross_check"]
 
 ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
 """Shapes of video for which layouts are tried and shown: width and height by name."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
-    """Everything that does not fit together, with its place."""
+    """Return everything that does not fit together, with its place."""
     problems = list(_layout(spec))
     known = not problems  # the sizes of aligner and backbone, without which nothing can be compared with them
     if known:
@@ -58,8 +58,8 @@ def _backbone(backbone: BackboneSpec) -> Iterator[Problem]:
 
 
 def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
-    """The largest video, with some text, against the sequences that the LLM takes, and those of each stage that trains
-    what only videos reach."""
+    """Check that the largest video, with some text, fits the positions of the LLM and the `max_length` of each stage
+    that trains on videos."""
     aligner = spec.model.aligner
     tokens, aspect = max((aligner.layout(aligner.input.shape(*sides)).tokens, name) for name, sides in ASPECTS.items())
     video = f"a {aspect} video of {aligner.input.frames} frames is {tokens:,} tokens, which with some text do not fit"
@@ -71,8 +71,7 @@ def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
             ("model", "backbone"), f"{message} (max_position_embeddings)", ("config", "max_position_embeddings")
         )
     for index, stage in enumerate(spec.training.stages if spec.training is not None else ()):
-        visual = any(part_of(pattern) in ("aligner", "distillation") for pattern in stage.train)
-        if tokens >= stage.max_length and visual:
+        if tokens >= stage.max_length and stage.parts & {"aligner", "distillation"}:
             message = f"{video} into max_length {stage.max_length:,}; raise it, or {fewer}"
             yield Problem(("training", "stages", index, "max_length"), message)
 
@@ -86,22 +85,17 @@ def _stages(training: TrainingSpec) -> Iterator[Problem]:
                 (*where, "name"), f"stage {seen[stage.name] + 1} has the name {stage.name!r} too; give another"
             )
         seen.setdefault(stage.name, index)
-        yield from _parts(stage, (*where, "train"))
-
-
-def _parts(stage: StageSpec, where: tuple[str | int, ...]) -> Iterator[Problem]:
-    for pattern in stage.train:
-        part = part_of(pattern)
-        if part not in PARTS:
-            known = f"{did_you_mean(part, PARTS)}parts: {', '.join(PARTS)}"
-            yield Problem((*where, pattern), f"{shown(part)} is no part of the model; {known}")
+        for pattern in stage.train:
+            if (part := part_of(pattern)) not in PARTS:
+                known = f"{did_you_mean(part, PARTS)}parts: {', '.join(PARTS)}"
+                yield Problem((*where, "train", pattern), f"{shown(part)} is no part of the model; {known}")
 
 
 _WHERE = ("training", "distillation")
 
 
 def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Problem]:
-    """Everything that does not fit together, with its place. The sizes of aligner and backbone must be known."""
+    """Check aligner, teacher and LLM together. The sizes of aligner and backbone must be known."""
     distillation = training.distillation
     if distillation is None:
         for index, stage in enumerate(training.stages):
@@ -129,7 +123,7 @@ def _head(distillation: DistillationSpec, layers: int) -> Iterator[Problem]:
 
 
 def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
-    """A video is decoded once: the teacher sees the frames that the aligner sees."""
+    """Check that the teacher can take the aligner's frames: a video is decoded once."""
     if teacher.frame_limit is not None and aligner.frames > teacher.frame_limit:
         message = f"the teacher takes at most {teacher.frame_limit} frames, the aligner gives {aligner.frames}; "
         yield Problem((*_WHERE, "teacher"), f"{message}lower the aligner's input.frames")
@@ -142,7 +136,7 @@ def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
 
 
 def _pictures(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
-    """A cell of one canvas must show what the same cell of the other shows."""
+    """Check that a cell of one canvas shows what the same cell of the other shows."""
     for name, (width, height) in ASPECTS.items():
         ours, theirs = _relative(aligner, width, height), _relative(teacher.input, width, height)
         if ours != theirs:
@@ -156,7 +150,7 @@ def _pictures(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
 
 
 def _relative(video: VideoInput, width: int, height: int) -> tuple[float, ...]:
-    """Left, right, top and bottom of the whole picture, in sides of the canvas; a crop's lie outside of it."""
+    """Return left, right, top and bottom of the whole picture, in sides of the canvas; a crop's lie outside of it."""
     if video.fit == "crop":  # without the rounding to whole pixels
         sides = [side / min(width, height) for side in (width, height)]
         return tuple(round(edge, 6) for side in sides for edge in ((1 - side) / 2, (1 + side) / 2))
@@ -180,10 +174,16 @@ def _grids(teacher: TeacherSpec, spec: ExperimentSpec) -> Iterator[Problem]:
     if (patches < 0).all():
         message = f"aligner {aligner.type!r} has no tokens that stand for patches: there is nothing to distil into"
         yield Problem(_WHERE, message)
-    ours = patches.shape[1:]
-    for mine, other in zip(ours, theirs, strict=True):
-        if mine % other and other % mine:
-            grids = f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]}"
-            message = f"{grids} do not divide each other; change `input.size` of one of them"
-            yield Problem((*_WHERE, "teacher"), message)
-            return
+    try:
+        check_grids(patches.shape[1:], theirs)
+    except ValueError as error:
+        yield Problem((*_WHERE, "teacher"), f"{error}; change `input.size` of one of them")
+
+
+def check_grids(ours: Sequence[int], theirs: Sequence[int]) -> None:
+    """Raise a ValueError where neither of two grids (h, w) divides the other in both directions."""
+    pairs = list(zip(ours, theirs, strict=True))
+    if any(mine % other for mine, other in pairs) and any(other % mine for mine, other in pairs):
+        raise ValueError(
+            f"the teacher's grid {theirs[0]}x{theirs[1]} and the aligner's {ours[0]}x{ours[1]} do not divide each other"
+        )

@@ -161,9 +161,14 @@ class StageSpec(Spec):
         return self
 
     @property
+    def parts(self) -> set[str]:
+        """Parts of the model of which something trains."""
+        return set(map(part_of, self.train))
+
+    @property
     def distils(self) -> bool:
-        """Whether the distillation loss is part of this stage."""
-        return any(part_of(pattern) == "distillation" for pattern in self.train)
+        """True where the distillation loss is part of this stage."""
+        return "distillation" in self.parts
 
 
 class TrainingSpec(Spec):

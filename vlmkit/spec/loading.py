@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.spec import ComponentSpec, Slot
 from vlmkit.errors import SpecError, closest_name, shown
-from vlmkit.files import expand_path, is_file, is_folder
+from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
 from vlmkit.guard import guarded
 from vlmkit.problems import from_pydantic
 from vlmkit.registry import KINDS, registry
@@ -22,13 +22,11 @@ from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import components
 from vlmkit.spec.merge import apply, read_extended
-from vlmkit.spec.tree import SpecTree, spec_error
+from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = ["find_spec", "load_spec", "parse_overrides", "read_component", "read_resolved", "resolved", "sha256"]
-
-_PACKAGED = Path(__file__).resolve().parent.parent / "_data" / "specs"
 
 
 def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> ExperimentSpec:  # noqa: A002 -- as the CLI has it
@@ -42,20 +40,20 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
         SpecError: with every problem of the spec at once.
     """
     file = find_spec(expand_path(path))
-    tree = read_extended(file)
+    values = read_extended(file)
     if not isinstance(set or {}, Mapping):
         expected = 'expected values by dotted path, e.g. {"model.aligner.fsra": False}'
         raise SpecError(f"set: {expected}; found {shown(set)}")
     for dotted, value in (set or {}).items():
-        apply(tree, dotted, value)
-    return _validate(tree, str(file))
+        values = apply(values, dotted, value)
+    return _validate(values, str(file))
 
 
 def find_spec(path: Path) -> Path:
     """The file itself, or the shipped spec `specs/NAME` of that name. A SpecError that lists the shipped ones."""
     if is_file(path):
         return path
-    shipped = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).resolve().parents[2] / "specs"
+    shipped = shipped_folder("specs")
     inside = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
     if not path.is_absolute() and is_file(shipped / inside):
         return shipped / inside
@@ -77,17 +75,17 @@ def _shipped(path: Path, folder: Path) -> str:
     return f"{hint}shipped specs: {', '.join(names)}"
 
 
-def _validate(tree: SpecTree, name: str) -> ExperimentSpec:
+def _validate(values: Placed, name: str) -> ExperimentSpec:
     registry()  # what is wrong with all plugins is said once, and not of each component
     try:
-        spec = ExperimentSpec.model_validate(tree.data)
+        spec = ExperimentSpec.model_validate(values.data)
     except ValidationError as error:
-        raise spec_error(from_pydantic(error), name, tree) from None
+        raise spec_error(from_pydantic(error), name, values) from None
     for component in reversed(list(components(spec))):  # those within others first: it is their fault
         with guarded(component, "writing its options as JSON"):
             component.model_dump(mode="json")
     if problems := cross_check(spec):
-        raise spec_error(problems, name, tree)
+        raise spec_error(problems, name, values)
     return spec
 
 

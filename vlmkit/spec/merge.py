@@ -10,7 +10,7 @@ from typing import Any
 from vlmkit.errors import SpecError, did_you_mean, shown
 from vlmkit.files import expand_path, is_file
 from vlmkit.problems import KeyPath
-from vlmkit.spec.tree import DEEPEST, Placed, SpecTree, placed
+from vlmkit.spec.tree import DEEPEST, Placed, placed
 from vlmkit.spec.yaml import read
 
 __all__ = ["apply", "read_extended"]
@@ -22,22 +22,22 @@ _LISTED = 50
 """Names of items in a message."""
 
 
-def read_extended(path: Path, above: tuple[Path, ...] = ()) -> SpecTree:
-    """A spec file with everything that it extends merged below it. `extends` is relative to the file that says it."""
+def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Placed:
+    """Return a spec file on top of everything that it extends; `extends` is relative to the file that says it."""
     if path.resolve() in above:
         chain = " -> ".join(str(file) for file in (*above, path))
         raise SpecError(f"{path}: `extends` goes in a circle: {chain}")
     if len(above) == _LONGEST_CHAIN:
         raise SpecError(f"{path}: more than {_LONGEST_CHAIN} files extend each other, from {above[0]} on; merge some")
-    document = read(path)
-    values = document.root.value
+    spec = read(path)
+    values = spec.value
     if not isinstance(values, dict):
         found = "a list" if isinstance(values, list) else shown(values)
         raise SpecError(f"{path}: expected a mapping with the keys vlmkit, name, model, …; found {found}")
     base_name = values.get("extends")
-    over = Placed({key: value for key, value in values.items() if key != "extends"}, document.root.place)
+    over = Placed({key: value for key, value in values.items() if key != "extends"}, spec.place)
     if base_name is None or base_name.value is None:
-        return SpecTree(over)
+        return over
     if not isinstance(base_name.value, str):
         found = shown(base_name.value) if isinstance(base_name.value, bool | int | float) else "another value"
         raise SpecError(f"{base_name.place}: `extends` takes the path of one spec file, found {found}")
@@ -46,12 +46,13 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> SpecTree:
         wanted = f"`extends: {base_name.value[:200]}`"
         raise SpecError(f"{base_name.place}: {wanted}: there is no file of this name, seen from {path.parent}")
     base = read_extended(base_path, (*above, path.resolve()))
-    return SpecTree(_merge(base.root, over, ()))
+    return _merge(base, over, ())
 
 
 def _merge(base: Placed, over: Placed, path: KeyPath) -> Placed:
-    """`over` on top of `base`: mappings key by key, a list by the names of its items where `over` is a mapping; a
-    component of another `type` drops the old one's options.
+    """Return `over` on top of `base`: mappings key by key, lists by the names of their items where `over` is a mapping.
+
+    A component of another `type` drops the old one's options.
     """
     old, new = base.value, over.value
     if isinstance(old, list) and isinstance(new, dict):
@@ -73,7 +74,7 @@ def _other_type(old: Mapping[str, Placed], new: Mapping[str, Placed]) -> bool:
 
 
 def _merge_items(base: list[Placed], over: Placed, path: KeyPath) -> list[Placed]:
-    """Each value of `over` on top of the item that its key names."""
+    """Return the list with each value of `over` on top of the item that its key names."""
     merged = list(base)
     names = _names(base)
     for key, value in over.value.items():
@@ -82,15 +83,15 @@ def _merge_items(base: list[Placed], over: Placed, path: KeyPath) -> list[Placed
     return merged
 
 
-def apply(document: SpecTree, dotted: str, value: Any) -> None:
-    """Set one value in place. Items of a list are named by index or by their `name`."""
+def apply(spec: Placed, dotted: str, value: Any) -> Placed:
+    """Return a spec with one value set. Items of a list are named by index or by their `name`."""
     if not isinstance(dotted, str):
         raise SpecError(f"set: expected a dotted path, e.g. model.aligner.fsra, found {shown(dotted)}")
     keys = dotted.split(".")
     place = f"--set {dotted if len(dotted) <= 200 else shown(dotted)}"
     if not all(keys) or len(keys) > DEEPEST:
         raise SpecError(f"{place}: expected names with single dots between, e.g. model.aligner.fsra, at most {DEEPEST}")
-    document.root = _set(document.root, keys, placed(value, place), (), place)
+    return _set(spec, keys, placed(value, place), (), place)
 
 
 def _set(node: Placed | None, keys: list[str], value: Placed, path: KeyPath, place: str) -> Placed:
@@ -115,7 +116,7 @@ def _set(node: Placed | None, keys: list[str], value: Placed, path: KeyPath, pla
 
 
 def _names(items: list[Placed]) -> dict[str, int]:
-    """Where the first item of each `name` stands."""
+    """Return the index of the first item of each `name`."""
     names: dict[str, int] = {}
     for index, item in enumerate(items):
         name = item.value.get("name") if isinstance(item.value, dict) else None

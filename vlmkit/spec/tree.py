@@ -20,7 +20,6 @@ __all__ = [
     "MOST_VALUES",
     "Placed",
     "Scalar",
-    "SpecTree",
     "fits",
     "placed",
     "plain",
@@ -51,21 +50,14 @@ class Placed:
     """A scalar, a list of Placed or a dict of Placed."""
     place: str
 
-
-@dataclass
-class SpecTree:
-    """A whole spec, which `vlmkit.spec.merge` changes."""
-
-    root: Placed
-
     @property
     def data(self) -> Any:
-        """Plain data. A SpecError where it would be more than a spec can be."""
-        return plain(self.root)
+        """The value without places. A SpecError where it would be more than a spec can be."""
+        return plain(self)
 
-    def place(self, path: KeyPath) -> str:
-        """Where the value at a path was given, or the nearest above it that was."""
-        node = self.root
+    def place_of(self, path: KeyPath) -> str:
+        """Return where the value at a path was given, or the nearest above it that was."""
+        node = self
         for key in path:
             below = node.value
             keys = range(len(below)) if isinstance(below, list) else below if isinstance(below, dict) else ()
@@ -99,7 +91,7 @@ def plain(root: Placed) -> Any:
 
 
 def too_deep(place: str) -> SpecError:
-    """The error for more than `DEEPEST` levels."""
+    """Return the error for more than `DEEPEST` levels."""
     return SpecError(f"{place}: lists and mappings are nested too deeply, more than {DEEPEST} levels; write it flatter")
 
 
@@ -173,7 +165,7 @@ def whole(text: str) -> str:
     return text
 
 
-def spec_error(problems: Sequence[Problem], name: str, tree: SpecTree | None = None) -> SpecError:
+def spec_error(problems: Sequence[Problem], name: str, tree: Placed | None = None) -> SpecError:
     """Return one SpecError for all problems, each with the nearest known place; of very many, the first."""
     lines = [f"  {_line(problem, name, tree)}" for problem in problems[:_MOST_PROBLEMS]]
     if len(problems) > _MOST_PROBLEMS:
@@ -182,11 +174,11 @@ def spec_error(problems: Sequence[Problem], name: str, tree: SpecTree | None = N
     return SpecError("\n".join([f"{name}: this spec has {count}", *lines]))
 
 
-def _line(problem: Problem, name: str, tree: SpecTree | None) -> str:
+def _line(problem: Problem, name: str, tree: Placed | None) -> str:
     dotted = _dotted(problem.path)
-    place = name if tree is None else tree.place((*problem.path, *problem.key))
-    same = place == f"--set {dotted}"  # said once
-    return f"{place}: {problem.message}" if same else f"{place}: {dotted}: {problem.message}"
+    place = name if tree is None else tree.place_of((*problem.path, *problem.key))
+    where = place if place == f"--set {dotted}" else f"{place}: {dotted}"  # said once
+    return f"{where}: {problem.message}"
 
 
 def _dotted(path: KeyPath) -> str:

@@ -15,7 +15,7 @@ import yaml
 
 from vlmkit.errors import SpecError, UserError, shown
 from vlmkit.files import read_text
-from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, SpecTree, fits, plain, too_deep, whole
+from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, fits, plain, too_deep, whole
 
 __all__ = ["parse_scalar", "read", "write"]
 
@@ -117,7 +117,7 @@ def write(data: Any) -> str:
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> SpecTree:
+def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> Placed:
     """Return what a YAML file says; an empty mapping where it is empty.
 
     Args:
@@ -134,7 +134,7 @@ def read(path: Path, expected: str = "a spec file", error: type[UserError] = Spe
             f"{path}: expected {expected}, found a file of {size:,} bytes, more than {LARGEST_FILE:,}; name another"
         )
     root = _Reader(str(path), lines=True, error=error).read(read_text(path, expected, error))
-    return SpecTree(Placed({}, root.place) if root.value is None else root)
+    return Placed({}, root.place) if root.value is None else root
 
 
 def parse_scalar(text: str, place: str = "--set") -> Any:

@@ -27,24 +27,24 @@ def base(tmp_path: Path) -> Path:
 
 def test_extends_merges_mappings_and_replaces_the_rest(tmp_path: Path, base: Path) -> None:
     over = write(tmp_path, "over.yaml", "extends: base.yaml\nmodel:\n  aligner: {width: 32}\ntraining: {stages: []}\n")
-    document = read_extended(over)
-    assert document.data["model"]["aligner"] == {"type": "stab", "width": 32, "downsampler": "lsd"}
-    assert document.data["training"]["stages"] == []
-    assert document.place(("model", "aligner", "width")) == f"{over}:3"
-    assert document.place(("model", "aligner", "downsampler")) == f"{base}:2"
+    spec = read_extended(over)
+    assert spec.data["model"]["aligner"] == {"type": "stab", "width": 32, "downsampler": "lsd"}
+    assert spec.data["training"]["stages"] == []
+    assert spec.place_of(("model", "aligner", "width")) == f"{over}:3"
+    assert spec.place_of(("model", "aligner", "downsampler")) == f"{base}:2"
 
 
 def test_a_mapping_changes_items_of_a_list_by_name_and_by_index(tmp_path: Path, base: Path) -> None:
     text = "extends: base.yaml\ntraining:\n  stages:\n    two: {steps: 20}\n    0:\n      fraction: 0.5\n"
     over = write(tmp_path, "over.yaml", text)
-    document = read_extended(over)
-    assert document.data["training"]["stages"] == [
+    spec = read_extended(over)
+    assert spec.data["training"]["stages"] == [
         {"name": "one", "steps": 1, "fraction": 0.5},
         {"name": "two", "steps": 20},
     ]
-    assert document.place(("training", "stages", 1, "steps")) == f"{over}:4"
-    assert document.place(("training", "stages", 0, "fraction")) == f"{over}:6"
-    assert document.place(("training", "stages", 0, "steps")) == f"{base}:5"
+    assert spec.place_of(("training", "stages", 1, "steps")) == f"{over}:4"
+    assert spec.place_of(("training", "stages", 0, "fraction")) == f"{over}:6"
+    assert spec.place_of(("training", "stages", 0, "steps")) == f"{base}:5"
     last = read_extended(write(tmp_path, "last.yaml", "extends: over.yaml\ntraining: {stages: {one: {steps: 3}}}\n"))
     assert last.data["training"]["stages"][0] == {"name": "one", "steps": 3, "fraction": 0.5}
 
@@ -52,10 +52,10 @@ def test_a_mapping_changes_items_of_a_list_by_name_and_by_index(tmp_path: Path, 
 def test_lists_below_items_of_a_list(tmp_path: Path) -> None:
     write(tmp_path, "base.yaml", "stages:\n  - name: one\n    data: [{type: a, size: 2}, {type: a, size: 3}]\n")
     over = write(tmp_path, "over.yaml", "extends: base.yaml\nstages:\n  one:\n    data:\n      1: {type: b, x: 1}\n")
-    document = read_extended(over)
-    assert document.data["stages"] == [{"name": "one", "data": [{"type": "a", "size": 2}, {"type": "b", "x": 1}]}]
-    assert document.place(("stages", 0, "data", 1, "x")) == f"{over}:5"
-    assert document.place(("stages", 0, "data", 1, "size")) == f"{over}:5"
+    spec = read_extended(over)
+    assert spec.data["stages"] == [{"name": "one", "data": [{"type": "a", "size": 2}, {"type": "b", "x": 1}]}]
+    assert spec.place_of(("stages", 0, "data", 1, "x")) == f"{over}:5"
+    assert spec.place_of(("stages", 0, "data", 1, "size")) == f"{over}:5"
 
 
 def test_a_list_still_replaces_a_list(tmp_path: Path, base: Path) -> None:
@@ -68,16 +68,16 @@ def test_a_mapping_that_names_no_item(tmp_path: Path, base: Path) -> None:
     over = write(tmp_path, "over.yaml", "extends: base.yaml\ntraining:\n  stages:\n    tow: {steps: 2}\n")
     with pytest.raises(SpecError, match=r"over\.yaml:4: 'tow' names no item .*stages; did you mean 'two'\? items: one"):
         read_extended(over)
-    document = read_extended(base)
+    spec = read_extended(base)
     with pytest.raises(SpecError, match=r"--set training: 'tow' names no item of the list training\.stages"):
-        apply(document, "training", {"stages": {"tow": {"steps": 2}}})
+        apply(spec, "training", {"stages": {"tow": {"steps": 2}}})
 
 
 def test_a_mapping_over_a_list_from_the_command_line(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "training", {"stages": {"two": {"steps": 9}}})
-    apply(document, "training.stages", {0: {"steps": 8}})
-    assert [stage["steps"] for stage in document.data["training"]["stages"]] == [8, 9]
+    spec = read_extended(base)
+    spec = apply(spec, "training", {"stages": {"two": {"steps": 9}}})
+    spec = apply(spec, "training.stages", {0: {"steps": 8}})
+    assert [stage["steps"] for stage in spec.data["training"]["stages"]] == [8, 9]
 
 
 def test_another_type_drops_the_options_of_the_old_one(tmp_path: Path, base: Path) -> None:
@@ -86,35 +86,35 @@ def test_another_type_drops_the_options_of_the_old_one(tmp_path: Path, base: Pat
 
 
 def test_a_bare_name_is_a_type(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "model.aligner", "eve")
-    assert document.data["model"]["aligner"] == {"type": "eve"}
+    spec = read_extended(base)
+    spec = apply(spec, "model.aligner", "eve")
+    assert spec.data["model"]["aligner"] == {"type": "eve"}
 
 
 def test_the_same_bare_name_keeps_the_options(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "model.aligner", "stab")
-    assert document.data["model"]["aligner"]["width"] == 64
+    spec = read_extended(base)
+    spec = apply(spec, "model.aligner", "stab")
+    assert spec.data["model"]["aligner"]["width"] == 64
 
 
 def test_an_option_below_a_bare_name(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "model.aligner.downsampler.heads", 4)
-    assert document.data["model"]["aligner"]["downsampler"] == {"type": "lsd", "heads": 4}
+    spec = read_extended(base)
+    spec = apply(spec, "model.aligner.downsampler.heads", 4)
+    assert spec.data["model"]["aligner"]["downsampler"] == {"type": "lsd", "heads": 4}
 
 
 def test_items_of_a_list_by_name_and_by_index(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "training.stages.two.steps", 20)
-    apply(document, "training.stages.0.steps", 10)
-    assert [stage["steps"] for stage in document.data["training"]["stages"]] == [10, 20]
-    assert document.place(("training", "stages", 1, "steps")) == "--set training.stages.two.steps"
+    spec = read_extended(base)
+    spec = apply(spec, "training.stages.two.steps", 20)
+    spec = apply(spec, "training.stages.0.steps", 10)
+    assert [stage["steps"] for stage in spec.data["training"]["stages"]] == [10, 20]
+    assert spec.place_of(("training", "stages", 1, "steps")) == "--set training.stages.two.steps"
 
 
 def test_an_override_of_something_unset_makes_the_way(base: Path) -> None:
-    document = read_extended(base)
-    apply(document, "model.aligner.input.frames", 4)
-    assert document.data["model"]["aligner"]["input"] == {"frames": 4}
+    spec = read_extended(base)
+    spec = apply(spec, "model.aligner.input.frames", 4)
+    assert spec.data["model"]["aligner"]["input"] == {"frames": 4}
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ def test_every_value_has_its_line(tmp_path: Path) -> None:
     file.write_text("a: 1\nb:\n  - x\n  - c: 2\n")
     document = read(file)
     assert document.data == {"a": 1, "b": ["x", {"c": 2}]}
-    assert document.place(("b", 1, "c")) == f"{file}:4"
-    assert document.place(("a",)) == f"{file}:1"
+    assert document.place_of(("b", 1, "c")) == f"{file}:4"
+    assert document.place_of(("a",)) == f"{file}:1"
 
 
 @pytest.mark.parametrize(
