@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from vlmkit.api import VideoBatch
-from vlmkit.bench import Options, bench_vision, vision
+from vlmkit.bench import TimingOptions, bench_vision, vision
 from vlmkit.cli import app
 from vlmkit.spec.loading import load_spec
 
@@ -48,10 +48,10 @@ def test_what_a_benchmark_leaves(tmp_path: Path) -> None:
 def test_the_fraction_counts_every_video_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass of 2 seconds beside a matrix product of 5 multiply-accumulates per second."""
     monkeypatch.setattr(vision, "_peak", lambda *_: None)
-    monkeypatch.setattr(vision._Subject, "warm", lambda *_: None)
+    monkeypatch.setattr(vision._TimedAligner, "warm", lambda *_: None)
     monkeypatch.setattr(vision, "matmul_rate", lambda *_: 5.0)
     monkeypatch.setattr(vision, "timed", lambda *_: 2.0)
-    (result,) = bench_vision([load_spec(SPEC)], Options(rounds=2, batch=3, threads=1))
+    (result,) = bench_vision([load_spec(SPEC)], TimingOptions(rounds=2, batch=3, threads=1))
     assert result.fractions == pytest.approx([result.macs * 3 / 2 / 5] * 2)
 
 
@@ -103,7 +103,7 @@ def _compile_by(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
 
 def test_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     _compile_by(monkeypatch, "eager")
-    (result,) = bench_vision([load_spec(SPEC)], Options(rounds=1, threads=1, compile=True, train=True))
+    (result,) = bench_vision([load_spec(SPEC)], TimingOptions(rounds=1, threads=1, compile=True, train=True))
     assert len(result.seconds) == len(result.train_seconds) == 1
 
 

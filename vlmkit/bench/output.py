@@ -14,26 +14,26 @@ from matplotlib.figure import Figure
 
 from vlmkit._version import __version__
 from vlmkit.bench.machine import matmul_rate
-from vlmkit.bench.vision import Options, Result
+from vlmkit.bench.vision import TimingOptions, VisionTimings
 
 __all__ = ["as_json", "bar_chart", "machine", "rows"]
 
 
-def machine(options: Options) -> dict[str, Any]:
+def machine(options: TimingOptions) -> dict[str, Any]:
     """Return a description of the machine, for the figures."""
     device = torch.device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    rate = matmul_rate(device, getattr(torch, options.dtype))
+    rate = matmul_rate(device, options.torch_dtype)
     return {"device": name, "torch": torch.__version__, "vlmkit": __version__, "matmul_gmacs_per_second": rate / 1e9}
 
 
-def as_json(results: Sequence[Result], options: Options, where: dict[str, Any]) -> str:
+def as_json(results: Sequence[VisionTimings], options: TimingOptions, where: dict[str, Any]) -> str:
     """Everything that was measured."""
     content = {"machine": where, "options": asdict(options), "results": [result.as_dict() for result in results]}
     return json.dumps(content, indent=2)
 
 
-def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
+def rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:
     """A header and one row per spec; `x` compares with the first spec."""
     head = ("spec", "median", "spread", "x", "of matmul rate", "GMAC", "parameters", "peak MiB", "tokens", "frames")
     trained = any(result.train_seconds for result in results)
@@ -56,7 +56,7 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     return table
 
 
-def bar_chart(results: Sequence[Result], options: Options) -> str:
+def bar_chart(results: Sequence[VisionTimings], options: TimingOptions) -> str:
     """SVG: the median time of each spec on a logarithmic scale, with its range."""
     figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(results)), layout="constrained")
     axes = figure.subplots()

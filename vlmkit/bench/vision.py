@@ -20,7 +20,7 @@ from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters
 
-__all__ = ["Options", "Result", "bench_vision"]
+__all__ = ["TimingOptions", "VisionTimings", "bench_vision"]
 
 
 _ROUND = 2.0
@@ -28,7 +28,7 @@ _ROUND = 2.0
 
 
 @dataclass(frozen=True)
-class Options:
+class TimingOptions:
     """How to measure."""
 
     rounds: int = 5
@@ -46,9 +46,15 @@ class Options:
     train: bool = False
     """Also time forward and backward together."""
 
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` as torch has it."""
+        found: torch.dtype = getattr(torch, self.dtype)
+        return found
+
 
 @dataclass
-class Result:
+class VisionTimings:
     """One spec's visual part: one square video, all frames (times are per batch)."""
 
     name: str
@@ -88,16 +94,16 @@ class Result:
         return asdict(self) | derived
 
 
-class _Subject:
+class _TimedAligner:
     """A spec's aligner with random weights and a square video."""
 
-    def __init__(self, spec: ExperimentSpec, options: Options) -> None:
-        self.device, dtype = torch.device(options.device), getattr(torch, options.dtype)
+    def __init__(self, spec: ExperimentSpec, options: TimingOptions) -> None:
+        self.device, dtype = torch.device(options.device), options.torch_dtype
         aligner, video = spec.model.aligner, spec.model.aligner.input
         with torch.device("meta"):
             meta = build_aligner(spec.model)
         shape = video.shape(1, 1)
-        self.result = Result(
+        self.result = VisionTimings(
             spec.name, count_parameters(meta), count_macs(meta, video), aligner.layout(shape).tokens, shape.frames
         )
         torch.manual_seed(0)
@@ -137,8 +143,8 @@ class _Subject:
 
 
 def bench_vision(
-    specs: Sequence[ExperimentSpec], options: Options, say: Callable[[str], None] = lambda message: None
-) -> list[Result]:
+    specs: Sequence[ExperimentSpec], options: TimingOptions, say: Callable[[str], None] = lambda message: None
+) -> list[VisionTimings]:
     """Measure the specs in turn, round by round; `say` is told what was done.
 
     Each pass stands beside a matrix product measured right before it, so that a noisy machine falsifies neither the
@@ -149,44 +155,43 @@ def bench_vision(
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     peaks = [_peak(spec, options) for spec in specs]
-    subjects = [_Subject(spec, options) for spec in specs]
-    results = [subject.result for subject in subjects]
+    aligners = [_TimedAligner(spec, options) for spec in specs]
+    results = [aligner.result for aligner in aligners]
     for result, peak in zip(results, peaks, strict=True):
         result.peak_bytes = peak
-    dtype = getattr(torch, options.dtype)
-    for subject in subjects:
-        subject.warm(options.train)
-        say(f"{subject.result.name}: warm")
+    for aligner in aligners:
+        aligner.warm(options.train)
+        say(f"{aligner.result.name}: warm")
     for number in range(options.rounds):
-        for subject in subjects:
-            rate = matmul_rate(subject.device, dtype)
-            seconds = _passes(subject)
-            subject.result.seconds.append(seconds)
-            subject.result.fractions.append(subject.result.macs * options.batch / seconds / rate)
+        for aligner in aligners:
+            rate = matmul_rate(aligner.device, options.torch_dtype)
+            seconds = _passes(aligner)
+            aligner.result.seconds.append(seconds)
+            aligner.result.fractions.append(aligner.result.macs * options.batch / seconds / rate)
             if options.train:
-                subject.result.train_seconds.append(timed(subject.train_step, subject.device))
-            say(f"round {number + 1} of {options.rounds}: {subject.result.name} {seconds:.3f} s")
+                aligner.result.train_seconds.append(timed(aligner.train_step, aligner.device))
+            say(f"round {number + 1} of {options.rounds}: {aligner.result.name} {seconds:.3f} s")
     return results
 
 
-def _passes(subject: _Subject) -> float:
+def _passes(aligner: _TimedAligner) -> float:
     """Median seconds of a forward pass. A short one is repeated, so that the first, after another spec's pass has
     taken the caches, does not stand for it."""
     seconds: list[float] = []
     while sum(seconds) < _ROUND:
-        seconds.append(timed(subject.forward, subject.device))
+        seconds.append(timed(aligner.forward, aligner.device))
     return statistics.median(seconds)
 
 
-def _peak(spec: ExperimentSpec, options: Options) -> int | None:
+def _peak(spec: ExperimentSpec, options: TimingOptions) -> int | None:
     workers = WorkerContext()
     with workers.watched(), ProcessPoolExecutor(1, workers) as pool:
         return pool.submit(_peak_here, spec, options).result()
 
 
-def _peak_here(spec: ExperimentSpec, options: Options) -> int | None:
+def _peak_here(spec: ExperimentSpec, options: TimingOptions) -> int | None:
     torch.set_num_threads(options.threads)
-    subject = _Subject(spec, options)
+    aligner = _TimedAligner(spec, options)
     if options.compile:
-        subject.warm()
-    return peak_above(subject.forward, subject.device)
+        aligner.warm()
+    return peak_above(aligner.forward, aligner.device)

@@ -33,7 +33,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 
 @contextmanager
-def _giving_way() -> Iterator[None]:
+def _first_process_reports() -> Iterator[None]:
     """Let the first of several processes say what is wrong with the command line that they share."""
     try:
         yield
@@ -55,12 +55,12 @@ class _Commands(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Read the options before the command."""
-        with _giving_way():
+        with _first_process_reports():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Read what follows, and run the command."""
-        with _giving_way():
+        with _first_process_reports():
             return super().invoke(ctx)
 
 
@@ -109,11 +109,10 @@ def main() -> None:
     except UserError as error:
         if error.everywhere and rank():
             sys.exit(2)
+        if not os.environ.get("VLMKIT_DEBUG"):
+            _refuse(str(error))
         wait_unless_first()
-        if os.environ.get("VLMKIT_DEBUG"):
-            traceback.print_exc()  # ends with the message
-        else:
-            print(f"vlmkit: {error}", file=sys.stderr)
+        traceback.print_exc()  # ends with the message
         sys.exit(2)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
@@ -125,25 +124,26 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             _report_defect()
-        wait_unless_first()
         place = error.filename or "the output"
-        message = f"{place}: cannot be written: {error.strerror}; make room and run the command again"
-        print(f"vlmkit: {message}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(f"{place}: cannot be written: {error.strerror}; make room and run the command again")
     except Exception as error:
         if lost_peers(error):
             print(f"vlmkit: process {rank()} stops: another one has failed, and said why", file=sys.stderr)
             sys.exit(2)
         if not is_too_large(error):
             _report_defect()
-        wait_unless_first()
-        if os.environ.get("VLMKIT_DEBUG"):
-            traceback.print_exc()
-        message = (
-            f"this machine's memory does not suffice ({said(error)}); make the model, its input or batches smaller"
+        _refuse(
+            f"this machine's memory does not suffice ({said(error)}); make the model, its input or batches smaller",
+            trace=True,
         )
-        print(f"vlmkit: {message}", file=sys.stderr)
-        sys.exit(2)
+
+
+def _refuse(message: str, *, trace: bool = False) -> NoReturn:
+    wait_unless_first()
+    if trace and os.environ.get("VLMKIT_DEBUG"):
+        traceback.print_exc()
+    print(f"vlmkit: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _report_defect() -> NoReturn:

@@ -51,11 +51,11 @@ def vision(
     if output is not None:
         output = expand_path(output)
         _make_folder(output)
-    from vlmkit.bench import Options, bench_vision
+    from vlmkit.bench import TimingOptions, bench_vision
     from vlmkit.bench.output import as_json, bar_chart, machine, rows
     from vlmkit.files import write_atomic
 
-    options = Options(rounds, batch, dtype, threads, device, compile_, train)
+    options = TimingOptions(rounds, batch, dtype, threads, device, compile_, train)
     results = bench_vision(loaded, options, lambda message: typer.echo(message, err=True))
     where = machine(options)
     typer.echo(f"{where['device']}, {dtype}, {threads} threads, torch {where['torch']}; a matrix product reaches "
