@@ -1,49 +1,80 @@
-"""The plugin that CONTRIBUTING.md writes out is one."""
+"""The plugins that CONTRIBUTING.md writes out are such."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vlmkit.api import DataError, Unscored
+from vlmkit.evaluation.registry import find_benchmark
 from vlmkit.registry import KINDS, registry
 from vlmkit.testing import checks
 
+PLUGINS = ("contains", "crossing", "halve", "patch_tokens", "question_table")
+_TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|json))")
+"""The first line of a block of code names its file."""
+
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[list[Path]]:
-    """The files of the text, as a package beside its dist-info."""
+def installed(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Path]:
+    """The files of the text, as a distribution."""
     site = tmp_path_factory.mktemp("site")
-    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    files = []
-    for block in re.findall(r"(?:^ {8}.*\n|^\n)+", text, re.MULTILINE):
-        if name := re.match(r"\s*# (halve/\w+\.py)\n", block):
-            files.append(site / name[1])
-            files[-1].parent.mkdir(exist_ok=True)
-            files[-1].write_text(textwrap.dedent(block).strip() + "\n")
-    info = site / "halve-1.dist-info"
+    for name, text in _files((root / "CONTRIBUTING.md").read_text(encoding="utf-8")).items():
+        (site / name).parent.mkdir(exist_ok=True, parents=True)
+        (site / name).write_text(text, encoding="utf-8")
+    hook = (site / "halve/__init__.py").read_text(encoding="utf-8")
+    hook = hook.replace("halve", "patch_tokens").replace("HalveSpec", "PatchTokensSpec")
+    (site / "patch_tokens/__init__.py").write_text(hook, encoding="utf-8")
+    (site / "crossing/benchmarks/crossing/README.md").touch()
+    info = site / "examples-1.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: halve\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[vlmkit]\nhalve = halve\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: examples\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vlmkit]\n" + "".join(f"{name} = {name}\n" for name in PLUGINS))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         registry.cache_clear()
-        yield files
+        yield site
     registry.cache_clear()
-    for module in [name for name in sys.modules if name.partition(".")[0] == "halve"]:
+    for module in [name for name in sys.modules if name.partition(".")[0] in PLUGINS]:
         del sys.modules[module]
 
 
-def test_it_is_registered_and_its_lines_are_not_too_long(installed: list[Path]) -> None:
-    assert sorted(file.name for file in installed) == ["__init__.py", "_module.py", "spec.py"]
-    component = registry().get("downsampler", "halve")
-    assert component.plugin.package == "halve 1"
-    for file in installed:
+def _files(text: str) -> dict[str, str]:
+    """The indented blocks by the name of their file."""
+    blocks: dict[str, list[str]] = {}
+    name = None
+    for line in text.splitlines():
+        if match := _TITLE.fullmatch(line):
+            name = match[1]
+            blocks[name] = []
+        elif line and not line.startswith(" " * 8):
+            name = None
+        elif name is not None:
+            blocks[name].append(line)
+    return {name: textwrap.dedent("\n".join(lines)).strip() + "\n" for name, lines in blocks.items()}
+
+
+def _spec(kind: str, name: str, **options: Any) -> Any:
+    spec = registry().get(kind, name).spec
+    assert issubclass(spec, KINDS[kind])
+    return spec.model_validate({"type": name, **options})
+
+
+def test_they_are_registered_and_their_lines_are_not_too_long(installed: Path) -> None:
+    plugins = {plugin.name: plugin for plugin in registry().plugins}
+    assert {plugins[name].state for name in PLUGINS} == {"loaded"}
+    assert registry().get("downsampler", "halve").plugin.package == "examples 1"
+    files = sorted(installed.rglob("*.py"))
+    assert len(files) == 9
+    for file in files:
         assert ast.get_docstring(ast.parse(file.read_text()))
         assert max(map(len, file.read_text().splitlines())) <= 120
 
@@ -51,7 +82,61 @@ def test_it_is_registered_and_its_lines_are_not_too_long(installed: list[Path]) 
 @pytest.mark.parametrize("reduce", ["mean", "max"])
 @pytest.mark.parametrize("check", checks("downsampler"), ids=lambda check: check.__name__)
 @pytest.mark.usefixtures("installed")
-def test_it_passes_the_kit(check, reduce: str) -> None:
-    spec = registry().get("downsampler", "halve").spec
-    assert issubclass(spec, KINDS["downsampler"])
-    check(spec.model_validate({"type": "halve", "reduce": reduce}))
+def test_the_downsampler_passes_the_kit(check, reduce: str) -> None:
+    check(_spec("downsampler", "halve", reduce=reduce))
+
+
+@pytest.mark.parametrize("downsampler", ["none", "halve"])
+@pytest.mark.parametrize("check", checks("aligner"), ids=lambda check: check.__name__)
+@pytest.mark.usefixtures("installed")
+def test_the_aligner_passes_the_kit(check, downsampler: str) -> None:
+    tiny = registry().get("aligner", "patch-tokens").spec.tiny().model_dump()
+    tiny["input"]["multiple"] *= 2
+    check(_spec("aligner", "patch-tokens", **tiny | {"downsampler": downsampler}))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "question-table"), ("judge", "contains")])
+@pytest.mark.usefixtures("installed")
+def test_the_others_pass_the_kit(kind: str, name: str) -> None:
+    for check in checks(kind):
+        check(registry().get(kind, name).spec.tiny())
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_dataset_reads_a_table(tmp_path: Path) -> None:
+    file = tmp_path / "questions.tsv"
+    file.write_text("a.mp4\tWhich way?\tleft\nb.mp4\tHow many?\ttwo\n")
+    data = _spec("dataset", "question-table", path=file).build()
+    assert [(sample.video, sample.turns) for sample in data] == [
+        (str(tmp_path / "a.mp4"), (("<video>\nWhich way?", "left"),)),
+        (str(tmp_path / "b.mp4"), (("<video>\nHow many?", "two"),)),
+    ]
+    before = data.fingerprint()
+    file.write_text("a.mp4\tWhich way?\n")
+    with pytest.raises(DataError, match=r"questions\.tsv, line 1: expected video, question and answer, found"):
+        _spec("dataset", "question-table", path=file).build()
+    file.write_text("a.mp4\tWhich way?\tright\n")
+    assert _spec("dataset", "question-table", path=file).build().fingerprint() != before
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_judge_compares() -> None:
+    judge = _spec("judge", "contains").build()
+    assert judge.judge("Which way?", "left", "It moves to the LEFT.").correct is True
+    assert judge.judge("Which way?", "left", "right").score == 0
+    assert isinstance(judge.judge("Which way?", " ", "right"), Unscored)
+
+
+def test_the_benchmark_is_found_and_its_annotations_are_the_ones_it_names(installed: Path) -> None:
+    benchmark = find_benchmark("crossing")
+    _, split = benchmark.split(None)
+    [file] = split.files
+    path = installed / file.name
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    options = dict(benchmark.evaluator)
+    evaluator = _spec("evaluator", options.pop("type"), **options).build()
+    documents = evaluator.documents([path])
+    assert [document.answer for document in documents] == ["green", "three"]
+    assert len(documents) == split.questions
+    assert evaluator.prompt(documents[1]) == "<video>\nHow many cars pass?"
+    assert set(benchmark.metrics) <= set(evaluator.metrics())
