@@ -33,9 +33,7 @@ _SAME = 1e-12
 class ChatUniVi(EncoderAligner):
     """Merge the tokens of each frame, cluster frames into events, and merge the tokens of each event."""
 
-    def __init__(self, spec: ChatUniViSpec, llm_width: int) -> None:
-        super().__init__(spec, llm_width)
-        self.spec = spec
+    spec: ChatUniViSpec
 
     def forward(self, video: VideoBatch) -> VisualTokens:
         """`event_tokens` tokens per event."""

@@ -23,11 +23,11 @@ __all__ = ["EncoderAligner", "Pllava", "VideoChatGpt", "VideoLlava", "to_slots"]
 
 
 class EncoderAligner(Aligner):
-    """Encoder and projector."""
+    """Encoder and projector; subclasses choose frames and reduce tokens."""
 
     def __init__(self, spec: EncoderAlignerSpec, llm_width: int) -> None:
         super().__init__()
-        self.prefix = spec.encoder.prefix_tokens
+        self.spec = spec
         self.encoder = spec.encoder.build()
         self.projector = build_projector(spec.projector, spec.encoder.width, llm_width)
 
@@ -43,11 +43,7 @@ class EncoderAligner(Aligner):
         """
         present = video.frame_mask.flatten().nonzero().squeeze(1).to(video.pixels.device)
         pixels_F13HW = video.pixels.flatten(0, 1)[present][:, None]
-        return self.encoder(pixels_F13HW)[:, 0, self.prefix :], present
-
-    def encode_padded(self, video: VideoBatch) -> Tensor:
-        """(B, T, P, C): the features of `encode_present`, zeros for frames that are padding."""
-        return to_slots(*self.encode_present(video), video.frame_mask)
+        return self.encoder(pixels_F13HW)[:, 0, self.spec.encoder.prefix_tokens :], present
 
 
 def to_slots(features: Tensor, present: Tensor, frame_mask: Tensor) -> Tensor:
@@ -59,14 +55,12 @@ def to_slots(features: Tensor, present: Tensor, frame_mask: Tensor) -> Tensor:
 class VideoChatGpt(EncoderAligner):
     """Means over space, means over time."""
 
-    def __init__(self, spec: VideoChatGptSpec, llm_width: int) -> None:
-        super().__init__(spec, llm_width)
-        self.spec = spec
+    spec: VideoChatGptSpec
 
     def forward(self, video: VideoBatch) -> VisualTokens:
         """S + P tokens per video."""
         layouts = [self.spec.layout(shape) for shape in video.shapes()]
-        features_BTPC = self.encode_padded(video)
+        features_BTPC = to_slots(*self.encode_present(video), video.frame_mask)
         frames = video.frame_mask.sum(1).to(features_BTPC.device)
         spatial_BPC = features_BTPC.sum(1) / frames[:, None, None]
         temporal_BSC = pad(features_BTPC.mean(2), (0, 0, 0, self.spec.input.frames - features_BTPC.shape[1]))
@@ -77,9 +71,7 @@ class VideoChatGpt(EncoderAligner):
 class VideoLlava(EncoderAligner):
     """All tokens of all frames."""
 
-    def __init__(self, spec: VideoLlavaSpec, llm_width: int) -> None:
-        super().__init__(spec, llm_width)
-        self.spec = spec
+    spec: VideoLlavaSpec
 
     def forward(self, video: VideoBatch) -> VisualTokens:
         """S blocks of CLS and patches per video."""
@@ -96,9 +88,10 @@ class VideoLlava(EncoderAligner):
 class Pllava(EncoderAligner):
     """Project, then pool. A frame that is shown several times is computed once."""
 
+    spec: PllavaSpec
+
     def __init__(self, spec: PllavaSpec, llm_width: int) -> None:
         super().__init__(spec, llm_width)
-        self.spec = spec
         self.downsampler = spec.downsampler.build(llm_width)
 
     def forward(self, video: VideoBatch) -> VisualTokens:
