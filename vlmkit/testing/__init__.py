@@ -34,8 +34,8 @@ def spec_round_trips(spec: ComponentSpec) -> None:
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
-    from vlmkit.testing.aligners import AlignerChecks
-    from vlmkit.testing.features import DownsamplerChecks, TeacherChecks
+    from vlmkit.testing.aligner_checks import AlignerChecks
+    from vlmkit.testing.feature_checks import DownsamplerChecks, TeacherChecks
 
     if kind not in KINDS:
         raise ValueError(unknown_kind(kind))

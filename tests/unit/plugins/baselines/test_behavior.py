@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vlmkit.api import Aligner, AlignerSpec, EncoderSpec, VideoBatch, VideoInput
-from vlmkit.testing.modules import operator_calls
+from vlmkit.testing.module_checks import operator_calls
 from vlmkit_baselines._chat_univi import ChatUniVi
 from vlmkit_baselines._module import VideoChatGpt
 from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vlmkit.registry import registry
-from vlmkit.testing.modules import operator_calls
+from vlmkit.testing.module_checks import operator_calls
 from vlmkit_encoders.spec import (
     ClipVisionSpec,
     DinoV2Spec,

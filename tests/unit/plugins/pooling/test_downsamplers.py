@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vlmkit.api import DownsamplerSpec
-from vlmkit.testing.modules import operator_calls
+from vlmkit.testing.module_checks import operator_calls
 from vlmkit_pooling.spec import AdaptivePoolSpec, AvgPoolSpec, HalfResolutionSpec, NoneSpec, PerceiverSpec
 
 SPECS: list[DownsamplerSpec] = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vlmkit.api import VideoBatch
-from vlmkit.testing.modules import operator_calls
+from vlmkit.testing.module_checks import operator_calls
 from vlmkit_stab.spec import StabSpec
 
 FULL, WIDE, TALL = (0, 48, 0, 48), (16, 32, 0, 48), (0, 48, 16, 48)

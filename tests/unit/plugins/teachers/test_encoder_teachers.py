@@ -10,7 +10,7 @@ from torch import nn
 
 from vlmkit.api import CLIP_MEAN, IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoBatch
 from vlmkit.registry import registry
-from vlmkit.testing.modules import operator_calls
+from vlmkit.testing.module_checks import operator_calls
 from vlmkit_teachers.spec import (
     ClipTeacherSpec,
     DinoV2TeacherSpec,

@@ -10,7 +10,7 @@ from vlmkit.api.modules import Downsampler, Teacher, check_finite
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import PluginError
-from vlmkit.testing.modules import ModuleChecks, check_gradients, operator_calls
+from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator_calls
 
 __all__ = ["DownsamplerChecks", "TeacherChecks"]
 

@@ -14,7 +14,7 @@ from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.modules import Aligner, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
-from vlmkit.testing.modules import ModuleChecks, check_gradients, operator_calls
+from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator_calls
 
 __all__ = ["AlignerChecks"]
 
