@@ -17,16 +17,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vlmkit import runner
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
-from vlmkit.training import plan_training, train
+from vlmkit.spec import ExperimentSpec, StageSpec
+from vlmkit.training import plan_training, train, training_plan
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
 from vlmkit.training.arguments import StageRun
 from vlmkit.training.checkpoint import latest_checkpoint
 from vlmkit.training.collate import LoadedSample
+from vlmkit.training.loss import Losses
+from vlmkit.training.trainable import assign_parameters
 from vlmkit.training.trainer import StageTrainer
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
@@ -423,6 +426,33 @@ def test_the_plan_counts_what_trains(three_stages: ExperimentSpec, reference: Ru
     assert [list(stage.trains) for stage in planned.stages][1] == ["aligner", "distillation"]
 
 
+@pytest.mark.parametrize("start", [False, True])
+def test_a_command_composes_on_the_meta_device_and_plans_once(
+    make: Make, reference: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bool
+) -> None:
+    built: list[str] = []
+    assigned: list[str] = []
+
+    def build(self: Any, llm_width: int) -> Any:
+        built.append(str(torch.get_default_device()))
+        return original(self, llm_width)
+
+    def assign(stage: StageSpec, named: Any) -> Any:
+        assigned.append(stage.name)
+        return assign_parameters(stage, named)
+
+    spec = make({"train": {"aligner": 1e-2}, "steps": 1}, {"name": "two", "train": {"backbone": 1e-2}, "steps": 1})
+    if start:
+        weights = {"weights": str(reference.model)}
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update=weights)})
+    original = type(spec.model.aligner).build
+    monkeypatch.setattr(type(spec.model.aligner), "build", build)
+    monkeypatch.setattr(training_plan, "assign_parameters", assign)
+    runner.train(spec, tmp_path)
+    assert built == (["meta", "meta"] if start else ["meta", "cpu"])  # transformers reads weights by way of meta
+    assert assigned == ["one", "two"]
+
+
 @pytest.mark.parametrize("parts", [("aligner",), ("aligner", "backbone")])
 def test_bfloat16_trains_float32_weights_and_keeps_the_model_s_dtype(
     make: Make, tmp_path: Path, parts: tuple[str, ...]
@@ -465,7 +495,7 @@ def stage_run(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
 
 def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> None:
     for position in range(4):
-        item = stage_run.items[position]
+        item = stage_run.dataset[position]
         assert isinstance(item, LoadedSample)
         aligner, teacher = item.views["aligner"], item.views["teacher"]
         assert (aligner.num_frames_present, aligner.content_box) == (teacher.num_frames_present, teacher.content_box)
@@ -473,11 +503,11 @@ def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> 
 
 
 def test_what_reads_the_data_can_be_sent_to_a_worker(stage_run: StageRun) -> None:
-    items, collator = stage_run.items, stage_run.collator
+    items, collator = stage_run.dataset, stage_run.collator
     ours = collator([items[position] for position in range(4)])
     items, collator = pickle.loads(pickle.dumps((items, collator)))
     theirs = collator([items[position] for position in range(4)])
-    assert ours.good == theirs.good
+    assert ours.loaded == theirs.loaded
     assert ours.video is not None
     assert theirs.video is not None
     assert torch.equal(ours.video.pixels, theirs.video.pixels)
@@ -519,10 +549,8 @@ def spoil(step: int, part: str) -> Callable[[pytest.MonkeyPatch], None]:
             if due(self) and part in ("language", "distillation"):
                 add = self.sums.add
 
-                def broken(language: Any, distillation: Any, *more: Any) -> None:
-                    bad = float("nan")
-                    add(language * bad if part == "language" else language,
-                        distillation * bad if part == "distillation" else distillation, *more)  # fmt: skip
+                def broken(values: Losses, *more: Any) -> None:
+                    add(values._replace(**{part: getattr(values, part) * float("nan")}), *more)
 
                 monkeypatch.setattr(self.sums, "add", broken)
             return computed(self, model, inputs, *args, **kwargs)

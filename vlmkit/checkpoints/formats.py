@@ -18,6 +18,7 @@ from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
 from vlmkit.guard import said
 from vlmkit.registry import Plugin, registry
+from vlmkit.spec.experiment import without_part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,7 +138,7 @@ def match_name(form: PublishedFormat, name: str) -> NameMatch:
     for pattern, template in form.rename:
         if match := re.fullmatch(pattern, name):
             ours = match.expand(template)
-            return NameMatch("taken" if ours.partition(".")[2] == name else "renamed", ours)
+            return NameMatch("taken" if without_part(ours) == name else "renamed", ours)
     return NameMatch("unexpected")
 
 

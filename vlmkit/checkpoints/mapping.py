@@ -24,6 +24,7 @@ from vlmkit.checkpoints.formats import (
 )
 from vlmkit.checkpoints.target import Target
 from vlmkit.errors import CheckpointError
+from vlmkit.spec.experiment import part_of
 
 __all__ = ["ImportPlan", "ReleasedTensor", "plan_import"]
 
@@ -121,7 +122,7 @@ def _key(form: PublishedFormat, name: str, stored: Mapping[str, Stored], file: P
 def _not_wanted(found: NameMatch, target: Target) -> str:
     if found.name in target.tied:
         return f"tied to {target.tied[found.name]}, the same tensor"
-    if found.name.startswith("distillation.") and not target.head:
+    if part_of(found.name) == "distillation" and not target.head:
         return "the distillation head, and the spec distils nothing"
     if found.name in target.published and found.name not in target.weights:
         return f"the spec's aligner has no {found.name}"
@@ -144,7 +145,7 @@ def _missing(form: PublishedFormat, keys: list[ReleasedTensor], target: Target) 
     """Return the weights to draw anew, and messages about those that should have been there."""
     there = {key.ours for key in keys}
     absent = [name for name in target.weights if name not in there | target.tied.keys()]
-    fresh = [name for name in absent if name.startswith("aligner.") and name not in target.published]
+    fresh = [name for name in absent if part_of(name) == "aligner" and name not in target.published]
     lost = [name for name in absent if name not in set(fresh)]
     if any(name in there for name in target.head):
         lost += [name for name in target.head if name not in there]
@@ -200,6 +201,6 @@ def _dtypes(keys: list[ReleasedTensor], target: Target) -> dict[str, torch.dtype
     found: dict[str, torch.dtype] = {}
     for key in keys:
         if key.ours in target.parameters:
-            part = key.ours.partition(".")[0]
+            part = part_of(key.ours)
             found[part] = torch.promote_types(found.get(part, key.stored.dtype), key.stored.dtype)
     return found

@@ -18,7 +18,7 @@ from vlmkit.model.parts import build_aligner
 from vlmkit.model.pretrained import config_differences
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.videolm import VideoLM
-from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
+from vlmkit.spec.experiment import ExperimentSpec, ModelSpec, with_part
 from vlmkit.spec.loading import load_spec
 
 __all__ = ["Target", "build_target"]
@@ -70,7 +70,7 @@ def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFi
             head = _weights(build_head(distillation, spec.model.backbone), "distillation.")
     own = load_spec(f"specs/{form.spec}.yaml").model
     with torch.device("meta"):
-        published = frozenset(f"aligner.{name}" for name in build_aligner(own).state_dict())
+        published = frozenset(with_part("aligner", build_aligner(own).state_dict()))
     return Target(
         model=model,
         processor=processor,

@@ -22,7 +22,7 @@ from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor
 from vlmkit.checkpoints.target import Target
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.parts import build_aligner
-from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec, part_of, without_part
 
 __all__ = ["ImportReport", "write_config", "write_distillation", "write_weights"]
 
@@ -55,7 +55,7 @@ def write_weights(
 
 def write_distillation(plan: ImportPlan, folder: Path) -> bool:
     """The distillation head as it was published, under our names, if there is one."""
-    keys = [key for key in plan.taken() if key.ours.startswith("distillation.")]
+    keys = [key for key in plan.taken() if part_of(key.ours) == "distillation"]
     tensors: dict[str, Tensor] = {}
     for file in dict.fromkeys(key.file for key in keys):
         shard = open_shard(file)
@@ -115,13 +115,13 @@ def _draw(plan: ImportPlan, target: Target, spec: ExperimentSpec) -> dict[str, T
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         state = build_aligner(spec.model).state_dict()
-    fresh = {name: state[name.removeprefix("aligner.")] for name in plan.fresh}
+    fresh = {name: state[without_part(name)] for name in plan.fresh}
     return {name: value.to(_dtype(name, plan, target)).contiguous() for name, value in fresh.items()}
 
 
 def _dtype(name: str, plan: ImportPlan, target: Target) -> torch.dtype:
     """Parameters have their part's type, buffers that of the model."""
-    part = name.partition(".")[0]
+    part = part_of(name)
     return plan.dtypes[part] if name in target.parameters and part in plan.dtypes else target.weights[name].dtype
 
 

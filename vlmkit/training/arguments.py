@@ -1,5 +1,4 @@
-"""What the trainer of a stage is given: the stage's run, and the arguments of transformers' Trainer for one process, or
-for DeepSpeed under a launcher."""
+"""A stage of a run as its trainer gets it, and the arguments of transformers' Trainer: one process, or DeepSpeed."""
 
 from __future__ import annotations
 

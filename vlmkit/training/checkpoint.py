@@ -19,14 +19,15 @@ from pydantic import BaseModel, Field
 from vlmkit.api.dataset import Dataset
 from vlmkit.errors import CheckpointError, RunError
 from vlmkit.files import PARTIAL_SUFFIX
-from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.json_files import is_present, load_record, read_record, write_record
 from vlmkit.manifest import ManifestEntry, check_files, file_entries
 from vlmkit.model.pretrained import refuse_damage
 from vlmkit.run_folder import RunFolder
-from vlmkit.runtime import world_size
+from vlmkit.runtime import rank, world_size
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec
 from vlmkit.spec.identity import Origins, changed, origins
 from vlmkit.training.distributed import gather, local_share, raise_together
+from vlmkit.training.loss import LossState
 from vlmkit.training.metrics import METRICS, STAGE_RECORD, StageRecord
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "checkpoint_step",
     "is_finished",
     "latest_checkpoint",
-    "measure_checkpoint",
     "measure_stage",
     "note_components",
     "read_checkpoint_record",
@@ -88,21 +88,20 @@ class CheckpointRecord(BaseModel):
     skipped: int
     processes: int = 1
     metrics: ManifestEntry
-    """What metrics.jsonl held."""
+    """Content of metrics.jsonl."""
     files: dict[str, ManifestEntry]
 
 
-def measure_checkpoint(folder: Path) -> dict[str, ManifestEntry]:
-    """Return size and checksum of every file of a checkpoint. All processes call it when all files are there, and each
-    reads a part of them."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    parts = gather(file_entries(folder, local_share(files)))
-    return {name: ManifestEntry(**entry) for name, entry in sorted(item for part in parts for item in part.items())}
+def write_checkpoint_record(folder: Path, run: str, stage: str, sums: LossState, metrics: ManifestEntry) -> None:
+    """Give the checkpoint its last file, with size and checksum of every other file.
 
-
-def write_checkpoint_record(folder: Path, record: CheckpointRecord) -> None:
-    """Give the checkpoint its last file."""
-    write_record(folder / _RECORD, record.model_dump())
+    All processes call it when all files are there, and each reads a part of them.
+    """
+    paths = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    files = {name: entry for part in gather(file_entries(folder, local_share(paths))) for name, entry in part.items()}
+    if not rank():
+        about = sums._asdict() | {"processes": world_size(), "metrics": metrics, "files": dict(sorted(files.items()))}
+        write_record(folder / _RECORD, CheckpointRecord(run=run, stage=stage, **about).model_dump())
 
 
 def read_checkpoint_record(folder: Path, run: str, stage: str) -> CheckpointRecord:
@@ -154,7 +153,7 @@ Record = TypeVar("Record", CheckpointRecord, StageRecord)
 def _read(file: Path, kind: type[Record], run: str, stage: str) -> Record:
     folder = file.parent
     try:
-        record = kind.model_validate(read_record(file, kind, _remedy(folder)))
+        record = load_record(file, kind, _remedy(folder))
     except RunError as error:
         raise CheckpointError(str(error)) from None
     if (record.run, record.stage) != (run, stage):

@@ -79,7 +79,7 @@ def raise_together(work: Callable[[], T]) -> T:
 
 
 class PassContents(NamedTuple):
-    """What one process has read for one forward pass."""
+    """Samples that one process has read for one forward pass."""
 
     loaded: list[str]
     unreadable: list[UnreadableSample]
@@ -87,7 +87,7 @@ class PassContents(NamedTuple):
 
 
 class StepContents(NamedTuple):
-    """What one process has read for one optimizer step."""
+    """Passes that one process has read for one optimizer step, with their sums."""
 
     passes: list[PassContents]
     tokens: int

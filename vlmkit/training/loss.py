@@ -34,7 +34,7 @@ __all__ = [
 
 
 class StepTotals(NamedTuple):
-    """What all micro-batches of an optimizer step hold together, so that their losses add up to the step's mean."""
+    """Sums over all micro-batches of an optimizer step, so that their losses add up to the step's mean."""
 
     tokens: int
     """Tokens that have a label."""
@@ -52,7 +52,7 @@ class Losses(NamedTuple):
 
 
 class StageDistillation(NamedTuple):
-    """What a stage that distils needs besides the model."""
+    """Head and teacher of a stage that distils."""
 
     spec: DistillationSpec
     head: DistillationHead
@@ -152,7 +152,7 @@ class ModelWithLoss(nn.Module):
 
 
 class LossState(NamedTuple):
-    """What a checkpoint keeps of `LossSums`."""
+    """The state of `LossSums` that a checkpoint keeps."""
 
     sums: list[float]
     """Language and distillation loss, as a mean over all processes."""

@@ -13,7 +13,7 @@ from xxhash import xxh3_128
 from vlmkit.checksums import checksum
 from vlmkit.errors import RunError
 from vlmkit.files import sync_to_disk
-from vlmkit.json_files import is_present, read_json_lines, read_record, write_record
+from vlmkit.json_files import is_present, load_record, load_record_lines, write_record
 from vlmkit.manifest import ManifestEntry
 from vlmkit.progress import Progress
 
@@ -43,7 +43,7 @@ class MetricsLine(BaseModel):
     epoch: float | None = None
     """Passes over the data that are done."""
     loss: float | None = None
-    """What is minimized."""
+    """The weighted sum that is minimized."""
     language_loss: float | None = None
     distillation_loss: float | None = None
     """Where the stage distils."""
@@ -72,7 +72,7 @@ def read_metrics(path: Path) -> list[MetricsLine]:
     Raises:
         RunError: a line is damaged.
     """
-    lines = {line.step: line for line in map(MetricsLine.model_validate, read_json_lines(path, MetricsLine))}
+    lines = {line.step: line for line in load_record_lines(path, MetricsLine)}
     return [lines[step] for step in sorted(lines)]
 
 
@@ -129,7 +129,7 @@ class StageRecord(BaseModel):
 def read_stage_record(folder: Path, remedy: str = "remove the file and run the command again") -> StageRecord | None:
     """Return the record in the folder of a stage; None where the stage is not done. A RunError where it is damaged."""
     file = folder / STAGE_RECORD
-    return StageRecord.model_validate(read_record(file, StageRecord, remedy)) if is_present(file) else None
+    return load_record(file, StageRecord, remedy) if is_present(file) else None
 
 
 def write_stage_record(folder: Path, record: StageRecord) -> None:

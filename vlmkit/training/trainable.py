@@ -1,4 +1,4 @@
-"""What a stage trains: the patterns of `train` against parameter names, freezing, precision, and the trained weights.
+"""The parameters that a stage trains: patterns of `train` against their names, freezing, precision, and their file.
 
 Names are `aligner.…`, `backbone.…` (as in the model) and `distillation.…` (the head). All but the files works on the
 meta device.

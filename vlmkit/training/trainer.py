@@ -23,10 +23,8 @@ from vlmkit.runtime import WorkerContext, rank, world_size
 from vlmkit.training.arguments import StageRun, autocasts, trainer_arguments
 from vlmkit.training.checkpoint import (
     WEIGHTS,
-    CheckpointRecord,
     checkpoint_name,
     checkpoint_step,
-    measure_checkpoint,
     read_checkpoint_record,
     reading_checkpoint,
     remove_leftovers,
@@ -71,7 +69,7 @@ class StageTrainer(Trainer):
         self.sums = LossSums(arguments.device)
         self.metrics = MetricsFile(stage_run.folder / METRICS)
         self.metrics_mark: ManifestEntry | None = None
-        """What metrics.jsonl held at the checkpoint that the stage goes on from."""
+        """Content of metrics.jsonl at the checkpoint that the stage goes on from."""
         super().__init__(model=model, args=arguments, train_dataset=stage_run.dataset, callbacks=[StepCallback(self)])
         self.remove_callback(PrinterCallback)
         model.move_teacher(arguments.device)
@@ -216,11 +214,8 @@ class StageTrainer(Trainer):
         mark = self.metrics.mark()
         self.accelerator.wait_for_everyone()
         name = checkpoint_name(self.state.global_step)
-        files = measure_checkpoint(folder / PARTIAL_SUFFIX / name)
+        write_checkpoint_record(folder / PARTIAL_SUFFIX / name, run.identity, folder.name, sums, mark)
         if not rank():
-            state = sums._asdict() | {"processes": world_size(), "metrics": mark, "files": files}
-            record = CheckpointRecord(run=run.identity, stage=folder.name, **state)
-            write_checkpoint_record(folder / PARTIAL_SUFFIX / name, record)
             run.bad.flush()
             move_into_place(folder / PARTIAL_SUFFIX / name, folder / name)
             remove_leftovers(folder, keep=folder / name)

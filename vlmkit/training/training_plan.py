@@ -1,4 +1,4 @@
-"""What each stage trains, and how much memory it takes: known before any weight loads."""
+"""The plan of a training: what each stage trains, and how much memory it takes, before any weight loads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GPU_COUNTS = (1, 8, 64)
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What one stage trains."""
+    """The parameters that one stage trains."""
 
     name: str
     assigned: dict[str, list[str]]
@@ -33,7 +33,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What the stages train."""
+    """The parameters that the stages train."""
 
     model: VideoLM
     """The composed model, on the meta device."""
