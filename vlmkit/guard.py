@@ -21,18 +21,18 @@ __all__ = [
     "DISK_FULL",
     "FAULTS",
     "POINTER",
-    "fault",
+    "component_error",
+    "component_label",
+    "error_text",
     "first_line",
     "guarded",
-    "is_of_the_machine",
+    "is_machine_error",
+    "is_out_of_memory",
     "is_pointer",
-    "is_too_large",
-    "own",
-    "owner",
     "quiet_transformers",
     "reading",
     "refuse_pointers",
-    "said",
+    "set_spec",
     "spec_of",
 ]
 
@@ -63,17 +63,17 @@ def guarded(component: object, doing: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        if isinstance(error, UserError) or is_of_the_machine(error):
+        if isinstance(error, UserError) or is_machine_error(error):
             raise
-        raise fault(component, f"{doing} raised {said(error)}") from error
+        raise component_error(component, f"{doing} raised {error_text(error)}") from error
 
 
-def fault(component: object, complaint: str) -> PluginError:
+def component_error(component: object, complaint: str) -> PluginError:
     """The error that says what is wrong with a component: `forward gives None, expected a Tensor`."""
-    return PluginError(f"{owner(component)}: {complaint}; {_REMEDY}")
+    return PluginError(f"{component_label(component)}: {complaint}; {_REMEDY}")
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Type and message of what was raised, in one line."""
     try:
         message = " ".join(str(error).split())
@@ -83,21 +83,21 @@ def said(error: BaseException) -> str:
     return f"{type(error).__name__}: {cut}" if cut else type(error).__name__
 
 
-def is_of_the_machine(error: BaseException) -> bool:
+def is_machine_error(error: BaseException) -> bool:
     """Whether memory or disk are used up, or torch steers its own work by this exception: nobody's fault."""
-    if is_too_large(error) or (isinstance(error, OSError) and error.errno in DISK_FULL):
+    if is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in DISK_FULL):
         return True
     return type(error).__module__.startswith("torch") and type(error).__name__ in _OF_TORCH
 
 
-def is_too_large(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory is used up, or was asked for that no machine has."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError | TypeError) and any(words in str(error) for words in _TOO_LARGE)
 
 
-def own(thing: object, spec: object) -> None:
+def set_spec(thing: object, spec: object) -> None:
     """Remember that `thing` (a module, a dataset, a judge, …) was built by this spec, or by what it has built."""
     try:
         object.__setattr__(thing, _SPEC, getattr(spec, _SPEC, spec))
@@ -110,7 +110,7 @@ def spec_of(thing: object) -> Any:
     return getattr(thing, _SPEC, None)
 
 
-def owner(component: object) -> str:
+def component_label(component: object) -> str:
     """`dataset 'captions' (captions 1.2)`: of a spec, its class, or what it has built."""
     spec = getattr(component, _SPEC, component)
     cls: Any = spec if isinstance(spec, type) else type(spec)

@@ -31,7 +31,7 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError, as_written, did_you_mean
-from vlmkit.guard import FAULTS, fault, is_of_the_machine, said
+from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error
 from vlmkit.registration import (
     Component,
     Gathered,
@@ -110,7 +110,7 @@ class Registry:
             offers = self._load(point, plugin)
         except FAULTS as error:
             plugin.state, plugin.trace = "broken", traceback.format_exc()
-            plugin.error = f"PluginError: {error}" if isinstance(error, PluginError) else said(error)
+            plugin.error = f"PluginError: {error}" if isinstance(error, PluginError) else error_text(error)
             return
         for spec in offers:
             self._by_class[spec] = plugin
@@ -139,9 +139,9 @@ class Registry:
             try:
                 gathered.found.extend((plugin, item) for item in answer(hook, implementation.function, what))
             except FAULTS as error:
-                if is_of_the_machine(error):
+                if is_machine_error(error):
                     raise
-                raised = str(error) if isinstance(error, PluginError) else f"{hook} raised {said(error)}"
+                raised = str(error) if isinstance(error, PluginError) else f"{hook} raised {error_text(error)}"
                 gathered.faults.append(f"plugin {plugin.name!r} ({plugin.package}): {raised}")
         return gathered
 
@@ -175,8 +175,8 @@ class Registry:
             traceback.print_exception(error)
         plugin = self._by_key.get(key)  # one that was registered by hand has no package
         whose = f"plugin {plugin.name!r} ({plugin.package})" if plugin else f"plugin {key!r}"
-        print(f"vlmkit: warning: {whose}: {hook} raised {said(error)}; what it observes goes on, and this is said once",
-              file=sys.stderr)  # fmt: skip
+        after = "what it observes goes on, and this is said once"
+        print(f"vlmkit: warning: {whose}: {hook} raised {error_text(error)}; {after}", file=sys.stderr)
 
     def names(self, kind: str) -> list[str]:
         """The names of all components of a kind, sorted."""
@@ -245,8 +245,8 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
     """The spec that `value` describes. Errors inside keep their dotted location."""
     if isinstance(value, ComponentSpec):
         if value.kind != kind:
-            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}",
-                                      {"kind": kind, "found": f"{value.kind}/{value.type}"})  # fmt: skip
+            found = {"kind": kind, "found": f"{value.kind}/{value.type}"}
+            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}", found)
         return value
     options = {"type": value} if isinstance(value, str) else value
     if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
@@ -271,11 +271,11 @@ def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentS
     try:
         return spec.model_validate(options)
     except FAULTS as error:
-        if isinstance(error, ValueError) or is_of_the_machine(error):
+        if isinstance(error, ValueError) or is_machine_error(error):
             raise
         if os.environ.get("VLMKIT_DEBUG"):  # for pydantic the PluginError is one problem of the spec among others
             traceback.print_exception(error)
-        raise fault(spec, f"looking at its options raised {said(error)}") from error
+        raise component_error(spec, f"looking at its options raised {error_text(error)}") from error
 
 
 def _found(value: object) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from vlmkit.errors import DataError, PluginError
-from vlmkit.guard import guarded, owner, said
+from vlmkit.guard import component_label, error_text, guarded
 from vlmkit_judges.spec import ExactSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 
@@ -60,8 +60,8 @@ def test_recomputed_activations_pass_a_component() -> None:
 
 
 def test_a_class_and_what_is_no_component_have_names_too() -> None:
-    assert owner(ExactSpec).startswith("judge 'exact' (vlmkit ")
-    assert owner(object()) == "object (module builtins)"
+    assert component_label(ExactSpec).startswith("judge 'exact' (vlmkit ")
+    assert component_label(object()) == "object (module builtins)"
 
 
 class _Mute(Exception):  # noqa: N818 -- of a test
@@ -70,5 +70,5 @@ class _Mute(Exception):  # noqa: N818 -- of a test
 
 
 def test_a_message_that_cannot_be_read_or_is_endless() -> None:
-    assert said(_Mute()) == "_Mute"
-    assert len(said(ValueError("x" * 10**6))) < 400
+    assert error_text(_Mute()) == "_Mute"
+    assert len(error_text(ValueError("x" * 10**6))) < 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from vlmkit.api.contract import Broken, Promise, Promises, expect, made, whole
+from vlmkit.api.contract import ContractError, Promise, Promises, builds, check_int, check_type
 from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoShape
 
 if TYPE_CHECKING:
@@ -20,17 +20,18 @@ Projector = Literal["mlp2x_gelu", "linear", "identity"]
 def _layout(spec: object, answer: object, video: VideoShape) -> TokenLayout:
     import numpy as np
 
-    layout: TokenLayout = expect(answer, TokenLayout)
-    whole(spec, layout.tokens, what="tokens ")
+    layout: TokenLayout = check_type(answer, TokenLayout)
+    check_int(spec, layout.tokens, what="tokens ")
     for name, axes in (("patches", 3), ("rows", 1)):
-        array = expect(getattr(layout, name), np.ndarray, f"numpy.ndarray as `{name}`")
+        array = check_type(getattr(layout, name), np.ndarray, f"numpy.ndarray as `{name}`")
         if array.dtype.kind != "i" or array.ndim != axes:
-            raise Broken(f"gives `{name}` {array.dtype} of the shape {array.shape}, expected int64 with {axes} axes")
+            found = f"`{name}` {array.dtype} of the shape {array.shape}"
+            raise ContractError(f"gives {found}, expected int64 with {axes} axes")
         if array.size and not (array.min() >= -1 and array.max() < layout.tokens):
-            raise Broken(f"gives `{name}` from {array.min()} to {array.max()} for {layout.tokens} tokens, expected "
-                         "positions among them, or -1")  # fmt: skip
+            found = f"`{name}` from {array.min()} to {array.max()} for {layout.tokens} tokens"
+            raise ContractError(f"gives {found}, expected positions among them, or -1")
     if len(layout.patches) != video.frames:
-        raise Broken(f"gives `patches` of {len(layout.patches)} frames for a video of {video.frames}")
+        raise ContractError(f"gives `patches` of {len(layout.patches)} frames for a video of {video.frames}")
     return layout
 
 
@@ -45,7 +46,7 @@ class AlignerSpec(VideoComponentSpec):
     kind: ClassVar[str] = "aligner"
     _promises: ClassVar[Promises] = {
         "layout": Promise(_layout, refuses=True),
-        "build": made("vlmkit.api.modules:Aligner", _remember_width, refuses=True),
+        "build": builds("vlmkit.api.modules:Aligner", _remember_width, refuses=True),
     }
 
     @abstractmethod

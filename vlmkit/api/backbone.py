@@ -6,7 +6,7 @@ from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from vlmkit.api.contract import Broken, Promise, Promises, expect, given, whole, whole_or_none
+from vlmkit.api.contract import ContractError, Promise, Promises, check_int, check_optional_int, check_type, type_name
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["BackboneSpec"]
 
 
 def _same(spec: object, answer: object, *_: object) -> Any:
-    return expect(answer, type(spec))
+    return check_type(answer, type(spec))
 
 
 def _language_model(spec: BackboneSpec, answer: Any) -> Any:
@@ -24,10 +24,14 @@ def _language_model(spec: BackboneSpec, answer: Any) -> Any:
 
     model: Any = answer
     if not isinstance(answer, nn.Module) or not hasattr(answer, "get_input_embeddings"):
-        raise Broken(f"gives {given(answer)}, expected a causal language model of transformers (PreTrainedModel)")
+        raise ContractError(
+            f"gives {type_name(answer)}, expected a causal language model of transformers (PreTrainedModel)"
+        )
     width = model.get_input_embeddings().weight.shape[1]
     if width != spec.width:
-        raise Broken(f"gives a model with embeddings of {width} channels, expected {spec.width}, as its `width` says")
+        raise ContractError(
+            f"gives a model with embeddings of {width} channels, expected {spec.width}, as its `width` says"
+        )
     return answer
 
 
@@ -35,9 +39,11 @@ def _tokenizer(spec: object, answer: Any, *_: object, **__: object) -> Any:
     from transformers import PreTrainedTokenizerBase
 
     if not isinstance(answer, PreTrainedTokenizerBase):
-        raise Broken(f"gives {given(answer)}, expected a tokenizer of transformers")
+        raise ContractError(f"gives {type_name(answer)}, expected a tokenizer of transformers")
     if not answer.is_fast:
-        raise Broken("gives a slow tokenizer, expected a fast one: it has to say where in the text a token stands")
+        raise ContractError(
+            "gives a slow tokenizer, expected a fast one: it has to say where in the text a token stands"
+        )
     return answer
 
 
@@ -51,10 +57,10 @@ class BackboneSpec(ComponentSpec):
 
     kind: ClassVar[str] = "backbone"
     _promises: ClassVar[Promises] = {
-        "width": Promise(whole, refuses=True),
-        "layers": Promise(whole, refuses=True),
-        "positions": Promise(whole_or_none),
-        "attention_matrices": Promise(partial(whole, least=0)),
+        "width": Promise(check_int, refuses=True),
+        "layers": Promise(check_int, refuses=True),
+        "positions": Promise(check_optional_int),
+        "attention_matrices": Promise(partial(check_int, least=0)),
         "self_contained": Promise(_same),
         "with_tokenizer": Promise(_same),
         "build": Promise(_language_model),

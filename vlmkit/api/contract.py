@@ -19,32 +19,32 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import ValidationError
 
 from vlmkit.errors import PluginError, UserError, shown
-from vlmkit.guard import FAULTS, fault, is_of_the_machine, own, said
+from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error, set_spec
 
 __all__ = [
-    "Broken",
     "Contract",
+    "ContractError",
     "Promise",
     "Promises",
-    "expect",
-    "given",
-    "gives",
-    "made",
-    "nothing",
-    "real",
-    "text",
-    "two_sides",
-    "watch",
-    "whole",
-    "whole_or_none",
+    "builds",
+    "check_int",
+    "check_none",
+    "check_number",
+    "check_optional_int",
+    "check_sides",
+    "check_text",
+    "check_type",
+    "enforce",
+    "of_type",
+    "type_name",
 ]
 
 Check = Callable[..., Any]
 """`check(component, answer, *arguments)` gives the answer, or raises `Broken`."""
 
 
-class Broken(Exception):  # noqa: N818 -- it says what is wrong, and becomes an error where it is known whose fault it is
-    """What was given instead of what was promised."""
+class ContractError(Exception):
+    """Says what was given instead of what was promised; a PluginError where it is known whose fault that is."""
 
 
 class Promise(NamedTuple):
@@ -69,10 +69,10 @@ class Contract:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        watch(cls, cls._promises)
+        enforce(cls, cls._promises)
 
 
-def watch(cls: type, promises: Promises, unless: Callable[[], bool] | None = None) -> None:
+def enforce(cls: type, promises: Promises, unless: Callable[[], bool] | None = None) -> None:
     """Look at the answers of all members that a class itself defines, except while `unless` is true."""
     for name, promise in promises.items():
         member = cls.__dict__.get(name)
@@ -120,7 +120,7 @@ def _watched(
         try:
             return promise.check(self, function(self, *args, **kwargs), *args, **kwargs)
         except FAULTS as error:
-            if is_of_the_machine(error) or (promise.refuses and _is_refusal(error)):
+            if is_machine_error(error) or (promise.refuses and _is_refusal(error)):
                 raise
             problem = _problem(self, name, args, error)
             if promise.failed is not None:
@@ -149,29 +149,31 @@ def _problem(component: object, name: str, args: tuple[object, ...], error: Base
         doing = f"{name}({shown(args[0])})"
     if isinstance(error, UserError):
         return PluginError(str(error))
-    return fault(component, f"{doing} {error}" if isinstance(error, Broken) else f"{doing} raised {said(error)}")
+    return component_error(
+        component, f"{doing} {error}" if isinstance(error, ContractError) else f"{doing} raised {error_text(error)}"
+    )
 
 
-def expect(found: object, expected: type, name: str = "") -> Any:
+def check_type(found: object, expected: type, name: str = "") -> Any:
     """`found` itself, where it is of the type. `name` is how people know the type."""
     if not isinstance(found, expected):
         module = expected.__module__
         api = f"a vlmkit.api.{expected.__name__}" if module.startswith("vlmkit.api") else f"a {expected.__name__}"
-        raise Broken(f"gives {given(found)}, expected {name or api}")
+        raise ContractError(f"gives {type_name(found)}, expected {name or api}")
     return found
 
 
-def given(found: object) -> str:
+def type_name(found: object) -> str:
     """What was found, in words, by its type."""
     return "None (is a `return` missing?)" if found is None else f"a {type(found).__name__}"
 
 
-def gives(expected: type, name: str = "") -> Check:
+def of_type(expected: type, name: str = "") -> Check:
     """The check of a member that answers with something of this type."""
-    return lambda component, answer, *_, **__: expect(answer, expected, name)
+    return lambda component, answer, *_, **__: check_type(answer, expected, name)
 
 
-def made(address: str, then: Check | None = None, *, refuses: bool = False) -> Promise:
+def builds(address: str, then: Check | None = None, *, refuses: bool = False) -> Promise:
     """The promise of `build`: an object of the class at `address` (`module:Class`), which then belongs to the spec.
 
     `then(spec, object, …)` sees it next, and gives what is handed out.
@@ -179,55 +181,55 @@ def made(address: str, then: Check | None = None, *, refuses: bool = False) -> P
 
     def belongs(spec: object, answer: object, *args: Any, **kwargs: Any) -> object:
         module, _, name = address.partition(":")
-        expect(answer, getattr(import_module(module), name))
-        own(answer, spec)
+        check_type(answer, getattr(import_module(module), name))
+        set_spec(answer, spec)
         return answer if then is None else then(spec, answer, *args, **kwargs)
 
     return Promise(belongs, refuses)
 
 
-def text(found: object, what: str) -> str:
+def check_text(found: object, what: str) -> str:
     """Text that can be written to a file, and not empty."""
     if not isinstance(found, str):
-        raise Broken(f"gives {what} {given(found)}, expected text")
+        raise ContractError(f"gives {what} {type_name(found)}, expected text")
     try:
         found.encode()
     except UnicodeEncodeError:
-        raise Broken(f"gives {what} {shown(found)}, which no file can hold; expected text") from None
+        raise ContractError(f"gives {what} {shown(found)}, which no file can hold; expected text") from None
     return found
 
 
-def whole(component: object, found: object, *_: Any, least: int = 1, what: str = "", **__: Any) -> int:
+def check_int(component: object, found: object, *_: Any, least: int = 1, what: str = "", **__: Any) -> int:
     """A whole number of at least `least`."""
     if not isinstance(found, int) or isinstance(found, bool) or found < least:
-        raise Broken(f"gives {what}{shown(found)}, expected a whole number of at least {least}")
+        raise ContractError(f"gives {what}{shown(found)}, expected a whole number of at least {least}")
     return found
 
 
-def whole_or_none(component: object, found: object) -> int | None:
+def check_optional_int(component: object, found: object) -> int | None:
     """A positive whole number, or None."""
-    return None if found is None else whole(component, found)
+    return None if found is None else check_int(component, found)
 
 
-def two_sides(component: object, found: object, *_: object) -> tuple[int, int]:
+def check_sides(component: object, found: object, *_: object) -> tuple[int, int]:
     """(height, width), both positive."""
     if not isinstance(found, tuple | list) or len(found) != 2:
-        raise Broken(f"gives {shown(found)}, expected (height, width)")
+        raise ContractError(f"gives {shown(found)}, expected (height, width)")
     height, width = found
-    return whole(component, height, what="the height "), whole(component, width, what="the width ")
+    return check_int(component, height, what="the height "), check_int(component, width, what="the width ")
 
 
-def nothing(component: object, found: object, *_: object) -> None:
+def check_none(component: object, found: object, *_: object) -> None:
     """No answer: what does not fit is a ValueError."""
     if found is not None:
-        raise Broken(f"gives {shown(found)}, expected None, or a ValueError where something does not fit")
+        raise ContractError(f"gives {shown(found)}, expected None, or a ValueError where something does not fit")
 
 
-def real(found: object, what: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
+def check_number(found: object, what: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
     """A finite number of this range, as a float: numpy's numbers too."""
     if isinstance(found, Real) and not isinstance(found, bool) and math.isfinite(value := float(found)):
         inside = min(max(value, lowest), highest)
         if abs(inside - value) <= _ROUNDING:
             return inside
-        raise Broken(f"gives {what} {shown(found)}, expected a number from {lowest:g} to {highest:g}")
-    raise Broken(f"gives {what} {shown(found)}, expected a finite number")
+        raise ContractError(f"gives {what} {shown(found)}, expected a number from {lowest:g} to {highest:g}")
+    raise ContractError(f"gives {what} {shown(found)}, expected a finite number")

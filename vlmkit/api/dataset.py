@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, overload
 
-from vlmkit.api.contract import Broken, Contract, Promise, Promises, expect, given, made, text, whole
+from vlmkit.api.contract import (
+    Contract,
+    ContractError,
+    Promise,
+    Promises,
+    builds,
+    check_int,
+    check_text,
+    check_type,
+    type_name,
+)
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
 
@@ -37,25 +47,25 @@ class Sample:
 
 
 def _sample(dataset: object, answer: object, index: int) -> Sample:
-    sample: Sample = expect(answer, Sample)
-    if not text(sample.id, "an id that is"):
-        raise Broken("gives an empty id, expected text")
+    sample: Sample = check_type(answer, Sample)
+    if not check_text(sample.id, "an id that is"):
+        raise ContractError("gives an empty id, expected text")
     if not isinstance(sample.turns, tuple | list) or not sample.turns:
-        raise Broken(f"gives the turns {shown(sample.turns)}, expected a tuple of at least one vlmkit.api.Turn")
+        raise ContractError(f"gives the turns {shown(sample.turns)}, expected a tuple of at least one vlmkit.api.Turn")
     for turn in sample.turns:
-        expect(turn, Turn)
-        text(turn.user, "a turn whose `user` is")
-        text(turn.assistant, "a turn whose `assistant` is")
+        check_type(turn, Turn)
+        check_text(turn.user, "a turn whose `user` is")
+        check_text(turn.assistant, "a turn whose `assistant` is")
     if sample.video is not None:
-        text(sample.video, "a video that is")
+        check_text(sample.video, "a video that is")
     if not isinstance(sample.meta, dict):
-        raise Broken(f"gives a meta that is {given(sample.meta)}, expected a mapping")
+        raise ContractError(f"gives a meta that is {type_name(sample.meta)}, expected a mapping")
     return sample
 
 
 def _fingerprint(dataset: object, answer: object) -> str:
-    if not text(answer, "something that is"):
-        raise Broken("gives empty text, expected a hash of the content")
+    if not check_text(answer, "something that is"):
+        raise ContractError("gives empty text, expected a hash of the content")
     return str(answer)
 
 
@@ -63,7 +73,7 @@ class Dataset(Contract, Sequence[Sample], ABC):
     """A sequence of samples. A plugin says how many there are, what each one is, and when they are the same."""
 
     _promises: ClassVar[Promises] = {
-        "__len__": Promise(partial(whole, least=0)),
+        "__len__": Promise(partial(check_int, least=0)),
         "sample": Promise(_sample),
         "fingerprint": Promise(_fingerprint),
     }
@@ -89,7 +99,7 @@ class DatasetSpec(ComponentSpec):
     """Options of a dataset."""
 
     kind: ClassVar[str] = "dataset"
-    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Dataset")}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Dataset")}
 
     @abstractmethod
     def build(self) -> Dataset:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from vlmkit.api.contract import Promise, Promises, gives, made, nothing, two_sides
+from vlmkit.api.contract import Promise, Promises, builds, check_none, check_sides, of_type
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ class DownsamplerSpec(ComponentSpec):
 
     kind: ClassVar[str] = "downsampler"
     _promises: ClassVar[Promises] = {
-        "grid": Promise(two_sides, refuses=True),
-        "keeps_rows": Promise(gives(bool)),
-        "check_width": Promise(nothing, refuses=True),
-        "build": made("vlmkit.api.modules:Downsampler", refuses=True),
+        "grid": Promise(check_sides, refuses=True),
+        "keeps_rows": Promise(of_type(bool)),
+        "check_width": Promise(check_none, refuses=True),
+        "build": builds("vlmkit.api.modules:Downsampler", refuses=True),
     }
     pixel_stride: ClassVar[int] = 1
     """By how much the aligner averages its pixels down before the patch embedding (2: half resolution)."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from vlmkit.api.bounds import Channels, Side
-from vlmkit.api.contract import Promise, Promises, made, nothing, whole_or_none
+from vlmkit.api.contract import Promise, Promises, builds, check_none, check_optional_int
 from vlmkit.api.spec import ComponentSpec
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ class EncoderSpec(ComponentSpec):
 
     kind: ClassVar[str] = "encoder"
     _promises: ClassVar[Promises] = {
-        "frame_limit": Promise(whole_or_none),
-        "check_size": Promise(nothing, refuses=True),
-        "build": made("vlmkit.api.modules:Encoder", refuses=True),
+        "frame_limit": Promise(check_optional_int),
+        "check_size": Promise(check_none, refuses=True),
+        "build": builds("vlmkit.api.modules:Encoder", refuses=True),
     }
     prefix_tokens: ClassVar[int] = 1
     """P: tokens before the patches (1: CLS)."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
-from vlmkit.api.contract import Broken, Contract, Promise, Promises, expect, made, real, text
+from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_number, check_text, check_type
 from vlmkit.api.judge import Verdict
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
@@ -32,44 +32,44 @@ class Document:
 
 
 def _documents(evaluator: object, answer: object, files: Sequence[Path]) -> list[Document]:
-    documents: list[Document] = expect(answer, list, "a list of vlmkit.api.Document")
+    documents: list[Document] = check_type(answer, list, "a list of vlmkit.api.Document")
     place = ", ".join(map(str, files))
     if not documents:
-        raise Broken(f"gives no document of {place}, expected at least one")
+        raise ContractError(f"gives no document of {place}, expected at least one")
     seen = set()
     for number, document in enumerate(documents):
-        expect(document, Document)
+        check_type(document, Document)
         for field in fields(Document):
-            text(getattr(document, field.name), f"document {number} of {place} with `{field.name}`")
+            check_text(getattr(document, field.name), f"document {number} of {place} with `{field.name}`")
         if document.id in seen:
-            raise Broken(f"gives two documents with the id {document.id!r} of {place}, expected ids that differ")
+            raise ContractError(f"gives two documents with the id {document.id!r} of {place}, expected ids that differ")
         seen.add(document.id)
     return documents
 
 
 def _prompt(evaluator: object, answer: object, document: Document) -> str:
-    return text(answer, f"as the prompt of document {shown(document.id)}")
+    return check_text(answer, f"as the prompt of document {shown(document.id)}")
 
 
 def _metrics(evaluator: object, answer: object) -> dict[str, tuple[float, float]]:
     ranges: dict[str, tuple[float, float]] = {}
-    for name, found in expect(answer, dict, "a dict of metric names and ranges").items():
+    for name, found in check_type(answer, dict, "a dict of metric names and ranges").items():
         if not isinstance(found, tuple | list) or len(found) != 2:
-            raise Broken(f"gives {shown(found)} for {shown(name)}, expected a range: (lowest, highest)")
-        low, high = (real(end, f"{shown(name)} a range with") for end in found)
+            raise ContractError(f"gives {shown(found)} for {shown(name)}, expected a range: (lowest, highest)")
+        low, high = (check_number(end, f"{shown(name)} a range with") for end in found)
         if not low < high:
-            raise Broken(f"gives {shown(name)} the range {shown(found)}, expected (lowest, highest)")
-        ranges[text(name, "a metric name")] = low, high
+            raise ContractError(f"gives {shown(name)} the range {shown(found)}, expected (lowest, highest)")
+        ranges[check_text(name, "a metric name")] = low, high
     return ranges
 
 
 def _score(evaluator: Evaluator, answer: object, document: Document, verdict: Verdict) -> dict[str, float]:
-    values = expect(answer, dict, "a dict of metric names and values")
+    values = check_type(answer, dict, "a dict of metric names and values")
     ranges = evaluator.metrics()
     if lacking := [name for name in ranges if name not in values]:
-        raise Broken(f"gives no {lacking[0]!r} for document {shown(document.id)}, which its metrics() has")
+        raise ContractError(f"gives no {lacking[0]!r} for document {shown(document.id)}, which its metrics() has")
     where = f"for document {shown(document.id)}"
-    return {name: real(values[name], f"{where} {name!r}", *ends) for name, ends in ranges.items()}
+    return {name: check_number(values[name], f"{where} {name!r}", *ends) for name, ends in ranges.items()}
 
 
 class Evaluator(Contract, ABC):
@@ -104,7 +104,7 @@ class EvaluatorSpec(ComponentSpec):
     """Options of an evaluator."""
 
     kind: ClassVar[str] = "evaluator"
-    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Evaluator")}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Evaluator")}
 
     @abstractmethod
     def build(self) -> Evaluator:

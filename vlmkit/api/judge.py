@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vlmkit.api.contract import Broken, Contract, Promise, Promises, given, made, real, text
+from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_number, check_text, type_name
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 
@@ -35,14 +35,14 @@ class Unscored:
 
 def _verdict(judge: object, answer: object, *_: object, **__: object) -> Verdict | Unscored:
     if isinstance(answer, Unscored):
-        text(answer.reason, "an Unscored whose reason is")
+        check_text(answer.reason, "an Unscored whose reason is")
         return answer
     if not isinstance(answer, Verdict):
-        raise Broken(f"gives {given(answer)}, expected a vlmkit.api.Verdict or Unscored")
+        raise ContractError(f"gives {type_name(answer)}, expected a vlmkit.api.Verdict or Unscored")
     if not isinstance(answer.correct, bool):
-        raise Broken(f"gives `correct` {given(answer.correct)}, expected a bool")
-    text(answer.raw, "`raw`")
-    score, cost = real(answer.score, "the score", 0, 5), real(answer.cost, "the cost", 0)
+        raise ContractError(f"gives `correct` {type_name(answer.correct)}, expected a bool")
+    check_text(answer.raw, "`raw`")
+    score, cost = check_number(answer.score, "the score", 0, 5), check_number(answer.cost, "the cost", 0)
     return Verdict(answer.correct, score, answer.raw, cost)
 
 
@@ -51,8 +51,8 @@ def _unscored(problem: PluginError, error: BaseException) -> Unscored:
 
 
 def _version(spec: object, judge: Judge) -> Judge:
-    if not text(getattr(judge, "version", None), "a judge whose `version` is"):
-        raise Broken("gives a judge whose `version` is empty; it changes whenever verdicts may")
+    if not check_text(getattr(judge, "version", None), "a judge whose `version` is"):
+        raise ContractError("gives a judge whose `version` is empty; it changes whenever verdicts may")
     return judge
 
 
@@ -73,7 +73,7 @@ class JudgeSpec(ComponentSpec):
     """Options of a judge."""
 
     kind: ClassVar[str] = "judge"
-    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Judge", _version)}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Judge", _version)}
 
     @abstractmethod
     def build(self) -> Judge:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
-from vlmkit.api.contract import Broken, Promise, Promises, expect, given, watch
+from vlmkit.api.contract import ContractError, Promise, Promises, check_type, enforce, type_name
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.guard import spec_of
@@ -20,20 +20,20 @@ __all__ = ["Aligner", "Downsampler", "Encoder", "Teacher", "check_finite", "chec
 
 def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualTokens:
     """Those of a batch: as `AlignerSpec.layout` says, where a spec has built the aligner."""
-    tokens: VisualTokens = expect(answer, VisualTokens)
+    tokens: VisualTokens = check_type(answer, VisualTokens)
     for name in ("embeddings", "mask", "patches"):
-        expect(getattr(tokens, name), Tensor, f"a Tensor as `{name}`")
+        check_type(getattr(tokens, name), Tensor, f"a Tensor as `{name}`")
     if not tokens.embeddings.is_floating_point():
-        raise Broken(f"gives embeddings of {tokens.embeddings.dtype}, expected numbers with a fraction")
+        raise ContractError(f"gives embeddings of {tokens.embeddings.dtype}, expected numbers with a fraction")
     for name, dtype in (("mask", torch.bool), ("patches", torch.int64)):
         if (found := getattr(tokens, name).dtype) != dtype:
-            raise Broken(f"gives {name} of {found}, expected {dtype}")
+            raise ContractError(f"gives {name} of {found}, expected {dtype}")
     videos, slots = video.frame_mask.shape
     spec = spec_of(aligner)
     if spec is None:
         if tokens.embeddings.ndim != 3 or tokens.patches.ndim != 4:
-            raise Broken(f"gives embeddings of the shape {_shape(tokens.embeddings)} and patches of "
-                         f"{_shape(tokens.patches)}, expected (B, N, D) and (B, T, h, w)")  # fmt: skip
+            found = f"embeddings of the shape {_shape(tokens.embeddings)} and patches of {_shape(tokens.patches)}"
+            raise ContractError(f"gives {found}, expected (B, N, D) and (B, T, h, w)")
         count, width, grid = *tokens.embeddings.shape[1:], tuple(tokens.patches.shape[2:])
     else:
         layouts = [_layout(aligner, spec, shape) for shape in video.shapes()]
@@ -67,7 +67,7 @@ def _videos(video: VideoBatch) -> str:
 
 def _check_reduced(downsampler: Any, answer: object, x: Tensor) -> Tensor:
     """Frames: as `DownsamplerSpec.grid` says, where a spec has built the downsampler."""
-    reduced: Tensor = expect(answer, Tensor)
+    reduced: Tensor = check_type(answer, Tensor)
     spec = spec_of(downsampler)
     if spec is None or x.ndim != 4:
         return reduced
@@ -79,7 +79,7 @@ def _check_reduced(downsampler: Any, answer: object, x: Tensor) -> Tensor:
 
 def _check_encoded(encoder: Any, answer: object, pixels: Tensor) -> Tensor:
     """Tokens of frames: prefix and patches as the spec says, where one has built the encoder."""
-    encoded: Tensor = expect(answer, Tensor)
+    encoded: Tensor = check_type(answer, Tensor)
     if (spec := spec_of(encoder)) is not None:
         patches = (pixels.shape[3] // spec.patch) * (pixels.shape[4] // spec.patch)
         said = f", as its prefix_tokens {spec.prefix_tokens}, patch {spec.patch} and width {spec.width} say"
@@ -89,7 +89,7 @@ def _check_encoded(encoder: Any, answer: object, pixels: Tensor) -> Tensor:
 
 def _check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
     """Those of a batch on the teacher's own canvas: as `TeacherSpec.grid` and `width` say, where one has built it."""
-    features: Tensor = expect(answer, Tensor)
+    features: Tensor = check_type(answer, Tensor)
     spec = spec_of(teacher)
     if spec is not None and tuple(video.pixels.shape[3:]) == (spec.input.size, spec.input.size):
         expected = (*video.frame_mask.shape, *spec.grid(), spec.width)
@@ -98,19 +98,20 @@ def _check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
 
 
 def check_language(backbone: BackboneSpec, output: Any, hidden: bool) -> Any:
-    """What a language model gives: logits and, where asked for, hidden states of embeddings and every layer."""
+    """Check the output of a language model: its logits and, where asked for, hidden states of all layers."""
     logits = output.get("logits") if hasattr(output, "get") else None
     if not isinstance(logits, Tensor) or logits.ndim != 3:
-        raise Broken(f"gives {given(output)} without logits (B, S, vocabulary), expected an output of transformers")
+        found = f"{type_name(output)} without logits (B, S, vocabulary)"
+        raise ContractError(f"gives {found}, expected an output of transformers")
     if hidden:
         states = output.get("hidden_states")
-        if not isinstance(states, tuple) or len(states) != backbone.layers + 1:
-            found = len(states) if isinstance(states, tuple) else 0
-            raise Broken(f"gives {found} hidden states, expected {backbone.layers + 1}: the embeddings and those of "
-                         f"{backbone.layers} layers, as its `layers` says")  # fmt: skip
-        if states[-1].shape[-1] != backbone.width:
-            raise Broken(f"gives hidden states of {states[-1].shape[-1]} channels, expected {backbone.width}, as its "
-                         "`width` says")  # fmt: skip
+        count, layers = len(states) if isinstance(states, tuple) else 0, backbone.layers
+        if count != layers + 1:
+            wanted = f"{layers + 1}: the embeddings and those of {layers} layers, as its `layers` says"
+            raise ContractError(f"gives {count} hidden states, expected {wanted}")
+        if (width := states[-1].shape[-1]) != backbone.width:
+            wanted = f"{backbone.width}, as its `width` says"
+            raise ContractError(f"gives hidden states of {width} channels, expected {wanted}")
     return output
 
 
@@ -123,21 +124,27 @@ def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> 
         layout = spec.layout(shape)
         stands = torch.arange(mask.shape[1]) < layout.tokens
         if not torch.equal(mask[index], stands):
-            raise Broken(f"gives a mask with {int(mask[index].sum())} tokens of video {index}, expected that the first "
-                         f"{layout.tokens} are there and no other, as its layout says of {shape}")  # fmt: skip
+            wanted = f"that the first {layout.tokens} are there and no other, as its layout says of {shape}"
+            raise ContractError(
+                f"gives a mask with {int(mask[index].sum())} tokens of video {index}, expected {wanted}"
+            )
         if not torch.equal(patches[index], torch.from_numpy(layout.patches)):
-            raise Broken(f"gives patches of video {index} that differ from those of its layout of {shape}")
+            raise ContractError(f"gives patches of video {index} that differ from those of its layout of {shape}")
 
 
 def check_finite(values: Tensor, what: str) -> None:
     """Neither NaN nor infinity. Waits for the device."""
     if not torch.isfinite(values).all():
-        raise Broken(f"gives {what} that hold NaN or infinity, expected finite numbers; are its weights damaged?")
+        raise ContractError(
+            f"gives {what} that hold NaN or infinity, expected finite numbers; are its weights damaged?"
+        )
 
 
 def _has_shape(found: Tensor, expected: tuple[int, ...], what: str, as_said: str) -> None:
     if _shape(found) != expected:
-        raise Broken(f"gives {what}{' ' if what else ''}of the shape {_shape(found)}, expected {expected}{as_said}")
+        raise ContractError(
+            f"gives {what}{' ' if what else ''}of the shape {_shape(found)}, expected {expected}{as_said}"
+        )
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
@@ -153,7 +160,7 @@ class _ComponentModule(nn.Module, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        watch(cls, {"load_pretrained": Promise(_anything), **cls._promises}, torch.compiler.is_compiling)
+        enforce(cls, {"load_pretrained": Promise(_anything), **cls._promises}, torch.compiler.is_compiling)
 
     def load_pretrained(self) -> None:
         """Load the outside weights that the spec names (`path`). The constructor only initialises.

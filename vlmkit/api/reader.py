@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from vlmkit.api.contract import Broken, Contract, Promise, Promises, expect, made, whole
+from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_int, check_type
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError, UnreadableVideo, UserError, shown
-from vlmkit.guard import own
+from vlmkit.guard import set_spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ def _unreadable(problem: PluginError, error: BaseException) -> NoReturn:
     """A decoder's own error is one about this video: it is skipped, written down with this reason, and counted."""
     if isinstance(error, UserError):
         raise error
-    if isinstance(error, Broken | SystemExit):
+    if isinstance(error, ContractError | SystemExit):
         raise problem from error
     raise UnreadableVideo(str(problem)) from error
 
@@ -32,11 +32,11 @@ def _unreadable(problem: PluginError, error: BaseException) -> NoReturn:
 def _pictures(video: OpenVideo, answer: object, positions: Sequence[int]) -> Any:
     import numpy as np
 
-    pixels = expect(answer, np.ndarray, "numpy.ndarray")
+    pixels = check_type(answer, np.ndarray, "numpy.ndarray")
     expected = (len(positions), video.height, video.width, 3)
     if pixels.dtype != np.uint8 or pixels.shape != expected:
-        raise Broken(f"gives {pixels.dtype} of the shape {pixels.shape}, expected uint8 of {expected}: the frames that "
-                     "were asked for, of the height and width that this video states")  # fmt: skip
+        wanted = f"uint8 of {expected}: the frames that were asked for, of the height and width that this video states"
+        raise ContractError(f"gives {pixels.dtype} of the shape {pixels.shape}, expected {wanted}")
     return pixels
 
 
@@ -65,12 +65,12 @@ class OpenVideo(Contract, ABC):
 
 
 def _opened(reader: object, answer: object, source: object) -> OpenVideo:
-    video: OpenVideo = expect(answer, OpenVideo)
-    own(video, reader)
+    video: OpenVideo = check_type(answer, OpenVideo)
+    set_spec(video, reader)
     for name, least in (("num_frames", 0), ("width", 1), ("height", 1)):
-        whole(video, getattr(video, name), least=least, what=f"{name} ")
+        check_int(video, getattr(video, name), least=least, what=f"{name} ")
     if isinstance(video.fps, bool) or not isinstance(video.fps, int | float) or not video.fps >= 0:
-        raise Broken(f"gives fps {shown(video.fps)}, expected a number of at least 0")
+        raise ContractError(f"gives fps {shown(video.fps)}, expected a number of at least 0")
     return video
 
 
@@ -88,7 +88,7 @@ class ReaderSpec(ComponentSpec):
     """Options of a reader."""
 
     kind: ClassVar[str] = "reader"
-    _promises: ClassVar[Promises] = {"build": made(f"{__name__}:Reader")}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Reader")}
 
     @abstractmethod
     def build(self) -> Reader:

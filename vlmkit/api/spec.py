@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 from pydantic_core.core_schema import ErrorType
 
-from vlmkit.api.contract import Promises, watch
+from vlmkit.api.contract import Promises, enforce
 from vlmkit.errors import did_you_mean
 
 __all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "Spec", "default_component"]
@@ -147,7 +147,7 @@ class ComponentSpec(Spec):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        watch(cls, cls._promises)
+        enforce(cls, cls._promises)
 
     @classmethod
     def component_name(cls) -> str:

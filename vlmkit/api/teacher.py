@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from vlmkit.api.contract import Promise, Promises, made, two_sides, whole, whole_or_none
+from vlmkit.api.contract import Promise, Promises, builds, check_int, check_optional_int, check_sides
 from vlmkit.api.video import VideoComponentSpec, VideoInput
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ class TeacherSpec(VideoComponentSpec):
 
     kind: ClassVar[str] = "teacher"
     _promises: ClassVar[Promises] = {
-        "frame_limit": Promise(whole_or_none),
-        "width": Promise(whole),
-        "grid": Promise(two_sides, refuses=True),
-        "build": made("vlmkit.api.modules:Teacher", _ready, refuses=True),
+        "frame_limit": Promise(check_optional_int),
+        "width": Promise(check_int),
+        "grid": Promise(check_sides, refuses=True),
+        "build": builds("vlmkit.api.modules:Teacher", _ready, refuses=True),
     }
 
     input: VideoInput = VideoInput(size=224, multiple=14)

@@ -27,7 +27,7 @@ from vlmkit.api.modules import Teacher
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import DataError
 from vlmkit.files import expand_path
-from vlmkit.guard import own, owner
+from vlmkit.guard import component_label, set_spec
 
 if TYPE_CHECKING:
     from vlmkit.api.teacher import TeacherSpec
@@ -62,10 +62,10 @@ class CachedTeacher(Teacher):
         self.teacher = teacher
         self.folder = expand_path(spec.cache)
         self.hits = self.misses = 0
-        self._teacher = f"{owner(spec)} {spec.model_dump_json(exclude={'cache'})}"
+        self._teacher = f"{component_label(spec)} {spec.model_dump_json(exclude={'cache'})}"
         self._weights: tuple[object, str] = (None, "")
         self.freeze()
-        own(self, spec)
+        set_spec(self, spec)
 
     def load_pretrained(self) -> None:
         """Take the teacher's outside weights."""

@@ -16,7 +16,7 @@ from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.api.weights import INDEX, STANDARD, Stored, open_shard, read_index, read_mapping
 from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
-from vlmkit.guard import said
+from vlmkit.guard import error_text
 from vlmkit.registry import Plugin, registry
 from vlmkit.spec.experiment import without_part
 
@@ -106,7 +106,7 @@ def published_format(name: str) -> PublishedFormat:
     except (re.error, TypeError, ValueError, IndexError) as error:
         raise PluginError(
             f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
-            f"{said(error)}; install another version of it, or tell its authors"
+            f"{error_text(error)}; install another version of it, or tell its authors"
         ) from error
     return form
 

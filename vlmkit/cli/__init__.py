@@ -17,7 +17,7 @@ from vlmkit._version import __version__
 from vlmkit.cli import bench, check, experiments, import_, installed
 from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
-from vlmkit.guard import is_too_large, said
+from vlmkit.guard import error_text, is_out_of_memory
 from vlmkit.runtime import lost_peers, rank, wait_unless_first
 
 __all__ = ["app", "main"]
@@ -130,10 +130,10 @@ def main() -> None:
         if lost_peers(error):
             print(f"vlmkit: process {rank()} stops: another one has failed, and said why", file=sys.stderr)
             sys.exit(2)
-        if not is_too_large(error):
+        if not is_out_of_memory(error):
             _report_defect()
         _refuse(
-            f"this machine's memory does not suffice ({said(error)}); make the model, its input or batches smaller",
+            f"this machine's memory does not suffice ({error_text(error)}); make the model, its input or batches smaller",
             trace=True,
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from vlmkit.errors import PluginError, UserError
-from vlmkit.guard import FAULTS, is_of_the_machine, said
+from vlmkit.guard import FAULTS, error_text, is_machine_error
 
 __all__ = ["plugin_command", "plugin_command_names"]
 
@@ -60,9 +60,9 @@ def _load(points: list[EntryPoint]) -> Callable[[list[str]], object]:
     try:
         function = points[0].load()
     except FAULTS as error:
-        if is_of_the_machine(error):
+        if is_machine_error(error):
             raise
-        raise PluginError(f"{_whose(points[0])} cannot be loaded: {said(error)} (--debug shows where)") from error
+        raise PluginError(f"{_whose(points[0])} cannot be loaded: {error_text(error)} (--debug shows where)") from error
     if not callable(function):
         raise PluginError(
             f"{_whose(points[0])}: expected a function in {points[0].value}, found {type(function).__name__}"
@@ -75,9 +75,9 @@ def _run(points: list[EntryPoint], arguments: list[str]) -> None:
     try:
         function(arguments)
     except Exception as error:
-        if isinstance(error, UserError) or is_of_the_machine(error):
+        if isinstance(error, UserError) or is_machine_error(error):
             raise
-        raise PluginError(f"{_whose(points[0])} raised {said(error)} (--debug shows where)") from error
+        raise PluginError(f"{_whose(points[0])} raised {error_text(error)} (--debug shows where)") from error
 
 
 def _whose(point: EntryPoint) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vlmkit.api.contract import given
+from vlmkit.api.contract import type_name
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.errors import DataError
 from vlmkit.evaluation.registry import AnnotationSource, Split
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
-from vlmkit.guard import fault, guarded
+from vlmkit.guard import component_error, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.loading import read_component
 
@@ -132,5 +132,5 @@ def _path(spec: QuestionDataset, member: str) -> Path:
     with guarded(spec, f"{member}()"):
         path = getattr(spec, member)()
     if not isinstance(path, Path):
-        raise fault(spec, f"{member}() gives {given(path)}, expected a pathlib.Path")
+        raise component_error(spec, f"{member}() gives {type_name(path)}, expected a pathlib.Path")
     return path

@@ -11,14 +11,14 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.contract import Broken
+from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import check_language
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
-from vlmkit.guard import fault, guarded
+from vlmkit.guard import component_error, guarded
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.parts import build_aligner, building, check_room
 from vlmkit.model.pretrained import load_with_config
@@ -215,8 +215,8 @@ def _check_language_model(model: VideoLM, spec: ModelSpec) -> None:
             return  # a family, e.g. of mixtures of experts, that wants values or other masks: the first batch tells
     try:
         check_language(spec.backbone, output, hidden=True)
-    except Broken as broken:
-        raise fault(spec.backbone, f"forward {broken}") from None
+    except ContractError as broken:
+        raise component_error(spec.backbone, f"forward {broken}") from None
 
 
 def build(kind: str, options: str | Mapping[str, Any], **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from vlmkit.api.modules import Aligner, Teacher
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import SpecError, UserError
-from vlmkit.guard import is_too_large, said
+from vlmkit.guard import error_text, is_out_of_memory
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["build_aligner", "build_meta_teacher", "building", "check_room", "check_size"]
@@ -51,11 +51,11 @@ def building(part: str) -> Iterator[None]:
     except ValueError as error:
         raise SpecError(f"{part}: {error}") from error
     except ArithmeticError as error:
-        raise SpecError(f"{part}: these numbers cannot be worked with: {said(error)}") from error
+        raise SpecError(f"{part}: these numbers cannot be worked with: {error_text(error)}") from error
     except Exception as error:
-        if not is_too_large(error):
+        if not is_out_of_memory(error):
             raise
-        raise SpecError(f"{part}: no machine has room for these sizes: {said(error)}") from error
+        raise SpecError(f"{part}: no machine has room for these sizes: {error_text(error)}") from error
 
 
 def check_size(module: nn.Module, part: str) -> None:

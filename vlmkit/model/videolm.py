@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from vlmkit.api.contract import Broken
+from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import Aligner, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
-from vlmkit.guard import fault, guarded
+from vlmkit.guard import component_error, guarded
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.conversation import IGNORE
@@ -163,8 +163,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         if not (self._features_checked or tokens.embeddings.is_meta or torch.compiler.is_compiling()):
             try:
                 check_values(self._spec.aligner, tokens, video)
-            except Broken as broken:
-                raise fault(self._spec.aligner, f"forward {broken}") from None
+            except ContractError as broken:
+                raise component_error(self._spec.aligner, f"forward {broken}") from None
             self._features_checked = True
         return tokens
 
@@ -177,8 +177,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             output = self.backbone(**inputs)
         try:
             return check_language(self._spec.backbone, output, inputs.get("output_hidden_states", False))
-        except Broken as broken:
-            raise fault(self._spec.backbone, f"forward {broken}") from None
+        except ContractError as broken:
+            raise component_error(self._spec.backbone, f"forward {broken}") from None
 
     def _embed(self, input_ids: Tensor) -> Tensor:
         """(B, S) -> (B, S, D). Placeholders are overwritten afterwards; their id may lie beyond the table."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
-from vlmkit.api.contract import Broken
+from vlmkit.api.contract import ContractError
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 from vlmkit.registry import KINDS, unknown_kind
@@ -54,7 +54,7 @@ def _asserting(check: Check) -> Check:
     def asserting(spec: Any) -> None:
         try:
             check(spec)
-        except (Broken, PluginError) as error:
+        except (ContractError, PluginError) as error:
             raise AssertionError(str(error)) from error
 
     return asserting

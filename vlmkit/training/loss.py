@@ -10,10 +10,10 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api.contract import Broken
+from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import Teacher, check_finite
 from vlmkit.errors import RunError
-from vlmkit.guard import fault
+from vlmkit.guard import component_error
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss
 from vlmkit.model.videolm import VideoLM
 from vlmkit.runtime import world_size
@@ -111,8 +111,8 @@ class ModelWithLoss(nn.Module):
         if not self._teacher_checked:
             try:
                 check_finite(target, "features")
-            except Broken as broken:
-                raise fault(distillation.spec.teacher, f"forward {broken}") from None
+            except ContractError as broken:
+                raise component_error(distillation.spec.teacher, f"forward {broken}") from None
             self._teacher_checked = True
         distance = distillation_loss(
             distillation.head,

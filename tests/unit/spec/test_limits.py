@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vlmkit.evaluation.benchmarks import read_benchmark
 
 from vlmkit.errors import DataError, SpecError
+from vlmkit.evaluation.registry import read_benchmark
 from vlmkit.spec import load_spec, parse_overrides
 from vlmkit.spec.yaml import parse_scalar, read
 
