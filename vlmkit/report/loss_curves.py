@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from vlmkit.report._bridge import MetricsLine
+from vlmkit.training.metrics import MetricsLine
 
 __all__ = ["LOSSES", "POINTS", "StageCurves", "curves", "smooth", "stage_curves"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,26 +45,24 @@ def write_report(run_folder: Path, prepared: Sequence[Selection] = ()) -> Path:
 
 def render_page(run: RunFiles, prepared: Sequence[Selection] = ()) -> str:
     """The whole document."""
+    versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
     answers = {name: judged_answers(run.folder, name) for name in run.results}
-    return (
-        page_templates()
-        .get_template("page.html")
-        .render(
-            run=run,
-            facts=_facts(run),
-            sha256=sha256(run.experiment) if run.experiment else "",
-            results=[benchmark_section(name, result) for name, result in run.results.items()],
-            parts=model_parts(run),
-            stages=trained_parts(run),
-            curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
-            galleries=galleries(run, answers, prepared),
-            unscored=[
-                (name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None
-            ],
-            places=Counter(sample["where"] for sample in run.bad),
-            points=POINTS,
-            listed=LISTED,
-        )
+    unscored = [(name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None]
+    template = page_templates().get_template("page.html")
+    return template.render(
+        run=run,
+        versions=list(versions) or [__version__],
+        plugins=_loaded_plugins(run),
+        sha256=sha256(run.experiment) if run.experiment else "",
+        results=[benchmark_section(name, result) for name, result in run.results.items()],
+        parts=model_parts(run),
+        stages=trained_parts(run),
+        curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
+        galleries=galleries(run, answers, prepared),
+        unscored=unscored,
+        places=Counter(sample["where"] for sample in run.bad),
+        points=POINTS,
+        listed=LISTED,
     )
 
 
@@ -83,7 +80,6 @@ def page_templates() -> Environment:
     filters = {name: getattr(formatting, name) for name in ("count", "duration", "large", "plural")}
     filters |= {"score": score, "interval": interval, "millions": lambda number: f"{number:g} M"}
     templates.filters |= {name: _unless_none(function) for name, function in filters.items()}
-    templates.globals["environment_row"] = _environment_row
     return templates
 
 
@@ -91,38 +87,11 @@ def _unless_none(function: Callable[..., str]) -> Callable[..., str | None]:
     return lambda value, *options: None if value is None else function(value, *options)
 
 
-def _facts(run: RunFiles) -> dict[str, Any]:
-    """The lines of the header."""
-    versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
-    same_day = run.started.date() == run.ended.date()
-    until = f"{run.ended:%H:%M}" if same_day else f"{run.ended:%d %B %Y, %H:%M}"
-    return {
-        "run": f"{run.started:%d %B %Y, %H:%M} to {until} UTC, by its files",
-        "vlmkit": ", ".join(versions) or __version__,
-        "seed": str(run.spec.seed),
-        "plugins": _plugins(run),
-    }
-
-
-def _plugins(run: RunFiles) -> str:
-    """The plugins that were loaded, by package."""
+def _loaded_plugins(run: RunFiles) -> dict[str, list[str]]:
+    """The names of the plugins that were loaded, by package."""
     packages: dict[str, list[str]] = {}
-    loaded = [(plugin["name"], plugin["package"]) for environment in run.environments
-              for plugin in environment["plugins"] if plugin["state"] == "loaded"]  # fmt: skip
-    for name, package in dict.fromkeys(loaded):
-        packages.setdefault(package, []).append(name)
-    return "; ".join(f"{', '.join(names)} ({package})" for package, names in packages.items())
-
-
-def _environment_row(key: str, value: Any) -> tuple[str, str]:
-    """One entry of environment.json."""
-    if isinstance(value, dict):
-        return key, ", ".join(f"{name} {version}" for name, version in value.items())
-    if isinstance(value, list):
-        return key, ", ".join(_plugin(item) if isinstance(item, dict) else str(item) for item in value)
-    return key.replace("_", " "), str(value)
-
-
-def _plugin(plugin: Mapping[str, str]) -> str:
-    state = "" if plugin["state"] == "loaded" else f", {plugin['state']}"
-    return f"{plugin['name']} ({plugin['package']}{state})"
+    for plugin in (plugin for environment in run.environments for plugin in environment["plugins"]):
+        names = packages.setdefault(plugin["package"], []) if plugin["state"] == "loaded" else []
+        if plugin["name"] not in names:
+            names.append(plugin["name"])
+    return packages

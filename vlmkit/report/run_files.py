@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.files import read_text
-from vlmkit.json_files import is_present, read_record, validated
-from vlmkit.manifest import Manifest, check_files
-from vlmkit.report._bridge import MetricsLine, SavedSummary, read_metrics, read_summary
+from vlmkit.json_files import is_present, validated
+from vlmkit.manifest import check_files
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
 from vlmkit.spec.yaml import read as read_yaml
+from vlmkit.summary import Summary, read_summary
+from vlmkit.training.metrics import METRICS, MetricsLine, read_metrics, read_stage_record
 
 __all__ = ["ComponentOutline", "RunFiles", "SpecOutline", "StageOutline", "read_run"]
 
@@ -97,7 +98,7 @@ class RunFiles:
     """The reason why `experiment` is None."""
     environments: list[dict[str, Any]]
     """One entry for each environment that worked on the run."""
-    summary: SavedSummary | None
+    summary: Summary | None
     logs: dict[str, list[MetricsLine]]
     """By stage name; the lines by ascending step."""
     trained: bool
@@ -135,7 +136,7 @@ def read_run(folder: Path) -> RunFiles:
     folder, path = run.path, run.spec_file
     options = validated(read_yaml(path).data, SpecOutline, str(path), "restore the file from a copy")
     experiment, problem = _validated(path)
-    logs = sorted(folder.glob("stages/*/metrics.jsonl"), key=lambda log: (_number(log.parent.name), log.parent.name))
+    logs = sorted(folder.glob(f"stages/*/{METRICS}"), key=lambda log: (_number(log.parent.name), log.parent.name))
     results = sorted(folder.glob("eval/*/result.json"))
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
     for log in logs:
@@ -159,11 +160,10 @@ def read_run(folder: Path) -> RunFiles:
 
 def _check_log(log: Path) -> None:
     """A CheckpointError where the log of a stage that is done is not what it was then."""
-    done = log.with_name("stage.json")
-    if is_present(done):
-        files = read_record(done, Manifest)["files"]
+    record = read_stage_record(log.parent)
+    if record is not None and log.name in record.files:
         remedy = "restore it, or remove it: the report then does without its curves"
-        check_files(log.parent, {log.name: files[log.name]} if log.name in files else {}, remedy)
+        check_files(log.parent, {log.name: record.files[log.name].model_dump()}, remedy)
 
 
 def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vlmkit.report._bridge import MetricsLine
 from vlmkit.report.loss_curves import POINTS, curves, smooth
+from vlmkit.training.metrics import MetricsLine
 
 LINES = [MetricsLine(step=10 * i, language_loss=4 / (i + 1), distillation_loss=0.5) for i in range(50)]
 

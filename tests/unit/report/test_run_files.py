@@ -74,7 +74,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("model.json", "{", "model.json: expected JSON"),
-        ("model.json", '{"parts": 3}', "model.json: parts: expected a mapping"),
+        ("model.json", '{"name": "tiny", "parts": 3}', "model.json: parts: expected a mapping"),
         ("environment.json", "{}", "environment.json: expected a list"),
         ("environment.json", "[{}]", "environment.json: expected the key 0.plugins"),
         ("stages/1-language/metrics.jsonl", '{"step": 1}\nx\n', "metrics.jsonl, line 2: expected JSON"),
