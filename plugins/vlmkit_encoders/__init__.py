@@ -16,12 +16,12 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The encoders."""
-    from vlmkit_encoders.spec import (
-        ClipVisionSpec,
-        DinoV2Spec,
-        InternVideo2Spec,
-        LanguageBindImageSpec,
-        LanguageBindVideoSpec,
-    )
+    from vlmkit_encoders import spec
 
-    return [ClipVisionSpec, DinoV2Spec, InternVideo2Spec, LanguageBindImageSpec, LanguageBindVideoSpec]
+    return [
+        spec.ClipVisionSpec,
+        spec.DinoV2Spec,
+        spec.InternVideo2Spec,
+        spec.LanguageBindImageSpec,
+        spec.LanguageBindVideoSpec,
+    ]

@@ -65,10 +65,7 @@ _SPACE_TIME: Rules = (
     (rf"{_TOWER}lmhra1\.pos_embed\.2\.{_AFFINE}", r"aligner.lste.lmhra.temporal.\1"),
     (rf"{_TOWER}lmhra1\.pos_embed\.3\.{_AFFINE}", r"aligner.lste.lmhra.expand.\1"),
     (rf"{_TOWER}dpe\.{_AFFINE}", r"aligner.lste.dpe.\1"),
-    (
-        rf"{_TOWER}dec\.attn\.(in_proj_(?:weight|bias)|out_proj\.(?:weight|bias))",
-        r"aligner.gstra.attention.\1",
-    ),
+    (rf"{_TOWER}dec\.attn\.(in_proj_(?:weight|bias)|out_proj\.(?:weight|bias))", r"aligner.gstra.attention.\1"),
     (rf"{_TOWER}dec\.ln_1\.{_AFFINE}", r"aligner.gstra.norm_query.\1"),
     (rf"{_TOWER}dec\.ln_2\.{_AFFINE}", r"aligner.gstra.norm_mlp.\1"),
     (rf"{_TOWER}dec\.ln_3\.{_AFFINE}", r"aligner.gstra.norm_context.\1"),

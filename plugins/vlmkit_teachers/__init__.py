@@ -17,20 +17,13 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The teachers."""
-    from vlmkit_teachers.spec import (
-        ClipTeacherSpec,
-        DinoV2TeacherSpec,
-        HogSpec,
-        InternVideo2TeacherSpec,
-        LanguageBindImageTeacherSpec,
-        LanguageBindVideoTeacherSpec,
-    )
+    from vlmkit_teachers import spec
 
     return [
-        ClipTeacherSpec,
-        DinoV2TeacherSpec,
-        HogSpec,
-        InternVideo2TeacherSpec,
-        LanguageBindImageTeacherSpec,
-        LanguageBindVideoTeacherSpec,
+        spec.ClipTeacherSpec,
+        spec.DinoV2TeacherSpec,
+        spec.HogSpec,
+        spec.InternVideo2TeacherSpec,
+        spec.LanguageBindImageTeacherSpec,
+        spec.LanguageBindVideoTeacherSpec,
     ]
