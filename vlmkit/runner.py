@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vlmkit.errors import RunError, SpecError
 from vlmkit.formatting import plural
@@ -14,6 +14,7 @@ from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
+    from vlmkit.evaluation import BenchmarkResult, PreparedBenchmark
     from vlmkit.training import TrainingPlan
 
 __all__ = ["Run", "evaluate", "run", "train"]
@@ -27,8 +28,8 @@ class Run:
     """The run folder."""
     model_path: Path | None
     """The trained model, for `VideoLM.from_pretrained`; None where the spec trains nothing."""
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`result.json` of each benchmark, by name."""
+    results: dict[str, BenchmarkResult] = field(default_factory=dict)
+    """The content of each benchmark's `result.json`, by name."""
     report_path: Path | None = None
     """The HTML page."""
 
@@ -39,8 +40,8 @@ class Run:
             lines.append(f"model:  {self.model_path}")
         if self.report_path:
             lines.append(f"report: {self.report_path}")
-        skipped = sum(result["skipped"] for result in self.results.values())
-        unscored = sum(result["unscored"] for result in self.results.values())
+        skipped = sum(result.skipped for result in self.results.values())
+        unscored = sum(result.unscored for result in self.results.values())
         folder = RunFolder(self.path)
         recorded = len(folder.bad_lines())
         if skipped or unscored or recorded:
@@ -51,16 +52,15 @@ class Run:
         return "\n".join(lines)
 
 
-def _result_lines(name: str, result: dict[str, Any]) -> list[str]:
+def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
     lines = []
-    for metric, value in result["metrics"].items():
-        low, high = value["ci95"]
-        blind = ((result.get("blind") or {}).get("metrics") or {}).get(metric)  # an older result may lack it
-        beside = f", blind {blind['value']:.3f}" if blind else ""
-        judge = result["judge"]
+    for metric, found in result.metrics.items():
+        low, high = found.ci95
+        blind = result.blind.metrics.get(metric) if result.blind else None  # an older result may lack it
+        beside = f", blind {blind.value:.3f}" if blind else ""
         lines.append(
-            f"{name} {metric} {value['value']:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
-            f"{plural(result['n'], 'question')}, judge {judge['name']} {judge['version']}"
+            f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
+            f"{plural(result.n, 'question')}, judge {result.judge}"
         )
     return lines
 
@@ -79,17 +79,11 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     spec = spec if isinstance(spec, ExperimentSpec) else load_spec(spec)
     if spec.training is None:
         return evaluate(spec, output)
-    if spec.evaluation is not None:
-        from vlmkit.evaluation import prepare
-
-        prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
+    prepared = _prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
     folder = train(spec, output)
     if rank():  # one process of several measures
         return Run(folder.path, folder.model)
-    results = _evaluate(spec, folder) if spec.evaluation is not None else {}
-    from vlmkit.report import write_report
-
-    return Run(folder.path, folder.model, results, write_report(folder.path))
+    return _measure(spec, folder, prepared)
 
 
 def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
@@ -116,10 +110,7 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
     if rank():  # one process of several measures
         return Run(Path(output) / spec.name, model if spec.training else None)
     folder, _ = _open(spec, output)
-    results = _evaluate(spec, folder)
-    from vlmkit.report import write_report
-
-    return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path))
+    return _measure(spec, folder, _prepare(spec))
 
 
 def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, TrainingPlan | None]:
@@ -134,8 +125,22 @@ def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, Training
     return folder, plan
 
 
-def _evaluate(spec: ExperimentSpec, folder: RunFolder) -> dict[str, dict[str, Any]]:
-    keep_freed_memory()
-    from vlmkit.evaluation import evaluate as evaluate_benchmarks
+def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
+    if spec.evaluation is None:
+        return []
+    from vlmkit.evaluation import prepare_benchmarks
 
-    return evaluate_benchmarks(spec, folder)
+    return prepare_benchmarks(spec)
+
+
+def _measure(spec: ExperimentSpec, folder: RunFolder, prepared: list[PreparedBenchmark]) -> Run:
+    """Evaluate, if the spec asks for it, and report."""
+    results: dict[str, BenchmarkResult] = {}
+    if spec.evaluation is not None:
+        keep_freed_memory()
+        from vlmkit.evaluation import evaluate_benchmarks
+
+        results = evaluate_benchmarks(spec, folder, prepared)
+    from vlmkit.report import write_report
+
+    return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path, prepared))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, Unscored
-from vlmkit.evaluation.registry import find_benchmark
+from vlmkit.evaluation.benchmarks import find_benchmark
 from vlmkit.registry import KINDS, registry
 from vlmkit.testing import checks
 

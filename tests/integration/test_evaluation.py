@@ -1,4 +1,4 @@
-"""Real clips, a real model and lm-eval: measured in one go, and after a kill in the middle."""
+"""Real clips, and a real model: measured in one go, and after a kill in the middle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 import vlmkit
 from vlmkit import hookimpl
 from vlmkit.errors import CheckpointError, RunError, SpecError
-from vlmkit.evaluation import evaluate, read_predictions
+from vlmkit.evaluation import evaluate_benchmarks, read_predictions
 from vlmkit.model import VideoLM, compose
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
@@ -33,7 +33,7 @@ LLAMA = {
 KILLED = """
 import os, signal, sys
 import torch
-from vlmkit.evaluation import evaluate
+from vlmkit.evaluation import evaluate_benchmarks
 from vlmkit.model import VideoLM
 from vlmkit.run_folder import RunFolder
 torch.set_num_threads(1)
@@ -44,7 +44,7 @@ def dies(self, **inputs):
         os.kill(os.getpid(), signal.SIGKILL)
     return generate(self, **inputs)
 VideoLM.generate = dies
-evaluate(run.spec(), run)
+evaluate_benchmarks(run.spec(), run)
 """
 
 
@@ -101,11 +101,12 @@ def test_a_kill_changes_nothing(
         model.save_pretrained(run.model)
         processor.save_pretrained(run.model)
 
-    expected = evaluate(spec, whole)["moving-shapes"]
-    assert (expected["n"], expected["skipped"], expected["unscored"]) == (24, 0, 0)
-    assert expected["blind"]["n"] == 24
+    expected = evaluate_benchmarks(spec, whole)["moving-shapes"]
+    assert (expected.n, expected.skipped, expected.unscored) == (24, 0, 0)
+    assert expected.blind is not None
+    assert expected.blind.n == 24
     assert observer.heard == [(whole.path, "moving-shapes", 24)]
-    predictions = [row["prediction"] for row in read_predictions(whole, "moving-shapes")]
+    predictions = [row.prediction for row in read_predictions(whole, "moving-shapes")]
     assert len(set(predictions)) > 1
 
     done = subprocess.run([sys.executable, "-c", KILLED, str(killed.path)], capture_output=True, check=False)
@@ -117,15 +118,15 @@ def test_a_kill_changes_nothing(
 
     calls, generate = [], VideoLM.generate
     monkeypatch.setattr(VideoLM, "generate", lambda self, **inputs: (calls.append(1), generate(self, **inputs))[1])
-    continued = evaluate(spec, killed)["moving-shapes"]
+    continued = evaluate_benchmarks(spec, killed)["moving-shapes"]
     assert len(calls) == 4
-    assert {**continued, "seconds": 0} == {**expected, "seconds": 0}
+    assert continued.data() | {"seconds": 0} == expected.data() | {"seconds": 0}
     for name in ("predictions.jsonl", "blind_predictions.jsonl"):
         assert (folder / name).read_bytes() == (whole.evaluation("moving-shapes") / name).read_bytes()
 
     written = json.loads((folder / "result.json").read_text())
-    assert evaluate(spec, killed)["moving-shapes"] == continued
-    assert written == {**continued, "checksum": written["checksum"]}
+    assert evaluate_benchmarks(spec, killed)["moving-shapes"] == continued
+    assert written == {**continued.data(), "checksum": written["checksum"]}
     assert len(calls) == 4
     assert len(observer.heard) == 2
     torch.set_num_threads(threads)
@@ -134,25 +135,25 @@ def test_a_kill_changes_nothing(
 def test_without_an_evaluation_there_is_nothing_to_measure(spec: ExperimentSpec, tmp_path: Path) -> None:
     bare = spec.model_copy(update={"evaluation": None})
     with pytest.raises(SpecError, match="this spec has no `evaluation`"):
-        evaluate(bare, RunFolder.open(bare, tmp_path))
+        evaluate_benchmarks(bare, RunFolder.open(bare, tmp_path))
 
 
 def test_two_processes_do_not_measure_one_run(spec: ExperimentSpec, tmp_path: Path) -> None:
     run = RunFolder.open(spec, tmp_path)
     with run.locked(), pytest.raises(RunError, match="another process is working on this run"):
-        evaluate(spec, run)
+        evaluate_benchmarks(spec, run)
 
 
 def test_without_a_model_nothing_can_be_asked(spec: ExperimentSpec, tmp_path: Path) -> None:
     stage = {"name": "learn", "data": ["moving-shapes"], "train": {"backbone": 1e-3}, "steps": 1}
     trained = ExperimentSpec.model_validate(spec.model_dump(mode="json") | {"training": {"stages": [stage]}})
     with pytest.raises(CheckpointError, match="model"):
-        evaluate(trained, RunFolder.open(trained, tmp_path))
+        evaluate_benchmarks(trained, RunFolder.open(trained, tmp_path))
 
 
 def test_a_spec_without_training_measures_the_composed_model(spec: ExperimentSpec, tmp_path: Path) -> None:
     done = vlmkit.run(spec, tmp_path)
     assert done.model_path is None
-    assert done.results["moving-shapes"]["n"] > 0
+    assert done.results["moving-shapes"].n > 0
     assert done.report_path is not None
     assert "Started from the weights" not in done.report_path.read_text()

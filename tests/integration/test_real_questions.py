@@ -123,9 +123,9 @@ def test_the_benchmark_runs_over_questions_learnt_and_unseen(
     talks = [(clip, [turn]) for clip, turns in asked.items() for turn in turns]
     run = vlmkit.run(_write(tmp_path, shared, talks, steps=110, evaluation=evaluation), tmp_path / "runs")
     learnt, unseen = run.results["train"], run.results["test"]
-    assert learnt["n"] == 131
-    assert learnt["metrics"]["accuracy"]["value"] * 131 >= 0.95 * _attainable(asked)
-    assert (unseen["n"], unseen["skipped"], unseen["unscored"]) == (73, 0, 0)
+    assert learnt.n == 131
+    assert learnt.metrics["accuracy"].value * 131 >= 0.95 * _attainable(asked)
+    assert (unseen.n, unseen.skipped, unseen.unscored) == (73, 0, 0)
     stored = json.loads((run.path / "eval" / "test" / "result.json").read_text())
     wanted = {"benchmark", "version", "split", "judge", "n", "skipped", "unscored", "metrics", "by_type", "spec_sha256",
               "plugins", "vlmkit_version"}  # fmt: skip

@@ -1,22 +1,26 @@
-"""Benchmarks: the registry, asking through lm-eval, judging, scores and their intervals.
+"""Benchmarks: the registry, asking, judging, scores and their intervals.
 
 Importing it costs no torch; `evaluate` imports what it needs.
 """
 
 from __future__ import annotations
 
-from vlmkit.evaluation.harness import evaluate
-from vlmkit.evaluation.predictions import read_predictions
-from vlmkit.evaluation.registry import Benchmark, benchmarks, find_benchmark
-from vlmkit.evaluation.selection import Selection, prepare, select
+from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
+from vlmkit.evaluation.evaluate import evaluate_benchmarks
+from vlmkit.evaluation.judging import read_predictions
+from vlmkit.evaluation.questions import PreparedBenchmark, prepare_benchmark, prepare_benchmarks
+from vlmkit.evaluation.records import BenchmarkResult, JudgedAnswer, read_result
 
 __all__ = [
     "Benchmark",
-    "Selection",
-    "benchmarks",
-    "evaluate",
+    "BenchmarkResult",
+    "JudgedAnswer",
+    "PreparedBenchmark",
+    "benchmark_folders",
+    "evaluate_benchmarks",
     "find_benchmark",
-    "prepare",
+    "prepare_benchmark",
+    "prepare_benchmarks",
     "read_predictions",
-    "select",
+    "read_result",
 ]

@@ -1,66 +1,305 @@
-"""What is asked: a question of a benchmark together with the video that is shown."""
+"""The questions of a benchmark: annotation files verified, videos found, and who is shown which video.
+
+A control changes the video that is shown: the blind one asks each question about another clip's video.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from vlmkit.api.evaluator import Document
-from vlmkit.evaluation.blind import other_clips
-from vlmkit.evaluation.selection import Selection
+from vlmkit.api.contract import type_name
+from vlmkit.api.dataset import DatasetSpec
+from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.errors import DataError
+from vlmkit.evaluation.benchmarks import Benchmark, Split, find_benchmark, find_videos
+from vlmkit.evaluation.fingerprint import question_fingerprint
+from vlmkit.evaluation.records import AnnotationsUsed, FileUsed, Question
+from vlmkit.files import expand_path, file_sha256, is_file, is_folder
+from vlmkit.guard import component_error, guarded
+from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.identity import Origins, origins
+from vlmkit.spec.loading import read_component
 
-__all__ = ["Question", "blind_questions", "questions"]
+__all__ = [
+    "Annotations",
+    "PreparedBenchmark",
+    "QuestionDataset",
+    "QuestionSet",
+    "other_clips",
+    "own_questions",
+    "prepare_benchmark",
+    "prepare_benchmarks",
+    "question_sets",
+]
 
 
 @dataclass(frozen=True)
-class Question:
-    """One question as it is put to the model."""
+class PreparedBenchmark:
+    """One benchmark, ready to be asked."""
 
-    document: Document
-    prompt: str
-    shown: str
-    """Name of the video that is shown: the document's own, or another one's for the blind baseline."""
-    path: Path | None
-    """Its file; None where there is none."""
-    problem: str = ""
-    """Why there is no file."""
-
-    def fingerprint(self, how: str) -> str:
-        """Changes with all that the answer depends on: `how` is what it shares with the other answers; of the video,
-        path and size stand for it."""
-        asked = [self.prompt, self.path and [str(self.path), self.path.stat().st_size], how]
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-
-    def entry(self) -> dict[str, Any]:
-        """The beginning of its line in the journal."""
-        own = asdict(self.document)
-        return own if self.shown == self.document.video else {**own, "shown": self.shown}
+    name: str
+    """Name of the result and of its folder in the run."""
+    benchmark: Benchmark
+    split: str
+    evaluator: Evaluator
+    documents: Sequence[Document]
+    annotations: Annotations
+    videos: Mapping[str, Path]
+    """The file of each video that has one."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Videos without a file, with the reason."""
+    limit: int | None = None
+    origins: Origins = field(default_factory=dict)
+    """Of evaluator and dataset."""
 
 
-def questions(selection: Selection) -> list[Question]:
-    """Each question about its own video."""
-    return _questions(selection, {document.video: document.video for document in selection.documents})
+class QuestionSet(NamedTuple):
+    """Questions of which the answers are kept in one file, and scored together."""
+
+    file: str
+    """Name of that file in the folder of the benchmark."""
+    questions: Sequence[Question]
 
 
-def blind_questions(selection: Selection, seed: int) -> list[Question]:
-    """Each question about another clip; `seed` decides which. What has no video of its own is skipped here too."""
-    circle = other_clips(selection.videos, seed)
-    return _questions(selection, {**{name: name for name in selection.missing}, **circle})
+def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
+    """Prepare all benchmarks of a spec: find and verify entries, splits, annotations and videos, draw clips.
+
+    Worth calling before a long training: what is missing is a DataError here.
+    """
+    options = spec.evaluation
+    if options is None:
+        return []
+    options.judge.build()
+    prepared = [prepare_benchmark(use) for use in options.benchmarks]
+    for benchmark in prepared:
+        _check_missing(benchmark, spec.data.max_bad_fraction)
+        if options.blind:
+            other_clips(benchmark.videos, seed=spec.seed)
+    return prepared
 
 
-def _questions(selection: Selection, shown: Mapping[str, str]) -> list[Question]:
-    return [
-        Question(
-            document,
-            selection.evaluator.prompt(document),
-            name,
-            selection.videos.get(name),
-            selection.missing.get(name, ""),
+def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
+    """Prepare one benchmark of a spec. A DataError where something is missing or not what the registry says."""
+    benchmark = find_benchmark(use.name)
+    split_name, split = benchmark.split(use.split)
+    annotations = _locate(use, split_name, split)
+    options = read_component("evaluator", benchmark.evaluator, f"{benchmark.folder}, `evaluator`")
+    assert isinstance(options, EvaluatorSpec)
+    evaluator = options.build()
+    if unknown := [metric for metric in benchmark.metrics if metric not in evaluator.metrics()]:
+        known = ", ".join(evaluator.metrics())
+        raise DataError(f"{benchmark.folder}: evaluator {options.type!r} has no metric {unknown[0]!r}; it has: {known}")
+    documents = evaluator.documents(annotations.files)
+    if annotations.used.registered and split.questions is not None and len(documents) != split.questions:
+        raise DataError(
+            f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
+            f"found {len(documents)} in {', '.join(map(str, annotations.files))}; correct {benchmark.folder}"
         )
-        for document in selection.documents
-        for name in (shown[document.video],)
-    ]
+    documents = documents[: use.limit]
+    _check_prompts(use, evaluator, documents, annotations)
+    videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
+    return PreparedBenchmark(
+        use.result_name,
+        benchmark,
+        split_name,
+        evaluator,
+        documents,
+        annotations,
+        videos,
+        missing,
+        use.limit,
+        origins(options, annotations.dataset),
+    )
+
+
+def _check_prompts(
+    use: BenchmarkUse, evaluator: Evaluator, documents: Sequence[Document], annotations: Annotations
+) -> None:
+    """A prompt has one video, for which `<video>` stands; so no question can have it too."""
+    for document in documents:
+        if (count := evaluator.prompt(document).count("<video>")) != 1:
+            raise DataError(
+                f"{use.name}: expected <video> once in a prompt, found it {count} times in that of question "
+                f"{document.id!r} of {', '.join(map(str, annotations.files))}: {document.question!r}; change the "
+                "question there, or the evaluator's prompt"
+            )
+
+
+def _check_missing(benchmark: PreparedBenchmark, max_fraction: float) -> None:
+    absent, total = len(benchmark.missing), len(benchmark.missing) + len(benchmark.videos)
+    if absent > max_fraction * total:
+        first = next(iter(benchmark.missing.values()))
+        raise DataError(
+            f"{benchmark.name}: {absent} of {total} videos have no file, more than data.max_bad_fraction = "
+            f"{max_fraction:g} allows; the first: {first}. Add them, correct `video_root` or `video_file`, or "
+            "raise data.max_bad_fraction"
+        )
+
+
+def question_sets(benchmark: PreparedBenchmark, spec: ExperimentSpec, shared: str) -> list[QuestionSet]:
+    """Return the questions of a benchmark and those of the controls that the spec wants.
+
+    `shared` is what all answers depend on, see `vlmkit.evaluation.fingerprint`.
+    """
+    sets = [QuestionSet("predictions.jsonl", own_questions(benchmark, shared))]
+    if spec.evaluation is not None and spec.evaluation.blind:
+        sets.append(QuestionSet("blind_predictions.jsonl", _blind_questions(benchmark, spec.seed, shared)))
+    return sets
+
+
+def own_questions(benchmark: PreparedBenchmark, shared: str = "") -> list[Question]:
+    """Return each question about its own video."""
+    return _questions(benchmark, {document.video: document.video for document in benchmark.documents}, shared)
+
+
+def _blind_questions(benchmark: PreparedBenchmark, seed: int, shared: str) -> list[Question]:
+    """Return each question about another clip's video. Those that have no video of their own are skipped here too."""
+    others = other_clips(benchmark.videos, seed)
+    return _questions(benchmark, {**{name: name for name in benchmark.missing}, **others}, shared)
+
+
+def _questions(benchmark: PreparedBenchmark, shown: Mapping[str, str], shared: str) -> list[Question]:
+    questions = []
+    for document in benchmark.documents:
+        name, prompt = shown[document.video], benchmark.evaluator.prompt(document)
+        path, problem = benchmark.videos.get(name), benchmark.missing.get(name, "")
+        if path is not None and not is_file(path):  # it went while the model was trained
+            path, problem = None, f"{path} is gone"
+        fingerprint = question_fingerprint(prompt, path, shared)
+        questions.append(Question(document, prompt, name, path, problem, fingerprint))
+    return questions
+
+
+def other_clips(clips: Iterable[str], seed: int) -> dict[str, str]:
+    """Return for each clip another one: the next on a circle of all clips, in an order that the seed decides.
+
+    Every clip stands in for exactly one other. A DataError where there are fewer than two clips.
+    """
+    circle = sorted(set(clips), key=lambda clip: hashlib.sha256(f"{seed}:{clip}".encode()).digest())
+    if len(circle) < 2:
+        raise DataError(
+            f"the blind baseline asks about another clip's video and needs at least two clips, found {len(circle)}; "
+            "use more questions (`limit`), or set evaluation.blind to false"
+        )
+    return dict(zip(circle, circle[1:] + circle[:1], strict=True))
+
+
+@runtime_checkable
+class QuestionDataset(Protocol):
+    """The spec of a dataset from which a benchmark can take its questions."""
+
+    def prepare(self) -> Path:
+        """Make what is missing of the files below."""
+
+    def annotations(self) -> Path:
+        """Return the path of a JSON list of `{id, video, question, answer, type}`."""
+
+    def video_root(self) -> Path:
+        """Return the folder of the video files."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Annotation files on this machine and the folder of their videos."""
+
+    files: tuple[Path, ...]
+    video_root: Path
+    used: AnnotationsUsed
+    """The same for the result."""
+    dataset: DatasetSpec | None = None
+    """The dataset that provides them, if one does."""
+
+
+def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
+    """Find and verify the annotation files of one split; each is read once.
+
+    A DataError, with what to set, where something is missing or has changed.
+    """
+    where = f"{use.name}, split {split_name}"
+    if split.dataset is not None:
+        for key in ("annotations", "annotation_root", "video_root"):
+            if getattr(use, key) is not None:
+                raise DataError(f"{where}: `{key}` cannot be set: questions and videos come from the dataset "
+                                f"{split.dataset['type']!r}, whose options are under `dataset`")  # fmt: skip
+        return _from_dataset(use, split.dataset, where)
+    if use.dataset is not None:
+        raise DataError(
+            f"{where}: `dataset` cannot be set: the questions come from annotation files, not from a dataset"
+        )
+    if use.annotations is None:
+        found = _registered(use, split, where)
+    elif use.annotation_root is None:
+        found = [_own(file) for file in use.annotations]
+    else:
+        raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
+    used = AnnotationsUsed(files=[file for _, file in found], registered=use.annotations is None)
+    return Annotations(tuple(path for path, _ in found), _video_root(use, where), used)
+
+
+def _registered(use: BenchmarkUse, split: Split, where: str) -> list[tuple[Path, FileUsed]]:
+    names = ", ".join(file.name for file in split.files)
+    if use.annotation_root is None:
+        sources = "; ".join(file.source for file in split.files)
+        raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
+                        "other files under `annotations`")  # fmt: skip
+    found = []
+    for file in split.files:
+        path = expand_path(use.annotation_root) / file.name
+        if not is_file(path):
+            raise DataError(f"{where}: there is no annotation file {path}; get it from {file.source}, or correct "
+                            "`annotation_root`")  # fmt: skip
+        if (digest := file_sha256(path)) != file.sha256:
+            raise DataError(
+                f"{where}: {path} is not the registered annotation file: expected sha256 {file.sha256}, found "
+                f"{digest}; get it again from {file.source}, or, to use this one on purpose, list it under "
+                "`annotations`"
+            )
+        # As the spec says it: a result should not tell, nor depend on, whose home folder `~` is.
+        found.append((path, FileUsed(path=str(Path(use.annotation_root) / file.name), sha256=digest)))
+    return found
+
+
+def _own(file: AnnotationFile) -> tuple[Path, FileUsed]:
+    path = expand_path(file.path)
+    if not is_file(path):
+        raise DataError(f"there is no annotation file {path}; correct the path under `annotations`")
+    digest = file_sha256(path)
+    if file.sha256 not in (None, digest):
+        raise DataError(f"{path}: expected sha256 {file.sha256} as the spec says, found {digest}; restore the file, or "
+                        "correct the checksum under `annotations`")  # fmt: skip
+    return path, FileUsed(path=file.path, sha256=digest)
+
+
+def _video_root(use: BenchmarkUse, where: str) -> Path:
+    if use.video_root is None:
+        raise DataError(f"{where}: set `video_root` to the folder of the video files")
+    root = expand_path(use.video_root)
+    if not is_folder(root):
+        raise DataError(f"{where}: there is no folder of videos {root} (seen from {Path.cwd()}); correct `video_root`")
+    return root
+
+
+def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Annotations:
+    spec = read_component("dataset", {**own, **(use.dataset or {})}, f"{where}, `dataset`")
+    if not isinstance(spec, QuestionDataset):
+        raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
+                        "prepare(), annotations() and video_root()")  # fmt: skip
+    with guarded(spec, "prepare()"):
+        spec.prepare()
+    used = AnnotationsUsed(dataset=spec.model_dump(mode="json"), registered=not use.dataset)
+    files, root = _path(spec, "annotations"), _path(spec, "video_root")
+    assert isinstance(spec, DatasetSpec)
+    return Annotations((files,), root, used, spec)
+
+
+def _path(spec: QuestionDataset, member: str) -> Path:
+    with guarded(spec, f"{member}()"):
+        path = getattr(spec, member)()
+    if not isinstance(path, Path):
+        raise component_error(spec, f"{member}() gives {type_name(path)}, expected a pathlib.Path")
+    return path

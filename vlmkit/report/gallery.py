@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vlmkit.data import frame_positions
 from vlmkit.errors import DataError, UserError
-from vlmkit.evaluation import Selection, select
+from vlmkit.evaluation import PreparedBenchmark, prepare_benchmark
 from vlmkit.evaluation.records import JudgedAnswer
 from vlmkit.report.run_files import RunFiles
 from vlmkit.spec import ExperimentSpec
@@ -63,7 +63,7 @@ class Gallery(NamedTuple):
 
 
 def galleries(
-    run: RunFiles, answers: Mapping[str, Sequence[JudgedAnswer]], prepared: Sequence[Selection] = ()
+    run: RunFiles, answers: Mapping[str, Sequence[JudgedAnswer]], prepared: Sequence[PreparedBenchmark] = ()
 ) -> list[Gallery]:
     """One gallery per result that has answers; several show fewer videos each."""
     answers = {name: rows for name, rows in answers.items() if rows}
@@ -72,7 +72,7 @@ def galleries(
 
 
 def _gallery(
-    run: RunFiles, name: str, answers: Sequence[JudgedAnswer], wanted: int, prepared: Sequence[Selection]
+    run: RunFiles, name: str, answers: Sequence[JudgedAnswer], wanted: int, prepared: Sequence[PreparedBenchmark]
 ) -> Gallery:
     answered = [answer for answer in answers if answer.prediction is not None]
     chosen = choose(answered, wanted, run.spec.seed)
@@ -113,7 +113,7 @@ def _card(answer: JudgedAnswer, strips: FrameStrips | None) -> Card:
     return Card(answer, outcome(answer), frames, problem)
 
 
-def _strips(run: RunFiles, name: str, prepared: Sequence[Selection]) -> FrameStrips:
+def _strips(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark]) -> FrameStrips:
     """The videos of the result of this name. A UserError where they are not known or gone."""
     if run.experiment is None:
         raise DataError(run.spec_problem)
@@ -122,13 +122,13 @@ def _strips(run: RunFiles, name: str, prepared: Sequence[Selection]) -> FrameStr
     uses = run.experiment.evaluation.benchmarks if run.experiment.evaluation else []
     if not (use := next((use for use in uses if use.result_name == name), None)):
         raise DataError(f"the spec has no benchmark {name} any more, so its videos are not known")
-    return FrameStrips(run.experiment, select(use))
+    return FrameStrips(run.experiment, prepare_benchmark(use))
 
 
 class FrameStrips:
     """Reads the videos of one benchmark with the reader and the sampling rule of a spec."""
 
-    def __init__(self, spec: ExperimentSpec, benchmark: Selection) -> None:
+    def __init__(self, spec: ExperimentSpec, benchmark: PreparedBenchmark) -> None:
         self._files, self._missing = benchmark.videos, benchmark.missing
         self._reader = spec.data.reader.build()
         self._input = spec.model.aligner.input

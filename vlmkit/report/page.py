@@ -10,9 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlmkit import formatting
 from vlmkit._version import __version__
-from vlmkit.evaluation import Selection
+from vlmkit.evaluation import PreparedBenchmark, read_predictions
 from vlmkit.files import write_atomic
-from vlmkit.report._bridge import judged_answers
 from vlmkit.report.composition import model_parts, trained_parts
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
@@ -27,7 +26,7 @@ LISTED = 50
 """Most samples listed one by one."""
 
 
-def write_report(run_folder: Path, prepared: Sequence[Selection] = ()) -> Path:
+def write_report(run_folder: Path, prepared: Sequence[PreparedBenchmark] = ()) -> Path:
     """Write `report.html` into a run folder, finished or not, and return its path.
 
     Args:
@@ -43,10 +42,10 @@ def write_report(run_folder: Path, prepared: Sequence[Selection] = ()) -> Path:
     return run.report
 
 
-def render_page(run: RunFiles, prepared: Sequence[Selection] = ()) -> str:
+def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> str:
     """The whole document."""
     versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
-    answers = {name: judged_answers(run.folder, name) for name in run.results}
+    answers = {name: read_predictions(run.folder, name) for name in run.results}
     unscored = [(name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None]
     template = page_templates().get_template("page.html")
     return template.render(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from vlmkit.evaluation.benchmarks import Benchmark, PublishedModel, benchmark_folders, read_benchmark
 from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
-from vlmkit.evaluation.registry import Benchmark, benchmarks, read_benchmark
 
 __all__ = ["EN_DASH", "BenchmarkSection", "benchmark_section", "interval", "primary_metric", "score"]
 
@@ -65,16 +65,16 @@ class BenchmarkSection:
         series = reversed(row.series.items())
         return [_mark(name, metric, self.top) for name, metric in series if metric]
 
-    def published_scores(self, model: Mapping[str, Any]) -> list[str | None]:
+    def published_scores(self, model: PublishedModel) -> list[str | None]:
         """The metrics of one published model, in the order of the registry."""
-        found, names = model["metrics"], self.benchmark.metrics if self.benchmark else ()
+        found, names = model.metrics, self.benchmark.metrics if self.benchmark else ()
         return [_figure(found[name], name) if name in found else None for name in names]
 
 
 def benchmark_section(name: str, result: BenchmarkResult) -> BenchmarkSection:
     """Arrange the result of this name."""
     metric = primary_metric(result.metrics)
-    folder = benchmarks().get(result.benchmark)
+    folder = benchmark_folders().get(result.benchmark)
     benchmark = read_benchmark(folder) if folder else None
     return BenchmarkSection(name, result, benchmark, metric, _types(result, metric) if metric else [])
 

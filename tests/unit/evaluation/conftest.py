@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from vlmkit.data import FittedVideo
-from vlmkit.evaluation import registry as benchmark_registry
+from vlmkit.evaluation import benchmarks
 from vlmkit.registry import Gathered, Plugin, validate_slot
 from vlmkit.spec import ExperimentSpec
 
@@ -102,7 +102,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     write()
     owner = Plugin("more", "more", "more", "1.0")
     plugins = SimpleNamespace(gather=lambda hook, what: Gathered([(owner, folder.parent)], []))
-    monkeypatch.setattr(benchmark_registry, "registry", lambda: plugins)
+    monkeypatch.setattr(benchmarks, "registry", lambda: plugins)
     return SimpleNamespace(folder=folder, write=write, annotations=annotations)
 
 

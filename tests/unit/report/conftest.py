@@ -14,11 +14,11 @@ import av
 import numpy as np
 import pytest
 
-import vlmkit.evaluation.registry
+import vlmkit.evaluation.benchmarks
 import vlmkit.registry
 import vlmkit.spec.identity
 from vlmkit.api import Judge, Verdict
-from vlmkit.evaluation.verdicts import VerdictStore
+from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.registry import Registry
 from vlmkit.spec import load_spec, read_resolved, resolved, sha256
 
@@ -158,7 +158,7 @@ def components(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "report_parts", raising=False)
     points = [EntryPoint("parts", "report_parts", "vlmkit"), EntryPoint("readers", "vlmkit_readers", "vlmkit")]
     small = Registry(points)
-    for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.evaluation.registry):
+    for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.evaluation.benchmarks):
         monkeypatch.setattr(user, "registry", lambda: small)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation.registry import read_benchmark
+from vlmkit.evaluation.benchmarks import read_benchmark
 from vlmkit.spec import load_spec, parse_overrides
 from vlmkit.spec.yaml import parse_scalar, read
 

@@ -13,10 +13,9 @@ import vlmkit
 from vlmkit.api import Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
-from vlmkit.evaluation import prepare, read_predictions
-from vlmkit.evaluation.inquiry import Inquiry
-from vlmkit.evaluation.measure import measure
-from vlmkit.evaluation.statistics import estimate
+from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_predictions
+from vlmkit.evaluation.records import Decoding, TypeScores
+from vlmkit.evaluation.scores import estimate
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, sha256
@@ -26,13 +25,12 @@ Experiment = Callable[..., ExperimentSpec]
 Model = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
 
 
-def run_it(spec: ExperimentSpec, folder: Path, model: Model) -> dict[str, Any]:
-    [selection] = prepare(spec)
-    return measure(Inquiry.of(selection, spec, ""), spec, RunFolder.open(spec, folder), model)
+def run_it(spec: ExperimentSpec, folder: Path, model: Model) -> BenchmarkResult:
+    return evaluate_benchmarks(spec, RunFolder.open(spec, folder), generate=model)["tiny"]
 
 
-def scores(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in result.items() if key != "seconds"}
+def scores(result: BenchmarkResult) -> dict[str, Any]:
+    return {key: value for key, value in result.data().items() if key != "seconds"}
 
 
 def knows_what(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_tokens: int) -> list[str]:
@@ -43,25 +41,27 @@ def knows_what(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_to
 def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
     spec = experiment(blind=True)
     result = run_it(spec, tmp_path, knows_what)
-    assert {key: result[key] for key in ("benchmark", "version", "split", "judge", "limit")} == {
+    assert result.model_dump(include={"benchmark", "version", "split", "judge", "limit"}) == {
         "benchmark": "tiny",
         "version": "7",
         "split": "test",
         "judge": {"name": "exact", "version": f"{ExactJudge.version} (vlmkit {vlmkit.__version__})"},
         "limit": None,
     }
-    assert (result["n"], result["skipped"], result["unscored"]) == (12, 0, 0)
+    assert (result.n, result.skipped, result.unscored) == (12, 0, 0)
     expected = estimate([1.0] + [0.0] * 11, [index % 4 for index in range(12)])
-    assert result["metrics"]["accuracy"] == {"value": pytest.approx(1 / 12), "ci95": [expected.low, expected.high]}
-    assert result["metrics"]["score"]["value"] == pytest.approx(5 / 12)
-    assert list(result["by_type"]) == ["how", "what", "who"]
-    assert result["by_type"]["what"]["n"] == 4
-    assert result["by_type"]["what"]["metrics"]["accuracy"]["value"] == 0.25
-    assert result["blind"]["metrics"] == result["metrics"]
-    assert result["spec_sha256"] == sha256(spec)
-    assert result["plugins"] == {plugin.name: plugin.package for plugin in registry().plugins}
-    assert result["vlmkit_version"]
-    assert result["components"] == dict.fromkeys(
+    assert result.metrics["accuracy"].value == pytest.approx(1 / 12)
+    assert result.metrics["accuracy"].ci95 == [expected.low, expected.high]
+    assert result.metrics["score"].value == pytest.approx(5 / 12)
+    assert list(result.by_type) == ["how", "what", "who"]
+    assert result.by_type["what"].n == 4
+    assert result.by_type["what"].metrics["accuracy"].value == 0.25
+    assert result.blind is not None
+    assert result.blind.metrics == result.metrics
+    assert result.spec_sha256 == sha256(spec)
+    assert result.plugins == {plugin.name: plugin.package for plugin in registry().plugins}
+    assert result.vlmkit_version
+    assert result.components == dict.fromkeys(
         [
             "aligner/stab",
             "backbone/hf-causal-lm",
@@ -72,29 +72,29 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
         ],
         f"vlmkit {vlmkit.__version__}",
     )
-    assert result["decoding"] == {"greedy": True, "max_new_tokens": 5, "batch_size": 5}
+    assert result.decoding == Decoding(greedy=True, max_new_tokens=5, batch_size=5)
     written = json.loads((tmp_path / "measured/eval/tiny/result.json").read_text())
-    assert written == {**result, "checksum": written["checksum"]}
+    assert written == {**result.data(), "checksum": written["checksum"]}
 
 
 def test_predictions_are_joined_with_verdicts(experiment: Experiment, tmp_path: Path) -> None:
     run_it(experiment(blind=True), tmp_path, knows_what)
     rows = read_predictions(tmp_path / "measured", "tiny")
-    assert [row["id"] for row in rows[:5]] == ["ada-what", "bob-what", "cy-what", "dee-what", "ada-who"]
-    assert rows[0] == {
+    assert [row.id for row in rows[:5]] == ["ada-what", "bob-what", "cy-what", "dee-what", "ada-who"]
+    assert {key: value for key, value in rows[0].data().items() if key not in ("asked", "verdict")} == {
         "id": "ada-what",
         "video": "ada",
         "question": "what is it?",
         "answer": "what of ada",
         "type": "what",
         "prediction": "What of ADA!",
-        "correct": True,
-        "score": 5.0,
-        "judge": "'what of ada' == 'what of ada'",
+        "shown": None,
+        "skipped": None,
     }
-    assert rows[1]["correct"] is False
+    assert (rows[0].correct, rows[0].verdict) == (True, Verdict(True, 5.0, "'what of ada' == 'what of ada'"))
+    assert rows[1].correct is False
     blind = read_predictions(RunFolder(tmp_path / "measured"), "tiny", blind=True)
-    assert all(row["shown"] != row["video"] for row in blind)
+    assert all(row.shown != row.video for row in blind)
     with pytest.raises(RunError, match="no result of other in this run"):
         read_predictions(tmp_path / "measured", "other")
 
@@ -158,15 +158,16 @@ def test_unreadable_videos_are_skipped_recorded_and_counted(
     (clips / "cy.mp4").unlink()
     spec = experiment(blind=True, data={"max_bad_fraction": 0.5})
     result = run_it(spec, tmp_path, oracle)
-    assert (result["n"], result["skipped"], result["unscored"]) == (6, 6, 0)
-    assert result["by_type"]["how"]["n"] == 2
-    assert result["blind"]["skipped"] == 6
+    assert (result.n, result.skipped, result.unscored) == (6, 6, 0)
+    assert result.by_type["how"].n == 2
+    assert result.blind is not None
+    assert result.blind.skipped == 6
     bad = [json.loads(line) for line in (tmp_path / "measured" / "bad_samples.jsonl").read_text().splitlines()]
     assert {(line["id"], line["where"]) for line in bad} == {("bob", "tiny"), ("cy", "tiny")}
-    rows = {row["id"]: row for row in read_predictions(tmp_path / "measured", "tiny")}
-    assert rows["cy-who"]["prediction"] is rows["cy-who"]["correct"] is None
-    assert rows["cy-who"]["skipped"] == f"no file cy.avi or cy.mp4 in {clips}"
-    assert "bob.mp4" in rows["bob-how"]["skipped"]
+    rows = {row.id: row for row in read_predictions(tmp_path / "measured", "tiny")}
+    assert rows["cy-who"].prediction is rows["cy-who"].correct is None
+    assert rows["cy-who"].skipped == f"no file cy.avi or cy.mp4 in {clips}"
+    assert "bob.mp4" in rows["bob-how"].skipped
     oracle.batches = []
     assert scores(run_it(spec, tmp_path, oracle)) == scores(result)
     assert oracle.batches == []
@@ -178,7 +179,7 @@ def test_a_repaired_video_is_asked_about(experiment: Experiment, tmp_path: Path,
     expected = run_it(spec, tmp_path / "whole", oracle)
     whole = (clips / "bob.mp4").read_bytes()
     (clips / "bob.mp4").write_bytes(bytes(len(whole)))
-    assert run_it(spec, tmp_path, oracle)["skipped"] == 3
+    assert run_it(spec, tmp_path, oracle).skipped == 3
     bad = tmp_path / "measured/bad_samples.jsonl"
     bad.write_text(bad.read_text() + '{"id": "1", "video": null, "reason": "torn", "where": "stages/1-one"}\n')
     (clips / "bob.mp4").write_bytes(whole)
@@ -218,41 +219,9 @@ def test_a_judge_failure_is_not_a_wrong_answer(
 
     monkeypatch.setattr(ExactJudge, "judge", fails)
     result = run_it(experiment(), tmp_path, knows_what)
-    assert (result["n"], result["skipped"], result["unscored"]) == (8, 0, 4)
-    assert result["metrics"]["accuracy"]["value"] == pytest.approx(1 / 8)
-    assert result["by_type"]["who"] == {"n": 0, "metrics": {}}
-    row = next(row for row in read_predictions(tmp_path / "measured", "tiny") if row["id"] == "bob-who")
-    assert row["correct"] is None
-    assert row["unscored"] == "no answer"
-
-
-def test_lm_eval_does_not_ask_for_a_repository(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    import lm_eval.evaluator
-
-    monkeypatch.chdir(tmp_path)
-    before = lm_eval.evaluator.get_git_commit_hash
-    run_it(experiment(), tmp_path, knows_what)
-    assert "git" not in capfd.readouterr().err
-    assert lm_eval.evaluator.get_git_commit_hash is before
-
-
-def test_the_value_is_the_one_of_lm_eval(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import lm_eval
-
-    seen: dict[str, Any] = {}
-    evaluate = lm_eval.simple_evaluate
-
-    def spy(*args: Any, **kwargs: Any) -> Any:
-        seen.update(evaluate(*args, **kwargs))
-        return seen
-
-    monkeypatch.setattr(lm_eval, "simple_evaluate", spy)
-    result = run_it(experiment(), tmp_path, knows_what)
-    for name in ("accuracy", "score"):
-        assert seen["results"]["tiny"][f"{name},none"] == pytest.approx(result["metrics"][name]["value"])
-    assert seen["versions"] == {"tiny": "7"}
-    assert seen["n-samples"]["tiny"] == {"original": 12, "effective": 12}
+    assert (result.n, result.skipped, result.unscored) == (8, 0, 4)
+    assert result.metrics["accuracy"].value == pytest.approx(1 / 8)
+    assert result.by_type["who"] == TypeScores(n=0, metrics={})
+    row = next(row for row in read_predictions(tmp_path / "measured", "tiny") if row.id == "bob-who")
+    assert row.correct is None
+    assert row.unscored == "no answer"

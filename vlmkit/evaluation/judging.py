@@ -15,9 +15,11 @@ from xxhash import xxh3_128
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import RunError, shown
+from vlmkit.evaluation.records import Answer, JudgedAnswer, JudgeName, read_answers, read_result
 from vlmkit.json_files import is_present
+from vlmkit.run_folder import RunFolder
 
-__all__ = ["VerdictStore"]
+__all__ = ["VerdictStore", "read_predictions"]
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 _COLUMNS = (
@@ -60,7 +62,7 @@ class VerdictStore:
     @classmethod
     @contextmanager
     def open(cls, path: Path, *, read_only: bool = False) -> Iterator[VerdictStore]:
-        """The store at `path`, closed afterwards."""
+        """Give the store at `path`, which is closed afterwards."""
         store = cls(path, read_only=read_only)
         try:
             yield store
@@ -70,7 +72,7 @@ class VerdictStore:
     def find(
         self, judge: str, version: str, question: str, reference: str, prediction: str
     ) -> Verdict | Unscored | None:
-        """What is known of an answer; None where it was not judged."""
+        """Return the verdict on an answer; None where it was not judged."""
         row = self._ask(
             f"SELECT {', '.join(_COLUMNS)}, checksum FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",  # noqa: S608 -- names of our own
             (judge, version, _digest(question, reference, prediction)),
@@ -86,7 +88,7 @@ class VerdictStore:
     def judge(
         self, name: str, judge: Judge, question: str, reference: str, prediction: str, version: str = ""
     ) -> Verdict | Unscored:
-        """The stored verdict, or a new one, which is stored; under the judge's own `version` or this one."""
+        """Return the stored verdict, or a new one, which is stored; under the judge's own `version` or this one."""
         version = version or judge.version
         known = self.find(name, version, question, reference, prediction)
         if isinstance(known, Verdict):
@@ -101,14 +103,14 @@ class VerdictStore:
         return verdict
 
     def _ask(self, query: str, values: tuple[object, ...] = ()) -> Any:
-        """The first row, if there is one."""
+        """Return the first row, if there is one."""
         try:
             return self._db.execute(query, values).fetchone()
         except sqlite3.Error as error:
             raise self._refusal(error) from None
 
     def _verdict(self, row: Sequence[Any]) -> Verdict | Unscored:
-        """What a row says. SQLite takes any value in any column."""
+        """Return the verdict of a row. SQLite takes any value in any column."""
         correct, score, raw, cost, unscored = row
         if isinstance(unscored, str):
             return Unscored(unscored)
@@ -132,7 +134,7 @@ class VerdictStore:
 
 
 def _address(path: Path) -> str:
-    """For reading alone. Where nobody is writing the file alone counts, and SQLite need not put its own beside it."""
+    """Return the address for reading alone. Where nobody writes, SQLite need not put files of its own beside it."""
     if not path.exists():
         return "file::memory:"
     written = path.with_name(f"{path.name}-wal").exists()
@@ -150,3 +152,30 @@ def _checksum(row: Sequence[object]) -> str:
 
 def _digest(question: str, reference: str, prediction: str) -> str:
     return hashlib.sha256(json.dumps([question, reference, prediction]).encode()).hexdigest()
+
+
+def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False) -> list[JudgedAnswer]:
+    """Return the answers of a finished evaluation with their verdicts, in the order of the benchmark. Writes nothing.
+
+    Args:
+        run: the run folder.
+        benchmark: name of the result.
+        blind: the answers about other clips' videos instead.
+
+    Raises:
+        RunError: this benchmark has no result in the run, or a file of it is malformed.
+    """
+    folder = RunFolder(run if isinstance(run, Path) else run.path).evaluation(benchmark)
+    if not is_present(folder / "result.json"):
+        raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
+    judge = read_result(folder / "result.json").judge
+    answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
+    with VerdictStore.open(folder / "verdicts.sqlite", read_only=True) as store:
+        return [JudgedAnswer(**dict(answer), verdict=_known(answer, store, judge)) for answer in answers.values()]
+
+
+def _known(answer: Answer, store: VerdictStore, judge: JudgeName) -> Verdict | Unscored | None:
+    if answer.prediction is None:
+        return None
+    known = store.find(judge.name, judge.version, answer.question, answer.answer, answer.prediction)
+    return known or Unscored("not judged")

@@ -12,8 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import benchmarks, find_benchmark, select
-from vlmkit.evaluation import registry as benchmark_registry
+from vlmkit.evaluation import benchmark_folders, benchmarks, find_benchmark, prepare_benchmark
 from vlmkit.registry import Gathered, Plugin
 from vlmkit.spec.evaluation import BenchmarkUse
 
@@ -23,8 +22,8 @@ def test_the_schema_is_one(root: Path) -> None:
 
 
 def test_every_shipped_entry_is_valid() -> None:
-    assert {"moving-shapes", "msvd-qa"} <= set(benchmarks())
-    for name in benchmarks():
+    assert {"moving-shapes", "msvd-qa"} <= set(benchmark_folders())
+    for name in benchmark_folders():
         entry = find_benchmark(name)
         assert entry.name == name
         assert entry.split(None)[0] == entry.default_split
@@ -40,14 +39,14 @@ def test_msvd_qa_repeats_what_the_paper_prints(shared: Path) -> None:
     ]
     published = find_benchmark("msvd-qa").published
     assert published is not None
-    found = [(row["model"], row["data"], row["vision_parameters_m"], row["metrics"]) for row in published["results"]]
+    found = [(row.model, row.data, row.vision_parameters_m, row.metrics) for row in published.results]
     assert [row[:3] for row in found] == [row[:3] for row in expected]
     assert [row[3] for row in found] == [pytest.approx(row[3]) for row in expected]
 
 
 def test_an_entry_of_a_plugin_is_found(tiny: SimpleNamespace) -> None:
     assert find_benchmark("tiny").version == "7"
-    assert "msvd-qa" in benchmarks()
+    assert "msvd-qa" in benchmark_folders()
 
 
 def test_an_unknown_benchmark_names_the_nearest_and_all(tiny: SimpleNamespace) -> None:
@@ -74,7 +73,7 @@ def test_a_plugin_at_fault_is_named_where_its_benchmark_is_wanted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gathered = Gathered([(Plugin("mine", "m", "mine", "1.0"), tmp_path / "gone")], ["plugin 'other' raised KeyError"])
-    monkeypatch.setattr(benchmark_registry, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
+    monkeypatch.setattr(benchmarks, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
     assert find_benchmark("msvd-qa").name == "msvd-qa"
     with pytest.raises(DataError) as caught:
         find_benchmark("clips-qa")
@@ -131,4 +130,4 @@ def test_an_evaluator_that_is_none(tiny: SimpleNamespace, evaluator: dict[str, A
     tiny.write(evaluator=evaluator)
     use = BenchmarkUse(name="tiny", annotation_root=str(tiny.annotations.parent), video_root=str(tiny.folder))
     with pytest.raises(SpecError, match=said):
-        select(use)
+        prepare_benchmark(use)

@@ -13,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import prepare, select
+from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks
+from vlmkit.evaluation.questions import other_clips
 from vlmkit.spec import BenchmarkUse, EvaluationSpec, ExperimentSpec
 
 Experiment = Callable[..., ExperimentSpec]
@@ -25,24 +26,24 @@ def use(tiny: SimpleNamespace, clips: Path, **changes: Any) -> BenchmarkUse:
 
 
 def test_documents_and_videos(tiny: SimpleNamespace, clips: Path) -> None:
-    selection = select(use(tiny, clips))
-    assert len(selection.documents) == 12
-    assert selection.documents[0].type == "what"
-    assert selection.videos == {name: clips / f"{name}.mp4" for name in ("ada", "bob", "cy", "dee")}
-    assert not selection.missing
-    assert selection.annotations.registered
+    prepared = prepare_benchmark(use(tiny, clips))
+    assert len(prepared.documents) == 12
+    assert prepared.documents[0].type == "what"
+    assert prepared.videos == {name: clips / f"{name}.mp4" for name in ("ada", "bob", "cy", "dee")}
+    assert not prepared.missing
+    assert prepared.annotations.used.registered
 
 
 def test_limit_takes_the_first(tiny: SimpleNamespace, clips: Path) -> None:
-    selection = select(use(tiny, clips, limit=2))
-    assert [document.id for document in selection.documents] == ["ada-what", "bob-what"]
-    assert list(selection.videos) == ["ada", "bob"]
+    prepared = prepare_benchmark(use(tiny, clips, limit=2))
+    assert [document.id for document in prepared.documents] == ["ada-what", "bob-what"]
+    assert list(prepared.videos) == ["ada", "bob"]
 
 
 def test_a_changed_annotation_file_is_refused(tiny: SimpleNamespace, clips: Path) -> None:
     tiny.annotations.write_text("[]")
     with pytest.raises(DataError) as caught:
-        select(use(tiny, clips))
+        prepare_benchmark(use(tiny, clips))
     message = str(caught.value)
     assert str(tiny.annotations) in message
     assert "expected sha256" in message
@@ -53,11 +54,11 @@ def test_a_changed_annotation_file_is_refused(tiny: SimpleNamespace, clips: Path
 def test_own_annotations_may_have_another_checksum(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     own.write_text(json.dumps([{"id": 1, "video": "ada", "question": "who?", "answer": "she"}]))
-    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
-    assert len(selection.documents) == 1
-    assert not selection.annotations.registered
+    prepared = prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert len(prepared.documents) == 1
+    assert not prepared.annotations.used.registered
     with pytest.raises(DataError, match=r"own\.json: expected sha256 0+ as the spec says, found"):
-        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own), "sha256": "0" * 64}]))
+        prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own), "sha256": "0" * 64}]))
 
 
 def test_a_question_that_holds_the_placeholder_is_named(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_a_question_that_holds_the_placeholder_is_named(tiny: SimpleNamespace, c
     rows = [{"id": i, "video": "ada", "question": q, "answer": "x"} for i, q in enumerate(["who?", "in the <video>?"])]
     own.write_text(json.dumps(rows))
     with pytest.raises(DataError) as caught:
-        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+        prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
     assert str(caught.value) == (
         f"tiny: expected <video> once in a prompt, found it 2 times in that of question '1' of {own}: "
         "'in the <video>?'; change the question there, or the evaluator's prompt"
@@ -79,15 +80,15 @@ def test_a_name_that_no_file_can_have_is_that_of_a_missing_video(
     own = tmp_path / "own.json"
     rows = [{"id": v, "video": v, "question": "who?", "answer": "x"} for v in ("ada", name)]
     own.write_text(json.dumps(rows))
-    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
-    assert list(selection.missing) == [name]
+    prepared = prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert list(prepared.missing) == [name]
 
 
 def test_the_number_of_questions_is_verified(tiny: SimpleNamespace, clips: Path) -> None:
     files = [{"name": tiny.annotations.name, "sha256": _digest(tiny.annotations), "source": "x"}]
     tiny.write(splits={"test": {"questions": 13, "files": files}})
     with pytest.raises(DataError, match="expected 13 questions as the registry says, found 12"):
-        select(use(tiny, clips))
+        prepare_benchmark(use(tiny, clips))
 
 
 def _digest(path: Path) -> str:
@@ -125,60 +126,60 @@ def _digest(path: Path) -> str:
 )
 def test_mistakes(tiny: SimpleNamespace, clips: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        select(use(tiny, clips, **changes))
+        prepare_benchmark(use(tiny, clips, **changes))
 
 
 def test_a_template_finds_other_names(tiny: SimpleNamespace, clips: Path) -> None:
     for clip in list(clips.iterdir()):
         clip.rename(clip.with_name(f"x_{clip.stem}.MP4"))
-    selection = select(use(tiny, clips, video_file="x_{video}{ext}", extensions=[".mkv", ".MP4"]))
-    assert selection.videos["cy"] == clips / "x_cy.MP4"
+    prepared = prepare_benchmark(use(tiny, clips, video_file="x_{video}{ext}", extensions=[".mkv", ".MP4"]))
+    assert prepared.videos["cy"] == clips / "x_cy.MP4"
 
 
 def test_extensions_may_stand_in_capitals(tiny: SimpleNamespace, clips: Path) -> None:
     (clips / "cy.mp4").rename(clips / "cy.MP4")
     (clips / "bob.avi").mkdir()
-    selection = select(use(tiny, clips))
-    assert selection.videos["cy"] == clips / "cy.MP4"
-    assert selection.videos["bob"] == clips / "bob.mp4"
+    prepared = prepare_benchmark(use(tiny, clips))
+    assert prepared.videos["cy"] == clips / "cy.MP4"
+    assert prepared.videos["bob"] == clips / "bob.mp4"
 
 
 def test_the_name_of_a_video_is_no_template(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
     (clips / "ada.mp4").rename(clips / "a{ext}{video}.mp4")
     own = tmp_path / "own.json"
     own.write_text(json.dumps([{"id": 1, "video": "a{ext}{video}", "question": "who?", "answer": "she"}]))
-    selection = select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
-    assert list(selection.videos.values()) == [clips / "a{ext}{video}.mp4"]
+    prepared = prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(own)}]))
+    assert list(prepared.videos.values()) == [clips / "a{ext}{video}.mp4"]
 
 
 def test_pipes_are_neither_annotations_nor_videos(tiny: SimpleNamespace, clips: Path, tmp_path: Path) -> None:
     (clips / "ada.mp4").unlink()
     os.mkfifo(clips / "ada.mp4")
-    assert list(select(use(tiny, clips)).missing) == ["ada"]
+    assert list(prepare_benchmark(use(tiny, clips)).missing) == ["ada"]
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(DataError, match=r"there is no annotation file .*pipe\.json"):
-        select(use(tiny, clips, annotation_root=None, annotations=[{"path": str(tmp_path / "pipe.json")}]))
+        prepare_benchmark(use(tiny, clips, annotation_root=None, annotations=[{"path": str(tmp_path / "pipe.json")}]))
 
 
 def test_more_missing_videos_than_allowed(experiment: Experiment, clips: Path) -> None:
     (clips / "bob.mp4").unlink()
     with pytest.raises(DataError, match=r"tiny: 1 of 4 videos have no file, more than data\.max_bad_fraction = 0\.01"):
-        prepare(experiment())
-    [selection] = prepare(experiment(data={"max_bad_fraction": 0.25}))
-    assert selection.missing == {"bob": f"no file bob.avi or bob.mp4 in {clips}"}
+        prepare_benchmarks(experiment())
+    [prepared] = prepare_benchmarks(experiment(data={"max_bad_fraction": 0.25}))
+    assert prepared.missing == {"bob": f"no file bob.avi or bob.mp4 in {clips}"}
 
 
 def test_blind_needs_two_clips(experiment: Experiment) -> None:
     with pytest.raises(DataError, match="at least two clips, found 1"):
-        prepare(experiment(use={"limit": 1}, blind=True))
+        prepare_benchmarks(experiment(use={"limit": 1}, blind=True))
 
 
 def test_a_dataset_gives_questions_and_videos(tmp_path: Path) -> None:
     options = {"clips": 8, "size": 32, "root": str(tmp_path)}
-    selection = select(BenchmarkUse(name="moving-shapes", split="scenes", dataset=options))
-    assert selection.annotations.source["dataset"]["level"] == "scenes"
-    assert not selection.missing
-    assert {document.type for document in selection.documents} == {"colour", "shape", "direction", "speed"}
+    prepared = prepare_benchmark(BenchmarkUse(name="moving-shapes", split="scenes", dataset=options))
+    assert (prepared.annotations.used.dataset or {})["level"] == "scenes"
+    assert not prepared.missing
+    assert {document.type for document in prepared.documents} == {"colour", "shape", "direction", "speed"}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_a_dataset_gives_questions_and_videos(tmp_path: Path) -> None:
 )
 def test_mistakes_with_a_dataset(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        select(BenchmarkUse.model_validate({"name": "moving-shapes", **options}))
+        prepare_benchmark(BenchmarkUse.model_validate({"name": "moving-shapes", **options}))
 
 
 def test_one_benchmark_twice_needs_labels() -> None:
@@ -206,12 +207,33 @@ def test_msvd_qa_in_both_layouts(shared: Path) -> None:
     where = {"name": "msvd-qa", "video_root": str(shared / "videos"), "video_file": "msvd_{video}{ext}"}
     mini = shared / "annotations" / "mini" / "MSVD_test"
     files = [{"path": str(mini / "test_q.json")}, {"path": str(mini / "test_a.json")}]
-    small = select(BenchmarkUse.model_validate({**where, "annotations": files}))
+    small = prepare_benchmark(BenchmarkUse.model_validate({**where, "annotations": files}))
     assert len(small.documents) == 73
     assert not small.missing
     assert all(path.is_file() for path in small.videos.values())
-    whole = select(BenchmarkUse.model_validate({**where, "annotation_root": str(shared / "annotations" / "msvd_qa")}))
+    whole = prepare_benchmark(
+        BenchmarkUse.model_validate({**where, "annotation_root": str(shared / "annotations" / "msvd_qa")})
+    )
     assert len(whole.documents) == 13157
     assert whole.videos == small.videos
     ours = {(d.video, d.question, d.answer, d.type) for d in small.documents}
     assert ours == {(d.video, d.question, d.answer, d.type) for d in whole.documents if d.video in small.videos}
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_each_clip_stands_in_for_exactly_one_other(count: int) -> None:
+    clips = [f"{index}.mp4" for index in range(count)]
+    other = other_clips(clips * 3, seed=1)
+    assert sorted(other) == sorted(other.values()) == sorted(clips)
+    assert all(clip != shown for clip, shown in other.items())
+
+
+def test_the_seed_decides() -> None:
+    clips = [str(index) for index in range(50)]
+    assert other_clips(clips, 1) == other_clips(reversed(clips), 1)
+    assert other_clips(clips, 1) != other_clips(clips, 2)
+
+
+def test_one_clip_is_too_few() -> None:
+    with pytest.raises(DataError, match="at least two clips, found 1"):
+        other_clips(["a", "a"], 0)

@@ -14,8 +14,8 @@ import vlmkit
 from vlmkit import hookimpl
 from vlmkit.api import Judge, JudgeSpec, PluginError, Unscored, Verdict
 from vlmkit.errors import RunError
-from vlmkit.evaluation import evaluate, read_predictions
-from vlmkit.evaluation.model_files import model_sha256
+from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_predictions
+from vlmkit.evaluation.fingerprint import model_sha256
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
@@ -23,21 +23,20 @@ from vlmkit_judges._module import ExactJudge
 from vlmkit_videoqa._module import OpenEndedQa
 
 Experiment = Callable[..., ExperimentSpec]
-Measure = Callable[[ExperimentSpec], dict[str, Any]]
+Measure = Callable[[ExperimentSpec], BenchmarkResult]
 
 
 @pytest.fixture
-def measured(tmp_path: Path, oracle: Any, monkeypatch: pytest.MonkeyPatch) -> Measure:
+def measured(tmp_path: Path, oracle: Any) -> Measure:
     """The result of a spec's benchmark, with the oracle in the model's place."""
-    monkeypatch.setattr("vlmkit.evaluation.respond.responder", lambda load: oracle)
-    return lambda spec: evaluate(spec, RunFolder.open(spec, tmp_path))["tiny"]
+    return lambda spec: evaluate_benchmarks(spec, RunFolder.open(spec, tmp_path), generate=oracle)["tiny"]
 
 
 def test_a_finished_result_is_kept(
     experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = measured(experiment())
-    monkeypatch.setattr("vlmkit.evaluation.measure.measure", None)
+    monkeypatch.setattr(evaluate, "_measure", None)
     assert measured(experiment()) == first
     assert len(oracle.batches) == 3
 
@@ -48,17 +47,17 @@ def test_changed_annotations_are_asked(
     use = {"annotation_root": None, "annotations": [{"path": str(tiny.annotations)}]}
     every = json.loads(tiny.annotations.read_text())
     tiny.annotations.write_text(json.dumps(every[:5]))
-    assert measured(experiment(use))["n"] == 5
+    assert measured(experiment(use)).n == 5
     tiny.annotations.write_text(json.dumps(every[:7]))
     result = measured(experiment(use))
-    assert result["n"] == 7
+    assert result.n == 7
     assert [len(batch) for batch in oracle.batches] == [5, 5, 2]
     assert len(read_predictions(tmp_path / "measured", "tiny")) == 7
     every[0]["answer"] = "another"
     tiny.annotations.write_text(json.dumps(every[:7]))
-    assert measured(experiment(use))["annotations"] != result["annotations"]
+    assert measured(experiment(use)).annotations != result.annotations
     assert len(oracle.batches) == 3, "the questions are the same"
-    assert read_predictions(tmp_path / "measured", "tiny")[0]["answer"] == "another"
+    assert read_predictions(tmp_path / "measured", "tiny")[0].answer == "another"
 
 
 def test_a_video_that_was_missing_is_asked_about(
@@ -66,9 +65,9 @@ def test_a_video_that_was_missing_is_asked_about(
 ) -> None:
     spec = experiment(data={"max_bad_fraction": 0.5})
     (clips / "bob.mp4").rename(tmp_path / "bob.mp4")
-    assert (measured(spec)["n"], measured(spec)["skipped"]) == (9, 3)
+    assert (measured(spec).n, measured(spec).skipped) == (9, 3)
     (tmp_path / "bob.mp4").rename(clips / "bob.mp4")
-    assert (measured(spec)["n"], measured(spec)["skipped"]) == (12, 0)
+    assert (measured(spec).n, measured(spec).skipped) == (12, 0)
 
 
 @pytest.mark.parametrize("text", ['{"n": 12', "[]", "{}", '{"judge": {}}'])
@@ -82,7 +81,7 @@ def test_a_damaged_result_is_a_clear_error(
         with pytest.raises(RunError, match=r"tiny/result\.json.*: expected .*; remove the file and run `vlmkit eval`"):
             reading()
     file.unlink()
-    assert measured(experiment()) | {"seconds": 0} == first | {"seconds": 0}
+    assert measured(experiment()).data() | {"seconds": 0} == first.data() | {"seconds": 0}
     assert len(oracle.batches) == 3
 
 
@@ -123,11 +122,11 @@ def test_without_training_the_files_that_the_model_names_tell_it(experiment: Exp
 def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
     experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert measured(experiment())["metrics"]["accuracy"]["value"] == 0
+    assert measured(experiment()).metrics["accuracy"].value == 0
     monkeypatch.setattr(ExactJudge, "version", "new")
     monkeypatch.setattr(ExactJudge, "judge", lambda *_: Verdict(correct=True, score=5.0))
     result = measured(experiment())
-    assert (result["judge"]["version"], result["metrics"]["accuracy"]["value"]) == (
+    assert (result.judge.version, result.metrics["accuracy"].value) == (
         f"new (vlmkit {vlmkit.__version__})",
         1,
     )
@@ -147,9 +146,9 @@ def test_what_the_judge_failed_on_is_judged_again(
     asked = len(oracle.batches)
     judged = measured(experiment(blind=blind))
     if blind:
-        assert failed["unscored"] == 0
-        failed, judged = failed["blind"], judged["blind"]
-    assert (failed["unscored"], judged["unscored"]) == (12, 0)
+        assert failed.unscored == 0
+        failed, judged = failed.blind, judged.blind
+    assert (failed.unscored, judged.unscored) == (12, 0)
     assert len(oracle.batches) == asked
 
 
@@ -176,7 +175,7 @@ def test_another_video_in_place_of_one_is_asked_about(
 def test_another_size_of_batch_is_asked_again(experiment: Experiment, measured: Measure, oracle: Any) -> None:
     measured(experiment())
     result = measured(experiment(batch_size=12))
-    assert result["decoding"]["batch_size"] == 12
+    assert result.decoding.batch_size == 12
     assert len(oracle.batches[-1]) == 12
 
 
@@ -212,11 +211,11 @@ def test_another_version_of_a_package_is_another_result(
     _now_of(monkeypatch, component, "9.9")
     result = measured(experiment())
     assert (len(oracle.batches), len(said)) == (asked, judged)
-    assert result["components"] == first["components"] | {
-        key: "vlmkit 9.9" for key in first["components"] if registry().get(*key.split("/")).plugin.version == "9.9"
+    assert result.components == first.components | {
+        key: "vlmkit 9.9" for key in first.components if registry().get(*key.split("/")).plugin.version == "9.9"
     }
-    assert result["components"][component] == "vlmkit 9.9"
-    assert result["metrics"] == first["metrics"]
+    assert result.components[component] == "vlmkit 9.9"
+    assert result.metrics == first.metrics
     assert measured(experiment()) == result
     assert len(oracle.batches) == asked
 
@@ -284,8 +283,8 @@ def test_a_judge_that_raises_or_talks_nonsense_leaves_questions_unscored(
     experiment: Experiment, measured: Measure, tmp_path: Path
 ) -> None:
     result = measured(experiment(judge=_Grumpy()))
-    assert (result["n"], result["unscored"], result["metrics"]["accuracy"]["value"]) == (5, 7, 1.0)
-    reasons = [row.get("unscored", "") for row in read_predictions(tmp_path / "measured", "tiny")]
+    assert (result.n, result.unscored, result.metrics["accuracy"].value) == (5, 7, 1.0)
+    reasons = [row.unscored or "" for row in read_predictions(tmp_path / "measured", "tiny")]
     assert sum("judge 'exact' (" in reason and "TimeoutError: no answer" in reason for reason in reasons) == 6
     assert sum("the score 100, expected a number from 0 to 5" in reason for reason in reasons) == 1
 

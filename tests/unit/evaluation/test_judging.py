@@ -9,7 +9,7 @@ import pytest
 
 from vlmkit.api import Judge, Unscored, Verdict
 from vlmkit.errors import RunError
-from vlmkit.evaluation.verdicts import VerdictStore
+from vlmkit.evaluation.judging import VerdictStore
 
 
 class Moody(Judge):

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vlmkit.evaluation.statistics import estimate, wilson
+from vlmkit.evaluation.scores import estimate, wilson
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,42 @@
-"""The benchmark registry: entries `NAME/benchmark.yaml`, validated, found by name."""
+"""The benchmark registry: entries `NAME/benchmark.yaml`, validated and found by name, and their video files."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from vlmkit.errors import DataError, did_you_mean
-from vlmkit.files import is_folder, shipped_folder
+from vlmkit.files import is_file, is_folder, shipped_folder
 from vlmkit.registry import registry
+from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["AnnotationSource", "Benchmark", "Split", "benchmarks", "find_benchmark", "read_benchmark"]
+__all__ = [
+    "AnnotationSource",
+    "Benchmark",
+    "PublishedModel",
+    "PublishedResults",
+    "Split",
+    "benchmark_folders",
+    "find_benchmark",
+    "find_videos",
+    "read_benchmark",
+]
 
 
-@dataclass(frozen=True)
-class AnnotationSource:
+class _Entry(BaseModel):
+    """A part of benchmark.yaml. `benchmarks_registry/schema.json` says what each field means."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class AnnotationSource(_Entry):
     """One annotation file of a split."""
 
     name: str
@@ -27,20 +45,45 @@ class AnnotationSource:
     """Where to get it."""
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(_Entry):
     """The questions of one split: annotation files, or a dataset component that provides them."""
 
-    questions: int | None
+    questions: int | None = None
     """How many the annotation files hold."""
-    files: tuple[AnnotationSource, ...]
-    dataset: Mapping[str, Any] | None
+    files: tuple[AnnotationSource, ...] = ()
+    dataset: dict[str, Any] | None = None
     """`{type: name, …}`."""
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """One entry. `benchmarks_registry/schema.json` says what each field means."""
+class _VideoFiles(_Entry):
+    file: str
+    extensions: tuple[str, ...] = ()
+
+
+class _Generation(_Entry):
+    max_new_tokens: int
+
+
+class PublishedModel(_Entry):
+    """What others report of one model."""
+
+    model: str
+    data: str
+    vision_parameters_m: float | None = None
+    metrics: dict[str, float]
+
+
+class PublishedResults(_Entry):
+    """What others report on a benchmark."""
+
+    source: str
+    judge: str
+    split: str
+    results: tuple[PublishedModel, ...]
+
+
+class Benchmark(_Entry):
+    """One entry."""
 
     name: str
     folder: Path
@@ -49,17 +92,16 @@ class Benchmark:
     licence: str
     version: str
     default_split: str
-    splits: Mapping[str, Split]
-    video_file: str
-    extensions: tuple[str, ...]
-    max_new_tokens: int
-    evaluator: Mapping[str, Any]
+    splits: dict[str, Split]
+    video: _VideoFiles
+    generation: _Generation
+    evaluator: dict[str, Any]
     metrics: tuple[str, ...]
-    judge_prompt: str | None
-    published: Mapping[str, Any] | None
+    judge_prompt: str | None = None
+    published: PublishedResults | None = None
 
     def split(self, name: str | None) -> tuple[str, Split]:
-        """A split by name, or the default one. A DataError that lists the splits where there is none of this name."""
+        """Return a split by name, or the default one. A DataError that lists the splits where there is none of it."""
         chosen = name or self.default_split
         if chosen not in self.splits:
             known = f"{did_you_mean(chosen, self.splits)}splits: {', '.join(self.splits)}"
@@ -75,7 +117,7 @@ class _Entries(NamedTuple):
     folders: dict[str, list[Path]]
     """By name; several where a plugin offers a name that is taken."""
     faults: list[str]
-    """What is wrong with plugins that should offer more."""
+    """Of plugins that should offer more."""
 
 
 def _entries() -> _Entries:
@@ -97,8 +139,8 @@ def _entries() -> _Entries:
     return _Entries(dict(sorted(found.items())), faults)
 
 
-def benchmarks() -> dict[str, Path]:
-    """The folder of every entry, by name, sorted: vlmkit's own and those of plugins.
+def benchmark_folders() -> dict[str, Path]:
+    """Return the folder of every entry, by name, sorted: vlmkit's own and those of plugins.
 
     Of a name that several folders offer the first one; `find_benchmark` refuses it.
     """
@@ -106,7 +148,7 @@ def benchmarks() -> dict[str, Path]:
 
 
 def find_benchmark(name: str) -> Benchmark:
-    """The entry of this name.
+    """Return the entry of this name.
 
     Raises:
         DataError: there is none (with the nearest name, the list, and what is wrong with plugins that may offer it), or
@@ -133,24 +175,7 @@ def read_benchmark(folder: Path) -> Benchmark:
     problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
     if problems:
         raise DataError("\n".join([f"{file}: this benchmark has {len(problems)} problem(s)", *problems]))
-    splits = {name: _split(split) for name, split in data["splits"].items()}
-    return Benchmark(
-        name=folder.name,
-        folder=folder,
-        title=data["title"],
-        paper=data["paper"],
-        licence=data["licence"],
-        version=data["version"],
-        default_split=data["default_split"],
-        splits=splits,
-        video_file=data["video"]["file"],
-        extensions=tuple(data["video"].get("extensions", ())),
-        max_new_tokens=data["generation"]["max_new_tokens"],
-        evaluator=data["evaluator"],
-        metrics=tuple(data["metrics"]),
-        judge_prompt=data.get("judge_prompt"),
-        published=data.get("published"),
-    )
+    return Benchmark(name=folder.name, folder=folder, **data)
 
 
 def _schema_problems(data: object) -> Iterable[str]:
@@ -165,7 +190,7 @@ def _schema_problems(data: object) -> Iterable[str]:
 
 
 def _entry_problems(data: Mapping[str, Any], folder: Path) -> Iterable[str]:
-    """What a schema cannot say."""
+    """Yield what a schema cannot say."""
     if not (folder / "README.md").is_file():
         yield "  README.md: there is none beside it; write one with paper and citation"
     if data["default_split"] not in data["splits"]:
@@ -177,6 +202,36 @@ def _entry_problems(data: Mapping[str, Any], folder: Path) -> Iterable[str]:
         yield "  video.extensions: the template has {ext}, so list the extensions to try"
 
 
-def _split(data: Mapping[str, Any]) -> Split:
-    files = tuple(AnnotationSource(**file) for file in data.get("files", ()))
-    return Split(data.get("questions"), files, data.get("dataset"))
+def find_videos(
+    use: BenchmarkUse, benchmark: Benchmark, root: Path, names: Iterable[str]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the file of each video in a folder and, of videos without one, why. A DataError where none has a file."""
+    template = use.video_file or benchmark.video.file
+    if use.extensions and "{ext}" not in template:
+        raise DataError(
+            f"{use.name}: `extensions` would do nothing: the template {template!r} of `video_file` has no {{ext}}; add "
+            "it there, or remove `extensions`"
+        )
+    extensions = (use.extensions or benchmark.video.extensions) if "{ext}" in template else [""]
+    tried = dict.fromkeys(spelled for extension in extensions for spelled in (extension, extension.upper()))
+    found, missing = {}, {}
+    for name in dict.fromkeys(names):
+        files = (root / _filled(template, name, extension) for extension in tried)
+        file = next(filter(is_file, files), None)
+        if file is not None:
+            found[name] = file
+        else:
+            absent = " or ".join(_filled(template, name, extension) for extension in extensions)
+            missing[name] = f"no file {absent} in {root}"
+    if not found:
+        raise DataError(
+            f"{use.name}: none of its {len(missing)} videos was found; the first: {next(iter(missing.values()))}. "
+            "Set `video_root` to the folder of the videos, `video_file` and `extensions` to how they are called there"
+        )
+    return found, missing
+
+
+def _filled(template: str, video: str, extension: str) -> str:
+    """Fill both in at once: what looks like a placeholder in the name of a video is none."""
+    values = {"{video}": video, "{ext}": extension}
+    return re.sub(r"\{video\}|\{ext\}", lambda placeholder: values[placeholder[0]], template)

@@ -1,0 +1,184 @@
+"""The benchmarks of an experiment on the model of its run: select, ask, judge, score, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmkit._version import __version__
+from vlmkit.api.evaluator import Document
+from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.data import BadSamples, VideoLoader
+from vlmkit.errors import SpecError
+from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
+from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, LoadVideo, generate_answers, load_when_asked
+from vlmkit.evaluation.judging import VerdictStore
+from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, prepare_benchmarks, question_sets
+from vlmkit.evaluation.records import (
+    AnswerFile,
+    BenchmarkResult,
+    Conditions,
+    Decoding,
+    read_pending,
+    read_result,
+    release_answers,
+    write_pending,
+    write_result,
+)
+from vlmkit.evaluation.scores import score_answers
+from vlmkit.files import write_atomic
+from vlmkit.json_files import is_present, json_line
+from vlmkit.manifest import file_entries
+from vlmkit.registry import registry
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import sha256
+
+__all__ = ["evaluate_benchmarks", "load_model", "video_loader"]
+
+_EVENT = "vlmkit_evaluated"
+_COUNTING = (
+    "n questions were scored and make up the metrics; questions about unreadable videos (skipped) and those that the "
+    "judge failed on (unscored) are left out of n and of all metrics"
+)
+
+
+def evaluate_benchmarks(
+    spec: ExperimentSpec,
+    run: RunFolder,
+    prepared: Sequence[PreparedBenchmark] | None = None,
+    generate: GenerateBatch | None = None,
+) -> dict[str, BenchmarkResult]:
+    """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
+
+    Args:
+        spec: the experiment, with an `evaluation`.
+        run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`.
+        prepared: what `prepare_benchmarks` gives for the spec; None: that is done here.
+        generate: the model; None: that of `load_model`, which is called once the first question comes.
+
+    Returns:
+        The content of each `result.json`, by the name of the result.
+
+    Raises:
+        UserError: benchmark, split, annotations or videos are missing or changed, too many videos are unreadable, or
+            another process works on the run.
+    """
+    if spec.evaluation is None:
+        raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
+    prepared = prepare_benchmarks(spec) if prepared is None else prepared
+    generate = generate or load_when_asked(lambda: load_model(spec, run))
+    from vlmkit.model.config import refuse_code
+
+    with run.locked():
+        refuse_code(run.model)
+        run.check_model(spec)  # a damaged one must not take the place of a result that stands
+        digest = model_sha256(spec, run)
+        return {benchmark.name: _evaluate(benchmark, spec, run, digest, generate) for benchmark in prepared}
+
+
+def load_model(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
+    """Return the model that the run has trained and its processor; of a spec without training, the composed ones."""
+    import torch
+
+    from vlmkit.model import compose, load
+    from vlmkit.model.pretrained import without_progress_bars
+
+    trained = spec.training is not None or run.model.is_dir()
+    with without_progress_bars():
+        model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed, reader=spec.data.reader)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor
+
+
+def video_loader(spec: ExperimentSpec) -> LoadVideo:
+    """Return what reads a video as the aligner of the spec sees it."""
+    loader = VideoLoader(spec.data.reader.build(), {"aligner": spec.model.aligner.input}, spec.data.cache_mib << 20)
+    return lambda path: loader.load(path)["aligner"]
+
+
+def _evaluate(
+    benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, model: str, generate: GenerateBatch
+) -> BenchmarkResult:
+    """Measure one benchmark, unless its result is there, and tell the observers that have not heard of it."""
+    assert spec.evaluation is not None
+    options, folder = spec.evaluation, run.evaluation(benchmark.name)
+    longest = options.max_new_tokens or benchmark.benchmark.generation.max_new_tokens
+    decoding = Decoding(greedy=True, max_new_tokens=longest, batch_size=options.batch_size)
+    sets = question_sets(benchmark, spec, shared_fingerprint(spec, model, decoding))
+    judge = options.judge.build()
+    conditions = conditions_of(spec, benchmark, sets, judge, model, decoding)
+
+    result = _finished(folder / "result.json", conditions, sha256(spec))
+    if result is None:
+        write_pending(folder, registry().listeners(_EVENT))
+        result = _measure(benchmark, sets, judge, conditions, decoding, spec, run, generate)
+    if pending := read_pending(folder):
+        event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
+        write_pending(folder, registry().tell(_EVENT, pending, **event))
+    return result
+
+
+def _finished(path: Path, conditions: Conditions, spec_sha256: str) -> BenchmarkResult | None:
+    """Return the result of the same spec and conditions, unless some questions are to be asked or judged again."""
+    if not is_present(path):
+        return None
+    result = read_result(path)
+    again = any(part.skipped or part.unscored for part in (result, result.blind) if part)
+    same = result.model_dump(include=set(Conditions.model_fields)) == conditions.model_dump()
+    return result if same and not again and result.spec_sha256 == spec_sha256 else None
+
+
+def _measure(
+    benchmark: PreparedBenchmark,
+    sets: Sequence[QuestionSet],
+    judge: Judge,
+    conditions: Conditions,
+    decoding: Decoding,
+    spec: ExperimentSpec,
+    run: RunFolder,
+    generate: GenerateBatch,
+) -> BenchmarkResult:
+    """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
+    started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
+    _forget_unreadable(run, benchmark.name)
+    release_answers(folder / "result.json")
+    files = [AnswerFile(folder / some.file) for some in sets]
+    with VerdictStore.open(folder / "verdicts.sqlite") as store:
+
+        def verdict(document: Document, prediction: str) -> Verdict | Unscored:
+            return store.judge(name.name, judge, document.question, document.answer, prediction, name.version)
+
+        asked = [AskedQuestion(one, file) for some, file in zip(sets, files, strict=True) for one in some.questions]
+        bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
+        generate_answers(asked, generate, video_loader(spec), bad, decoding, benchmark.name)
+        scores = [
+            score_answers(some.questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
+            for some, file in zip(sets, files, strict=True)
+        ]
+    for some, file in zip(sets, files, strict=True):
+        file.rewrite(some.questions)
+    own, *blind = scores
+    written = {
+        **dict(conditions),
+        **dict(own),
+        **({"blind": blind[0]} if blind else {}),
+        "files": file_entries(folder, [file.path for file in files if file.path.is_file()]),
+        "counting": _COUNTING,
+        "seconds": round(time.monotonic() - started, 1),
+        "spec_sha256": sha256(spec),
+        "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
+        "vlmkit_version": __version__,
+    }
+    result = BenchmarkResult.model_validate(written)
+    write_result(folder / "result.json", result)
+    return result
+
+
+def _forget_unreadable(run: RunFolder, where: str) -> None:
+    """Each unreadable video is met, and written down, every time; those that were repaired should not stay."""
+    lines = run.bad_lines()
+    kept = [line for line in lines if line["where"] != where]
+    if len(kept) < len(lines):
+        write_atomic(run.bad_samples, "".join(map(json_line, kept)))

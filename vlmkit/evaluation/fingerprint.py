@@ -1,0 +1,99 @@
+"""All that one result depends on, known before anything is asked: a result that says otherwise is of something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlmkit.api.judge import Judge
+from vlmkit.evaluation.records import Conditions, Decoding, JudgeName
+from vlmkit.files import expand_path, file_sha256, is_file, is_folder
+from vlmkit.manifest import MANIFEST
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.identity import origins, versions
+
+if TYPE_CHECKING:
+    from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet
+
+__all__ = ["conditions_of", "model_sha256", "question_fingerprint", "shared_fingerprint"]
+
+_KEYS = ("path", "weights", "tokenizer")
+
+
+def model_sha256(spec: ExperimentSpec, run: RunFolder) -> str:
+    """Return the checksum of all files that the run's model is loaded from.
+
+    Of a spec that trains nothing these are the files and folders that its `model` names under `path`, `weights` and
+    `tokenizer`; what comes from a hub, or is drawn from the seed, is told by the spec itself.
+    """
+    own = (expand_path(name) for name in _names(spec.model.model_dump(mode="json")))
+    named = [run.model] if run.model.is_dir() else own
+    digest = hashlib.sha256()
+    for path in named:
+        for file in _files(path):
+            digest.update(f"{file.name} {file_sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def shared_fingerprint(spec: ExperimentSpec, model_sha256: str, decoding: Decoding) -> str:
+    """Return what all answers to a benchmark depend on: the model, its components, and how answers are generated."""
+    return json.dumps([model_sha256, decoding.max_new_tokens, decoding.batch_size, _answering(spec)])
+
+
+def question_fingerprint(prompt: str, video: Path | None, shared: str) -> str:
+    """Return what changes with all that an answer depends on; of the video, path and size stand for it.
+
+    `shared` is what the answer shares with the others, see `shared_fingerprint`.
+    """
+    asked = [prompt, video and [str(video), video.stat().st_size], shared]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+
+def conditions_of(
+    spec: ExperimentSpec,
+    benchmark: PreparedBenchmark,
+    sets: Sequence[QuestionSet],
+    judge: Judge,
+    model_sha256: str,
+    decoding: Decoding,
+) -> Conditions:
+    """Return all that the result of a benchmark depends on."""
+    assert spec.evaluation is not None
+    options = spec.evaluation.judge
+    judging = versions(benchmark.origins | origins(options))
+    package = judging[f"{options.kind}/{options.address}"]
+    fingerprints = [question.fingerprint for some in sets for question in some.questions]
+    return Conditions(
+        benchmark=benchmark.benchmark.name,
+        version=benchmark.benchmark.version,
+        split=benchmark.split,
+        limit=benchmark.limit,
+        annotations=benchmark.annotations.used,
+        asked=hashlib.sha256("".join(fingerprints).encode()).hexdigest(),
+        model_sha256=model_sha256,
+        decoding=decoding,
+        judge=JudgeName(name=options.type, version=f"{judge.version} ({package})"),
+        components={**_answering(spec), **judging},
+    )
+
+
+def _answering(spec: ExperimentSpec) -> dict[str, str]:
+    """Return package and version of each component that the answers depend on."""
+    return versions(origins(spec.model, spec.data.reader))
+
+
+def _names(node: Any) -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(value, str) and key in _KEYS:
+            yield value
+        yield from _names(value)
+
+
+def _files(path: Path) -> list[Path]:
+    if is_folder(path):
+        return sorted(file for file in path.iterdir() if is_file(file) and file.name != MANIFEST)
+    return [path] if is_file(path) else []

@@ -1,0 +1,180 @@
+"""The model's answers: questions in batches, which are asked again as a whole where they were interrupted.
+
+Shape letters: B questions, S positions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from vlmkit.data import BadSamples, FittedVideo
+from vlmkit.errors import UnreadableVideo
+from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
+from vlmkit.progress import Progress
+
+__all__ = [
+    "AskedQuestion",
+    "BatchVideos",
+    "GenerateBatch",
+    "LoadVideo",
+    "batches_by_video",
+    "generate_answers",
+    "generate_batch",
+    "load_when_asked",
+]
+
+T = TypeVar("T")
+GenerateBatch = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
+"""Prompts, their videos and the longest answer in tokens, to answers."""
+LoadVideo = Callable[[str], FittedVideo]
+"""The path of a video, to the video as the aligner sees it. An `UnreadableVideo` where it cannot be decoded."""
+
+
+class AskedQuestion(NamedTuple):
+    """A question and the file that keeps its answer."""
+
+    question: Question
+    file: AnswerFile
+
+
+def load_when_asked(load: Callable[[], tuple[Any, Any]]) -> GenerateBatch:
+    """Return the greedy generation of the model and processor that `load` gives, once the first question comes."""
+    loaded: list[tuple[Any, Any]] = []
+
+    def generate(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_tokens: int) -> Sequence[str]:
+        if not loaded:
+            loaded.append(load())
+        return generate_batch(*loaded[0], prompts, videos, max_new_tokens)
+
+    return generate
+
+
+def generate_batch(
+    model: Any, processor: Any, prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_tokens: int
+) -> list[str]:
+    """Return the model's greedy answers to prompts, each with one `<video>`."""
+    import torch
+
+    model.eval()
+    inputs = processor(text=[processor.prompt(prompt) for prompt in prompts], videos=list(videos)).to(model.device)
+    with torch.inference_mode():
+        ids_BS = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
+    new_BS = ids_BS[:, inputs["input_ids"].shape[1] :]
+    return [answer.strip() for answer in processor.tokenizer.batch_decode(new_BS, skip_special_tokens=True)]
+
+
+def batches_by_video(items: Sequence[T], video_of: Callable[[T], str], size: int) -> Iterator[list[T]]:
+    """Cut items into batches in the order in which their videos come first.
+
+    So a video is decoded once for all its questions, blind ones included, and the same items give the same batches.
+    """
+    first: dict[str, int] = {}
+    for item in items:
+        first.setdefault(video_of(item), len(first))
+    order = iter(sorted(items, key=lambda item: first[video_of(item)]))
+    while batch := list(islice(order, size)):
+        yield batch
+
+
+class BatchVideos:
+    """The videos of one batch. What the batch before showed too is not decoded again."""
+
+    def __init__(self, load_video: LoadVideo) -> None:
+        self._load_video = load_video
+        self._videos: dict[str, FittedVideo] = {}
+
+    def __getitem__(self, name: str) -> FittedVideo:
+        return self._videos[name]
+
+    def load(self, questions: Sequence[Question]) -> dict[str, str]:
+        """Decode the videos of these questions. Return the names of those that cannot be read, with the reason."""
+        before, self._videos = self._videos, {}
+        problems: dict[str, str] = {}
+        for question in questions:
+            name = question.shown
+            if name in self._videos or name in problems:
+                continue
+            if question.path is None:
+                problems[name] = question.problem
+            elif name in before:
+                self._videos[name] = before[name]
+            else:
+                try:
+                    self._videos[name] = self._load_video(str(question.path))
+                except UnreadableVideo as error:
+                    problems[name] = str(error)
+        return problems
+
+
+def generate_answers(
+    asked: Sequence[AskedQuestion],
+    generate: GenerateBatch,
+    load_video: LoadVideo,
+    bad: BadSamples,
+    decoding: Decoding,
+    title: str,
+) -> None:
+    """Ask what has no answer yet, batch by batch; a batch is in its answer files before the next one is asked.
+
+    A batch that a kill has cut short, or in which a video was repaired, is asked again as a whole: no answer depends on
+    where an evaluation was interrupted.
+
+    Args:
+        asked: the questions of all sets, so that a batch may mix them.
+        generate: answers a batch.
+        load_video: decodes a video.
+        bad: counts the videos. A DataError where too many cannot be read.
+        decoding: batch size and longest answer.
+        title: stands before the progress.
+    """
+    videos = BatchVideos(load_video)
+    repaired: dict[str, bool] = {}
+
+    def is_repaired(question: Question) -> bool:
+        """Try a video that could not be read before: its path and size do not tell."""
+        if question.shown not in repaired:
+            repaired[question.shown] = not videos.load([question])
+        return repaired[question.shown]
+
+    def is_done(item: AskedQuestion) -> bool:
+        answer = item.file.answers.get(item.question.document.id)
+        if answer is None or answer.asked != item.question.fingerprint:
+            return False
+        return answer.skipped is None or not is_repaired(item.question)
+
+    with Progress(title, len(asked)) as progress:
+        for batch in batches_by_video(asked, lambda item: item.question.shown, decoding.batch_size):
+            if not all(map(is_done, batch)):
+                _answer(batch, videos, generate, decoding.max_new_tokens)
+            _count(batch, bad)
+            progress.advance(len(batch))
+            progress.tell(f"{progress.done} of {progress.total} questions")
+    bad.finish()
+
+
+def _answer(batch: Sequence[AskedQuestion], videos: BatchVideos, generate: GenerateBatch, max_new_tokens: int) -> None:
+    """Put a batch to the model, without the questions whose video cannot be read, and keep the answers."""
+    problems = videos.load([item.question for item in batch])
+    seen = [item.question for item in batch if item.question.shown not in problems]
+    answers: Sequence[str] = ()
+    if seen:
+        shown = [videos[question.shown] for question in seen]
+        answers = generate([question.prompt for question in seen], shown, max_new_tokens)
+    predictions = {id(question): answer for question, answer in zip(seen, answers, strict=True)}
+    lines: dict[AnswerFile, list[Answer]] = defaultdict(list)
+    for question, file in batch:
+        lines[file].append(Answer.to(question, predictions.get(id(question)), problems.get(question.shown)))
+    for file, some in lines.items():
+        file.append(some)
+
+
+def _count(batch: Sequence[AskedQuestion], bad: BadSamples) -> None:
+    for question, file in batch:
+        reason = file.answers[question.document.id].skipped
+        if reason is None:
+            bad.good(question.shown)
+        else:
+            bad.record(question.shown, None if question.path is None else str(question.path), reason)
