@@ -223,11 +223,11 @@ FAILING = """\
 import os
 from typing import Literal
 
-from vlmkit import hookimpl, launch
+from vlmkit import hookimpl, runtime
 from vlmkit.api import Dataset, DatasetSpec, Sample, Turn
 
 VLMKIT_API = 1
-launch._PATIENCE = 2.0
+runtime._PATIENCE = 2.0
 
 
 class Two(Dataset):

@@ -80,7 +80,7 @@ class MicroBatch:
     """Ids of the samples in the tensors."""
     unreadable: list[UnreadableSample]
     error: UserError | None = None
-    """Wrong with the data as a whole. It is raised in the training process: crossing from a worker as an
+    """The fault of the data as a whole. It is raised in the training process: crossing from a worker as an
     exception would bury its message in a traceback."""
 
     @property
