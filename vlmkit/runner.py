@@ -117,7 +117,7 @@ def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, Training
     """Return the run folder, with what the experiment is made of, and what it trains."""
     from vlmkit.summary import compose_and_summarize, write_summary
 
-    summary, plan = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
+    summary, _, plan = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
     if not rank():
         with folder.guarded():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vlmkit.api.video import VideoInput
+    from vlmkit.model.videolm import VideoLM
     from vlmkit.training.training_plan import TrainingPlan
 
 __all__ = [
@@ -63,8 +64,10 @@ class ComposedSummary(NamedTuple):
     """A summary, with what was composed and planned for it."""
 
     summary: Summary
+    model: VideoLM
+    """On the meta device."""
     plan: TrainingPlan | None
-    """With the model on the meta device; None where the spec trains nothing."""
+    """None where the spec trains nothing."""
 
 
 def read_summary(file: Path) -> Summary:
@@ -108,7 +111,7 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
             )
     macs = count_macs(model.aligner, aligner.input)
     summary = Summary(name=spec.name, parts=parts, tokens=tokens, macs=macs, frames=aligner.input.frames, stages=stages)
-    return ComposedSummary(summary, plan)
+    return ComposedSummary(summary, model, plan)
 
 
 def count_parameters(module: nn.Module) -> int:
