@@ -15,7 +15,8 @@ from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from vlmkit.evaluation import BenchmarkResult, PreparedBenchmark
-    from vlmkit.training import TrainingPlan
+    from vlmkit.model import VideoLM
+    from vlmkit.summary import ComposedSummary
 
 __all__ = ["Run", "evaluate", "run", "train"]
 
@@ -92,10 +93,10 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     keep_freed_memory()
-    folder, plan = _open(spec, output)
+    folder, composed = _open(spec, output)
     from vlmkit.training import train as train_stages
 
-    train_stages(spec, folder, plan)
+    train_stages(spec, folder, composed.plan)
     return folder
 
 
@@ -109,20 +110,20 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
         raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
     if rank():  # one process of several measures
         return Run(Path(output) / spec.name, model if spec.training else None)
-    folder, _ = _open(spec, output)
-    return _measure(spec, folder, _prepare(spec))
+    folder, composed = _open(spec, output)
+    return _measure(spec, folder, _prepare(spec), composed.model)
 
 
-def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, TrainingPlan | None]:
-    """Return the run folder, with what the experiment is made of, and what it trains."""
+def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, ComposedSummary]:
+    """Return the run folder, and what was composed for its model.json."""
     from vlmkit.summary import compose_and_summarize, write_summary
 
-    summary, _, plan = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
+    composed = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
     if not rank():
         with folder.guarded():
-            write_summary(folder.composition_file, summary)
-    return folder, plan
+            write_summary(folder.composition_file, composed.summary)
+    return folder, composed
 
 
 def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
@@ -133,14 +134,16 @@ def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
     return prepare_benchmarks(spec)
 
 
-def _measure(spec: ExperimentSpec, folder: RunFolder, prepared: list[PreparedBenchmark]) -> Run:
+def _measure(
+    spec: ExperimentSpec, folder: RunFolder, prepared: list[PreparedBenchmark], on_meta: VideoLM | None = None
+) -> Run:
     """Evaluate, if the spec asks for it, and report."""
     results: dict[str, BenchmarkResult] = {}
     if spec.evaluation is not None:
         keep_freed_memory()
         from vlmkit.evaluation import evaluate_benchmarks
 
-        results = evaluate_benchmarks(spec, folder, prepared)
+        results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta)
     from vlmkit.report import write_report
 
     return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path, prepared))

@@ -22,6 +22,7 @@ from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, StageSpec
+from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.training import plan_training, train, training_plan
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
@@ -426,9 +427,9 @@ def test_the_plan_counts_what_trains(three_stages: ExperimentSpec, reference: Ru
     assert [list(stage.trains) for stage in planned.stages][1] == ["aligner", "distillation"]
 
 
-@pytest.mark.parametrize("start", [False, True])
+@pytest.mark.parametrize("command", ["train", "train from weights", "eval"])
 def test_a_command_composes_on_the_meta_device_and_plans_once(
-    make: Make, reference: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bool
+    make: Make, reference: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     built: list[str] = []
     assigned: list[str] = []
@@ -442,15 +443,19 @@ def test_a_command_composes_on_the_meta_device_and_plans_once(
         return assign_parameters(stage, named)
 
     spec = make({"train": {"aligner": 1e-2}, "steps": 1}, {"name": "two", "train": {"backbone": 1e-2}, "steps": 1})
-    if start:
-        weights = {"weights": str(reference.model)}
-        spec = spec.model_copy(update={"model": spec.model.model_copy(update=weights)})
+    if command == "train from weights":
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": str(reference.model)})})
     original = type(spec.model.aligner).build
     monkeypatch.setattr(type(spec.model.aligner), "build", build)
     monkeypatch.setattr(training_plan, "assign_parameters", assign)
-    runner.train(spec, tmp_path)
-    assert built == (["meta", "meta"] if start else ["meta", "cpu"])  # transformers reads weights by way of meta
-    assert assigned == ["one", "two"]
+    if command == "eval":
+        measured = EvaluationSpec.model_validate({"benchmarks": [{"name": "moving-shapes", "limit": 2}]})
+        runner.evaluate(spec.model_copy(update={"training": None, "evaluation": measured}), tmp_path)
+    else:
+        runner.train(spec, tmp_path)
+    # transformers reads weights by way of meta
+    assert built == (["meta", "meta"] if command == "train from weights" else ["meta", "cpu"])
+    assert assigned == ([] if command == "eval" else ["one", "two"])
 
 
 @pytest.mark.parametrize("parts", [("aligner",), ("aligner", "backbone")])

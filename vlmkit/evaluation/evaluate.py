@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlmkit._version import __version__
 from vlmkit.api.evaluator import Document
@@ -36,6 +36,9 @@ from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import sha256
 
+if TYPE_CHECKING:
+    from vlmkit.model import VideoLM
+
 __all__ = ["evaluate_benchmarks", "load_model", "video_loader"]
 
 _EVENT = "vlmkit_evaluated"
@@ -50,6 +53,7 @@ def evaluate_benchmarks(
     run: RunFolder,
     prepared: Sequence[PreparedBenchmark] | None = None,
     generate: GenerateBatch | None = None,
+    on_meta: VideoLM | None = None,
 ) -> dict[str, BenchmarkResult]:
     """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
 
@@ -58,6 +62,7 @@ def evaluate_benchmarks(
         run: its run folder; answers, verdicts and results go to `eval/BENCHMARK/`.
         prepared: what `prepare_benchmarks` gives for the spec; None: that is done here.
         generate: the model; None: that of `load_model`, which is called once the first question comes.
+        on_meta: the spec's model on the meta device, where it was composed already.
 
     Returns:
         The content of each `result.json`, by the name of the result.
@@ -69,7 +74,7 @@ def evaluate_benchmarks(
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
     prepared = prepare_benchmarks(spec) if prepared is None else prepared
-    generate = generate or load_when_asked(lambda: load_model(spec, run))
+    generate = generate or load_when_asked(lambda: load_model(spec, run, on_meta))
     from vlmkit.model.config import refuse_code
 
     with run.locked():
@@ -79,16 +84,18 @@ def evaluate_benchmarks(
         return {benchmark.name: _evaluate(benchmark, spec, run, digest, generate) for benchmark in prepared}
 
 
-def load_model(spec: ExperimentSpec, run: RunFolder) -> tuple[Any, Any]:
+def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = None) -> tuple[Any, Any]:
     """Return the model that the run has trained and its processor; of a spec without training, the composed ones."""
     import torch
 
     from vlmkit.model import compose, load
     from vlmkit.model.pretrained import without_progress_bars
 
-    trained = spec.training is not None or run.model.is_dir()
     with without_progress_bars():
-        model, processor = load(run.model) if trained else compose(spec.model, seed=spec.seed, reader=spec.data.reader)
+        if spec.training is not None or run.model.is_dir():
+            model, processor = load(run.model)
+        else:
+            model, processor = compose(spec.model, seed=spec.seed, reader=spec.data.reader, on_meta=on_meta)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor
 
 
