@@ -59,7 +59,7 @@ package_of: Callable[[type], str] = _unknown
 
 @contextmanager
 def guarded(component: object, doing: str) -> Iterator[None]:
-    """A PluginError that names the component and what it was `doing`, for whatever its code raises."""
+    """Raise a PluginError that names the component and what it was `doing`, for whatever its code raises."""
     try:
         yield
     except FAULTS as error:
@@ -69,12 +69,12 @@ def guarded(component: object, doing: str) -> Iterator[None]:
 
 
 def component_error(component: object, complaint: str) -> PluginError:
-    """The error that says what is wrong with a component: `forward gives None, expected a Tensor`."""
+    """Return the error that says what is wrong with a component: `forward gives None, expected a Tensor`."""
     return PluginError(f"{component_label(component)}: {complaint}; {_REMEDY}")
 
 
 def error_text(error: BaseException) -> str:
-    """Type and message of what was raised, in one line."""
+    """Return type and message of an exception, in one line."""
     try:
         message = " ".join(str(error).split())
     except Exception:  # also its message can be wrong
@@ -84,14 +84,14 @@ def error_text(error: BaseException) -> str:
 
 
 def is_machine_error(error: BaseException) -> bool:
-    """Whether memory or disk are used up, or torch steers its own work by this exception: nobody's fault."""
+    """Return whether memory or disk are used up, or torch steers its own work by this exception."""
     if is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in DISK_FULL):
         return True
     return type(error).__module__.startswith("torch") and type(error).__name__ in _OF_TORCH
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory is used up, or was asked for that no machine has."""
+    """Return whether memory is used up, or was asked for that no machine has."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError | TypeError) and any(words in str(error) for words in _TOO_LARGE)
@@ -106,12 +106,12 @@ def set_spec(thing: object, spec: object) -> None:
 
 
 def spec_of(thing: object) -> Any:
-    """The spec that has built `thing`; None where it was made in another way."""
+    """Return the spec that has built `thing`; None where it was made in another way."""
     return getattr(thing, _SPEC, None)
 
 
 def component_label(component: object) -> str:
-    """`dataset 'captions' (captions 1.2)`: of a spec, its class, or what it has built."""
+    """Return e.g. `dataset 'captions' (captions 1.2)` for a spec, its class, or what it has built."""
     spec = getattr(component, _SPEC, component)
     cls: Any = spec if isinstance(spec, type) else type(spec)
     name = f"{cls.kind} {cls.component_name()!r}" if hasattr(cls, "component_name") else cls.__qualname__

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a user's data, in words for that user."""
+"""Problems that pydantic finds in a user's data, in words for that user."""
 
 from __future__ import annotations
 

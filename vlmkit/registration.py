@@ -53,7 +53,7 @@ class Plugin:
         return f"{self.distribution} {self.version}" if self.distribution else "(unknown package)"
 
     def is_called(self, name: str) -> bool:
-        """Whether it goes by this name: that of its entry point or, where several have it, `package:name`."""
+        """Return whether this is the name of its entry point, or `package:name`."""
         package, colon, own = name.rpartition(":")
         return own == self.name and (not colon or alike(package, self.distribution))
 
@@ -67,7 +67,7 @@ class Component:
 
 
 class Gathered(NamedTuple, Generic[T]):
-    """What plugins answer to one hook."""
+    """The answers of plugins to one hook."""
 
     found: list[tuple[Plugin, T]]
     """Each item with the plugin that offers it."""
@@ -76,7 +76,7 @@ class Gathered(NamedTuple, Generic[T]):
 
 
 def check_module(module: ModuleType, where: str, manager: PluginManager) -> None:
-    """A PluginError where the module was made for another API, or has hooks that would never be called."""
+    """Raise a PluginError where the module was made for another API, or has hooks that would never be called."""
     version = getattr(module, "VLMKIT_API", None)
     if version != hookspecs.API_VERSION:
         found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
@@ -87,25 +87,22 @@ def check_module(module: ModuleType, where: str, manager: PluginManager) -> None
     for name in dir(module):
         options = manager.parse_hookimpl_opts(module, name)
         if options is not None:
-            _check_hook(options.get("specname") or name, options)
+            hook = options.get("specname") or name
+            _check_hook(hook)
+            if options.get("wrapper") or options.get("hookwrapper"):
+                raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that out")
         elif name.startswith("vlmkit_") and isinstance(getattr(module, name), FunctionType):
-            _check_name(name)
+            _check_hook(name)
             raise PluginError(f"{name} has no @hookimpl and would never be called; add it: from vlmkit import hookimpl")
 
 
-def _check_hook(hook: str, options: Mapping[str, Any]) -> None:
-    _check_name(hook)
-    if options.get("wrapper") or options.get("hookwrapper"):
-        raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that option out")
-
-
-def _check_name(hook: str) -> None:
+def _check_hook(hook: str) -> None:
     if hook not in _HOOKS:
         raise PluginError(f"vlmkit has no hook {hook!r}; {did_you_mean(hook, _HOOKS)}hooks: {', '.join(_HOOKS)}")
 
 
 def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
-    """A PluginError where this is no spec class of one of the kinds, or one that no spec file could name."""
+    """Raise a PluginError where this is no spec class of one of the kinds, or one that no spec file could name."""
     if not issubclass(spec, ComponentSpec):
         raise PluginError(f"vlmkit_components returned {spec!r}; expected subclasses of ComponentSpec")
     fields = spec.model_fields
@@ -130,13 +127,13 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
 
 
 def _is_of_vlmkit(spec: type[ComponentSpec], option: str) -> bool:
-    """Whether vlmkit's own base classes have a method, property or constant of this name."""
+    """Return whether vlmkit's own base classes have a method, property or constant of this name."""
     own = [base for base in spec.__mro__ if base.__module__.startswith("vlmkit.") and issubclass(base, ComponentSpec)]
     return not any(option in base.model_fields for base in own) and any(option in base.__dict__ for base in own)
 
 
 def answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
-    """What one plugin answers: a list of `what`, in words `item`. Text is no list, though it can be iterated."""
+    """Return the list of `what`, in words `item`, that one plugin answers; text is no list."""
     found = function()
     items = list(found) if isinstance(found, Iterable) and not isinstance(found, str | bytes) else None
     if items is None or not all(isinstance(item, what) for item in items):
@@ -162,14 +159,14 @@ def ambiguous(kind: str, name: str, offers: list[Component]) -> str:
 
 
 def qualifier(offer: Component, offers: list[Component]) -> str:
-    """What tells it from the others: its package, or, where that offers several, its plugin."""
+    """Return the package of an offer, or, where that offers several, its plugin."""
     package = offer.plugin.distribution
     alone = [other.plugin.distribution for other in offers].count(package) == 1
     return package if package and alone else offer.plugin.name
 
 
 def alike(name: str, *known: str) -> bool:
-    """Whether one of these is the name, as package indexes compare them: `My_Package` is `my-package`."""
+    """Return whether one of these is the name, as package indexes compare them: `My_Package` is `my-package`."""
     return _plain(name) in map(_plain, known)
 
 

@@ -67,7 +67,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
 
 
 def unknown_kind(kind: str) -> str:
-    """What is said of a kind that is none."""
+    """Return what to say of a kind that there is not."""
     return f"there is no kind {kind!r}; {did_you_mean(kind, KINDS)}kinds: {', '.join(sorted(KINDS))}"
 
 
@@ -95,7 +95,7 @@ class Registry:
                 raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
 
     def _names(self) -> list[str]:
-        """Those of all plugins, with the package where several have the same."""
+        """Return the names of all plugins, with the package where several have the same."""
         names = [plugin.name for plugin in self.plugins]
         return [p.name if names.count(p.name) == 1 else f"{p.distribution}:{p.name}" for p in self.plugins]
 
@@ -118,7 +118,7 @@ class Registry:
             self._offers[spec.kind, spec.component_name()].append(Component(spec, plugin))
 
     def _load(self, point: EntryPoint, plugin: Plugin) -> list[type[ComponentSpec]]:
-        """Import, check and register the plugin; the components that it offers."""
+        """Import, check and register the plugin; return the components that it offers."""
         module: ModuleType = point.load()
         check_module(module, point.value, self.manager)
         offers: list[type[ComponentSpec]] = []
@@ -132,7 +132,7 @@ class Registry:
         return offers
 
     def gather(self, hook: str, what: type[T]) -> Gathered[T]:
-        """All that the loaded plugins answer to a hook that asks for a list of `what`, in the order of their names."""
+        """Return the answers of the loaded plugins, in name order, to a hook that asks for a list of `what`."""
         gathered: Gathered[T] = Gathered([], [])
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = self._by_key[implementation.plugin_name]
@@ -146,11 +146,11 @@ class Registry:
         return gathered
 
     def listeners(self, hook: str) -> list[str]:
-        """The keys of the plugins that hear of an event."""
+        """Return the keys of the plugins that hear of an event."""
         return [implementation.plugin_name for implementation in getattr(self.manager.hook, hook).get_hookimpls()]
 
     def tell(self, hook: str, only: Collection[str] | None = None, **event: Any) -> list[str]:
-        """Tell the plugins of an event, all or those of the keys `only`. The keys of those that failed.
+        """Tell the plugins of an event, all or those of the keys `only`. Return the keys of those that failed.
 
         An observer that fails ends nothing: it is named on stderr, once for each hook.
         """
@@ -179,15 +179,15 @@ class Registry:
         print(f"vlmkit: warning: {whose}: {hook} raised {error_text(error)}; {after}", file=sys.stderr)
 
     def names(self, kind: str) -> list[str]:
-        """The names of all components of a kind, sorted."""
+        """Return the names of all components of a kind, sorted."""
         return sorted(name for offered, name in self._offers if offered == kind)
 
     def components(self, kind: str) -> list[Component]:
-        """All components of a kind, by name; those of colliding plugins are all listed."""
+        """Return all components of a kind, by name; those of colliding plugins are all listed."""
         return [offer for name in self.names(kind) for offer in self._offers[kind, name]]
 
     def get(self, kind: str, name: str) -> Component:
-        """The component `kind/name`; `package:name` where several packages offer it.
+        """Return the component `kind/name`; `package:name` where several packages offer it.
 
         A PluginError that says what there is where it is missing or ambiguous.
         """
@@ -202,32 +202,27 @@ class Registry:
         raise PluginError(ambiguous(kind, own, offers) if offers else self._missing(kind, name))
 
     def plugin_of(self, spec: type) -> Plugin | None:
-        """The plugin that offers this spec class, or one that it is derived from."""
+        """Return the plugin that offers this spec class, or one that it is derived from."""
         return next((self._by_class[base] for base in spec.__mro__ if base in self._by_class), None)
 
     def _missing(self, kind: str, name: str) -> str:
         names = self.names(kind)
-        parts = [
-            f"no installed plugin offers {kind} {name!r}",
-            f"{did_you_mean(name, names)}installed: {', '.join(names) or 'none'}",
-            *(
-                f"plugin {p.name!r} ({p.package}) is broken and may offer it: {p.error} (see `vlmkit plugins`)"
-                for p in self._in_state("broken")
-            ),
-        ]
-        if left_out := [p.name for p in self._in_state("left out")]:
+        known = f"{did_you_mean(name, names)}installed: {', '.join(names) or 'none'}"
+        parts = [f"no installed plugin offers {kind} {name!r}", known]
+        for p in self.plugins:
+            if p.state == "broken":
+                may = f"plugin {p.name!r} ({p.package}) is broken and may offer it"
+                parts.append(f"{may}: {p.error} (see `vlmkit plugins`)")
+        if left_out := [p.name for p in self.plugins if p.state == "left out"]:
             parts.append(f"left out by VLMKIT_PLUGINS: {', '.join(left_out)}")
         return "; ".join(parts)
-
-    def _in_state(self, state: str) -> list[Plugin]:
-        return [plugin for plugin in self.plugins if plugin.state == state]
 
 
 @lru_cache
 def registry() -> Registry:
-    """The registry of this process: entry points of the group `vlmkit`, filtered by the variable VLMKIT_PLUGINS."""
+    """Return the registry of this process: the entry points `vlmkit`, filtered by the variable VLMKIT_PLUGINS."""
     chosen = os.environ.get("VLMKIT_PLUGINS")
-    only = None if chosen is None else frozenset(name.strip() for name in chosen.split(",") if name.strip())
+    only = None if chosen is None else frozenset(filter(None, map(str.strip, chosen.split(","))))
     token = _searching.set(True)
     try:
         return Registry(entry_points(group="vlmkit"), only)
@@ -242,7 +237,7 @@ def _package_of(cls: type) -> str:
 
 
 def validate_slot(kind: str, value: object) -> ComponentSpec:
-    """The spec that `value` describes. Errors inside keep their dotted location."""
+    """Return the spec that `value` describes. Errors inside keep their dotted location."""
     if isinstance(value, ComponentSpec):
         if value.kind != kind:
             found = {"kind": kind, "found": f"{value.kind}/{value.type}"}
@@ -267,7 +262,7 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
 
 
 def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentSpec:
-    """What a ValueError says is the user's mistake; whatever else a validator raises is the plugin's."""
+    """Validate options: a ValueError is the user's mistake, whatever else a validator raises the plugin's."""
     try:
         return spec.model_validate(options)
     except FAULTS as error:

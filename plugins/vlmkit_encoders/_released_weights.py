@@ -83,7 +83,7 @@ class ReleasedWeights:
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     shard = open_shard(file)
-    return {name: shard.read(name) for name in shard.tensors()}
+    return {name: shard.read(name) for name in shard.tensors}
 
 
 def load_weights(

@@ -1,4 +1,4 @@
-"""What a plugin author imports: the contracts of every kind of component.
+"""The contracts of every kind of component, which a plugin author imports.
 
 Specs are light. The names that need torch (`Aligner`, `Downsampler`, `Encoder`, `Teacher`, `VideoBatch`,
 `VisualTokens`) are imported when they are first used.

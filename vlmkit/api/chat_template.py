@@ -30,7 +30,7 @@ _WAIT = 120
 
 
 class Trial(NamedTuple):
-    """What a template makes of a question."""
+    """The texts that a template makes of a question."""
 
     prompt: str
     """Up to where the answer begins."""

@@ -1,4 +1,4 @@
-"""How the promises of a kind are kept: every answer of a component is looked at where it enters vlmkit.
+"""Checks of the answers of components, made where these enter vlmkit.
 
 A base class lists the members that its subclasses promise (`_promises`). Whoever calls one of them, vlmkit or another
 plugin, gets an answer that was checked; what the member raises, or answers instead, is one PluginError that names the
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Check = Callable[..., Any]
-"""`check(component, answer, *arguments)` gives the answer, or raises `Broken`."""
+"""`check(component, answer, *arguments)` returns the answer, or raises `ContractError`."""
 
 
 class ContractError(Exception):
@@ -48,13 +48,13 @@ class ContractError(Exception):
 
 
 class Promise(NamedTuple):
-    """What one member of a component has to answer."""
+    """The check of what one member of a component answers."""
 
     check: Check
     refuses: bool = False
-    """Whether it may raise a ValueError, with both numbers, for what does not fit its options."""
+    """True where it may raise a ValueError, with both numbers, for what does not fit its options."""
     failed: Callable[[PluginError, BaseException], Any] | None = None
-    """What is answered where it fails: of the error that names the component, and what was raised."""
+    """Returns the answer where it fails, from the error that names the component and what was raised."""
 
 
 Promises = Mapping[str, Promise]
@@ -133,7 +133,7 @@ def _watched(
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """A ValueError with words for the user; those of pydantic and of codecs have others."""
+    """Return whether this is a ValueError with words for the user; those of pydantic and of codecs have others."""
     return isinstance(error, ValueError) and not isinstance(error, ValidationError | UnicodeError)
 
 
@@ -149,13 +149,12 @@ def _problem(component: object, name: str, args: tuple[object, ...], error: Base
         doing = f"{name}({shown(args[0])})"
     if isinstance(error, UserError):
         return PluginError(str(error))
-    return component_error(
-        component, f"{doing} {error}" if isinstance(error, ContractError) else f"{doing} raised {error_text(error)}"
-    )
+    complaint = str(error) if isinstance(error, ContractError) else f"raised {error_text(error)}"
+    return component_error(component, f"{doing} {complaint}")
 
 
 def check_type(found: object, expected: type, name: str = "") -> Any:
-    """`found` itself, where it is of the type. `name` is how people know the type."""
+    """Return `found` itself where it is of the type. `name` is how people know the type."""
     if not isinstance(found, expected):
         module = expected.__module__
         api = f"a vlmkit.api.{expected.__name__}" if module.startswith("vlmkit.api") else f"a {expected.__name__}"
@@ -164,19 +163,19 @@ def check_type(found: object, expected: type, name: str = "") -> Any:
 
 
 def type_name(found: object) -> str:
-    """What was found, in words, by its type."""
+    """Return the type of what was found, in words."""
     return "None (is a `return` missing?)" if found is None else f"a {type(found).__name__}"
 
 
 def of_type(expected: type, name: str = "") -> Check:
-    """The check of a member that answers with something of this type."""
+    """Return the check of a member that answers with something of this type."""
     return lambda component, answer, *_, **__: check_type(answer, expected, name)
 
 
 def builds(address: str, then: Check | None = None, *, refuses: bool = False) -> Promise:
-    """The promise of `build`: an object of the class at `address` (`module:Class`), which then belongs to the spec.
+    """Return the promise of `build`: an object of the class at `address` (`module:Class`), marked with its spec.
 
-    `then(spec, object, …)` sees it next, and gives what is handed out.
+    `then(spec, object, …)` sees it next, and returns what is handed out.
     """
 
     def belongs(spec: object, answer: object, *args: Any, **kwargs: Any) -> object:
@@ -189,7 +188,7 @@ def builds(address: str, then: Check | None = None, *, refuses: bool = False) ->
 
 
 def check_text(found: object, what: str) -> str:
-    """Text that can be written to a file, and not empty."""
+    """Return text that can be written to a file."""
     if not isinstance(found, str):
         raise ContractError(f"gives {what} {type_name(found)}, expected text")
     try:
@@ -200,19 +199,19 @@ def check_text(found: object, what: str) -> str:
 
 
 def check_int(component: object, found: object, *_: Any, least: int = 1, what: str = "", **__: Any) -> int:
-    """A whole number of at least `least`."""
+    """Return a whole number of at least `least`."""
     if not isinstance(found, int) or isinstance(found, bool) or found < least:
         raise ContractError(f"gives {what}{shown(found)}, expected a whole number of at least {least}")
     return found
 
 
 def check_optional_int(component: object, found: object) -> int | None:
-    """A positive whole number, or None."""
+    """Return a positive whole number, or None."""
     return None if found is None else check_int(component, found)
 
 
 def check_sides(component: object, found: object, *_: object) -> tuple[int, int]:
-    """(height, width), both positive."""
+    """Return (height, width), both positive."""
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise ContractError(f"gives {shown(found)}, expected (height, width)")
     height, width = found
@@ -220,13 +219,13 @@ def check_sides(component: object, found: object, *_: object) -> tuple[int, int]
 
 
 def check_none(component: object, found: object, *_: object) -> None:
-    """No answer: what does not fit is a ValueError."""
+    """Check that there is no answer: what does not fit is a ValueError."""
     if found is not None:
         raise ContractError(f"gives {shown(found)}, expected None, or a ValueError where something does not fit")
 
 
 def check_number(found: object, what: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
-    """A finite number of this range, as a float: numpy's numbers too."""
+    """Return a finite number of this range, as a float: numpy's numbers too."""
     if isinstance(found, Real) and not isinstance(found, bool) and math.isfinite(value := float(found)):
         inside = min(max(value, lowest), highest)
         if abs(inside - value) <= _ROUNDING:

@@ -33,7 +33,7 @@ class DownsamplerSpec(ComponentSpec):
         raise NotImplementedError
 
     def keeps_rows(self) -> bool:
-        """Whether the tokens stand in rows and columns of the picture, as row tokens and distillation need it."""
+        """Return whether tokens stand in rows and columns of the picture, as row tokens and distillation need it."""
         return True
 
     def check_width(self, width: int) -> None:

@@ -89,7 +89,7 @@ class Evaluator(Contract, ABC):
 
     @abstractmethod
     def prompt(self, document: Document) -> str:
-        """What the user says; `<video>` stands where the video goes."""
+        """Return what the user says; `<video>` stands where the video goes."""
 
     @abstractmethod
     def score(self, document: Document, verdict: Verdict) -> dict[str, float]:

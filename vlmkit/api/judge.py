@@ -15,7 +15,7 @@ __all__ = ["Judge", "JudgeSpec", "Unscored", "Verdict"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says of one prediction."""
+    """The judgement of one prediction."""
 
     correct: bool
     score: float

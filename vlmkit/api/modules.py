@@ -19,7 +19,7 @@ __all__ = ["Aligner", "Downsampler", "Encoder", "Teacher", "check_finite", "chec
 
 
 def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualTokens:
-    """Those of a batch: as `AlignerSpec.layout` says, where a spec has built the aligner."""
+    """Check the tokens of a batch against `AlignerSpec.layout`, where a spec has built the aligner."""
     tokens: VisualTokens = check_type(answer, VisualTokens)
     for name in ("embeddings", "mask", "patches"):
         check_type(getattr(tokens, name), Tensor, f"a Tensor as `{name}`")
@@ -47,7 +47,7 @@ def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualToke
 
 
 def _layout(aligner: Any, spec: Any, shape: VideoShape) -> tuple[int, tuple[int, int]]:
-    """Number of tokens and grid of the patches; of shapes that come again, without working them out again."""
+    """Return number of tokens and grid of the patches, worked out once for each shape."""
     known: dict[VideoShape, tuple[int, tuple[int, int]]] = aligner.__dict__.setdefault("_layouts", {})
     if shape not in known:
         layout = spec.layout(shape)
@@ -66,7 +66,7 @@ def _videos(video: VideoBatch) -> str:
 
 
 def _check_reduced(downsampler: Any, answer: object, x: Tensor) -> Tensor:
-    """Frames: as `DownsamplerSpec.grid` says, where a spec has built the downsampler."""
+    """Check frames against `DownsamplerSpec.grid`, where a spec has built the downsampler."""
     reduced: Tensor = check_type(answer, Tensor)
     spec = spec_of(downsampler)
     if spec is None or x.ndim != 4:
@@ -78,7 +78,7 @@ def _check_reduced(downsampler: Any, answer: object, x: Tensor) -> Tensor:
 
 
 def _check_encoded(encoder: Any, answer: object, pixels: Tensor) -> Tensor:
-    """Tokens of frames: prefix and patches as the spec says, where one has built the encoder."""
+    """Check prefix and patches of frames against the spec, where one has built the encoder."""
     encoded: Tensor = check_type(answer, Tensor)
     if (spec := spec_of(encoder)) is not None:
         patches = (pixels.shape[3] // spec.patch) * (pixels.shape[4] // spec.patch)
@@ -88,7 +88,7 @@ def _check_encoded(encoder: Any, answer: object, pixels: Tensor) -> Tensor:
 
 
 def _check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
-    """Those of a batch on the teacher's own canvas: as `TeacherSpec.grid` and `width` say, where one has built it."""
+    """Check features on the teacher's own canvas against `TeacherSpec.grid` and `width`, where a spec has built it."""
     features: Tensor = check_type(answer, Tensor)
     spec = spec_of(teacher)
     if spec is not None and tuple(video.pixels.shape[3:]) == (spec.input.size, spec.input.size):
@@ -116,8 +116,10 @@ def check_language(backbone: BackboneSpec, output: Any, hidden: bool) -> Any:
 
 
 def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> None:
-    """Tokens of the right shapes: those of each video first, where its layout says, finite numbers all. Waits for the
-    device."""
+    """Check tokens of the right shapes: those of each video come first, where its layout says, and are finite.
+
+    Waits for the device.
+    """
     check_finite(tokens.embeddings, "embeddings")
     mask, patches = tokens.mask.cpu(), tokens.patches.cpu()
     for index, shape in enumerate(video.shapes()):
@@ -133,7 +135,7 @@ def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> 
 
 
 def check_finite(values: Tensor, what: str) -> None:
-    """Neither NaN nor infinity. Waits for the device."""
+    """Check that there is neither NaN nor infinity. Waits for the device."""
     if not torch.isfinite(values).all():
         raise ContractError(
             f"gives {what} that hold NaN or infinity, expected finite numbers; are its weights damaged?"

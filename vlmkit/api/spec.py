@@ -141,7 +141,7 @@ class ComponentSpec(Spec):
 
     @property
     def address(self) -> str:
-        """What a spec file calls it: its name, or `package:name` where it was called so."""
+        """Its name in a spec file: `name`, or `package:name` where it was called so."""
         return f"{self._package}:{self.type}" if self._package else self.type
 
     @classmethod

@@ -79,7 +79,7 @@ class VideoBatch:
 
 @dataclass
 class VisualTokens:
-    """What an aligner makes of a VideoBatch."""
+    """The tokens that an aligner makes of a VideoBatch."""
 
     embeddings: Tensor
     """(B, N, D); zeros where the mask is False."""

@@ -6,8 +6,9 @@ Whatever is not as it should be is a CheckpointError. torch is imported when a f
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlmkit.errors import CheckpointError, Unavailable, shown
 from vlmkit.files import expand_path, is_file, is_folder
@@ -45,7 +46,7 @@ class Place(NamedTuple):
     local: Path | None
     """The folder or file here; None where only the hub can have it."""
     offline: bool
-    """Whether the hub's cache is enough: what looks more like a path than like a hub id does not wait for a network."""
+    """True where the hub's cache is enough: what looks more like a path than a hub id waits for no network."""
 
 
 def locate(path: str, absent: str) -> Place:
@@ -68,7 +69,7 @@ def locate(path: str, absent: str) -> Place:
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
-    """The content of e.g. `config.json`."""
+    """Return the content of e.g. `config.json`."""
     found = read_json(file, "a JSON object", CheckpointError, _REMEDY)
     if not isinstance(found, dict):
         raise CheckpointError(f"{file}: expected a JSON object, found {shown(found)}; {_REMEDY}")
@@ -76,15 +77,13 @@ def read_mapping(file: Path) -> dict[str, Any]:
 
 
 def read_index(file: Path) -> dict[str, str]:
-    """The names of tensors, and for each the name of the file that should hold it, which stands beside the index."""
+    """Return by the names of tensors the names of the files that should hold them, beside the index."""
     index = read_mapping(file).get("weight_map")
     if not isinstance(index, dict) or not index:
         raise CheckpointError(f"{file}: expected weight_map, from names to files, found {shown(index)}; {_REMEDY}")
     for shard in index.values():
         if not isinstance(shard, str) or shard in ("", "..") or Path(shard).name != shard:
-            raise CheckpointError(
-                f"{file}: expected the names of files beside it, found {shown(shard)}; fetch it again"
-            )
+            raise CheckpointError(f"{file}: expected the names of files beside it, found {shown(shard)}; {_REMEDY}")
     return index
 
 
@@ -106,75 +105,55 @@ _WRAPPERS = ("model", "module", "state_dict")
 
 
 class Stored(NamedTuple):
-    """What a file says of a tensor without its values."""
+    """Shape and type of a tensor in a file."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
-class Shard(Protocol):
-    """One open file. What was read is released with it."""
+class Shard(NamedTuple):
+    """One open file of weights. Tensors that were read are released with it."""
 
-    def tensors(self) -> dict[str, Stored]:
-        """Names, shapes and types."""
-
-    def read(self, name: str) -> Tensor:
-        """One tensor, on the CPU."""
+    tensors: dict[str, Stored]
+    read: Callable[[str], Tensor]
+    """Returns the tensor of a name, on the CPU."""
 
 
 def open_shard(file: Path) -> Shard:
-    """A file of weights. A CheckpointError where it is missing, damaged, or wants to run code."""
+    """Open a file of weights. A CheckpointError where it is missing, damaged, or wants to run code."""
     if not is_file(file):
         raise CheckpointError(f"{file}: this file of the checkpoint is missing; fetch the folder again")
     if is_pointer(file):
         raise CheckpointError(f"{file}: expected weights, found {POINTER}")
-    return _Safe(file) if file.suffix == ".safetensors" else _Pickled(file)
+    return _open_safetensors(file) if file.suffix == ".safetensors" else _open_pickle(file)
 
 
-class _Safe:
-    def __init__(self, file: Path) -> None:
-        from safetensors import SafetensorError, safe_open
+def _open_safetensors(file: Path) -> Shard:
+    import torch
+    from safetensors import SafetensorError, safe_open
 
-        try:
-            self.handle = safe_open(file, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file}: damaged or not complete ({error}); fetch it again") from None
-
-    def tensors(self) -> dict[str, Stored]:
-        import torch
-
-        found = {}
-        for name in self.handle.keys():  # noqa: SIM118 -- not a mapping
-            part = self.handle.get_slice(name)
-            found[name] = Stored(tuple(part.get_shape()), getattr(torch, _DTYPES.get(part.get_dtype(), "uint8")))
-        return found
-
-    def read(self, name: str) -> Tensor:
-        tensor: Tensor = self.handle.get_tensor(name)
-        return tensor
+    try:
+        handle = safe_open(file, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: damaged or not complete ({error}); {_REMEDY}") from None
+    stored = {}
+    for name in handle.keys():  # noqa: SIM118 -- not a mapping
+        part = handle.get_slice(name)
+        stored[name] = Stored(tuple(part.get_shape()), getattr(torch, _DTYPES.get(part.get_dtype(), "uint8")))
+    return Shard(stored, handle.get_tensor)
 
 
-class _Pickled:
-    def __init__(self, file: Path) -> None:
-        from torch import Tensor
+def _open_pickle(file: Path) -> Shard:
+    from torch import Tensor
 
-        state = _unpickled(file)
-        for wrapper in _WRAPPERS:
-            if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-                state = state[wrapper]
-        if not isinstance(state, dict) or not all(
-            isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-        ):
-            raise CheckpointError(
-                f"{file}: expected a mapping of names to tensors, found something else in it; give the file of weights"
-            )
-        self.state: dict[str, Tensor] = state
-
-    def tensors(self) -> dict[str, Stored]:
-        return {name: Stored(tuple(value.shape), value.dtype) for name, value in self.state.items()}
-
-    def read(self, name: str) -> Tensor:
-        return self.state[name]
+    state = _unpickled(file)
+    for wrapper in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        wanted = "expected a mapping of names to tensors, found something else in it"
+        raise CheckpointError(f"{file}: {wanted}; give the file of weights")
+    return Shard({name: Stored(tuple(value.shape), value.dtype) for name, value in state.items()}, state.__getitem__)
 
 
 def _unpickled(file: Path) -> Any:
@@ -198,6 +177,6 @@ def _reason(error: Exception, start: bytes) -> str:
             f"refused: its pickle asks for {refused[1]}, and nothing but tensors is read from a pickle, because more "
             "can run code; ask its publisher for safetensors"
         )
-    said = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0][:120] or type(error).__name__
-    found = said if not start or start.startswith(b"PK") else f"it begins with {start!r}"
+    text = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0][:120] or type(error).__name__
+    found = text if not start or start.startswith(b"PK") else f"it begins with {start!r}"
     return f"damaged, not complete or not readable as weights of torch ({found}); fetch it again"

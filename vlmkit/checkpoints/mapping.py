@@ -96,7 +96,7 @@ def _survey(source: ReleasedFiles) -> tuple[dict[str, Stored], dict[str, Path]]:
     stored: dict[str, Stored] = {}
     files: dict[str, Path] = {}
     for file in source.files:
-        for name, what in open_shard(file).tensors().items():
+        for name, what in open_shard(file).tensors.items():
             if name in files:
                 raise CheckpointError(f"{name} stands in two files, {files[name]} and {file}; fetch the folder again")
             stored[name], files[name] = what, file

@@ -55,7 +55,7 @@ def without_part(name: str) -> str:
 
 
 class ModelSpec(Spec):
-    """What the model is made of."""
+    """The parts of the model, and the weights that it starts from."""
 
     aligner: Slot[AlignerSpec]
     """From pixels to tokens of the LLM's width."""
@@ -94,7 +94,7 @@ class DistillationSpec(Spec):
 
 
 class EngineSpec(Spec):
-    """What runs the optimizer steps."""
+    """The engine of the optimizer steps."""
 
     type: Literal["single", "deepspeed"] = "single"
     """`single`: one process; `deepspeed`: ZeRO under torchrun or the deepspeed launcher."""

@@ -26,7 +26,7 @@ Origins = dict[str, dict[str, str]]
 
 
 def origins(*parts: object) -> Origins:
-    """Those of every component in some specs, nested ones included."""
+    """Return the origins of every component in some specs, nested ones included."""
     found: Origins = {}
     for part in parts:
         for component in components(part):
@@ -38,12 +38,12 @@ def origins(*parts: object) -> Origins:
 
 
 def versions(found: Origins) -> dict[str, str]:
-    """Package and version of each component, in the order of their names."""
+    """Return package and version of each component, in the order of their names."""
     return {key: _package(found[key]) for key in sorted(found)}
 
 
 def changed(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """What comes from another package or version now, in words: `aligner 'mine' of mine 0.1.0, here of mine 0.2.0`."""
+    """Return what comes from another package or version now: `aligner 'mine' of mine 0.1.0, here of mine 0.2.0`."""
     return [
         f"{_words(key)} of {_package(before[key])}, here of {_package(now[key])}"
         for key in before
@@ -61,7 +61,7 @@ def _package(origin: Mapping[str, str]) -> str:
 
 
 def components(part: object) -> Iterator[ComponentSpec]:
-    """Every component in a spec, nested ones after those that hold them."""
+    """Yield every component in a spec, nested ones after those that hold them."""
     if isinstance(part, ComponentSpec):
         yield part
     if isinstance(part, BaseModel):
@@ -95,7 +95,7 @@ def changes(old: Any, new: Any) -> dict[str, str]:
 
 
 def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """Dotted keys whose values differ; a component of another type counts as one change."""
+    """Yield dotted keys whose values differ; a component of another type counts as one change."""
     if old == new:
         return
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):

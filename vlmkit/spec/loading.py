@@ -50,7 +50,7 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
 
 
 def find_spec(path: Path) -> Path:
-    """The file itself, or the shipped spec `specs/NAME` of that name. A SpecError that lists the shipped ones."""
+    """Return the file itself, or the shipped spec of that name. A SpecError that lists the shipped ones."""
     if is_file(path):
         return path
     shipped = shipped_folder("specs")
@@ -65,7 +65,7 @@ def find_spec(path: Path) -> Path:
 
 
 def _shipped(path: Path, folder: Path) -> str:
-    """The nearest of the specs that vlmkit ships, and all of them."""
+    """Return a hint at the nearest of the specs that vlmkit ships, and all of them."""
     files = sorted(found.relative_to(folder) for found in folder.rglob("*.yaml"))
     stems = {file.stem: file for file in files}
     hint = f"did you mean specs/{stems[close]}? " if (close := closest_name(path.stem, stems)) else ""
@@ -99,7 +99,7 @@ def read_component(kind: str, value: object, name: str) -> ComponentSpec:
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
-    """`["model.aligner.fsra=false"]` -> `{"model.aligner.fsra": False}`."""
+    """Return e.g. `{"model.aligner.fsra": False}` for `["model.aligner.fsra=false"]`."""
     overrides = {}
     for item in items:
         key, equals, value = item.partition("=")
@@ -110,15 +110,15 @@ def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
 
 
 def resolved(spec: ExperimentSpec) -> str:
-    """The spec with every default written out, as YAML that loads to the same spec."""
+    """Return the spec with every default written out, as YAML that loads to the same spec."""
     return write(spec.model_dump(mode="json"))
 
 
 def read_resolved(path: Path) -> ExperimentSpec:
-    """A resolved spec that a run holds."""
+    """Return the resolved spec that a run holds."""
     return _validate(read_yaml(path), str(path))
 
 
 def sha256(spec: ExperimentSpec) -> str:
-    """The checksum of everything that the spec says."""
+    """Return a checksum of everything that the spec says."""
     return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

@@ -17,7 +17,7 @@ _CHANGE = "change."
 
 
 def json_schema() -> dict[str, Any]:
-    """For editors: validates a spec file and completes its keys, in a file with `extends` too."""
+    """Return a schema that validates a spec file, and completes its keys in an editor, with `extends` too."""
     spec = ExperimentSpec.model_json_schema()
     spec["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
     definitions = spec.pop("$defs", {}) | {"spec": spec}
@@ -40,7 +40,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _fill_slots(node: Any) -> None:
-    """Any component of the kind, by its name or with its options, where a slot is marked."""
+    """Put any component of the kind, by its name or with its options, where a slot is marked."""
     if isinstance(node, dict):
         if kind := node.pop(SLOT_MARK, None):
             names = registry().names(kind)
@@ -52,12 +52,13 @@ def _fill_slots(node: Any) -> None:
 
 
 def _change(schema: Any) -> Any:
-    """What may be said on top of another file: nothing is required, and the items of a list go by their names."""
+    """Return the schema of what changes another file: nothing is required, items of lists go by their names."""
     if isinstance(schema, list):
         return [_change(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    changed = {key: _change(value) for key, value in schema.items() if not _demands(key, value)}
+    demand = isinstance(schema.get("required"), list)  # the keyword, and not a field of that name
+    changed = {key: _change(value) for key, value in schema.items() if not (demand and key == "required")}
     if isinstance(reference := changed.get("$ref"), str):
         changed["$ref"] = reference.replace(_DEFINITIONS, _DEFINITIONS + _CHANGE)
     if isinstance(choices := changed.pop("oneOf", None), list):
@@ -65,8 +66,3 @@ def _change(schema: Any) -> Any:
     if changed.get("type") == "array":
         return {"anyOf": [changed, {"type": "object", "additionalProperties": changed.get("items", True)}]}
     return changed
-
-
-def _demands(key: str, value: Any) -> bool:
-    """Whether this is the keyword `required`, and not a field of that name."""
-    return key == "required" and isinstance(value, list)

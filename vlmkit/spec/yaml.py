@@ -64,30 +64,23 @@ def _construct(tag: str, text: str) -> Scalar:
     return real
 
 
-class _TooDeepError(Exception):
-    pass
-
-
-class _TooManyError(Exception):
-    pass
-
-
 class _Loader(yaml.SafeLoader):
     """Composes nodes, within the limits."""
 
     yaml_implicit_resolvers = _RESOLVERS
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str) -> None:
         super().__init__(text)
+        self.source = source
         self.depth = self.count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Return the next node. PyYAML calls this for each, in Python's recursion."""
         self.count += index is not None or not isinstance(parent, yaml.MappingNode)  # else it is a key
         if self.depth > DEEPEST:
-            raise _TooDeepError
+            raise too_deep(self.source)
         if self.count > MOST_VALUES:
-            raise _TooManyError
+            raise SpecError(f"{self.source}: this has more than {MOST_VALUES:,} values; shorten it")
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -130,9 +123,8 @@ def read(path: Path, expected: str = "a spec file", error: type[UserError] = Spe
     except (OSError, ValueError):  # what is the matter is said below
         size = 0
     if size > LARGEST_FILE:
-        raise error(
-            f"{path}: expected {expected}, found a file of {size:,} bytes, more than {LARGEST_FILE:,}; name another"
-        )
+        found = f"a file of {size:,} bytes, more than {LARGEST_FILE:,}"
+        raise error(f"{path}: expected {expected}, found {found}; name another")
     root = _Reader(str(path), lines=True, error=error).read(read_text(path, expected, error))
     return Placed({}, root.place) if root.value is None else root
 
@@ -159,13 +151,9 @@ class _Reader:
         """Return the value of a whole text, None where it is empty."""
         try:
             self._check_breaks(text)
-            node = yaml.compose(text, Loader=_Loader)
+            node = _Loader(text, self.source).get_single_node()
             root = Placed(None, self.source) if node is None else self._value(node)
             plain(root)
-        except _TooDeepError:
-            raise self.error(too_deep(self.source)) from None
-        except _TooManyError:
-            raise self.error(f"{self.source}: this has more than {MOST_VALUES:,} values; shorten it") from None
         except yaml.YAMLError as problem:
             raise self.error(self._malformed(text, problem)) from None
         except UserError as problem:

@@ -22,7 +22,7 @@ def test_a_trainers_file_is_read_for_its_weights(tmp_path: Path, wrapper: str) -
     file = tmp_path / "weights.pt"
     torch.save({wrapper: STATE, "step": 3}, file)
     shard = open_shard(file)
-    assert {name: stored.shape for name, stored in shard.tensors().items()} == {"a.weight": (2, 3), "a.bias": (2,)}
+    assert {name: stored.shape for name, stored in shard.tensors.items()} == {"a.weight": (2, 3), "a.bias": (2,)}
     assert all(torch.equal(shard.read(name), value) for name, value in STATE.items())
 
 
@@ -53,7 +53,7 @@ def test_changed_bytes_never_raise_anything_else(tmp_path: Path, kind: str) -> N
         file.write_bytes(content[: dice.choice([len(content), dice.randrange(len(content))])])
         try:
             shard = open_shard(file)
-            _ = [shard.read(name) for name in shard.tensors()]
+            _ = [shard.read(name) for name in shard.tensors]
         except CheckpointError:
             refused += 1
     assert refused > 100
