@@ -28,6 +28,7 @@ from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import EvaluatorSpec
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError, as_written, did_you_mean
@@ -61,6 +62,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
         EvaluatorSpec,
         JudgeSpec,
         ReaderSpec,
+        SamplerSpec,
         TeacherSpec,
     )
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoInput
+from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, Canvas, TeacherSpec
 from vlmkit.api.bounds import Side, Small
 from vlmkit.nn.geometry import check_canvas, check_multiple
 from vlmkit_encoders.spec import (
@@ -32,7 +32,7 @@ __all__ = [
     "LanguageBindVideoTeacherSpec",
 ]
 
-_IMAGENET = VideoInput(size=224, multiple=14, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+_IMAGENET = Canvas(size=224, multiple=14, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 class EncoderTeacherSpec(TeacherSpec):
@@ -119,8 +119,8 @@ class DinoV2TeacherSpec(EncoderTeacherSpec):
     """DINOv2, each frame on its own: patch tokens after the final norm."""
 
     type: Literal["dinov2"] = "dinov2"
-    input: VideoInput = _IMAGENET
-    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+    input: Canvas = _IMAGENET
+    """The canvas that pictures are fitted on. Frames are the aligner's: a video is decoded once and fitted for each."""
     encoder: DinoV2Spec = DinoV2Spec()
     """The encoder's options; by default ViT-L/14."""
 
@@ -129,8 +129,8 @@ class InternVideo2TeacherSpec(EncoderTeacherSpec):
     """InternVideo2's video tower of 1B parameters and width 1408, all frames together."""
 
     type: Literal["internvideo2"] = "internvideo2"
-    input: VideoInput = _IMAGENET
-    """The pixels it wants. Frames and sampling are the aligner's: a video is decoded once and fitted for each."""
+    input: Canvas = _IMAGENET
+    """The canvas that pictures are fitted on. Frames are the aligner's: a video is decoded once and fitted for each."""
     encoder: InternVideo2Spec = InternVideo2Spec()
     """The encoder's options."""
 
@@ -155,7 +155,7 @@ class HogSpec(TeacherSpec):
     @classmethod
     def tiny(cls) -> Self:
         """Frames of 2x2 patches."""
-        return cls(input=VideoInput(size=28, multiple=14))
+        return cls(input=Canvas(size=28, multiple=14))
 
     @model_validator(mode="after")
     def _divides(self) -> HogSpec:

@@ -34,7 +34,7 @@ _NAMES += (
 )
 _NAMES += rb"|\x1c\x53\xbb\x6b|\x00\x00\x01|\x47\x40|FLV|GIF8|\x30\x26\xb2\x75"
 _PLACES = re.compile(_NAMES, re.DOTALL)
-_SAMPLINGS = ("uniform", "reference", "one-fps", "segment-midpoint", "segment-centre")
+_SAMPLINGS = ("uniform", "reference", "one-fps", "segment-midpoint", "segment-centre", "fps")
 Example = tuple[str, bytes, str, bool]
 
 
@@ -80,15 +80,14 @@ class Target:
         path = self.folder / "damaged" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        reader = DecordSpec().build()
         if given:
-            video = reader.open(content)
+            video = DecordSpec().build().open(content)
             frames = video.frames([0, video.num_frames - 1, video.num_frames // 2])
             assert frames.dtype == np.uint8
             assert frames.shape == (3, video.height, video.width, 3), frames.shape
             return "read"
-        view = VideoInput(frames=4, size=32, multiple=16, sampling=sampling)  # type: ignore[arg-type]
-        fitted = VideoLoader(reader, {"one": view}).load(path)["one"]
+        view = VideoInput.model_validate({"frames": 4, "size": 32, "multiple": 16, "sampling": sampling})
+        fitted = VideoLoader(DecordSpec(), view, {"one": view}).load(path)["one"]
         assert fitted.pixels.shape[1:] == (32, 32, 3), fitted.pixels.shape
         assert 1 <= fitted.num_frames_present <= 4
         return "read"

@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from vlmkit.api import VideoInput
+from vlmkit.api import Canvas, VideoInput
 from vlmkit.data import FittedVideo, VideoLoader, padding_color, to_batch
 from vlmkit_readers.spec import DecordSpec
 
-INPUTS = {"aligner": VideoInput(), "teacher": VideoInput(size=224, multiple=14)}
+INPUTS = {"aligner": VideoInput(), "teacher": Canvas(size=224, multiple=14)}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def clips(shared: Path) -> list[Path]:
     return sorted((shared / "videos").iterdir())
 
 
-def _check(fitted: FittedVideo, video: VideoInput) -> None:
+def _check(fitted: FittedVideo, video: Canvas) -> None:
     top, bottom, left, right = fitted.content_box
     assert fitted.pixels.shape == (8, video.size, video.size, 3)
     assert fitted.num_frames_present == 8
@@ -35,7 +35,7 @@ def _check(fitted: FittedVideo, video: VideoInput) -> None:
 def test_all_clips_decode_and_fit(clips: list[Path]) -> None:
     assert len(clips) == 40
     assert {clip.suffix for clip in clips} == {".avi", ".gif", ".mkv", ".mp4"}
-    loader = VideoLoader(DecordSpec().build(), INPUTS)
+    loader = VideoLoader(DecordSpec(), VideoInput(), INPUTS)
     for clip in clips:
         views = loader.load(clip)
         for name, video in INPUTS.items():

@@ -18,9 +18,20 @@ from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
+from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.api.video import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Fit, TokenLayout, VideoInput, VideoShape
+from vlmkit.api.video import (
+    CLIP_MEAN,
+    CLIP_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Canvas,
+    Fit,
+    TokenLayout,
+    VideoInput,
+    VideoShape,
+)
 from vlmkit.errors import (
     CheckpointError,
     DataError,
@@ -51,6 +62,7 @@ __all__ = [
     "Aligner",
     "AlignerSpec",
     "BackboneSpec",
+    "Canvas",
     "CheckpointError",
     "ComponentSpec",
     "DataError",
@@ -74,6 +86,8 @@ __all__ = [
     "ReaderSpec",
     "RunError",
     "Sample",
+    "Sampler",
+    "SamplerSpec",
     "Slot",
     "Spec",
     "SpecError",

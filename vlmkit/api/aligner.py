@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import field_validator
+
 from vlmkit.api.contract import ContractError, Promise, Promises, builds, check_int, check_type
-from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoShape
+from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoInput, VideoShape
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner
@@ -44,17 +46,24 @@ class AlignerSpec(VideoComponentSpec):
     """Options of an aligner."""
 
     kind: ClassVar[str] = "aligner"
+    input: VideoInput = VideoInput()
+    """The frames it wants, and the canvas that they are fitted on."""
     _promises: ClassVar[Promises] = {
         "layout": Promise(_layout, refuses=True),
         "build": builds("vlmkit.api.modules:Aligner", _remember_width, refuses=True),
     }
 
+    @field_validator("input")
+    @classmethod
+    def _find_sampler(cls, value: VideoInput) -> VideoInput:
+        return value.with_sampler()
+
     @abstractmethod
     def layout(self, video: VideoShape) -> TokenLayout:
         """Where the tokens of one video stand. Pure arithmetic; a ValueError where the video does not fit.
 
-        A batch is as long as its longest video. So where videos differ in length (sampling `one-fps`), neither the
-        number of tokens nor their values may depend on `video.frames`, only on `video.num_frames_present`.
+        A batch is as long as its longest video. So where videos differ in length (samplers that do not pad), neither
+        the number of tokens nor their values may depend on `video.frames`, only on `video.num_frames_present`.
         """
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_int, check_type
+from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_int, check_type, type_name
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError, UnreadableVideo, UserError, shown
 from vlmkit.guard import set_spec
@@ -40,11 +40,31 @@ def _pictures(video: OpenVideo, answer: object, positions: Sequence[int]) -> Any
     return pixels
 
 
+def _times(video: OpenVideo, answer: object) -> Any:
+    import numpy as np
+
+    if answer is None:
+        return None
+    if not isinstance(answer, Sequence | np.ndarray):
+        raise ContractError(f"gives {type_name(answer)}, expected a sequence of seconds, or None")
+    times = np.asarray(answer)
+    if times.shape != (video.num_frames,) or times.dtype.kind not in "fiu" or not np.isfinite(times).all():
+        raise ContractError(
+            f"gives {times.dtype} of the shape {times.shape}, expected the finite seconds of {video.num_frames} frames"
+        )
+    if (times[1:] < times[:-1]).any():
+        raise ContractError("gives times that are not ascending, expected those of the frames in their order")
+    return times
+
+
 @dataclass
 class OpenVideo(Contract, ABC):
     """One video, open for reading. Used by the thread that opened it, and dropped afterwards."""
 
-    _promises: ClassVar[Promises] = {"frames": Promise(_pictures, failed=_unreadable)}
+    _promises: ClassVar[Promises] = {
+        "frames": Promise(_pictures, failed=_unreadable),
+        "times": Promise(_times, failed=_unreadable),
+    }
 
     num_frames: int
     fps: float
@@ -58,6 +78,11 @@ class OpenVideo(Contract, ABC):
     def duration(self) -> float:
         """Seconds."""
         return self.num_frames / self.fps if self.fps else 0.0
+
+    @property
+    def times(self) -> Sequence[float] | None:
+        """When each frame is shown, seconds, where the reader knows it; None: they are evenly spaced."""
+        return None
 
     @abstractmethod
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:

@@ -1,15 +1,25 @@
-"""Videos as numbers, without tensors: what pixels a component wants, what it gets, which tokens come out."""
+"""Videos as numbers, without tensors: which frames and what canvas a component wants, what tokens come out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
+from vlmkit.api import spec as component_spec
 from vlmkit.api.bounds import MOST_PIXELS, Frames, Side
-from vlmkit.api.spec import ComponentSpec, Spec
+from vlmkit.api.sampler import SamplerSpec
+from vlmkit.api.spec import SLOT_MARK, ComponentSpec, Slot, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +30,9 @@ __all__ = [
     "CLIP_STD",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "Canvas",
     "Fit",
+    "FrameSelection",
     "TokenLayout",
     "VideoComponentSpec",
     "VideoInput",
@@ -28,6 +40,8 @@ __all__ = [
 ]
 
 RGB = tuple[float, float, float]
+Box = tuple[int, int, int, int]
+"""Top, bottom, left, right, pixels; bottom and right exclusive."""
 _Mean = Annotated[float, Field(ge=0, le=1)]
 _Deviation = Annotated[float, Field(ge=1e-6, le=1000)]
 CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
@@ -54,10 +68,42 @@ class VideoShape(NamedTuple):
     """H of the canvas, pixels."""
     width: int
     """W of the canvas, pixels."""
-    content_box: tuple[int, int, int, int]
-    """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
+    content_box: Box
+    """The picture inside its padding."""
     num_frames_present: int
     """How many leading frames hold a picture; the rest is padding in time."""
+
+
+class _Named(Spec):
+    """Looks a sampler up."""
+
+    sampling: Slot[SamplerSpec]
+
+
+class _SamplingMarker:
+    """Validates a field that is a slot of a sampler, but keeps a bare name as it is: plugins are imported, with the
+    inputs of their components, before samplers can be looked up."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(_write)
+        return core_schema.no_info_plain_validator_function(_name_or_sampler, serialization=write)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"title": SamplerSpec.kind, SLOT_MARK: SamplerSpec.kind}
+
+
+def _name_or_sampler(value: object) -> str | ComponentSpec:
+    if isinstance(value, str):
+        return value
+    found = component_spec.resolve_slot(SamplerSpec.kind, value)
+    assert isinstance(found, SamplerSpec)
+    return found.address if found.fixed and found.model_fields_set <= {"type"} else found
+
+
+def _write(sampling: str | SamplerSpec) -> str | dict[str, Any]:
+    if isinstance(sampling, str):
+        return sampling
+    return sampling.model_dump(mode="json") | {"type": sampling.address}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +118,43 @@ class TokenLayout:
     """(R,): positions of the row-end tokens; empty where the layout has none."""
 
 
-class VideoInput(Spec):
-    """The pixels that an aligner or a teacher wants. The defaults are Video-Panda's."""
+class FrameSelection(Spec):
+    """Which frames of a video are looked at."""
 
     frames: Frames = 8
-    """Frames per video (with sampling `one-fps`: at the most)."""
-    sampling: Literal["reference", "uniform", "segment-midpoint", "segment-centre", "one-fps"] = "reference"
+    """The most frames per video; shorter ones are padded in time, except with samplings that say otherwise."""
+    sampling: Annotated[str | SamplerSpec, _SamplingMarker()] = "reference"
     """Which frames: `reference` (Video-Panda: one per second, thinned to `frames`), `uniform` (Video-LLaVA: first to
-    last), `segment-midpoint` (Video-ChatGPT), `segment-centre` (PLLaVA), `one-fps` (Chat-UniVi)."""
+    last), `segment-midpoint` (Video-ChatGPT), `segment-centre` (PLLaVA), `one-fps` (Chat-UniVi), or any sampler with
+    options: `{type: fps, fps: 1, max_frames: 16}`."""
+
+    @model_validator(mode="after")
+    def _take_frames_of_sampler(self) -> Self:
+        if isinstance(self.sampling, str):
+            return self
+        stated = self.sampling.max_positions
+        if stated is not None and stated != self.frames:
+            if "frames" in self.model_fields_set:
+                raise ValueError(f"frames is {self.frames}, but sampling {self.sampling.type} gives at most {stated}; "
+                                 "leave `frames` out")  # fmt: skip
+            object.__setattr__(self, "frames", stated)  # the only one of these objects, which are frozen for others
+        return self
+
+    @property
+    def sampler(self) -> SamplerSpec:
+        """The sampler that `sampling` names. A ValidationError where no plugin offers it."""
+        if isinstance(self.sampling, SamplerSpec):
+            return self.sampling
+        return _Named.model_validate({"sampling": self.sampling}).sampling
+
+    def slots(self, num_frames_present: int) -> int:
+        """Return T: how many frames a video is padded to that has so many."""
+        return self.frames if self.sampler.pads else num_frames_present
+
+
+class Canvas(Spec):
+    """How pictures are fitted and normalized. The defaults are those of Video-Panda's aligner."""
+
     size: Side = 448
     """Side of the square canvas, pixels."""
     fit: Literal["pad", "crop", "squash"] = "pad"
@@ -93,18 +168,13 @@ class VideoInput(Spec):
     """Standard deviation of the RGB values in 0..1."""
 
     @model_validator(mode="after")
-    def _divides(self) -> VideoInput:
+    def _divides(self) -> Self:
         if self.fit == "pad" and self.size % self.multiple:
             raise ValueError(f"size {self.size} is not a multiple of {self.multiple} (`multiple`)")
-        if (pixels := self.frames * self.size**2) > MOST_PIXELS:
-            raise ValueError(
-                f"{self.frames:,} frames of {self.size:,}x{self.size:,} are {pixels:,} pixels, expected at most "
-                f"{MOST_PIXELS:,}; lower `frames` or `size`"
-            )
         return self
 
     def place(self, width: int, height: int) -> Fit:
-        """Where a picture of width x height pixels goes on the canvas.
+        """Return where a picture of width x height pixels goes on the canvas.
 
         `pad` is the rule of Video-Panda's and EVE's preprocessing: the long side becomes `size`; the short side is
         rounded up to a multiple; the padding before it is half of the rest, rounded down to a multiple.
@@ -123,26 +193,62 @@ class VideoInput(Spec):
             return Fit(size, short_cells * unit, before, 0)
         return Fit(short_cells * unit, size, 0, before)
 
-    def shape(self, width: int, height: int, num_frames_present: int | None = None) -> VideoShape:
-        """The fitted shape of a video of width x height pixels with so many sampled frames (None: all slots)."""
+    def content_box(self, width: int, height: int) -> Box:
+        """Return top, bottom, left and right of a picture of width x height pixels inside its padding."""
         fit = self.place(width, height)
         top, left = max(fit.top, 0), max(fit.left, 0)
-        bottom, right = min(fit.top + fit.height, self.size), min(fit.left + fit.width, self.size)
+        return top, min(fit.top + fit.height, self.size), left, min(fit.left + fit.width, self.size)
+
+
+class VideoInput(Canvas, FrameSelection):
+    """The frames that an aligner wants, and the canvas that they are fitted on. The defaults are Video-Panda's."""
+
+    @model_validator(mode="after")
+    def _is_not_too_large(self) -> Self:
+        if (pixels := self.frames * self.size**2) > MOST_PIXELS:
+            raise ValueError(
+                f"{self.frames:,} frames of {self.size:,}x{self.size:,} are {pixels:,} pixels, expected at most "
+                f"{MOST_PIXELS:,}; lower `frames` or `size`"
+            )
+        return self
+
+    def shape(self, width: int, height: int, num_frames_present: int | None = None) -> VideoShape:
+        """Return the fitted shape of a video of width x height pixels with so many sampled frames (None: `frames`)."""
         count = self.frames if num_frames_present is None else num_frames_present
-        slots = count if self.sampling == "one-fps" else self.frames
-        return VideoShape(slots, self.size, self.size, (top, bottom, left, right), count)
+        return VideoShape(self.slots(count), self.size, self.size, self.content_box(width, height), count)
+
+    def with_sampler(self) -> VideoInput:
+        """Return the same, its sampler looked up: with its options, unless it is a fixed one, which keeps its name.
+
+        A ValidationError where no plugin offers it.
+        """
+        found = self.sampler
+        if found is self.sampling or found.fixed:
+            return self
+        return VideoInput.model_validate(self.model_dump(exclude_unset=True) | {"sampling": found})
 
 
 class VideoComponentSpec(ComponentSpec):
     """A component that wants pixels."""
 
-    input: VideoInput = VideoInput()
-    """The pixels it wants."""
+    input: Canvas = Canvas()
+    """The canvas that pictures are fitted on."""
 
     @field_validator("input", mode="before")
     @classmethod
     def _keep_own_defaults(cls, value: object) -> object:
-        """`input: {frames: 16}` changes the frames and leaves the rest as the component has it."""
-        if isinstance(value, Mapping):
-            return {**cls.model_fields["input"].default.model_dump(), **value}
-        return value
+        """`input: {size: 224}` changes the size and leaves the rest as the component has it."""
+        if not isinstance(value, Mapping):
+            return value
+        own = cls.model_fields["input"].default.model_dump()
+        if "frames" not in value and _states_frames(value.get("sampling")):
+            own.pop("frames", None)
+        return {**own, **value}
+
+
+def _states_frames(sampling: object) -> bool:
+    """Tell whether a sampler, as a spec gives it, has options that say how many frames there may be."""
+    try:
+        return sampling is not None and _Named.model_validate({"sampling": sampling}).sampling.max_positions is not None
+    except ValidationError:  # which is said when the whole input is validated
+        return False

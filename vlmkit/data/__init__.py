@@ -1,4 +1,4 @@
-"""From video files to batches: which frames, how they are fitted, the cache, and samples that cannot be read.
+"""From video files to batches: chosen and fitted frames, their cache, and samples that cannot be read.
 
 Importing it costs no torch; `to_batch` imports it when it is called.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from vlmkit.data.bad_samples import BadSamples
 from vlmkit.data.batch import to_batch
 from vlmkit.data.fit import FittedVideo, fit_frames, padding_color
-from vlmkit.data.loader import VideoLoader
-from vlmkit.data.sampling import frame_positions
+from vlmkit.data.loader import VideoLoader, select_frames
 
-__all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "frame_positions", "padding_color", "to_batch"]
+__all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "padding_color", "select_frames", "to_batch"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vlmkit.api.video import VideoInput
+from vlmkit.api.video import Canvas
 from vlmkit.data.fit import FittedVideo
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["to_batch"]
 
 
-def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
+def to_batch(videos: Sequence[FittedVideo], canvas: Canvas) -> VideoBatch:
     """Normalize, (x / 255 - mean) / std, and stack: pixels (B, T, 3, H, W) float32, T the longest of the videos.
 
     Frames that are padding in time are all zero. A ValueError where there are no videos or canvases differ in size.
@@ -34,19 +34,18 @@ def to_batch(videos: Sequence[FittedVideo], video: VideoInput) -> VideoBatch:
         raise ValueError(f"expected canvases of one size, found {sorted(sizes)}")
     height, width, _ = sizes.pop()
     pixels = np.zeros((len(videos), max(len(fitted.pixels) for fitted in videos), 3, height, width), np.float32)
-    tables = _tables(video)
-    for canvas, fitted in zip(pixels, videos, strict=True):
+    tables = _tables(canvas.mean, canvas.std)
+    for out, fitted in zip(pixels, videos, strict=True):
         for channel, table in enumerate(tables):
             shown = fitted.pixels[: fitted.num_frames_present, ..., channel]
-            np.take(table, shown, out=canvas[: fitted.num_frames_present, channel], mode="clip")
+            np.take(table, shown, out=out[: fitted.num_frames_present, channel], mode="clip")
     present = torch.tensor([fitted.num_frames_present for fitted in videos])
-    frames = torch.arange(pixels.shape[1]) < present[:, None]
-    return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content_box for fitted in videos]), frames)
+    frame_mask = torch.arange(pixels.shape[1]) < present[:, None]
+    return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content_box for fitted in videos]), frame_mask)
 
 
 @lru_cache
-def _tables(video: VideoInput) -> npt.NDArray[np.float32]:
-    """(3, 256): the normalized value of each byte, by channel."""
+def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """Return (3, 256): the normalized value of each byte, by channel."""
     levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    mean, std = (np.array(values, np.float32)[:, None] for values in (video.mean, video.std))
-    return (levels - mean) / std
+    return (levels - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[:, None]

@@ -1,4 +1,4 @@
-"""Decoded frames on the canvas of a `VideoInput`, as bytes; normalization comes later, so that bytes can be cached.
+"""Decoded frames on a canvas, as bytes; normalization comes later, so that bytes can be cached.
 
 Shape letters: n sampled frames, T frame slots, H W pixels.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vlmkit.api.video import Fit, VideoInput, VideoShape
+from vlmkit.api.video import Box, Canvas, Fit, VideoInput, VideoShape
 
 __all__ = ["FittedVideo", "Fitting", "fit_frames", "padding_color"]
 
@@ -28,27 +28,27 @@ class FittedVideo:
 
     pixels: Pixels
     """(T, H, W, 3) RGB. Frames past `num_frames_present` are zero here and zero again after normalization."""
-    content_box: tuple[int, int, int, int]
-    """Top, bottom, left, right of the picture inside its padding, pixels, bottom and right exclusive."""
+    content_box: Box
+    """The picture inside its padding."""
     num_frames_present: int
     """How many leading frames hold a picture; the rest is padding in time."""
 
     @property
     def shape(self) -> VideoShape:
-        """The shape, for `AlignerSpec.layout`."""
+        """Its shape, for `AlignerSpec.layout`."""
         frames, height, width, _ = self.pixels.shape
         return VideoShape(frames, height, width, self.content_box, self.num_frames_present)
 
     def flipped(self) -> FittedVideo:
-        """The mirrored canvas, left to right, content box included."""
+        """Return the canvas mirrored left to right, content box included."""
         top, bottom, left, right = self.content_box
         width = self.pixels.shape[2]
         return FittedVideo(self.pixels[:, :, ::-1], (top, bottom, width - right, width - left), self.num_frames_present)
 
 
-def padding_color(video: VideoInput) -> tuple[int, int, int]:
-    """RGB of the padding around a picture: int(255 mean), (122, 116, 104) with CLIP's mean."""
-    red, green, blue = (int(255 * channel) for channel in video.mean)
+def padding_color(canvas: Canvas) -> tuple[int, int, int]:
+    """Return the RGB of the padding around a picture: int(255 mean), (122, 116, 104) with CLIP's mean."""
+    red, green, blue = (int(255 * channel) for channel in canvas.mean)
     return red, green, blue
 
 
@@ -56,18 +56,15 @@ class Fitting:
     """Puts the frames of one video on their canvas, one after the other.
 
     Every fit resizes with Pillow's bicubic filter, as Video-Panda's preprocessing does (Video-ChatGPT, the one that
-    squashes, used nearest neighbours). Padding in time fills up to `video.frames`, except with sampling `one-fps`.
+    squashes, used nearest neighbors).
     """
 
-    def __init__(self, video: VideoInput, width: int, height: int, count: int) -> None:
-        """Make room for `count` frames, at most `video.frames`, of width x height pixels."""
-        if not 1 <= count <= video.frames:
-            raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
-        shape = video.shape(width, height, num_frames_present=count)
-        self._place = video.place(width, height)
-        pixels = np.zeros((shape.frames, shape.height, shape.width, 3), np.uint8)
-        pixels[:count] = padding_color(video)
-        self.fitted = FittedVideo(pixels, shape.content_box, count)
+    def __init__(self, canvas: Canvas, width: int, height: int, count: int, slots: int) -> None:
+        """Make room for `count` frames of width x height pixels, and for padding in time up to `slots`."""
+        self._place = canvas.place(width, height)
+        pixels = np.zeros((slots, canvas.size, canvas.size, 3), np.uint8)
+        pixels[:count] = padding_color(canvas)
+        self.fitted = FittedVideo(pixels, canvas.content_box(width, height), count)
         """The video; its frames are there once they were put."""
 
     def put(self, slot: int, frame: Pixels) -> None:
@@ -79,9 +76,11 @@ class Fitting:
 
 
 def fit_frames(frames: Pixels, video: VideoInput) -> FittedVideo:
-    """Put (n, H, W, 3) RGB frames on the canvas that `video` asks for; n at most `video.frames`."""
+    """Put (n, H, W, 3) RGB frames, which are chosen already, on the canvas of `video`; n at most `video.frames`."""
     count, height, width, _ = frames.shape
-    fitting = Fitting(video, width, height, count)
+    if not 1 <= count <= video.frames:
+        raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
+    fitting = Fitting(video, width, height, count, video.slots(count))
     for slot, frame in enumerate(frames):
         fitting.put(slot, frame)
     return fitting.fitted

@@ -1,47 +1,74 @@
-"""Reading videos: decoded once, fitted for everyone who looks at them, remembered."""
+"""Reading videos: frames are chosen and decoded once, fitted on every canvas that is asked for, and remembered."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from vlmkit.api.reader import OpenVideo, Reader
-from vlmkit.api.video import VideoInput
+from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
+from vlmkit.api.video import Canvas, FrameSelection
 from vlmkit.data.fit import FittedVideo, Fitting
-from vlmkit.data.sampling import frame_positions
 from vlmkit.errors import UnreadableVideo
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["VideoLoader"]
+__all__ = ["SelectedFrames", "VideoLoader", "select_frames"]
 
 Views = dict[str, FittedVideo]
 _AT_ONCE = 1 << 28
 """Bytes of decoded frames that are in memory at once, where they are bigger than one frame."""
 
 
-class VideoLoader:
-    """Reads a video once and fits it for each of several inputs, e.g. the aligner's and the teacher's.
+class SelectedFrames(NamedTuple):
+    """An open video, and which of its frames are looked at."""
 
-    Views that are read again and again come from memory: least recently used ones are dropped when their pixels exceed
-    `cache_bytes`. Not for several threads; a forked worker has a memory of its own.
+    video: OpenVideo
+    positions: list[int]
+    """Ascending; a frame may be there several times."""
+
+    def seconds(self, position: int) -> float:
+        """Return when a frame is shown."""
+        if self.video.times is not None:
+            return float(self.video.times[position])
+        return position / self.video.fps if self.video.fps else 0.0
+
+
+def select_frames(reader: Reader, path: str | Path, frames: FrameSelection) -> SelectedFrames:
+    """Open a video and choose its frames. An `UnreadableVideo` with the reason where that fails."""
+    video = reader.open(path)
+    if video.num_frames < 1:
+        raise UnreadableVideo(f"{path}: it holds no frames")
+    sampler = frames.sampler.build()
+    return SelectedFrames(video, list(sampler.positions(video.num_frames, video.fps, video.times, frames.frames)))
+
+
+class VideoLoader:
+    """Reads a video once and fits its frames on each of several canvases, e.g. the aligner's and the teacher's.
+
+    What is read again and again comes from memory: least recently used videos are dropped when their pixels exceed
+    `cache_bytes`. Not for several threads. It can be sent to a worker process, which then has a reader and a memory of
+    its own.
     """
 
-    def __init__(self, reader: Reader, inputs: Mapping[str, VideoInput], cache_bytes: int = 0) -> None:
-        if not inputs:
-            raise ValueError("expected at least one video input, found none")
+    def __init__(
+        self, reader: ReaderSpec, frames: FrameSelection, canvases: Mapping[str, Canvas], cache_bytes: int = 0
+    ) -> None:
+        if not canvases:
+            raise ValueError("expected at least one canvas, found none")
         self.reader = reader
-        self.inputs = dict(inputs)
+        self.frames = frames
+        self.canvases = dict(canvases)
         self.cache_bytes = cache_bytes
         self.cached_bytes = 0
         self._cache: OrderedDict[str, Views] = OrderedDict()
+        self._opener: Reader | None = None
 
     def load(self, path: str | Path, flip: bool = False) -> Views:
-        """The views of one video, by the names of `inputs`; with `flip` all of them mirrored left to right.
+        """Return one video on each of `canvases`, by their names; with `flip` all of them mirrored left to right.
 
         An `UnreadableVideo` with the reason where the video cannot be decoded.
         """
@@ -54,22 +81,30 @@ class VideoLoader:
             self._cache.move_to_end(key)
         return {name: view.flipped() for name, view in views.items()} if flip else dict(views)
 
+    def has_cache_for(self, canvases: Mapping[str, Canvas]) -> bool:
+        """Tell whether the cached frames can be used for these canvases."""
+        return self.cache_bytes > 0 and all(self.canvases.get(name) == wanted for name, wanted in canvases.items())
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "cached_bytes": 0, "_cache": OrderedDict(), "_opener": None}
+
     def _read(self, path: str) -> Views:
-        video = self.reader.open(path)
-        if video.num_frames < 1:
-            raise UnreadableVideo(f"{path}: it holds no frames")
-        views: Views = {}
-        slots: dict[int, list[tuple[Fitting, int]]] = defaultdict(list)
-        for name, view in self.inputs.items():
-            chosen = frame_positions(view.sampling, video.num_frames, video.fps, view.frames)
-            fitting = Fitting(view, video.width, video.height, len(chosen))
-            views[name] = fitting.fitted
-            for slot, position in enumerate(chosen):
-                slots[position].append((fitting, slot))
-        for position, frame in _frames(video, sorted(slots)):
-            for fitting, slot in slots[position]:
-                fitting.put(slot, frame)
-        return views
+        if self._opener is None:
+            self._opener = self.reader.build()
+        video, positions = select_frames(self._opener, path, self.frames)
+        slots = self.frames.slots(len(positions))
+        fittings = {
+            name: Fitting(canvas, video.width, video.height, len(positions), slots)
+            for name, canvas in self.canvases.items()
+        }
+        places: dict[int, list[int]] = defaultdict(list)
+        for slot, position in enumerate(positions):
+            places[position].append(slot)
+        for position, frame in _decode(video, list(places)):
+            for fitting in fittings.values():
+                for slot in places[position]:
+                    fitting.put(slot, frame)
+        return {name: fitting.fitted for name, fitting in fittings.items()}
 
     def _remember(self, key: str, views: Views) -> None:
         size = _size(views)
@@ -81,7 +116,7 @@ class VideoLoader:
             self.cached_bytes -= _size(self._cache.popitem(last=False)[1])
 
 
-def _frames(video: OpenVideo, positions: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def _decode(video: OpenVideo, positions: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Yield the frames at ascending positions, of which few are in memory at once."""
     count = max(1, _AT_ONCE // (3 * video.width * video.height))
     for start in range(0, len(positions), count):

@@ -101,7 +101,8 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
 
 def video_loader(spec: ExperimentSpec) -> LoadVideo:
     """Return what reads a video as the aligner of the spec sees it."""
-    loader = VideoLoader(spec.data.reader.build(), {"aligner": spec.model.aligner.input}, spec.data.cache_mib << 20)
+    frames = spec.model.aligner.input
+    loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
     return lambda path: loader.load(path)["aligner"]
 
 

@@ -185,7 +185,8 @@ class VideoLMProcessor(ProcessorMixin):
             check_installed(key, origin)
         spec = read_component(ReaderSpec.kind, self.reader, "processor_config.json, `reader`")
         assert isinstance(spec, ReaderSpec)
-        return VideoLoader(spec.build(), {"aligner": self.aligner.input}).load(expand_path(video))["aligner"]
+        loader = VideoLoader(spec, self.aligner.input, {"aligner": self.aligner.input})
+        return loader.load(expand_path(video))["aligner"]
 
     def encode(
         self,

@@ -186,8 +186,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
-        """As in transformers; by default every part has the dtype in which it was saved. Code that comes with a folder is
-        never run.
+        """As in transformers; by default every part has the dtype in which it was saved. Code that comes with a folder
+        is never run.
 
         Raises:
             CheckpointError: a file is not what the folder's manifest (`checksums.json`) says, or weights are missing

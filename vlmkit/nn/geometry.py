@@ -5,7 +5,7 @@ Each raises a ValueError that names both numbers; a spec's validator calls it, p
 
 from __future__ import annotations
 
-from vlmkit.api import DownsamplerSpec, VideoInput
+from vlmkit.api import Canvas, DownsamplerSpec, VideoInput
 
 __all__ = ["check_canvas", "check_geometry", "check_heads", "check_multiple", "check_sampling", "tile_grid"]
 
@@ -37,20 +37,20 @@ def tile_grid(tiles: str, side: int, height: int, width: int, unit: str) -> tupl
     return height // side, width // side
 
 
-def check_canvas(video: VideoInput, patch: int) -> None:
+def check_canvas(canvas: Canvas, patch: int) -> None:
     """Raise a ValueError where patches of `patch` pixels do not tile the canvas or, with `fit: pad`, the picture."""
-    check_multiple("input.size", video.size, "the patch side", patch)
-    if video.fit == "pad":
-        check_multiple("input.multiple", video.multiple, "the patch side", patch)
+    check_multiple("input.size", canvas.size, "the patch side", patch)
+    if canvas.fit == "pad":
+        check_multiple("input.multiple", canvas.multiple, "the patch side", patch)
 
 
 def check_sampling(video: VideoInput) -> None:
     """Raise a ValueError where videos would differ in their number of frames: padding in time gives tokens here, so
     that those of a video would depend on the longest one of its batch."""
-    if video.sampling == "one-fps":
+    if not video.sampler.pads:
         raise ValueError(
-            f"sampling one-fps gives videos of 1 to {video.frames} frames; expected a fixed number, as in the paper: "
-            "take reference, uniform, segment-midpoint or segment-centre"
+            f"sampling {video.sampler.address} gives videos of 1 to {video.frames} frames; expected a fixed number, as "
+            "in the paper: take a sampling that pads videos in time, e.g. reference or uniform"
         )
 
 

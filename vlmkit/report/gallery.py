@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from vlmkit.data import frame_positions
+from vlmkit.data import select_frames
 from vlmkit.errors import DataError, UserError
 from vlmkit.evaluation import PreparedBenchmark, prepare_benchmark
 from vlmkit.evaluation.records import JudgedAnswer
@@ -126,7 +126,7 @@ def _strips(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark]) -> 
 
 
 class FrameStrips:
-    """Reads the videos of one benchmark with the reader and the sampling rule of a spec."""
+    """Reads the videos of one benchmark with the reader and the sampler of a spec."""
 
     def __init__(self, spec: ExperimentSpec, benchmark: PreparedBenchmark) -> None:
         self._files, self._missing = benchmark.videos, benchmark.missing
@@ -137,11 +137,10 @@ class FrameStrips:
         """The frames of the video of this name. A `DataError` where there is none, or it cannot be decoded."""
         if name not in self._files:
             raise DataError(self._missing.get(name, f"the benchmark has no video {name}"))
-        video = self._reader.open(self._files[name])
-        looked_at = frame_positions(self._input.sampling, video.num_frames, video.fps, self._input.frames)
-        positions = _thin(sorted(set(looked_at)))
-        seconds = [position / video.fps if video.fps else 0.0 for position in positions]
-        return [StripFrame(at, _jpeg(frame)) for at, frame in zip(seconds, video.frames(positions), strict=True)]
+        selected = select_frames(self._reader, self._files[name], self._input)
+        positions = _thin(sorted(set(selected.positions)))
+        frames = zip(positions, selected.video.frames(positions), strict=True)
+        return [StripFrame(selected.seconds(position), _jpeg(frame)) for position, frame in frames]
 
 
 def _thin(positions: list[int]) -> list[int]:

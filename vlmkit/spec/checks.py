@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.api.video import VideoInput
+from vlmkit.api.video import Canvas, VideoInput
 from vlmkit.errors import did_you_mean, shown
 from vlmkit.problems import Problem
 from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, TrainingSpec, part_of
@@ -127,15 +127,9 @@ def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
     if teacher.frame_limit is not None and aligner.frames > teacher.frame_limit:
         message = f"the teacher takes at most {teacher.frame_limit} frames, the aligner gives {aligner.frames}; "
         yield Problem((*_WHERE, "teacher"), f"{message}lower the aligner's input.frames")
-    usual = type(teacher).model_fields["input"].default
-    for key in ("frames", "sampling"):
-        found, ours = getattr(teacher.input, key), getattr(aligner, key)
-        if found not in (getattr(usual, key), ours):
-            message = f"the teacher sees the aligner's frames ({key} {ours}), so {found} would do nothing; remove it"
-            yield Problem((*_WHERE, "teacher", "input", key), message)
 
 
-def _pictures(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
+def _pictures(teacher: TeacherSpec, aligner: Canvas) -> Iterator[Problem]:
     """Check that a cell of one canvas shows what the same cell of the other shows."""
     for name, (width, height) in ASPECTS.items():
         ours, theirs = _relative(aligner, width, height), _relative(teacher.input, width, height)
@@ -149,18 +143,18 @@ def _pictures(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
             return
 
 
-def _relative(video: VideoInput, width: int, height: int) -> tuple[float, ...]:
+def _relative(canvas: Canvas, width: int, height: int) -> tuple[float, ...]:
     """Return left, right, top and bottom of the whole picture, in sides of the canvas; a crop's lie outside of it."""
-    if video.fit == "crop":  # without the rounding to whole pixels
+    if canvas.fit == "crop":  # without the rounding to whole pixels
         sides = [side / min(width, height) for side in (width, height)]
         return tuple(round(edge, 6) for side in sides for edge in ((1 - side) / 2, (1 + side) / 2))
-    place = video.place(width, height)
+    place = canvas.place(width, height)
     edges = (place.left, place.left + place.width, place.top, place.top + place.height)
-    return tuple(round(edge / video.size, 6) for edge in edges)
+    return tuple(round(edge / canvas.size, 6) for edge in edges)
 
 
-def _words(video: VideoInput) -> str:
-    return f"pad, {video.size} / {video.multiple}" if video.fit == "pad" else video.fit
+def _words(canvas: Canvas) -> str:
+    return f"pad, {canvas.size} / {canvas.multiple}" if canvas.fit == "pad" else canvas.fit
 
 
 def _grids(teacher: TeacherSpec, spec: ExperimentSpec) -> Iterator[Problem]:

@@ -125,7 +125,7 @@ def _video(shape: VideoShape, seed: int = 0) -> VideoBatch:
 
 
 def _shapes(spec: AlignerSpec) -> list[VideoShape]:
-    """Full videos and one with a frame less: padded in time or, with sampling `one-fps`, shorter."""
+    """Full videos and one with a frame less: padded in time or, with a sampler that does not pad, shorter."""
     fewer = max(1, spec.input.frames - 1)
     return [*(spec.input.shape(*sides) for sides in SHAPES), spec.input.shape(1, 1, fewer)]
 

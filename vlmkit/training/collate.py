@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from vlmkit.api.dataset import Dataset, Sample
-from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.tensors import VideoBatch
-from vlmkit.api.video import VideoInput
+from vlmkit.api.video import Canvas
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
 from vlmkit.guard import guarded
@@ -30,7 +29,6 @@ from vlmkit.training.sample_order import SampleOrder, is_flipped
 __all__ = [
     "Collator",
     "FailedSample",
-    "LazyVideoLoader",
     "LoadedSample",
     "MicroBatch",
     "StageDataset",
@@ -117,34 +115,13 @@ class StageSamples(Sequence[tuple[str, Sample]]):
         return (sample.id if len(self.datasets) == 1 else f"{number}:{sample.id}"), sample
 
 
-class LazyVideoLoader:
-    """A `VideoLoader` that opens its reader where it is used: it can be sent to a worker process."""
-
-    def __init__(self, reader: ReaderSpec, inputs: Mapping[str, VideoInput], cache_bytes: int = 0) -> None:
-        self.reader, self.inputs, self.cache_bytes = reader, dict(inputs), cache_bytes
-        self._loader: VideoLoader | None = None
-
-    def load(self, path: str, flip: bool) -> Mapping[str, FittedVideo]:
-        """As `VideoLoader.load`."""
-        if self._loader is None:
-            self._loader = VideoLoader(self.reader.build(), self.inputs, self.cache_bytes)
-        return self._loader.load(path, flip)
-
-    def has_cache_for(self, inputs: Mapping[str, VideoInput]) -> bool:
-        """Return whether the cached frames can be used for these inputs."""
-        return self.cache_bytes > 0 and all(self.inputs.get(name) == wanted for name, wanted in inputs.items())
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_loader": None}
-
-
 @dataclass
 class StageDataset:
     """The samples of a stage by position, read when they are asked for: a dataset for torch's DataLoader."""
 
     order: SampleOrder
     samples: StageSamples
-    videos: LazyVideoLoader
+    videos: VideoLoader
     flip: bool
 
     def __len__(self) -> int:
@@ -174,8 +151,8 @@ class Collator:
     """Turns samples into a `MicroBatch`."""
 
     processor: VideoLMProcessor
-    aligner: VideoInput
-    teacher: VideoInput | None
+    aligner: Canvas
+    teacher: Canvas | None
     max_length: int
 
     def __call__(self, samples: Sequence[AnySample]) -> MicroBatch:

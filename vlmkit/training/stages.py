@@ -13,8 +13,8 @@ import torch
 
 from vlmkit.api.dataset import Dataset
 from vlmkit.api.modules import Teacher
-from vlmkit.api.video import VideoInput
-from vlmkit.data import BadSamples
+from vlmkit.api.video import Canvas
+from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.files import atomic_folder, is_file, saving_weights
 from vlmkit.manifest import write_manifest
@@ -40,7 +40,7 @@ from vlmkit.training.checkpoint import (
     note_components,
     remove_leftovers,
 )
-from vlmkit.training.collate import Collator, LazyVideoLoader, StageDataset, StageSamples, check_picklable
+from vlmkit.training.collate import Collator, StageDataset, StageSamples, check_picklable
 from vlmkit.training.distributed import raised_by_all
 from vlmkit.training.loss import ModelWithLoss, StageDistillation, build_distillation_head
 from vlmkit.training.metrics import StageRecord, write_stage_record
@@ -99,7 +99,7 @@ class _StageLoop:
     def __init__(self, spec: ExperimentSpec, training: TrainingSpec, run: RunFolder, plan: TrainingPlan) -> None:
         self.spec, self.training, self.run, self.plan = spec, training, run, plan
         self.identity = identity(spec)
-        self.videos: LazyVideoLoader | None = None
+        self.videos: VideoLoader | None = None
         self.datasets: dict[str, Dataset] = {}
         self.model: VideoLM
         self.processor: VideoLMProcessor
@@ -192,10 +192,10 @@ class _StageLoop:
 
     def _stage_run(self, number: int, stage: StageSpec, samples: StageSamples) -> StageRun:
         order = SampleOrder.of(stage, len(samples), self.spec.seed, number)
-        inputs = self._inputs(stage)
-        if self.videos is None or not self.videos.has_cache_for(inputs):
-            workers = max(1, self.training.workers)
-            self.videos = LazyVideoLoader(self.spec.data.reader, inputs, self.spec.data.cache_mib * 2**20 // workers)
+        canvases = self._canvases(stage)
+        if self.videos is None or not self.videos.has_cache_for(canvases):
+            data, cache_bytes = self.spec.data, self.spec.data.cache_mib * 2**20 // max(1, self.training.workers)
+            self.videos = VideoLoader(data.reader, self.spec.model.aligner.input, canvases, cache_bytes)
         where, folder = f"stages/{number}-{stage.name}", self.run.stage(number, stage.name)
         anew = f" and remove the folder {folder} to train the stage anew"
         assigned = self.plan.stages[number - 1].assigned
@@ -208,19 +208,18 @@ class _StageLoop:
             seed=int(np.random.SeedSequence([self.spec.seed, number]).generate_state(1)[0]),
             trained={pattern: [self.named[name] for name in names] for pattern, names in assigned.items()},
             dataset=StageDataset(order, samples, self.videos, stage.flip),
-            collator=Collator(self.processor, inputs["aligner"], inputs.get("teacher"), stage.max_length),
+            collator=Collator(self.processor, canvases["aligner"], canvases.get("teacher"), stage.max_length),
             bad=BadSamples(self.run.bad_samples, self.spec.data.max_bad_fraction, where, anew, writes=not rank()),
             sizes=BatchSizes.of(stage),
         )
 
-    def _inputs(self, stage: StageSpec) -> Mapping[str, VideoInput]:
-        """Return what the aligner wants to see, and the teacher where the stage distils: the same frames."""
-        own = self.spec.model.aligner.input
-        if not stage.distils:
-            return {"aligner": own}
-        assert self.training.distillation is not None
-        frames = {"frames": own.frames, "sampling": own.sampling}
-        return {"aligner": own, "teacher": self.training.distillation.teacher.input.model_copy(update=frames)}
+    def _canvases(self, stage: StageSpec) -> Mapping[str, Canvas]:
+        """Return the aligner's canvas, and the teacher's where the stage distils."""
+        canvases: dict[str, Canvas] = {"aligner": self.spec.model.aligner.input}
+        if stage.distils:
+            assert self.training.distillation is not None
+            canvases["teacher"] = self.training.distillation.teacher.input
+        return canvases
 
     def _distillation(self, stage: StageSpec) -> StageDistillation | None:
         if not stage.distils:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vlmkit.api import DataError, PluginError, Teacher, TeacherSpec, VideoBatch, VideoInput
+from vlmkit.api import Canvas, DataError, PluginError, Teacher, TeacherSpec, VideoBatch
 from vlmkit.api.teacher_cache import CachedTeacher
 from vlmkit.registry import registry
 from vlmkit_teachers.spec import ClipTeacherSpec, HogSpec
@@ -218,7 +218,7 @@ class _Mine(Teacher):
 
 class _MineSpec(TeacherSpec):
     type: Literal["mine"] = "mine"
-    input: VideoInput = VideoInput(size=28, multiple=14)
+    input: Canvas = Canvas(size=28, multiple=14)
 
     @property
     def width(self) -> int:

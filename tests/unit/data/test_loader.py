@@ -1,23 +1,25 @@
-"""The loader: one decoding for all views, a bounded memory."""
+"""The loader: one decoding for all canvases, a bounded memory."""
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vlmkit.api import OpenVideo, Reader, UnreadableVideo, VideoInput
-from vlmkit.data import VideoLoader, frame_positions
+from vlmkit.api import Canvas, OpenVideo, Reader, ReaderSpec, UnreadableVideo, VideoInput
+from vlmkit.data import VideoLoader, select_frames
 
 ALIGNER = VideoInput(frames=4, size=28, sampling="uniform")
-TEACHER = VideoInput(frames=4, size=14, multiple=14, sampling="uniform")
-LONG = VideoInput(frames=6, size=14, multiple=14, sampling="segment-centre")
+TEACHER = Canvas(size=14, multiple=14)
+LONG = VideoInput(frames=10, size=28, sampling="segment-centre")
 
 
 @dataclass
@@ -43,56 +45,113 @@ class _Reader(Reader):
         return _Counting(self.length, 10.0, 20, 20, self.asked)
 
 
-def test_one_decoding_serves_all_views() -> None:
-    reader = _Reader()
-    views = VideoLoader(reader, {"aligner": ALIGNER, "teacher": TEACHER, "long": LONG}).load("a.mp4")
-    assert len(reader.asked) == 1
-    assert reader.asked[0] == sorted(set(reader.asked[0]))
-    for name, video in (("aligner", ALIGNER), ("teacher", TEACHER), ("long", LONG)):
-        positions = frame_positions(video.sampling, 40, 10.0, video.frames)
-        assert views[name].pixels[:, 7, 7, 0].tolist() == positions
-        assert views[name].pixels.shape == (video.frames, video.size, video.size, 3)
+class _CountingSpec(ReaderSpec):
+    type: Literal["counting"] = "counting"
+    length: int = 40
+
+    def build(self) -> Reader:
+        return _Reader(self.length, asked)
+
+
+asked: list[list[int]] = []
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    asked.clear()
+
+
+def loader(frames: VideoInput = ALIGNER, cache_bytes: int = 0, length: int = 40, **more: Canvas) -> VideoLoader:
+    return VideoLoader(_CountingSpec(length=length), frames, {"aligner": frames, **more}, cache_bytes)
+
+
+def test_one_decoding_serves_all_canvases() -> None:
+    views = loader(teacher=TEACHER).load("a.mp4")
+    assert asked == [[0, 13, 26, 39]]
+    for name, canvas in (("aligner", ALIGNER), ("teacher", TEACHER)):
+        assert views[name].pixels[:, 7, 7, 0].tolist() == asked[0]
+        assert views[name].pixels.shape == (4, canvas.size, canvas.size, 3)
+
+
+def test_repeated_frames_are_decoded_once() -> None:
+    view = loader(length=3).load("a.mp4")["aligner"]
+    assert asked == [[0, 1, 2]]
+    assert view.pixels[:, 0, 0, 0].tolist() == [0, 0, 1, 2]
 
 
 def test_few_big_frames_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    views = VideoLoader(_Reader(), {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
+    views = loader(LONG, teacher=TEACHER).load("a.mp4")
+    asked.clear()
     monkeypatch.setattr("vlmkit.data.loader._AT_ONCE", 3 * 3 * 20 * 20 + 1)
-    reader = _Reader()
-    again = VideoLoader(reader, {"aligner": ALIGNER, "long": LONG}).load("a.mp4")
-    assert [len(asked) for asked in reader.asked] == [3, 3, 3, 1]
+    again = loader(LONG, teacher=TEACHER).load("a.mp4")
+    assert [len(part) for part in asked] == [3, 3, 3, 1]
     for name, view in views.items():
         np.testing.assert_array_equal(again[name].pixels, view.pixels)
 
 
 def test_short_videos_are_padded_in_time() -> None:
-    video = VideoInput(frames=8, size=28)
-    view = VideoLoader(_Reader(length=3), {"aligner": video}).load("a.mp4")["aligner"]
+    view = loader(VideoInput(frames=8, size=28), length=3).load("a.mp4")["aligner"]
     assert view.num_frames_present == 3
     assert view.pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 0, 0, 0, 0]
 
 
+def test_samplers_decide_what_is_padded() -> None:
+    every = {"type": "fps", "fps": 1, "max_frames": 6}  # 40 frames at 10 a second
+    for pad, slots in ((True, 6), (False, 4)):
+        frames = VideoInput.model_validate({"size": 28, "sampling": every | {"pad": pad}})
+        view = loader(frames).load("a.mp4")["aligner"]
+        assert (view.num_frames_present, len(view.pixels)) == (4, slots)
+        assert view.pixels[:4, 0, 0, 0].tolist() == [0, 10, 20, 30]
+        assert view.shape == frames.shape(20, 20, num_frames_present=4)
+
+
+def test_times_of_frames_go_to_the_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [0.0, 0.1, 0.2, 3.0, 3.1]
+    monkeypatch.setattr(_Counting, "times", property(lambda video: times))
+    frames = VideoInput.model_validate({"sampling": {"type": "fps", "fps": 1}})
+    selected = select_frames(_Reader(length=5), "a.mp4", frames)
+    assert selected.positions == [0, 2, 2, 3]
+    assert [selected.seconds(position) for position in selected.positions] == [0.0, 0.2, 0.2, 3.0]
+
+
 def test_memory_is_bounded_and_forgets_the_least_recent() -> None:
-    reader = _Reader()
     one = 4 * 28 * 28 * 3
-    loader = VideoLoader(reader, {"aligner": ALIGNER}, cache_bytes=2 * one)
+    videos = loader(cache_bytes=2 * one)
     for name in ("a", "b", "a", "c", "a", "b"):  # c drops b
-        loader.load(name)
-    assert len(reader.asked) == 4
-    assert loader.cached_bytes == 2 * one
+        videos.load(name)
+    assert len(asked) == 4
+    assert videos.cached_bytes == 2 * one
 
 
 def test_without_memory_every_load_decodes() -> None:
-    reader = _Reader()
-    loader = VideoLoader(reader, {"aligner": ALIGNER})
-    loader.load("a")
-    loader.load("a")
-    assert len(reader.asked) == 2
-    assert loader.cached_bytes == 0
+    videos = loader()
+    videos.load("a")
+    videos.load("a")
+    assert len(asked) == 2
+    assert videos.cached_bytes == 0
+
+
+def test_memory_stays_behind_when_it_is_sent_to_a_worker() -> None:
+    videos = loader(cache_bytes=1 << 20)
+    view = videos.load("a")["aligner"]
+    sent = pickle.loads(pickle.dumps(videos))
+    assert (sent.cached_bytes, sent.cache_bytes) == (0, 1 << 20)
+    np.testing.assert_array_equal(sent.load("a")["aligner"].pixels, view.pixels)
+    assert videos.cached_bytes == sent.cached_bytes > 0
+
+
+def test_a_cache_serves_those_who_want_some_of_its_canvases() -> None:
+    videos = loader(cache_bytes=1, teacher=TEACHER)
+    assert videos.has_cache_for({"aligner": ALIGNER})
+    assert not videos.has_cache_for({"aligner": VideoInput(frames=3, size=28)})
+    assert not videos.has_cache_for({"teacher": ALIGNER})
+    assert not videos.has_cache_for({"other": TEACHER})
+    assert not loader(teacher=TEACHER).has_cache_for({"aligner": ALIGNER}), "without memory there is nothing to keep"
 
 
 def test_the_flip_is_the_same_for_all_views_and_leaves_the_memory_alone() -> None:
-    loader = VideoLoader(_Reader(), {"aligner": ALIGNER, "teacher": TEACHER}, cache_bytes=1 << 20)
-    plain, flipped, again = loader.load("a"), loader.load("a", flip=True), loader.load("a")
+    videos = loader(cache_bytes=1 << 20, teacher=TEACHER)
+    plain, flipped, again = videos.load("a"), videos.load("a", flip=True), videos.load("a")
     for name in plain:
         np.testing.assert_array_equal(flipped[name].pixels, plain[name].pixels[:, :, ::-1])
         np.testing.assert_array_equal(again[name].pixels, plain[name].pixels)
@@ -100,11 +159,11 @@ def test_the_flip_is_the_same_for_all_views_and_leaves_the_memory_alone() -> Non
 
 def test_bad_videos_raise_with_their_reason() -> None:
     with pytest.raises(UnreadableVideo, match=r"bad\.mp4: broken"):
-        VideoLoader(_Reader(), {"aligner": ALIGNER}).load("bad.mp4")
+        loader().load("bad.mp4")
     with pytest.raises(UnreadableVideo, match="no frames"):
-        VideoLoader(_Reader(length=0), {"aligner": ALIGNER}).load("a.mp4")
-    with pytest.raises(ValueError, match="at least one video input"):
-        VideoLoader(_Reader(), {})
+        loader(length=0).load("a.mp4")
+    with pytest.raises(ValueError, match="at least one canvas"):
+        VideoLoader(_CountingSpec(), ALIGNER, {})
 
 
 def test_importing_the_data_side_costs_no_torch() -> None:

@@ -147,7 +147,7 @@ MODEL = {
 
 @pytest.fixture
 def components(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registry with the components that the synthetic spec names, and the shipped reader."""
+    """A registry with the components that the synthetic spec names, and the shipped reader and samplers."""
     folder = tmp_path_factory.mktemp("plugin")
     (folder / "report_parts.py").write_text(PLUGIN)
     entry = folder / "benchmarks" / "shapes"
@@ -156,8 +156,8 @@ def components(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     (entry / "README.md").write_text("Squares over noise.")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "report_parts", raising=False)
-    points = [EntryPoint("parts", "report_parts", "vlmkit"), EntryPoint("readers", "vlmkit_readers", "vlmkit")]
-    small = Registry(points)
+    shipped = [EntryPoint(name, f"vlmkit_{name}", "vlmkit") for name in ("readers", "samplers")]
+    small = Registry([EntryPoint("parts", "report_parts", "vlmkit"), *shipped])
     for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.evaluation.benchmarks):
         monkeypatch.setattr(user, "registry", lambda: small)
 

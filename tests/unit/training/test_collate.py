@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from vlmkit.model.processor import Encoded
 from vlmkit.spec import StageSpec
 from vlmkit.training.collate import (
     Collator,
-    LazyVideoLoader,
     LoadedSample,
     StageDataset,
     StageSamples,
@@ -142,12 +140,3 @@ def test_aligner_and_teacher_see_the_same_mirrored_picture() -> None:
         left.append(bool(batch.video.pixels[0, 0, 0, 0, 0] > 0))
     assert 5 < sum(left) < 35
     assert all(collate([items("good")[p]]).video.pixels[0, 0, 0, 0, 0] > 0 for p in range(3))
-
-
-def test_a_cache_serves_stages_that_want_no_more_than_it_holds() -> None:
-    reader: Any = SimpleNamespace()
-    both = LazyVideoLoader(reader, {"aligner": INPUT, "teacher": INPUT}, cache_bytes=1)
-    assert both.has_cache_for({"aligner": INPUT})
-    assert not both.has_cache_for({"aligner": VideoInput(frames=3, size=28)})
-    assert not LazyVideoLoader(reader, {"aligner": INPUT}, 1).has_cache_for({"aligner": INPUT, "teacher": INPUT})
-    assert not LazyVideoLoader(reader, {"aligner": INPUT}, 0).has_cache_for({"aligner": INPUT})

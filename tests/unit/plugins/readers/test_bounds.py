@@ -24,7 +24,7 @@ from vlmkit.errors import UserError
 from vlmkit_readers.spec import DecordSpec
 
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-loader = VideoLoader(DecordSpec().build(), {"aligner": VideoInput(frames=8)})
+loader = VideoLoader(DecordSpec(), VideoInput(), {"aligner": VideoInput()})
 for path in sys.argv[1:]:
     try:
         print("read", loader.load(path)["aligner"].num_frames_present)

@@ -1,0 +1,103 @@
+"""The options of the samplers."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from vlmkit.api import Sampler, SamplerSpec
+from vlmkit.api.bounds import Frames
+
+__all__ = ["FpsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMidpointSpec", "UniformSpec"]
+
+
+class _RuleSpec(SamplerSpec):
+    """A rule without options, fixed by the publication that it is from."""
+
+    fixed: ClassVar[bool] = True
+
+    def build(self) -> Sampler:
+        """Return the sampler."""
+        from vlmkit_samplers._module import RULES, RuleSampler
+
+        return RuleSampler(RULES[self.type])
+
+
+class ReferenceSpec(_RuleSpec):
+    """Video-Panda (arXiv:2412.18609): one frame per second, thinned evenly where these are more than wanted; evenly
+    spaced frames where they are fewer."""
+
+    type: Literal["reference"] = "reference"
+
+
+class UniformSpec(_RuleSpec):
+    """Video-LLaVA (arXiv:2311.10122): evenly from the first frame to the last, repeated where the video is shorter."""
+
+    type: Literal["uniform"] = "uniform"
+
+
+class SegmentMidpointSpec(_RuleSpec):
+    """Video-ChatGPT (arXiv:2306.05424): the middle between the rounded ends of each segment; no more segments than
+    frames."""
+
+    type: Literal["segment-midpoint"] = "segment-midpoint"
+
+
+class SegmentCentreSpec(_RuleSpec):
+    """PLLaVA (arXiv:2404.16994): half a segment behind the rounded start of each segment, repeated where the video is
+    shorter."""
+
+    type: Literal["segment-centre"] = "segment-centre"
+
+
+class OneFpsSpec(_RuleSpec):
+    """Chat-UniVi (arXiv:2311.08046): one frame per second, thinned evenly where these are more than wanted. A video
+    with fewer is not padded."""
+
+    type: Literal["one-fps"] = "one-fps"
+
+    @property
+    def pads(self) -> bool:
+        """False."""
+        return False
+
+
+class FpsSpec(SamplerSpec):
+    """So many frames per second: the frame that is shown at each step of 1 / `fps` seconds. Where these are too many or
+    too few, as many as there may be, evenly spaced in time. A file that does not say its rate gives `max_frames`."""
+
+    type: Literal["fps"] = "fps"
+    fps: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Frames per second."""
+    max_frames: Frames = 16
+    """The most frames; `input.frames` is the same number."""
+    min_frames: Frames = 1
+    """The fewest frames, where the video has as many."""
+    even: bool = False
+    """Take an even number of frames, for encoders that merge them two by two; a video of one frame shows it twice."""
+    pad: bool = True
+    """Pad videos in time up to `max_frames`, as aligners need it that want a fixed number; false: they are shorter."""
+
+    @model_validator(mode="after")
+    def _has_room(self) -> FpsSpec:
+        least = max(self.min_frames, 2 if self.even else 1)
+        if least > self.max_frames:
+            raise ValueError(f"max_frames is {self.max_frames}, expected at least {least}, as min_frames and even ask")
+        return self
+
+    @property
+    def max_positions(self) -> int | None:
+        """`max_frames`."""
+        return self.max_frames
+
+    @property
+    def pads(self) -> bool:
+        """`pad`."""
+        return self.pad
+
+    def build(self) -> Sampler:
+        """Return the sampler."""
+        from vlmkit_samplers._module import FpsSampler
+
+        return FpsSampler(self)

@@ -1,0 +1,90 @@
+"""Frame positions against the reference implementation and the sources' formulas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from vlmkit.api import VideoInput
+
+RULES = ("one-fps", "reference", "segment-centre", "segment-midpoint", "uniform")
+
+
+def choose(rule: str, num_frames: int, fps: float, wanted: int) -> Sequence[int]:
+    return VideoInput(sampling=rule).sampler.build().positions(num_frames, fps, None, wanted)
+
+
+def test_reference_is_exact_and_never_fails(golden: Path) -> None:
+    rows = json.loads((golden / "frame_sampling.json").read_text())
+    assert len(rows) == 230
+    for row in rows:
+        expected = [0] if "error" in row else row["positions"]
+        assert choose("reference", row["num_frames"], row["fps"], 8) == expected, row
+
+
+@pytest.mark.parametrize("fps", [0.0, 0.3, 0.49, float("nan"), float("inf")])
+def test_reference_where_the_rate_gives_no_stride(fps: float) -> None:
+    assert choose("reference", 5, fps, 8) == [0, 1, 2, 3, 4]
+    assert choose("reference", 100, fps, 8) == [0, 14, 28, 42, 56, 70, 84, 99]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("total", [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 99, 100, 101, 250, 1000])
+@pytest.mark.parametrize("wanted", [1, 2, 8, 16, 100])
+def test_positions_are_ascending_and_inside(rule: str, total: int, wanted: int) -> None:
+    positions = choose(rule, total, 25.0, wanted)
+    assert 1 <= len(positions) <= wanted
+    assert positions == sorted(positions)
+    assert positions[0] >= 0
+    assert positions[-1] < total
+    if rule in ("uniform", "segment-centre"):
+        assert len(positions) == wanted
+    if rule == "segment-midpoint":
+        assert len(positions) == min(total, wanted)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_claims_of_endless_videos_cost_nothing(rule: str) -> None:
+    positions = choose(rule, 10**12, 25.0, 8)
+    assert len(positions) == 8
+    assert positions == sorted(positions)
+    assert positions[-1] < 10**12
+
+
+def test_uniform_is_linspace() -> None:
+    assert choose("uniform", 16, 8.0, 8) == [int(x) for x in np.linspace(0, 15, 8)]
+    assert choose("uniform", 3, 8.0, 8) == [0, 0, 0, 0, 1, 1, 1, 2]
+
+
+def test_one_fps_keeps_short_videos_short() -> None:
+    assert choose("one-fps", 75, 25.0, 64) == [0, 25, 50]
+    assert choose("one-fps", 250, 25.0, 4) == [0, 75, 150, 225]
+
+
+def test_segments_by_hand() -> None:
+    # seg = 99 / 4 = 24.75: ends 0, 25 (24.75), 50 (49.5 to even), 74 (74.25), 99
+    assert choose("segment-midpoint", 100, 25.0, 4) == [12, 37, 62, 86]
+    # int(12.375 + round(24.75 i))
+    assert choose("segment-centre", 100, 25.0, 4) == [12, 37, 62, 86]
+    assert choose("segment-centre", 10, 25.0, 4) == [1, 3, 5, 8]  # int(1.125 + round(2.25 i))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rules_keep_their_bare_names(rule: str) -> None:
+    sampler = VideoInput(sampling=rule).sampler
+    assert (sampler.fixed, sampler.max_positions, sampler.pads) == (True, None, rule != "one-fps")
+    assert type(sampler).model_fields.keys() == {"type"}
+    for written in (rule, {"type": rule}, sampler):
+        assert VideoInput.model_validate({"sampling": written}).sampling == rule
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(
+        ValidationError, match="no installed plugin offers sampler 'nearest'; installed: fps, one-fps, ref"
+    ):
+        _ = VideoInput(sampling="nearest").sampler
