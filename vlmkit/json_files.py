@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from vlmkit.checksums import KEY, stamp, stamped
 from vlmkit.errors import DataError, RunError, UserError, as_written
@@ -50,6 +50,8 @@ _JSON_LINES = re.compile(r"\s*\{[^\n]*(?:\n\s*\{|\s*\Z)")
 
 class BadSample(BaseModel):
     """A line of bad_samples.jsonl, which both training and evaluation write and read."""
+
+    model_config = ConfigDict(extra="allow")
 
     id: str
     video: str | None

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from vlmkit.checksums import stamp, stamped_comment
 from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder, lock_file, write_atomic
-from vlmkit.json_files import BadSample, read_json_lines, read_record, write_record
+from vlmkit.json_files import BadSample, load_record_lines, read_record, write_record
 from vlmkit.manifest import check_folder
 from vlmkit.runtime import environment, rank
 from vlmkit.spec.experiment import ExperimentSpec
@@ -133,9 +133,9 @@ class RunFolder:
         file = self.environment_file
         return read_record(file, list[_Environment]) if file.is_file() else []
 
-    def bad_lines(self) -> list[dict[str, Any]]:
+    def bad_lines(self) -> list[BadSample]:
         """The lines of `bad_samples`. A RunError where one is malformed."""
-        return read_json_lines(self.bad_samples, BadSample)
+        return load_record_lines(self.bad_samples, BadSample)
 
     def stage(self, number: int, name: str) -> Path:
         """Folder of a training stage; `number` counts from 1."""

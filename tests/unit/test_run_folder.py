@@ -13,6 +13,7 @@ import pytest
 
 from vlmkit import files
 from vlmkit.errors import CheckpointError, RunError
+from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.files import atomic_folder, write_atomic
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run, train
@@ -270,6 +271,12 @@ def test_errors_about_other_files_pass_by_the_guard(tmp_path: Path) -> None:
         (tmp_path / "two").read_text()
 
 
+def benchmark_result(metrics: dict[str, Any], **more: Any) -> BenchmarkResult:
+    named = {"benchmark": "few", "version": "1", "split": "test", "judge": {"name": "j", "version": "2"}}
+    counts = {"n": 1, "skipped": 0, "unscored": 0, "by_type": {}, "spec_sha256": ""}
+    return BenchmarkResult.model_validate({**named, **counts, "metrics": metrics, **more})
+
+
 @pytest.mark.parametrize(
     ("bad", "skipped", "said"),
     [
@@ -281,12 +288,8 @@ def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skippe
     run = RunFolder.open(spec(), tmp_path)
     lines = [{"id": str(i), "video": None, "reason": "torn", "where": "stages/1-all"} for i in range(bad)]
     run.bad_samples.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    judged = {
-        "metrics": {"accuracy": {"value": 1.0, "ci95": [0.2, 1.0]}},
-        "n": 1,
-        "judge": {"name": "j", "version": "2"},
-    }
-    summary = Run(run.path, None, {"few": {**judged, "skipped": skipped, "unscored": 0}}).summary()
+    judged = benchmark_result({"accuracy": {"value": 1.0, "ci95": [0.2, 1.0]}}, skipped=skipped)
+    summary = Run(run.path, None, {"few": judged}).summary()
     assert summary.splitlines() == [
         "few accuracy 1.000 (95% interval 0.200 to 1.000), 1 question, judge j 2",
         said.replace("FILE", str(run.bad_samples)),
@@ -296,11 +299,11 @@ def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skippe
 def test_the_summary_does_without_a_metric_that_the_blind_result_lacks(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
     metrics = {name: {"value": 0.5, "ci95": [0.2, 1.0]} for name in ("accuracy", "score")}
-    judged = {"metrics": metrics, "n": 1, "judge": {"name": "j", "version": "2"}, "skipped": 0, "unscored": 0}
-    for blind in (None, {}, {"metrics": {}}, {"metrics": {"score": metrics["score"]}}):
-        lines = Run(run.path, None, {"few": {**judged, "blind": blind}}).summary().splitlines()
+    for others in (None, {}, {"score": metrics["score"]}):
+        blind = None if others is None else {"n": 1, "metrics": others, "by_type": {}}
+        lines = Run(run.path, None, {"few": benchmark_result(metrics, blind=blind)}).summary().splitlines()
         assert "accuracy 0.500 (95% interval 0.200 to 1.000), 1 question" in lines[0]
-        assert ("blind 0.500" in lines[1]) == (blind == {"metrics": {"score": metrics["score"]}})
+        assert ("blind 0.500" in lines[1]) == (others == {"score": metrics["score"]})
 
 
 @pytest.mark.parametrize("name", ["environment.json", "bad_samples.jsonl", ".lock", "spec.yaml", "verdicts.sqlite"])

@@ -132,10 +132,8 @@ def main() -> None:
             sys.exit(2)
         if not is_out_of_memory(error):
             _report_defect()
-        _refuse(
-            f"this machine's memory does not suffice ({error_text(error)}); make the model, its input or batches smaller",
-            trace=True,
-        )
+        found = f"this machine's memory does not suffice ({error_text(error)})"
+        _refuse(f"{found}; make the model, its input or batches smaller", trace=True)
 
 
 def _refuse(message: str, *, trace: bool = False) -> NoReturn:

@@ -187,6 +187,6 @@ def _measure(
 def _forget_unreadable(run: RunFolder, where: str) -> None:
     """Each unreadable video is met, and written down, every time; those that were repaired should not stay."""
     lines = run.bad_lines()
-    kept = [line for line in lines if line["where"] != where]
+    kept = [line for line in lines if line.where != where]
     if len(kept) < len(lines):
-        write_atomic(run.bad_samples, "".join(map(json_line, kept)))
+        write_atomic(run.bad_samples, "".join(json_line(line.model_dump()) for line in kept))

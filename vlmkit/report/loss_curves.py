@@ -37,11 +37,6 @@ class StageCurves(NamedTuple):
     narrow: str
     """The curves for a narrow screen."""
 
-    @property
-    def time(self) -> float | None:
-        """Seconds in all."""
-        return None if self.pace is None else self.pace * self.steps
-
 
 def stage_curves(name: str, lines: Sequence[MetricsLine]) -> StageCurves:
     """How a stage went that has logged something."""

@@ -59,7 +59,7 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
         curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
         galleries=galleries(run, answers, prepared),
         unscored=unscored,
-        places=Counter(sample["where"] for sample in run.bad),
+        places=Counter(sample.where for sample in run.bad),
         points=POINTS,
         listed=LISTED,
     )

@@ -51,7 +51,7 @@ class BenchmarkSection:
         """The end of the axis."""
         if self.metric == "accuracy":
             return 1.0
-        highs = [metric.ci95[1] for row in self.types for metric in row.series.values() if metric]
+        highs = [metric.high for row in self.types for metric in row.series.values() if metric]
         return float(math.ceil(max(highs))) or 1.0
 
     @property
@@ -62,8 +62,13 @@ class BenchmarkSection:
 
     def marks(self, row: QuestionType) -> list[IntervalMark]:
         """The marks of a row: the blind ones first, so that the model's lie above them."""
-        series = reversed(row.series.items())
-        return [_mark(name, metric, self.top) for name, metric in series if metric]
+        marks = []
+        for series, metric in reversed(row.series.items()):
+            if metric:
+                places = (metric.low, metric.value, metric.high)
+                low, value, high = (100 * min(max(place / self.top, 0.0), 1.0) for place in places)
+                marks.append(IntervalMark(series, f"{low:.2f}", f"{high - low:.2f}", f"{value:.2f}"))
+        return marks
 
     def published_scores(self, model: PublishedModel) -> list[str | None]:
         """The metrics of one published model, in the order of the registry."""
@@ -91,8 +96,7 @@ def score(estimate: Metric, metric: str) -> str:
 
 def interval(estimate: Metric, metric: str) -> str:
     """The 95% interval of a metric."""
-    low, high = estimate.ci95
-    return f"{_figure(low, metric).rstrip('%')}{EN_DASH}{_figure(high, metric)}"
+    return f"{_figure(estimate.low, metric).rstrip('%')}{EN_DASH}{_figure(estimate.high, metric)}"
 
 
 def _figure(value: float, metric: str) -> str:
@@ -112,9 +116,3 @@ def _types(result: BenchmarkResult, metric: str) -> list[QuestionType]:
     best_first = sorted(scored, key=lambda name: (-scored[name].metrics[metric].value, name))
     others = blind.by_type if blind else {}
     return [row("all", result, blind), *(row(name, scored[name], others.get(name)) for name in best_first)]
-
-
-def _mark(series: str, metric: Metric, top: float) -> IntervalMark:
-    places = (metric.ci95[0], metric.value, metric.ci95[1])
-    low, value, high = (100 * min(max(place / top, 0.0), 1.0) for place in places)
-    return IntervalMark(series, f"{low:.2f}", f"{high - low:.2f}", f"{value:.2f}")

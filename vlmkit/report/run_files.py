@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.files import read_text
-from vlmkit.json_files import is_present, validated
+from vlmkit.json_files import BadSample, is_present, validated
 from vlmkit.manifest import check_files
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec, read_resolved
@@ -103,7 +103,7 @@ class RunFiles:
     """By stage name; the lines by ascending step."""
     trained: bool
     """Whether the trained model is written, which happens after the last stage."""
-    bad: list[dict[str, Any]]
+    bad: list[BadSample]
     """The samples that could not be read."""
     results: dict[str, BenchmarkResult]
     """By benchmark."""
