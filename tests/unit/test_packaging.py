@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import EntryPoint, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ def plugins(root: Path) -> list[str]:
 def test_every_plugin_has_an_entry_point(pyproject: dict[str, Any], plugins: list[str]) -> None:
     points = pyproject["project"]["entry-points"]["vlmkit"]
     assert points == {name.removeprefix("vlmkit_"): name for name in plugins}
+
+
+def test_every_command_is_a_function(pyproject: dict[str, Any], plugins: list[str]) -> None:
+    for value in pyproject["project"]["entry-points"]["vlmkit.commands"].values():
+        point = EntryPoint("command", value, "vlmkit.commands")
+        assert point.module in plugins
+        assert callable(point.load())
 
 
 def test_every_package_is_in_the_wheel(pyproject: dict[str, Any], plugins: list[str], root: Path) -> None:

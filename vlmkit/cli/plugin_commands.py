@@ -26,7 +26,7 @@ _SETTINGS = {"allow_extra_args": True, "allow_interspersed_args": False, "ignore
 
 
 def plugin_command_names() -> list[str]:
-    """The names of all commands that packages add, sorted; nothing is imported."""
+    """Return the names of all commands that packages add, sorted; nothing is imported."""
     return sorted(entry_points(group=_GROUP).names)
 
 
@@ -45,7 +45,7 @@ def plugin_command(name: str) -> Any:
 
 
 def _help(points: list[EntryPoint]) -> str:
-    """The first line of the docstring, or why there is none."""
+    """Return the first line of the docstring, or why there is none."""
     try:
         return (_load(points).__doc__ or "").strip().partition("\n")[0]
     except PluginError as error:
@@ -53,7 +53,7 @@ def _help(points: list[EntryPoint]) -> str:
 
 
 def _load(points: list[EntryPoint]) -> Callable[[list[str]], object]:
-    """The function. A PluginError where it cannot be imported, or several packages add the command."""
+    """Return the function. A PluginError where it cannot be imported, or several packages add the command."""
     if len(points) > 1:
         owners = " and ".join(map(_owner, points))
         raise PluginError(f"command {points[0].name!r}: {len(points)} packages add it: {owners}; uninstall one")

@@ -1,0 +1,148 @@
+"""A benchmark of vlmkit's registry as a task of lm-eval."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import Task, TaskConfig
+from lm_eval.filters import build_filter_ensemble
+from pydantic import ValidationError
+
+from vlmkit.api import DataError, UserError, Verdict, shown
+from vlmkit.evaluation import EvaluationSpec, own_questions, prepare_benchmark, score_answer
+
+__all__ = ["BenchmarkTask"]
+
+_log = logging.getLogger(f"lm_eval.{__name__}")
+
+
+class BenchmarkTask(Task):
+    """Questions about videos, answered freely and judged.
+
+    A document of lm-eval is the question as `{id, video, question, answer, type}`; the arguments of an instance are the
+    prompt, the generation settings and `{visual: [path of the video]}`. What the judge fails on is in no metric.
+    """
+
+    OUTPUT_TYPE = "generate_until"
+    MULTIMODAL = True
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Find and verify annotations and videos, draw clips where the benchmark says so.
+
+        `config` has the name of the benchmark under `task`. What a spec file says of it under `evaluation.benchmarks`,
+        and the judge, is in the metadata under that name: `{msvd-qa: {video_root: …, judge: exact}}`.
+        """
+        name = config["task"]
+        options = (config.get("metadata") or {}).get(name, {})
+        evaluation = _read_options(name, options)
+        prepared = prepare_benchmark(evaluation.benchmarks[0])
+        benchmark = prepared.benchmark
+        self.VERSION = benchmark.version
+        self._evaluator, self._metrics = prepared.evaluator, benchmark.metrics
+        self._questions = {question.document.id: question for question in own_questions(prepared)}
+        self._judge = evaluation.judge.build()
+        # Task.__init__ would load a data set of the hub; like lm-eval's ConfigurableTask, this one does without it.
+        self._config = TaskConfig(
+            task=name,
+            task_alias=config.get("task_alias"),
+            num_fewshot=0,
+            generation_kwargs={"max_gen_toks": benchmark.generation.max_new_tokens, "do_sample": False, "until": []},
+            metadata={"version": benchmark.version, "split": prepared.split, "options": options},
+        )
+        self._filters = [build_filter_ensemble("none", [["take_first", None]])]
+        self._instances: list[Instance] = []
+
+    def has_training_docs(self) -> bool:
+        """Return False: there are none."""
+        return False
+
+    def has_validation_docs(self) -> bool:
+        """Return False: there are none."""
+        return False
+
+    def has_test_docs(self) -> bool:
+        """Return True: all documents are."""
+        return True
+
+    def test_docs(self) -> list[dict[str, str]]:
+        """Return the questions, in the order of the benchmark."""
+        return [asdict(question.document) for question in self._questions.values()]
+
+    def doc_to_text(self, doc: Mapping[str, str]) -> str:
+        """Return the prompt, with `<video>` where the video stands."""
+        return self._questions[doc["id"]].prompt
+
+    def doc_to_target(self, doc: Mapping[str, str]) -> str:
+        """Return the reference answer."""
+        return doc["answer"]
+
+    def doc_to_image(self, doc: Mapping[str, str]) -> list[str]:
+        """Return the path of the video. A DataError where there is no file."""
+        question = self._questions[doc["id"]]
+        if question.path is None:
+            raise DataError(
+                f"{self.task_name}, question {doc['id']}: {question.problem}; lm-eval cannot leave questions "
+                "out: add the file, or use `vlmkit eval`, which counts them"
+            )
+        return [str(question.path)]
+
+    def build_all_requests(
+        self,
+        *,
+        limit: int | None = None,
+        samples: list[int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        system_instruction: str | None = None,
+        **_: Any,
+    ) -> None:
+        """Make one request per question, without examples before it; the model applies the chat template."""
+        if system_instruction is not None:
+            raise UserError(
+                f"{self.task_name}: --system_instruction cannot be set: the benchmarks of vlmkit have a prompt of "
+                "their own; give it to text tasks alone"
+            )
+        chosen = self.doc_iterator(rank=rank, limit=limit, samples=samples, world_size=world_size)
+        self._instances = [
+            self.construct_requests(doc, self.doc_to_text(doc), metadata=(self.task_name, index, 1))
+            for index, doc in chosen
+        ]
+
+    def construct_requests(self, doc: dict[str, str], ctx: str, **kwargs: Any) -> Instance:
+        """Return the request of one question."""
+        arguments = (ctx, dict(self.config.generation_kwargs), {"visual": self.doc_to_image(doc)})
+        return Instance("generate_until", doc, arguments, 0, metadata=kwargs["metadata"])
+
+    def process_results(self, doc: Mapping[str, str], results: Sequence[str]) -> Mapping[str, float]:
+        """Return the values of one question by metric; none where the judge failed."""
+        document = self._questions[doc["id"]].document
+        verdict = self._judge.judge(document.question, document.answer, results[0])
+        if not isinstance(verdict, Verdict):
+            _log.warning("%s, question %s: left out of all metrics: %s", self.task_name, doc["id"], verdict.reason)
+        return score_answer(self._evaluator, self._metrics, document, verdict)
+
+    def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
+        """Return the mean, for all metrics."""
+        return dict.fromkeys(self._metrics, mean)
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Return True for all metrics."""
+        return dict.fromkeys(self._metrics, True)
+
+
+def _read_options(name: str, options: Any) -> EvaluationSpec:
+    """Return the benchmark with its judge. A DataError where an option is none of a benchmark."""
+    if not isinstance(options, Mapping):
+        raise DataError(f"--metadata: expected the options of {name} as a mapping, found {shown(options)}")
+    own = {key: value for key, value in options.items() if key != "judge"} | {"name": name}
+    judge = {"judge": options["judge"]} if "judge" in options else {}
+    try:
+        return EvaluationSpec.model_validate({"benchmarks": [own], **judge})
+    except ValidationError as error:
+        problems = [f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()]
+        raise DataError(f"--metadata, options of {name}: {'; '.join(problems)}") from None
