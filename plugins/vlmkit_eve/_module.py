@@ -8,14 +8,7 @@ import torch
 from torch import nn
 
 from vlmkit.api import Aligner, VideoBatch, VisualTokens
-from vlmkit.nn import (
-    PatchEmbedding,
-    QueryPool,
-    build_projector,
-    crop_frames,
-    initialize_linears,
-    lay_out_frames,
-)
+from vlmkit.nn import PatchEmbedding, QueryPool, build_projector, crop_frames, initialize_linears, lay_out_frames
 
 if TYPE_CHECKING:
     from vlmkit_eve.spec import EveSpec

@@ -52,11 +52,7 @@ class Spec(BaseModel):
     nor booleans."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        protected_namespaces=(),
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
     )
 
     @classmethod

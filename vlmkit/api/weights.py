@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = [
-    "INDEX",
-    "STANDARD",
-    "Place",
-    "Shard",
-    "Stored",
-    "locate",
-    "open_shard",
-    "read_index",
-    "read_mapping",
-]
+__all__ = ["INDEX", "STANDARD", "Place", "Shard", "Stored", "locate", "open_shard", "read_index", "read_mapping"]
 
 INDEX = ".index.json"
 """How the name of an index ends."""

@@ -44,9 +44,7 @@ def evaluate_only(spec: SpecFile, set_: Overrides = None, output: RunsFolder = P
         typer.echo(finished.summary())
 
 
-def write_page(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")],
-) -> None:
+def write_page(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")]) -> None:
     """Write the HTML page of a run, finished or not, from what its folder holds."""
     from vlmkit.report import write_report
 
