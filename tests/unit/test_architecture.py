@@ -30,7 +30,7 @@ LAYERS = (
 """Modules and packages of vlmkit: each imports from earlier lines alone. `vlmkit` is the package itself, whose names
 are for users and plugins."""
 APART = {("report", "model"), ("data", "registry")}
-"""Pairs of which the first must not import the second, although it stands lower."""
+"""Pairs of which the first must not import the second, although that stands earlier."""
 PUBLIC = ("vlmkit", "vlmkit.api", "vlmkit.nn")
 """Parts of vlmkit that plugins import."""
 MORE = {"vlmkit_lm_eval": ("vlmkit.evaluation", "vlmkit.model")}
