@@ -18,16 +18,9 @@ from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = [
-    "AnnotationSource",
-    "Benchmark",
-    "PublishedModel",
-    "PublishedResults",
-    "Split",
-    "benchmark_folders",
-    "find_benchmark",
-    "find_videos",
-    "read_benchmark",
-]
+    "AnnotationSource", "Benchmark", "PublishedModel", "PublishedResults", "Split", "benchmark_folders",
+    "find_benchmark", "find_videos", "read_benchmark",
+]  # fmt: skip
 
 
 class _Entry(BaseModel):
@@ -88,8 +81,6 @@ class Benchmark(_Entry):
     name: str
     folder: Path
     title: str
-    paper: str
-    licence: str
     version: str
     default_split: str
     splits: dict[str, Split]
@@ -97,7 +88,6 @@ class Benchmark(_Entry):
     generation: _Generation
     evaluator: dict[str, Any]
     metrics: tuple[str, ...]
-    judge_prompt: str | None = None
     published: PublishedResults | None = None
 
     def split(self, name: str | None) -> tuple[str, Split]:
@@ -182,10 +172,8 @@ def _schema_problems(data: object) -> Iterable[str]:
     from jsonschema import Draft202012Validator
 
     schema = json.loads((_core() / "schema.json").read_text(encoding="utf-8"))
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.absolute_path))
-    )
-    for error in errors:
+    errors = Draft202012Validator(schema).iter_errors(data)
+    for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path))):
         yield f"  {'.'.join(map(str, error.absolute_path)) or 'the whole file'}: {error.message}"
 
 

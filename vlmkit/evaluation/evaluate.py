@@ -152,27 +152,26 @@ def _measure(
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
-    files = [AnswerFile(folder / some.file) for some in sets]
+    answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
     with VerdictStore.open(folder / "verdicts.sqlite") as store:
 
         def verdict(document: Document, prediction: str) -> Verdict | Unscored:
             return store.judge(name.name, judge, document.question, document.answer, prediction, name.version)
 
-        asked = [AskedQuestion(one, file) for some, file in zip(sets, files, strict=True) for one in some.questions]
+        asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
         bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
-        generate_answers(asked, generate, video_loader(spec), bad, decoding, benchmark.name)
-        scores = [
-            score_answers(some.questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
-            for some, file in zip(sets, files, strict=True)
-        ]
-    for some, file in zip(sets, files, strict=True):
-        file.rewrite(some.questions)
-    own, *blind = scores
+        generate_answers(asked, generate, video_loader(spec), bad, decoding)
+        own, *blind = (
+            score_answers(questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
+            for questions, file in answered
+        )
+    for questions, file in answered:
+        file.rewrite(questions)
     written = {
         **dict(conditions),
         **dict(own),
         **({"blind": blind[0]} if blind else {}),
-        "files": file_entries(folder, [file.path for file in files if file.path.is_file()]),
+        "files": file_entries(folder, [file.path for _, file in answered if file.path.is_file()]),
         "counting": _COUNTING,
         "seconds": round(time.monotonic() - started, 1),
         "spec_sha256": sha256(spec),

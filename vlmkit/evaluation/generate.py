@@ -6,8 +6,8 @@ Shape letters: B questions, S positions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from vlmkit.data import BadSamples, FittedVideo
@@ -16,15 +16,9 @@ from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
 from vlmkit.progress import Progress
 
 __all__ = [
-    "AskedQuestion",
-    "BatchVideos",
-    "GenerateBatch",
-    "LoadVideo",
-    "batches_by_video",
-    "generate_answers",
-    "generate_batch",
+    "AskedQuestion", "GenerateBatch", "LoadVideo", "batches_by_video", "generate_answers", "generate_batch",
     "load_when_asked",
-]
+]  # fmt: skip
 
 T = TypeVar("T")
 GenerateBatch = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
@@ -42,14 +36,8 @@ class AskedQuestion(NamedTuple):
 
 def load_when_asked(load: Callable[[], tuple[Any, Any]]) -> GenerateBatch:
     """Return the greedy generation of the model and processor that `load` gives, once the first question comes."""
-    loaded: list[tuple[Any, Any]] = []
-
-    def generate(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_tokens: int) -> Sequence[str]:
-        if not loaded:
-            loaded.append(load())
-        return generate_batch(*loaded[0], prompts, videos, max_new_tokens)
-
-    return generate
+    load_once = cache(load)
+    return lambda prompts, videos, max_new_tokens: generate_batch(*load_once(), prompts, videos, max_new_tokens)
 
 
 def generate_batch(
@@ -66,7 +54,7 @@ def generate_batch(
     return [answer.strip() for answer in processor.tokenizer.batch_decode(new_BS, skip_special_tokens=True)]
 
 
-def batches_by_video(items: Sequence[T], video_of: Callable[[T], str], size: int) -> Iterator[list[T]]:
+def batches_by_video(items: Sequence[T], video_of: Callable[[T], str], size: int) -> list[list[T]]:
     """Cut items into batches in the order in which their videos come first.
 
     So a video is decoded once for all its questions, blind ones included, and the same items give the same batches.
@@ -74,12 +62,11 @@ def batches_by_video(items: Sequence[T], video_of: Callable[[T], str], size: int
     first: dict[str, int] = {}
     for item in items:
         first.setdefault(video_of(item), len(first))
-    order = iter(sorted(items, key=lambda item: first[video_of(item)]))
-    while batch := list(islice(order, size)):
-        yield batch
+    ordered = sorted(items, key=lambda item: first[video_of(item)])
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
-class BatchVideos:
+class _BatchVideos:
     """The videos of one batch. What the batch before showed too is not decoded again."""
 
     def __init__(self, load_video: LoadVideo) -> None:
@@ -115,7 +102,6 @@ def generate_answers(
     load_video: LoadVideo,
     bad: BadSamples,
     decoding: Decoding,
-    title: str,
 ) -> None:
     """Ask what has no answer yet, batch by batch; a batch is in its answer files before the next one is asked.
 
@@ -128,9 +114,8 @@ def generate_answers(
         load_video: decodes a video.
         bad: counts the videos. A DataError where too many cannot be read.
         decoding: batch size and longest answer.
-        title: stands before the progress.
     """
-    videos = BatchVideos(load_video)
+    videos = _BatchVideos(load_video)
     repaired: dict[str, bool] = {}
 
     def is_repaired(question: Question) -> bool:
@@ -145,7 +130,7 @@ def generate_answers(
             return False
         return answer.skipped is None or not is_repaired(item.question)
 
-    with Progress(title, len(asked)) as progress:
+    with Progress(bad.where, len(asked)) as progress:
         for batch in batches_by_video(asked, lambda item: item.question.shown, decoding.batch_size):
             if not all(map(is_done, batch)):
                 _answer(batch, videos, generate, decoding.max_new_tokens)
@@ -155,7 +140,7 @@ def generate_answers(
     bad.finish()
 
 
-def _answer(batch: Sequence[AskedQuestion], videos: BatchVideos, generate: GenerateBatch, max_new_tokens: int) -> None:
+def _answer(batch: Sequence[AskedQuestion], videos: _BatchVideos, generate: GenerateBatch, max_new_tokens: int) -> None:
     """Put a batch to the model, without the questions whose video cannot be read, and keep the answers."""
     problems = videos.load([item.question for item in batch])
     seen = [item.question for item in batch if item.question.shown not in problems]

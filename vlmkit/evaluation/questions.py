@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -26,20 +25,12 @@ from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.loading import read_component
 
 __all__ = [
-    "Annotations",
-    "PreparedBenchmark",
-    "QuestionDataset",
-    "QuestionSet",
-    "other_clips",
-    "own_questions",
-    "prepare_benchmark",
-    "prepare_benchmarks",
-    "question_sets",
-]
+    "PreparedBenchmark", "QuestionDataset", "QuestionSet", "other_clips", "own_questions", "prepare_benchmark",
+    "prepare_benchmarks", "question_sets",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PreparedBenchmark:
+class PreparedBenchmark(NamedTuple):
     """One benchmark, ready to be asked."""
 
     name: str
@@ -51,10 +42,10 @@ class PreparedBenchmark:
     annotations: Annotations
     videos: Mapping[str, Path]
     """The file of each video that has one."""
-    missing: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str]
     """Videos without a file, with the reason."""
-    limit: int | None = None
-    origins: Origins = field(default_factory=dict)
+    limit: int | None
+    origins: Origins
     """Of evaluator and dataset."""
 
 
@@ -94,39 +85,29 @@ def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
     if unknown := [metric for metric in benchmark.metrics if metric not in evaluator.metrics()]:
         known = ", ".join(evaluator.metrics())
         raise DataError(f"{benchmark.folder}: evaluator {options.type!r} has no metric {unknown[0]!r}; it has: {known}")
-    documents = evaluator.documents(annotations.files)
+    documents, files = evaluator.documents(annotations.files), ", ".join(map(str, annotations.files))
     if annotations.used.registered and split.questions is not None and len(documents) != split.questions:
         raise DataError(
             f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
-            f"found {len(documents)} in {', '.join(map(str, annotations.files))}; correct {benchmark.folder}"
+            f"found {len(documents)} in {files}; correct {benchmark.folder}"
         )
     documents = documents[: use.limit]
-    _check_prompts(use, evaluator, documents, annotations)
+    _check_prompts(use.name, evaluator, documents, files)
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
+    made_of = origins(options, annotations.dataset)
     return PreparedBenchmark(
-        use.result_name,
-        benchmark,
-        split_name,
-        evaluator,
-        documents,
-        annotations,
-        videos,
-        missing,
-        use.limit,
-        origins(options, annotations.dataset),
+        use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit, made_of
     )
 
 
-def _check_prompts(
-    use: BenchmarkUse, evaluator: Evaluator, documents: Sequence[Document], annotations: Annotations
-) -> None:
+def _check_prompts(name: str, evaluator: Evaluator, documents: Sequence[Document], files: str) -> None:
     """A prompt has one video, for which `<video>` stands; so no question can have it too."""
     for document in documents:
         if (count := evaluator.prompt(document).count("<video>")) != 1:
             raise DataError(
-                f"{use.name}: expected <video> once in a prompt, found it {count} times in that of question "
-                f"{document.id!r} of {', '.join(map(str, annotations.files))}: {document.question!r}; change the "
-                "question there, or the evaluator's prompt"
+                f"{name}: expected <video> once in a prompt, found it {count} times in that of question "
+                f"{document.id!r} of {files}: {document.question!r}; change the question there, or the evaluator's "
+                "prompt"
             )
 
 
@@ -148,25 +129,21 @@ def question_sets(benchmark: PreparedBenchmark, spec: ExperimentSpec, shared: st
     """
     sets = [QuestionSet("predictions.jsonl", own_questions(benchmark, shared))]
     if spec.evaluation is not None and spec.evaluation.blind:
-        sets.append(QuestionSet("blind_predictions.jsonl", _blind_questions(benchmark, spec.seed, shared)))
+        others = other_clips(benchmark.videos, spec.seed)  # a video that is missing has none: it is skipped here too
+        sets.append(QuestionSet("blind_predictions.jsonl", _questions(benchmark, others, shared)))
     return sets
 
 
 def own_questions(benchmark: PreparedBenchmark, shared: str = "") -> list[Question]:
     """Return each question about its own video."""
-    return _questions(benchmark, {document.video: document.video for document in benchmark.documents}, shared)
+    return _questions(benchmark, {}, shared)
 
 
-def _blind_questions(benchmark: PreparedBenchmark, seed: int, shared: str) -> list[Question]:
-    """Return each question about another clip's video. Those that have no video of their own are skipped here too."""
-    others = other_clips(benchmark.videos, seed)
-    return _questions(benchmark, {**{name: name for name in benchmark.missing}, **others}, shared)
-
-
-def _questions(benchmark: PreparedBenchmark, shown: Mapping[str, str], shared: str) -> list[Question]:
+def _questions(benchmark: PreparedBenchmark, others: Mapping[str, str], shared: str) -> list[Question]:
+    """Return each question, about the video that `others` has for its own, if it has one."""
     questions = []
     for document in benchmark.documents:
-        name, prompt = shown[document.video], benchmark.evaluator.prompt(document)
+        name, prompt = others.get(document.video, document.video), benchmark.evaluator.prompt(document)
         path, problem = benchmark.videos.get(name), benchmark.missing.get(name, "")
         if path is not None and not is_file(path):  # it went while the model was trained
             path, problem = None, f"{path} is gone"
@@ -203,8 +180,7 @@ class QuestionDataset(Protocol):
         """Return the folder of the video files."""
 
 
-@dataclass(frozen=True)
-class Annotations:
+class Annotations(NamedTuple):
     """Annotation files on this machine and the folder of their videos."""
 
     files: tuple[Path, ...]
@@ -242,9 +218,8 @@ def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
 
 
 def _registered(use: BenchmarkUse, split: Split, where: str) -> list[tuple[Path, FileUsed]]:
-    names = ", ".join(file.name for file in split.files)
     if use.annotation_root is None:
-        sources = "; ".join(file.source for file in split.files)
+        names, sources = ", ".join(file.name for file in split.files), "; ".join(file.source for file in split.files)
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
                         "other files under `annotations`")  # fmt: skip
     found = []

@@ -204,6 +204,10 @@ class Conditions(_Record):
     """Package and version of each component that takes part, by `kind/name`."""
 
 
+class _Pending(_Record):
+    plugins: list[str]
+
+
 class BenchmarkResult(Scores, Conditions):
     """The content of result.json."""
 
@@ -212,7 +216,7 @@ class BenchmarkResult(Scores, Conditions):
     blind: Scores | None = None
     """The same questions, asked about another clip's video."""
     files: dict[str, ManifestEntry] = {}
-    """Size and checksum of the files of answers."""
+    """Of answers, by name."""
     counting: str = ""
     seconds: float = 0.0
     """Time of the last run, which may have found answers of an earlier one."""
@@ -244,10 +248,6 @@ def release_answers(path: Path) -> None:
     """Let the answers beside a result be written anew: it stands until another takes its place, and not for them."""
     if is_file(path) and "files" in (result := load_record(path, BenchmarkResult)).model_fields_set:
         write_record(path, result.model_dump(exclude_unset=True, exclude={"files"}))
-
-
-class _Pending(_Record):
-    plugins: list[str]
 
 
 def read_pending(folder: Path) -> list[str]:

@@ -15,7 +15,6 @@ from vlmkit import hookimpl
 from vlmkit.api import Judge, JudgeSpec, PluginError, Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_predictions
-from vlmkit.evaluation.fingerprint import model_sha256
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec import ExperimentSpec
@@ -105,18 +104,6 @@ def test_another_model_is_asked_again(experiment: Experiment, measured: Measure,
         _weights(model, content)
         measured(experiment())
         assert len(oracle.batches) == asked
-
-
-def test_without_training_the_files_that_the_model_names_tell_it(experiment: Experiment, tmp_path: Path) -> None:
-    run, weights = RunFolder(tmp_path / "none"), tmp_path / "weights"
-    spec = experiment()
-    plain = model_sha256(spec, run)
-    spec = spec.model_copy(update={"model": spec.model.model_copy(update={"weights": str(weights)})})
-    assert model_sha256(spec, run) == plain, "no such folder, so a hub's"
-    _weights(weights, b"one")
-    first = model_sha256(spec, run)
-    _weights(weights, b"two")
-    assert len({plain, first, model_sha256(spec, run)}) == 3
 
 
 def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import vlmkit
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks
+from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks, questions
 from vlmkit.evaluation.questions import other_clips
 from vlmkit.spec import BenchmarkUse, EvaluationSpec, ExperimentSpec
 
@@ -237,3 +239,33 @@ def test_the_seed_decides() -> None:
 def test_one_clip_is_too_few() -> None:
     with pytest.raises(DataError, match="at least two clips, found 1"):
         other_clips(["a", "a"], 0)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_command_prepares_a_benchmark_once(
+    experiment: Experiment, tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: bool
+) -> None:
+    """From the check before the training to the page: annotations are hashed once and videos looked for once."""
+    counts: Counter[str] = Counter()
+
+    def count(name: str) -> None:
+        function = getattr(questions, name)
+
+        def counted(*args: Any) -> Any:
+            counts[name] += 1
+            return function(*args)
+
+        monkeypatch.setattr(questions, name, counted)
+
+    for name in ("prepare_benchmark", "find_videos", "file_sha256"):
+        count(name)
+    spec = experiment(blind=True)
+    if trained:
+        data = {"type": "moving-shapes", "clips": 4, "size": 32, "root": str(tmp_path / "drawn")}
+        stage = {"name": "learn", "data": [data], "train": {"backbone": 1e-3}, "steps": 1, "batch_size": 2}
+        spec = ExperimentSpec.model_validate(spec.model_dump(mode="json") | {"training": {"stages": [stage]}})
+    done = vlmkit.run(spec, tmp_path)
+    assert done.results["tiny"].n == 12
+    assert done.report_path is not None
+    assert done.report_path.read_text().count("<img") > 4, "the page has frames of the videos"
+    assert counts == {"prepare_benchmark": 1, "find_videos": 1, "file_sha256": 1}
