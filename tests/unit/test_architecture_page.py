@@ -33,9 +33,7 @@ def test_the_tree_has_every_module(page: str, root: Path) -> None:
         else:
             listed.append("".join([*folders, name]))
     modules = [file for top in ("vlmkit", "plugins") for file in (root / top).rglob("*.py")]
-    assert sorted(listed) == sorted(
-        file.relative_to(root).as_posix() for file in modules if file.name != "__init__.py"
-    )
+    assert sorted(listed) == sorted(file.relative_to(root).as_posix() for file in modules if file.name != "__init__.py")
 
 
 def test_a_question_goes_through_functions_that_are_there(page: str) -> None:
