@@ -58,7 +58,7 @@ class _Generation(_Entry):
 
 
 class PublishedModel(_Entry):
-    """What others report of one model."""
+    """The scores that others report of one model."""
 
     model: str
     data: str
@@ -67,7 +67,7 @@ class PublishedModel(_Entry):
 
 
 class PublishedResults(_Entry):
-    """What others report on a benchmark."""
+    """The scores that others report on a benchmark."""
 
     source: str
     judge: str

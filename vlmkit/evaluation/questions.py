@@ -207,47 +207,46 @@ def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
         raise DataError(
             f"{where}: `dataset` cannot be set: the questions come from annotation files, not from a dataset"
         )
-    if use.annotations is None:
-        found = _registered(use, split, where)
-    elif use.annotation_root is None:
-        found = [_own(file) for file in use.annotations]
-    else:
+    if use.annotations is not None and use.annotation_root is not None:
         raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
-    used = AnnotationsUsed(files=[file for _, file in found], registered=use.annotations is None)
-    return Annotations(tuple(path for path, _ in found), _video_root(use, where), used)
+    files = _registered(use, split, where) if use.annotations is None else list(map(_own, use.annotations))
+    used = AnnotationsUsed(files=files, registered=use.annotations is None)
+    return Annotations(tuple(expand_path(file.path) for file in files), _video_root(use, where), used)
 
 
-def _registered(use: BenchmarkUse, split: Split, where: str) -> list[tuple[Path, FileUsed]]:
+def _registered(use: BenchmarkUse, split: Split, where: str) -> list[FileUsed]:
     if use.annotation_root is None:
         names, sources = ", ".join(file.name for file in split.files), "; ".join(file.source for file in split.files)
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
                         "other files under `annotations`")  # fmt: skip
-    found = []
+    files = []
     for file in split.files:
-        path = expand_path(use.annotation_root) / file.name
-        if not is_file(path):
-            raise DataError(f"{where}: there is no annotation file {path}; get it from {file.source}, or correct "
-                            "`annotation_root`")  # fmt: skip
-        if (digest := file_sha256(path)) != file.sha256:
+        correct = f"get it from {file.source}, or correct `annotation_root`"
+        found = _file_used(str(Path(use.annotation_root) / file.name), f"{where}: ", correct)
+        if found.sha256 != file.sha256:
             raise DataError(
-                f"{where}: {path} is not the registered annotation file: expected sha256 {file.sha256}, found "
-                f"{digest}; get it again from {file.source}, or, to use this one on purpose, list it under "
-                "`annotations`"
+                f"{where}: {expand_path(found.path)} is not the registered annotation file: expected sha256 "
+                f"{file.sha256}, found {found.sha256}; get it again from {file.source}, or, to use this one on "
+                "purpose, list it under `annotations`"
             )
-        # As the spec says it: a result should not tell, nor depend on, whose home folder `~` is.
-        found.append((path, FileUsed(path=str(Path(use.annotation_root) / file.name), sha256=digest)))
+        files.append(found)
+    return files
+
+
+def _own(file: AnnotationFile) -> FileUsed:
+    found = _file_used(file.path, "", "correct the path under `annotations`")
+    if file.sha256 not in (None, found.sha256):
+        raise DataError(f"{expand_path(file.path)}: expected sha256 {file.sha256} as the spec says, found "
+                        f"{found.sha256}; restore the file, or correct the checksum under `annotations`")  # fmt: skip
     return found
 
 
-def _own(file: AnnotationFile) -> tuple[Path, FileUsed]:
-    path = expand_path(file.path)
+def _file_used(written: str, where: str, correct: str) -> FileUsed:
+    """Hash a file. Its path is kept as the spec says it: no result should depend on whose home folder `~` is."""
+    path = expand_path(written)
     if not is_file(path):
-        raise DataError(f"there is no annotation file {path}; correct the path under `annotations`")
-    digest = file_sha256(path)
-    if file.sha256 not in (None, digest):
-        raise DataError(f"{path}: expected sha256 {file.sha256} as the spec says, found {digest}; restore the file, or "
-                        "correct the checksum under `annotations`")  # fmt: skip
-    return path, FileUsed(path=file.path, sha256=digest)
+        raise DataError(f"{where}there is no annotation file {path}; {correct}")
+    return FileUsed(path=written, sha256=file_sha256(path))
 
 
 def _video_root(use: BenchmarkUse, where: str) -> Path:
