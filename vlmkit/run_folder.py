@@ -51,6 +51,18 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = expand_path(path)
+        self.spec_file = self.path / "spec.yaml"
+        """The resolved spec."""
+        self.environment_file = self.path / "environment.json"
+        """Versions, plugins and threads: a JSON list with one entry for each environment that worked on the run."""
+        self.bad_samples = self.path / "bad_samples.jsonl"
+        """One JSON line for each sample that could not be read; absent while there is none."""
+        self.model = self.path / "model"
+        """The trained model and its processor; absent until all stages are done."""
+        self.composition_file = self.path / "model.json"
+        """The composition in numbers; absent while nothing was trained."""
+        self.report = self.path / "report.html"
+        """The HTML page."""
 
     @classmethod
     def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:
@@ -71,36 +83,6 @@ class RunFolder:
                 run._note_environment()
             run.bad_lines()  # the summary reads them at the end; what is malformed should be said now
         return run
-
-    @property
-    def spec_file(self) -> Path:
-        """The resolved spec."""
-        return self.path / "spec.yaml"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions, plugins and threads: a JSON list with one entry for each environment that worked on the run."""
-        return self.path / "environment.json"
-
-    @property
-    def bad_samples(self) -> Path:
-        """One JSON line for each sample that could not be read; absent while there is none."""
-        return self.path / "bad_samples.jsonl"
-
-    @property
-    def model(self) -> Path:
-        """The trained model and its processor; absent until all stages are done."""
-        return self.path / "model"
-
-    @property
-    def composition_file(self) -> Path:
-        """The composition in numbers; absent while nothing was trained."""
-        return self.path / "model.json"
-
-    @property
-    def report(self) -> Path:
-        """The HTML page."""
-        return self.path / "report.html"
 
     def spec(self) -> ExperimentSpec:
         """The spec that the run belongs to."""

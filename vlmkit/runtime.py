@@ -184,21 +184,8 @@ def _met_the_script(process: SpawnProcess) -> bool:
     return process.exitcode == _UNGUARDED
 
 
-_PACKAGES = (
-    "accelerate",
-    "av",
-    "decord",
-    "deepspeed",
-    "lm-eval",
-    "numpy",
-    "peft",
-    "pydantic",
-    "safetensors",
-    "tokenizers",
-    "torch",
-    "transformers",
-    "vlmkit",
-)
+_PACKAGES = ("accelerate", "av", "decord", "deepspeed", "lm-eval", "numpy", "peft", "pydantic", "safetensors",
+             "tokenizers", "torch", "transformers", "vlmkit")  # fmt: skip
 
 
 def environment() -> dict[str, Any]:

@@ -52,7 +52,7 @@ def vision(
         output = expand_path(output)
         _make_folder(output)
     from vlmkit.bench import TimingOptions, bench_vision
-    from vlmkit.bench.output import as_json, bar_chart, machine, rows
+    from vlmkit.bench.vision import as_json, bar_chart, machine, rows
     from vlmkit.files import write_atomic
 
     options = TimingOptions(rounds, batch, dtype, threads, device, compile_, train)
