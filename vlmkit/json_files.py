@@ -19,9 +19,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from vlmkit.checksums import KEY, stamp, stamped
-from vlmkit.errors import DataError, RunError, UserError, as_written
+from vlmkit.errors import DataError, RunError, UserError, as_written, from_pydantic
 from vlmkit.files import decode, is_file, read_bytes, read_text, whole_text, write_atomic
-from vlmkit.problems import from_pydantic
 
 __all__ = [
     "LINES_REMEDY",

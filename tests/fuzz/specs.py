@@ -240,7 +240,7 @@ def _collect(value: Any, pool: Pool, above: str = "") -> None:
 
 def _collect_choices(pool: Pool) -> None:
     """What the schema lists for a key, whichever component's it is."""
-    from vlmkit.spec.schema import json_schema
+    from vlmkit.spec.loading import json_schema
 
     def walk(node: Any) -> None:
         for key, item in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():

@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = (
     "_version errors",
-    "files formatting problems progress",
+    "files formatting progress",
     "guard checksums",
     "json_files",
     "manifest",

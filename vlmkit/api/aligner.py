@@ -69,5 +69,5 @@ class AlignerSpec(VideoComponentSpec):
 
     @abstractmethod
     def build(self, llm_width: int) -> Aligner:
-        """The module, freshly initialised, for an LLM with embeddings of `llm_width` channels. Imports torch here."""
+        """The module, freshly initialized, for an LLM with embeddings of `llm_width` channels. Imports torch here."""
         raise NotImplementedError

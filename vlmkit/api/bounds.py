@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from vlmkit.errors import shown
-from vlmkit.problems import NAME_PATTERN, SHA256_PATTERN
+from vlmkit.errors import NAME_PATTERN, SHA256_PATTERN, shown
 
 __all__ = [
     "MOST_CELLS",

@@ -45,5 +45,5 @@ class EncoderSpec(ComponentSpec):
 
     @abstractmethod
     def build(self) -> Encoder:
-        """The module, freshly initialised; `Encoder.load_pretrained` then takes the weights from `path`."""
+        """The module, freshly initialized; `Encoder.load_pretrained` then takes the weights from `path`."""
         raise NotImplementedError

@@ -165,7 +165,7 @@ class _ComponentModule(nn.Module, ABC):
         enforce(cls, {"load_pretrained": Promise(_anything), **cls._promises}, torch.compiler.is_compiling)
 
     def load_pretrained(self) -> None:
-        """Load the outside weights that the spec names (`path`). The constructor only initialises.
+        """Load the outside weights that the spec names (`path`). The constructor only initializes.
 
         Called once when a model is composed afresh; not when a checkpoint of the whole model is loaded, nor on the meta
         device. Without a path in the spec there is nothing to do.
@@ -204,7 +204,7 @@ class Encoder(_ComponentModule):
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, T, 3, H, W) normalised -> (B, T, P + h*w, C): `EncoderSpec.prefix_tokens`, then the patches."""
+        """(B, T, 3, H, W) normalized -> (B, T, P + h*w, C): `EncoderSpec.prefix_tokens`, then the patches."""
 
 
 def _freeze(teacher: Teacher, answer: object) -> None:

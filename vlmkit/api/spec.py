@@ -180,7 +180,7 @@ class _SlotMarker:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Return a mark, in place of which `vlmkit.spec.schema` puts every installed component of the kind."""
+        """Return a mark, in place of which `vlmkit.spec.loading` puts every installed component of the kind."""
         kind = schema["metadata"]["kind"]
         return {"title": kind, SLOT_MARK: kind}
 

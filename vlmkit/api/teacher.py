@@ -88,7 +88,7 @@ class TeacherSpec(VideoComponentSpec):
 
     @abstractmethod
     def build(self) -> Teacher:
-        """The module, freshly initialised; `Teacher.load_pretrained` then takes outside weights.
+        """The module, freshly initialized; `Teacher.load_pretrained` then takes outside weights.
 
         Whoever calls it gets a frozen teacher, and one that keeps its features where `cache` says so.
         """

@@ -83,6 +83,6 @@ def list_plugins() -> None:
 
 def print_schema() -> None:
     """Print the JSON schema of a spec file, with the options of every installed component."""
-    from vlmkit.spec.schema import json_schema
+    from vlmkit.spec.loading import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))

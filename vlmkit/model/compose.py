@@ -17,7 +17,7 @@ from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoShape
-from vlmkit.errors import PluginError, SpecError, Unavailable, UserError
+from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
 from vlmkit.guard import component_error, guarded
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.parts import build_aligner, building, check_room
@@ -25,7 +25,6 @@ from vlmkit.model.pretrained import load_with_config
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.tokens import check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
-from vlmkit.problems import from_pydantic
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ModelSpec

@@ -13,10 +13,9 @@ from transformers import AutoConfig, PreTrainedConfig
 from vlmkit._version import __version__
 from vlmkit.api import reading
 from vlmkit.api.bounds import first_too_large
-from vlmkit.errors import CheckpointError, PluginError, shown
+from vlmkit.errors import CheckpointError, PluginError, from_pydantic, shown
 from vlmkit.files import is_file
 from vlmkit.json_files import read_json
-from vlmkit.problems import from_pydantic
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import changed, origins, versions

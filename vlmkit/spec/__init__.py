@@ -10,8 +10,7 @@ from vlmkit.spec.experiment import (
     StageSpec,
     TrainingSpec,
 )
-from vlmkit.spec.loading import load_spec, parse_overrides, read_resolved, resolved, sha256
-from vlmkit.spec.schema import json_schema
+from vlmkit.spec.loading import json_schema, load_spec, parse_overrides, read_resolved, resolved, sha256
 
 __all__ = [
     "BenchmarkUse",

@@ -8,8 +8,7 @@ from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.video import Canvas, VideoInput
-from vlmkit.errors import did_you_mean, shown
-from vlmkit.problems import Problem
+from vlmkit.errors import Problem, did_you_mean, shown
 from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, TrainingSpec, part_of
 
 __all__ = ["ASPECTS", "check_grids", "cross_check"]

@@ -84,7 +84,7 @@ class DistillationSpec(Spec):
     teacher: Slot[TeacherSpec]
     """Where the target features come from."""
     loss: Literal["cosine", "mse"] = "cosine"
-    """`cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalised."""
+    """`cosine`: 1 - cosine similarity; `mse`: mean squared error, unnormalized."""
     weight: Rate = 1.0
     """Weight of the distillation loss beside the language loss."""
     layer_rate: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 4

@@ -1,4 +1,4 @@
-"""From a file, overrides and defaults to a validated ExperimentSpec, and back to text."""
+"""From a file, overrides and defaults to a validated ExperimentSpec, back to text, and the schema of such files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from vlmkit.api.spec import ComponentSpec, Slot
-from vlmkit.errors import SpecError, closest_name, shown
+from vlmkit.api.spec import SLOT_MARK, ComponentSpec, Slot
+from vlmkit.errors import SpecError, closest_name, from_pydantic, shown
 from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
 from vlmkit.guard import guarded
-from vlmkit.problems import from_pydantic
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
@@ -26,7 +25,20 @@ from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["find_spec", "load_spec", "parse_overrides", "read_component", "read_resolved", "resolved", "sha256"]
+__all__ = [
+    "find_spec",
+    "json_schema",
+    "load_spec",
+    "parse_overrides",
+    "read_component",
+    "read_resolved",
+    "resolved",
+    "sha256",
+]
+
+_DEFINITIONS = "#/$defs/"
+_CHANGE = "change."
+"""Stands before the name of what a file with `extends` may say of a part."""
 
 
 def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> ExperimentSpec:  # noqa: A002 -- as the CLI has it
@@ -122,3 +134,55 @@ def read_resolved(path: Path) -> ExperimentSpec:
 def sha256(spec: ExperimentSpec) -> str:
     """Return a checksum of everything that the spec says."""
     return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def json_schema() -> dict[str, Any]:
+    """Return a schema that validates a spec file, and completes its keys in an editor, with `extends` too."""
+    spec = ExperimentSpec.model_json_schema()
+    spec["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
+    definitions = spec.pop("$defs", {}) | {"spec": spec}
+    for kind in KINDS:
+        for component in registry().components(kind):
+            with guarded(component.spec, "describing its options"):
+                own = component.spec.model_json_schema()
+            definitions.update(own.pop("$defs", {}))
+            own["required"] = sorted({"type", *own.get("required", [])})
+            definitions[f"{kind}.{component.spec.component_name()}"] = own
+    _fill_slots(definitions)
+    definitions |= {_CHANGE + name: _change(schema) for name, schema in definitions.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": definitions,
+        "if": {"required": ["extends"]},
+        "then": {"$ref": f"{_DEFINITIONS}{_CHANGE}spec"},
+        "else": {"$ref": f"{_DEFINITIONS}spec"},
+    }
+
+
+def _fill_slots(node: Any) -> None:
+    """Put any component of the kind, by its name or with its options, where a slot is marked."""
+    if isinstance(node, dict):
+        if kind := node.pop(SLOT_MARK, None):
+            names = registry().names(kind)
+            choices = [{"$ref": f"{_DEFINITIONS}{kind}.{name}"} for name in names]
+            node["oneOf"] = [{"type": "string", "enum": names}, *choices] if names else [{"type": "string"}]
+        node = list(node.values())
+    for item in node if isinstance(node, list) else []:
+        _fill_slots(item)
+
+
+def _change(schema: Any) -> Any:
+    """Return the schema of what changes another file: nothing is required, items of lists go by their names."""
+    if isinstance(schema, list):
+        return [_change(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    demand = isinstance(schema.get("required"), list)  # the keyword, and not a field of that name
+    changed = {key: _change(value) for key, value in schema.items() if not (demand and key == "required")}
+    if isinstance(reference := changed.get("$ref"), str):
+        changed["$ref"] = reference.replace(_DEFINITIONS, _DEFINITIONS + _CHANGE)
+    if isinstance(choices := changed.pop("oneOf", None), list):
+        changed["anyOf"] = choices  # without its `type`, a component's options may be those of several
+    if changed.get("type") == "array":
+        return {"anyOf": [changed, {"type": "object", "additionalProperties": changed.get("items", True)}]}
+    return changed

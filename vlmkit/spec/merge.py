@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlmkit.errors import SpecError, did_you_mean, shown
+from vlmkit.errors import KeyPath, SpecError, did_you_mean, shown
 from vlmkit.files import expand_path, is_file
-from vlmkit.problems import KeyPath
 from vlmkit.spec.tree import DEEPEST, Placed, placed
 from vlmkit.spec.yaml import read
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.api.spec import Spec
-from vlmkit.errors import SpecError, shown
-from vlmkit.problems import KeyPath, Problem
+from vlmkit.errors import KeyPath, Problem, SpecError, shown
 
 __all__ = [
     "DEEPEST",
