@@ -40,7 +40,11 @@ class BenchmarkTask(Task):
         name = config["task"]
         options = (config.get("metadata") or {}).get(name, {})
         evaluation = _read_options(name, options)
-        prepared = prepare_benchmark(evaluation.benchmarks[0])
+        try:
+            prepared = prepare_benchmark(evaluation.benchmarks[0])
+        except DataError as error:
+            where = f"--metadata '{{\"{name}\": {{…}}}}'"
+            raise DataError(f"{error} (lm-eval takes options of a benchmark from {where})") from None
         benchmark = prepared.benchmark
         self.VERSION = benchmark.version
         self._evaluator, self._metrics = prepared.evaluator, benchmark.metrics

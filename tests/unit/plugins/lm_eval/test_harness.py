@@ -126,7 +126,10 @@ def test_what_has_no_meaning_is_refused(saved: Any, clips: Any, options: dict[st
         ({"splitt": "test"}, "--metadata, options of msvd-qa: splitt: "),
         ({"split": "tset"}, "msvd-qa: there is no split 'tset'"),
         ({"judge": "gpt"}, "--metadata, options of msvd-qa: .*no installed plugin offers judge 'gpt'"),
-        ({"video_root": "/no/such/folder"}, "there is no folder of videos /no/such/folder"),
+        (
+            {"video_root": "/no/such/folder"},
+            r"no folder of videos /no/such/folder .* from --metadata '{\"msvd-qa\": {…}}'",
+        ),
     ],
 )
 def test_options_of_a_benchmark_are_checked(saved: Any, clips: Any, changed: Any, message: str) -> None:
