@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from vlmkit.api import DataError, Unscored
+from vlmkit.api import DataError, Unscored, VideoInput
 from vlmkit.evaluation.benchmarks import find_benchmark
 from vlmkit.registry import KINDS, registry
 from vlmkit.testing import checks
 
-PLUGINS = ("contains", "crossing", "halve", "patch_tokens", "question_table")
+PLUGINS = ("both_ends", "contains", "crossing", "halve", "patch_tokens", "question_table")
 _TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|json))")
 """The first line of a block of code names its file."""
 
@@ -73,7 +73,7 @@ def test_they_are_registered_and_their_lines_are_not_too_long(installed: Path) -
     assert {plugins[name].state for name in PLUGINS} == {"loaded"}
     assert registry().get("downsampler", "halve").plugin.package == "examples 1"
     files = sorted(installed.rglob("*.py"))
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         assert ast.get_docstring(ast.parse(file.read_text()))
         assert max(map(len, file.read_text().splitlines())) <= 120
@@ -95,11 +95,22 @@ def test_the_aligner_passes_the_kit(check, downsampler: str) -> None:
     check(_spec("aligner", "patch-tokens", **tiny | {"downsampler": downsampler}))
 
 
-@pytest.mark.parametrize(("kind", "name"), [("dataset", "question-table"), ("judge", "contains")])
+OTHERS = [("dataset", "question-table"), ("judge", "contains"), ("sampler", "both-ends")]
+
+
+@pytest.mark.parametrize(("kind", "name"), OTHERS)
 @pytest.mark.usefixtures("installed")
 def test_the_others_pass_the_kit(kind: str, name: str) -> None:
     for check in checks(kind):
         check(registry().get(kind, name).spec.tiny())
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_sampler_looks_at_both_ends() -> None:
+    video = VideoInput.model_validate({"frames": 5, "sampling": {"type": "both-ends", "step": 1}})
+    assert video.sampler.build().positions(250, 25.0, None, video.frames) == [0, 25, 50, 224, 249]
+    assert video.sampler.build().positions(3, 25.0, None, video.frames) == [0, 2]
+    assert _spec("sampler", "both-ends").build().positions(4, 0.0, None, 8) == [0, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("installed")

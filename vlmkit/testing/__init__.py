@@ -36,12 +36,14 @@ def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
     from vlmkit.testing.aligner_checks import AlignerChecks
     from vlmkit.testing.feature_checks import DownsamplerChecks, TeacherChecks
+    from vlmkit.testing.sampler_checks import SAMPLER_CHECKS
 
     if kind not in KINDS:
         raise ValueError(unknown_kind(kind))
     own: dict[str, Iterable[Check]] = {
         "aligner": AlignerChecks(),
         "downsampler": DownsamplerChecks(),
+        "sampler": SAMPLER_CHECKS,
         "teacher": TeacherChecks(),
     }
     return tuple(map(_asserting, (spec_round_trips, *own.get(kind, ()))))
