@@ -152,8 +152,12 @@ MISTAKES: dict[str, tuple[Edits, tuple[str, ...]]] = {
         ('tiny.yaml:22: training.stages.0.steps: expected a whole number; found "one"',),
     ),
     "wrong choice": (
+        (("sampling: uniform", "fit: fill"),),
+        ("tiny.yaml:10: model.aligner.input.fit: expected 'pad', 'crop' or 'squash'", 'found "fill"'),
+    ),
+    "no such sampler": (
         (("sampling: uniform", "sampling: even"),),
-        ("tiny.yaml:10: model.aligner.input.sampling: expected 'reference', 'uniform', ", 'found "even"'),
+        ("tiny.yaml:10: model.aligner.input.sampling: no installed plugin offers sampler 'even'", "fps, one-fps, "),
     ),
     "out of range": (
         (("backbone: 1e-3", "backbone: -1"),),

@@ -136,7 +136,7 @@ class FrameSelection(Spec):
         if stated is not None and stated != self.frames:
             if "frames" in self.model_fields_set:
                 raise ValueError(f"frames is {self.frames}, but sampling {self.sampling.type} gives at most {stated}; "
-                                 "leave `frames` out")  # fmt: skip
+                                 "make both the same, or leave `frames` out")  # fmt: skip
             object.__setattr__(self, "frames", stated)  # the only one of these objects, which are frozen for others
         return self
 

@@ -95,7 +95,7 @@ def test_a_sampler_with_bounds_of_its_own_decides_the_frames() -> None:
     assert (video.frames, video.sampling) == (12, FpsSpec(fps=2.0, max_frames=12))
     assert VideoInput.model_validate(video.model_dump(mode="json")) == video
     assert VideoInput.model_validate({"sampling": long_form, "frames": 12}).frames == 12
-    with pytest.raises(ValidationError, match="frames is 8, but sampling fps gives at most 12; leave `frames` out"):
+    with pytest.raises(ValidationError, match="frames is 8, but sampling fps gives at most 12; make both the same"):
         VideoInput.model_validate({"sampling": long_form, "frames": 8})
     assert VideoInput(sampling=_OddSpec(), frames=5).frames == 5
     with pytest.raises(ValidationError, match="pixels, expected at most"):  # also where nobody wrote `frames`
