@@ -380,7 +380,7 @@ def test_an_interruption_says_how_to_go_on(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vlmkit.cli.check.load_spec", interrupt)
+    monkeypatch.setattr("vlmkit.cli.experiments.load_spec", interrupt)
     assert cli("check", write()) == Outcome(
         130, "", "vlmkit: interrupted; `run`, `train` and `eval` go on where they stopped when called again\n"
     )
@@ -426,7 +426,7 @@ def test_a_defect_is_no_mistake_of_the_user(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("vlmkit.cli.check.load_spec", fail)
+    monkeypatch.setattr("vlmkit.cli.experiments.load_spec", fail)
     outcome = cli("check", write())
     assert outcome.code == 1
     assert "ZeroDivisionError: a defect\n" in outcome.err
@@ -558,6 +558,6 @@ def test_memory_that_does_not_suffice_is_no_defect(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("vlmkit.cli.check.load_spec", fail)
+    monkeypatch.setattr("vlmkit.cli.experiments.load_spec", fail)
     message = cli("check", write()).refusal()
     assert message.startswith(f"this machine's memory does not suffice ({type(error).__name__}: {error}); make the ")

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from vlmkit._version import __version__
-from vlmkit.cli import bench, check, experiments, import_, installed
+from vlmkit.cli import bench, experiments, import_, installed
 from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
 from vlmkit.guard import error_text, is_out_of_memory
@@ -73,11 +73,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(experiments.run_experiment)
-app.command("check")(check.command)
-app.command("train")(experiments.train_only)
-app.command("eval")(experiments.evaluate_only)
-app.command("report")(experiments.write_page)
+app.command("run")(experiments.run)
+app.command("check")(experiments.check)
+app.command("train")(experiments.train)
+app.command("eval")(experiments.evaluate)
+app.command("report")(experiments.report)
 app.add_typer(bench.app, name="bench")
 app.command("import")(import_.command)
 app.command("components")(installed.list_components)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vlmkit.cli.options import Overrides
+from vlmkit.cli.experiments import Overrides
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.formatting import columns

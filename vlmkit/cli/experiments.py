@@ -1,51 +1,124 @@
-"""`vlmkit run`, `train`, `eval` and `report`: what fills and shows a run folder."""
+"""The commands that take a spec or a run folder: `vlmkit check`, `run`, `train`, `eval` and `report`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmkit.cli.options import Overrides, RunsFolder, SpecFile
+from vlmkit.formatting import columns, large
 from vlmkit.runtime import rank
-from vlmkit.spec.loading import load_spec, parse_overrides
+from vlmkit.spec.loading import load_spec, parse_overrides, resolved
 
-__all__ = ["evaluate_only", "run_experiment", "train_only", "write_page"]
+if TYPE_CHECKING:
+    from vlmkit.spec.evaluation import EvaluationSpec
+    from vlmkit.spec.experiment import ExperimentSpec
+    from vlmkit.summary import Summary
+
+__all__ = ["Overrides", "check", "evaluate", "report", "run", "train"]
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec file, e.g. specs/quickstart.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value, e.g. model.aligner.fsra=false. Repeatable."),
+]
+RunsFolder = Annotated[Path, typer.Option("--output", "-o", help="The folder that holds the run folders.")]
 
 
-def run_experiment(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
+def check(
+    spec: SpecFile,
+    set_: Overrides = None,
+    show: Annotated[bool, typer.Option("--resolved", help="Also print the spec with every default.")] = False,
+) -> None:
+    """Validate a spec and compose its model without weights: parameters, tokens, operations, memory.
+
+    Needs no network, no weights and no data; takes seconds.
+    """
+    experiment = _load(spec, set_)
+    if show:
+        typer.echo(resolved(experiment))
+    benchmarks = _benchmarks(experiment.evaluation) if experiment.evaluation is not None else []
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: a check never asks a hub
+    from vlmkit.summary import summarize
+
+    typer.echo(_summary_text(summarize(experiment)))
+    if benchmarks:
+        typer.echo(f"measured on\n{columns(benchmarks)}")
+
+
+def run(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
     """Compose, train, evaluate and report. The same command continues an interrupted run."""
-    experiment = load_spec(spec, set=parse_overrides(set_ or []))
-    from vlmkit.runner import run
+    experiment = _load(spec, set_)
+    from vlmkit import runner
 
-    finished = run(experiment, output)
+    finished = runner.run(experiment, output)
     if not rank():
         typer.echo(finished.summary())
 
 
-def train_only(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
+def train(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
     """Train all stages, or go on where an interrupted run stopped."""
-    experiment = load_spec(spec, set=parse_overrides(set_ or []))
-    from vlmkit.runner import train
+    experiment = _load(spec, set_)
+    from vlmkit import runner
 
-    folder = train(experiment, output)
+    folder = runner.train(experiment, output)
     if not rank():
         typer.echo(f"model: {folder.model}")
 
 
-def evaluate_only(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
+def evaluate(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
     """Evaluate the trained model of a run on the spec's benchmarks."""
-    experiment = load_spec(spec, set=parse_overrides(set_ or []))
-    from vlmkit.runner import evaluate
+    experiment = _load(spec, set_)
+    from vlmkit import runner
 
-    finished = evaluate(experiment, output)
+    finished = runner.evaluate(experiment, output)
     if not rank():
         typer.echo(finished.summary())
 
 
-def write_page(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")]) -> None:
+def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")]) -> None:
     """Write the HTML page of a run, finished or not, from what its folder holds."""
     from vlmkit.report import write_report
 
-    typer.echo(f"report: {write_report(run)}")
+    typer.echo(f"report: {write_report(folder)}")
+
+
+def _load(spec: Path, overrides: list[str] | None) -> ExperimentSpec:
+    return load_spec(spec, set=parse_overrides(overrides or []))
+
+
+def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
+    """Name, split and title of each. A DataError where the registry has no such benchmark or split."""
+    from vlmkit.evaluation import find_benchmark
+
+    entries = [(use, find_benchmark(use.name)) for use in evaluation.benchmarks]
+    return [(use.result_name, f"split {entry.split(use.split)[0]}", entry.title) for use, entry in entries]
+
+
+def _summary_text(summary: Summary) -> str:
+    parts = [(name, f"{number:,} parameters") for name, number in summary.parts.items()]
+    tokens = [(f"{aspect} video", f"{number:,} tokens") for aspect, number in summary.tokens.items()]
+    blocks = [
+        f"{summary.name}: fits together",
+        columns(parts),
+        "tokens per video",
+        columns(tokens),
+        f"visual part: {large(summary.macs)} multiply-accumulates for {summary.frames} square frames",
+    ]
+    for number, stage in enumerate(summary.stages, 1):
+        trains = [
+            (name, f"{count:,} parameters", f"of {summary.parts[name]:,}")
+            for name, count in stage.trains.items()
+            if count
+        ]
+        rates = ", ".join(f"{part} {rate:g}" for part, rate in stage.rates.items())
+        memory = ", ".join(f"{gpus}: {size / 2**30:.1f} GiB" for gpus, size in stage.memory.items())
+        blocks += [
+            f"stage {number}, {stage.name}: trains",
+            columns(trains),
+            f"  learning rates: {rates}",
+            f"  estimated memory per GPU, by number of GPUs: {memory}",
+        ]
+    return "\n".join(blocks)
