@@ -247,7 +247,7 @@ def _killed_at(what: str, call: int) -> Any:
 
 def _spec(folder: Path) -> Any:
     """Three stages of a few steps and a benchmark of a few questions."""
-    from vlmkit.spec import ExperimentSpec
+    from vlmkit.spec.experiment import ExperimentSpec
 
     clips = {"type": "moving-shapes", "clips": 6, "size": 32, "frames": 8, "root": str(folder / "clips")}
     words = clips | {"text_only": True}

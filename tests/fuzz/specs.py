@@ -190,7 +190,7 @@ def _small_specs() -> Iterator[tuple[str, Any]]:
     """Each aligner, downsampler, teacher and family of language models at least once, whatever fits together."""
     from vlmkit.errors import UserError
     from vlmkit.registry import registry
-    from vlmkit.spec import ExperimentSpec
+    from vlmkit.spec.experiment import ExperimentSpec
     from vlmkit.summary import summarize
 
     known = registry()

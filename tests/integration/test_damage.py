@@ -15,7 +15,7 @@ import vlmkit
 from vlmkit import hookimpl
 from vlmkit.errors import UserError
 from vlmkit.registry import registry
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 pytestmark = pytest.mark.usefixtures("quick")
 

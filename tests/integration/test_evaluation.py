@@ -20,7 +20,7 @@ from vlmkit.evaluation import evaluate_benchmarks, read_predictions
 from vlmkit.model import VideoLM, compose
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 LLAMA = {
     "model_type": "llama",

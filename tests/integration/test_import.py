@@ -23,7 +23,7 @@ from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
 from vlmkit.model import load
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.spec import load_spec
+from vlmkit.spec.loading import load_spec
 
 Shapes = dict[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray[Any, Any]]

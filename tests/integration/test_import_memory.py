@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vlmkit.checkpoints.formats import match_name, published_format
 from vlmkit.model import compose
-from vlmkit.spec import load_spec
+from vlmkit.spec.loading import load_spec
 
 SPEC: dict[str, Any] = {
     "vlmkit": 1,

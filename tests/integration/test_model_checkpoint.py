@@ -13,7 +13,7 @@ import torch
 
 from vlmkit.data import FittedVideo
 from vlmkit.model import VideoLM, VideoLMProcessor, compose
-from vlmkit.spec import ModelSpec
+from vlmkit.spec.experiment import ModelSpec
 
 SPEC = {
     "aligner": {"type": "stab", "width": 16, "input": {"size": 56, "frames": 4}},

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from vlmkit.registry import validate_slot
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import train
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 pytestmark = pytest.mark.usefixtures("quick")
 

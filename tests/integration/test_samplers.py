@@ -17,7 +17,7 @@ from vlmkit.cli import app
 from vlmkit.errors import CheckpointError
 from vlmkit.model import load
 from vlmkit.registry import registry
-from vlmkit.spec import load_spec
+from vlmkit.spec.loading import load_spec
 from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
 
 STAB = {"type": "stab", "width": 16, "patch": 8, "heads": 2, "chunk_frames": "all"}

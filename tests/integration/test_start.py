@@ -14,7 +14,7 @@ from vlmkit.errors import CheckpointError
 from vlmkit.model import build_head, compose, load
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training import train
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}

@@ -21,8 +21,8 @@ from vlmkit import runner
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec, StageSpec
 from vlmkit.spec.evaluation import EvaluationSpec
+from vlmkit.spec.experiment import ExperimentSpec, StageSpec
 from vlmkit.training import plan_training, train, training_plan
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module

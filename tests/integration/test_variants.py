@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from vlmkit.model import compose
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import DistillationSpec, ExperimentSpec
+from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec
 from vlmkit.training import train
 
 Options = dict[str, Any]

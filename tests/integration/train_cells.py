@@ -18,7 +18,7 @@ import torch
 
 from vlmkit.errors import UserError
 from vlmkit.runner import train
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.trainer import StageTrainer
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from vlmkit.errors import PluginError
 from vlmkit.registry import Registry, registry
-from vlmkit.spec import load_spec
+from vlmkit.spec.loading import load_spec
 
 PLUGIN = """
 from typing import Literal

@@ -17,7 +17,7 @@ from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.files import atomic_folder, write_atomic
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run, train
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 SPEC: dict[str, Any] = {
     "vlmkit": 1,

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from vlmkit.spec import ExperimentSpec, load_spec
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import load_spec
 from vlmkit.summary import summarize
 from vlmkit_stab.spec import StabSpec
 

@@ -14,7 +14,7 @@ from vlmkit.errors import DataError, UserError
 from vlmkit.evaluation import PreparedBenchmark, prepare_benchmark
 from vlmkit.evaluation.records import JudgedAnswer
 from vlmkit.report.run_files import RunFiles
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from vlmkit.report.loss_curves import POINTS, stage_curves
 from vlmkit.report.results import EN_DASH, benchmark_section, interval, score
 from vlmkit.report.run_files import RunFiles, read_run
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import sha256
+from vlmkit.spec.loading import sha256
 
 __all__ = ["LISTED", "page_templates", "render_page", "write_report"]
 

@@ -15,7 +15,8 @@ from vlmkit.files import read_text
 from vlmkit.json_files import BadSample, is_present, validated
 from vlmkit.manifest import check_files
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec, read_resolved
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import read_resolved
 from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.summary import Summary, read_summary
 from vlmkit.training.metrics import METRICS, MetricsLine, read_metrics, read_stage_record

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, ValidationError, fiel
 from pydantic.json_schema import SkipJsonSchema
 
 from vlmkit.api import Spec
-from vlmkit.spec import EvaluationSpec
+from vlmkit.spec.evaluation import EvaluationSpec
 
 
 class Inner(Spec):

@@ -17,7 +17,7 @@ from vlmkit.checkpoints import ImportReport, import_checkpoint
 from vlmkit.checkpoints.formats import match_name, published_format
 from vlmkit.errors import CheckpointError
 from vlmkit.model import compose
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 State = dict[str, Tensor]
 Maker = Callable[..., ExperimentSpec]

@@ -15,7 +15,7 @@ from torch import Tensor
 from vlmkit.checkpoints import ImportReport, import_checkpoint
 from vlmkit.checkpoints.formats import match_name, published_format, published_name
 from vlmkit.errors import CheckpointError
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 State = dict[str, Tensor]
 Saver = Callable[..., Path]

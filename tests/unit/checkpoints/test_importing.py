@@ -19,7 +19,7 @@ from vlmkit.errors import DataError, UserError
 from vlmkit.model import VideoLM, build_head, compose, load
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.model.pretrained import load_head
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 State = dict[str, Tensor]
 Maker = Callable[..., ExperimentSpec]

@@ -16,7 +16,7 @@ import yaml
 from vlmkit.data import FittedVideo
 from vlmkit.evaluation import benchmarks
 from vlmkit.registry import Gathered, Plugin, validate_slot
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 NAMES = ("ada", "bob", "cy", "dee")
 QUESTIONS = [

@@ -17,7 +17,7 @@ from vlmkit.errors import RunError
 from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_predictions
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit_judges._module import ExactJudge
 from vlmkit_videoqa._module import OpenEndedQa
 

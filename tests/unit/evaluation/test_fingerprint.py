@@ -11,7 +11,7 @@ import pytest
 from vlmkit.evaluation.fingerprint import model_sha256, question_fingerprint, shared_fingerprint
 from vlmkit.evaluation.records import Decoding
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 Experiment = Callable[..., ExperimentSpec]
 SHARED = json.dumps(["0" * 64, 8, 64, {"aligner/stab": "vlmkit 0.1.0"}])

@@ -18,7 +18,8 @@ from vlmkit.evaluation.records import Decoding, TypeScores
 from vlmkit.evaluation.scores import estimate
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec, sha256
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import sha256
 from vlmkit_judges._module import ExactJudge
 
 Experiment = Callable[..., ExperimentSpec]

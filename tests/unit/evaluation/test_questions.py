@@ -17,7 +17,8 @@ import vlmkit
 from vlmkit.errors import DataError, SpecError
 from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks, questions
 from vlmkit.evaluation.questions import other_clips
-from vlmkit.spec import BenchmarkUse, EvaluationSpec, ExperimentSpec
+from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 Experiment = Callable[..., ExperimentSpec]
 

@@ -10,7 +10,7 @@ import pytest
 
 from vlmkit.data import FittedVideo
 from vlmkit.model import VideoLM, VideoLMProcessor, compose
-from vlmkit.spec import ModelSpec
+from vlmkit.spec.experiment import ModelSpec
 
 ALIGNER = {"type": "stab", "width": 16, "input": {"size": 56, "frames": 4}}
 LLAMA = {

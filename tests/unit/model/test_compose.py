@@ -10,7 +10,7 @@ import torch
 import vlmkit
 from vlmkit.errors import SpecError, UserError
 from vlmkit.model import VideoLM, compose
-from vlmkit.spec import ModelSpec
+from vlmkit.spec.experiment import ModelSpec
 
 
 def test_weights_are_decided_by_the_seed(make_spec: Any) -> None:

@@ -12,7 +12,7 @@ from vlmkit.errors import PluginError, SpecError
 from vlmkit.model import compose
 from vlmkit.model.parts import building, check_room, check_size
 from vlmkit.registry import registry
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import summarize
 
 

@@ -16,7 +16,7 @@ from vlmkit.errors import CheckpointError, UserError
 from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.registry import registry
-from vlmkit.spec import ModelSpec
+from vlmkit.spec.experiment import ModelSpec
 
 Composed = tuple[VideoLM, VideoLMProcessor]
 Starter = Callable[..., Composed]

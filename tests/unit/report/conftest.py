@@ -20,7 +20,7 @@ import vlmkit.spec.identity
 from vlmkit.api import Judge, Verdict
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.registry import Registry
-from vlmkit.spec import load_spec, read_resolved, resolved, sha256
+from vlmkit.spec.loading import load_spec, read_resolved, resolved, sha256
 
 TYPES = {"colour": 0.98, "count": 0.95, "direction": 0.86, "order": 0.9, "shape": 0.62, "speed": 0.55}
 PLUGIN = """

@@ -12,7 +12,8 @@ import pytest
 from vlmkit.api import Spec
 from vlmkit.errors import SpecError
 from vlmkit.registry import KINDS, registry
-from vlmkit.spec import ExperimentSpec, load_spec
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import load_spec
 from vlmkit.summary import summarize
 
 SPECS = {f"{kind}/{name}": registry().get(kind, name).spec for kind in KINDS for name in registry().names(kind)}

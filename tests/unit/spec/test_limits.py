@@ -15,7 +15,7 @@ import pytest
 
 from vlmkit.errors import DataError, SpecError
 from vlmkit.evaluation.benchmarks import read_benchmark
-from vlmkit.spec import load_spec, parse_overrides
+from vlmkit.spec.loading import load_spec, parse_overrides
 from vlmkit.spec.yaml import parse_scalar, read
 
 LONGEST = 10.0

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from vlmkit.errors import SpecError
-from vlmkit.spec import json_schema, load_spec, parse_overrides, read_resolved, resolved, sha256
+from vlmkit.spec.loading import json_schema, load_spec, parse_overrides, read_resolved, resolved, sha256
 from vlmkit.spec.yaml import read
 
 SPECS = Path(__file__).resolve().parents[3] / "specs"
@@ -292,7 +292,7 @@ def test_no_torch_is_imported(small_file: Path) -> None:
     code = (
         "import sys, vlmkit; from vlmkit.registry import registry\n"
         f"vlmkit.load_spec({str(small_file)!r}); registry().components('aligner')\n"
-        "from vlmkit.spec import json_schema; json_schema(); import vlmkit.cli\n"
+        "from vlmkit.spec.loading import json_schema; json_schema(); import vlmkit.cli\n"
         "heavy = {'torch', 'transformers', 'decord', 'matplotlib', 'lm_eval'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

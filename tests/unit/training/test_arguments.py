@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlmkit.errors import PluginError, SpecError
-from vlmkit.spec import StageSpec, TrainingSpec
+from vlmkit.spec.experiment import StageSpec, TrainingSpec
 from vlmkit.training import arguments
 from vlmkit.training.arguments import BatchSizes, StageRun, autocasts, deepspeed_config, trainer_arguments
 

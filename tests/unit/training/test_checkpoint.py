@@ -12,7 +12,7 @@ from vlmkit.errors import CheckpointError, RunError
 from vlmkit.manifest import ManifestEntry
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.checkpoint import (
     check_components,
     check_finished,

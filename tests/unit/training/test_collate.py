@@ -13,7 +13,7 @@ import torch
 from vlmkit.api import Dataset, Sample, Turn, UnreadableVideo, UserError, VideoInput
 from vlmkit.data import FittedVideo
 from vlmkit.model.processor import Encoded
-from vlmkit.spec import StageSpec
+from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.collate import (
     Collator,
     LoadedSample,

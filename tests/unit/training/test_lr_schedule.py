@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vlmkit.spec import StageSpec
+from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.lr_schedule import lr_factor, make_lr_scheduler
 from vlmkit.training.optimizer import make_optimizer
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vlmkit.spec import StageSpec
+from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.optimizer import idle_patterns, make_optimizer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vlmkit.spec import StageSpec
+from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.sample_order import MicroBatchSampler, SampleOrder, is_flipped
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vlmkit.errors import CheckpointError, SpecError
-from vlmkit.spec import StageSpec
+from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.trainable import (
     assign_parameters,
     freeze,

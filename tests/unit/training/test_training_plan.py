@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.training_plan import StagePlan, TrainingPlan, estimate_memory, plan_training
 
 LAYER = 34 * 8 * 56 * 32

@@ -12,7 +12,7 @@ import pytest
 import vlmkit_lm_eval
 from vlmkit.model import compose
 from vlmkit.registry import registry
-from vlmkit.spec import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec
 
 MODEL = {
     "aligner": {
