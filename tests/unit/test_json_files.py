@@ -115,7 +115,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
     path.write_text(json.dumps({"id": odd}, ensure_ascii=False) + "\n", encoding="utf-8")
     assert read_json_lines(path) == [{"id": odd}]
     bad = tmp_path / "bad_samples.jsonl"
-    BadSamples(bad, 1.0, "here").record(odd, None, "why")
+    BadSamples(bad, 1.0, "here").add_unreadable(odd, None, "why")
     assert odd in BadSamples(bad, 1.0, "here")
 
 

@@ -42,14 +42,14 @@ class VideoBatch:
 
     @classmethod
     def full(cls, pixels: Tensor) -> VideoBatch:
-        """Videos without any padding."""
+        """Return videos without any padding."""
         return cls.from_model_inputs(pixels)
 
     @classmethod
     def from_model_inputs(
         cls, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
     ) -> VideoBatch:
-        """The inverse of `model_inputs`; by default the whole canvas is picture, and no frame is padding."""
+        """Invert `model_inputs`; by default the whole canvas is picture, and no frame is padding."""
         batch, time, _, height, width = pixel_values_videos.shape
         if content_box is None:
             content_box = torch.tensor([[0, height, 0, width]], device="cpu").expand(batch, 4)
@@ -58,13 +58,13 @@ class VideoBatch:
         return cls(pixel_values_videos, content_box, frame_mask)
 
     def model_inputs(self) -> dict[str, Tensor]:
-        """The keyword arguments by which a model of transformers takes the videos, as a processor gives them."""
+        """Return the keyword arguments by which `VideoLM` takes the videos; its processor gives them, too."""
         return {
             "pixel_values_videos": self.pixels, "content_box": self.content_box, "frame_mask": self.frame_mask
         }  # fmt: skip
 
     def shapes(self) -> list[VideoShape]:
-        """The B shapes, for `AlignerSpec.layout`."""
+        """Return the B shapes, for `AlignerSpec.layout`."""
         time, _, height, width = self.pixels.shape[1:]
         present = self.frame_mask.sum(1).tolist()
         return [
@@ -73,7 +73,7 @@ class VideoBatch:
         ]
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> VideoBatch:
-        """The same videos with the pixels on another device or in another dtype."""
+        """Return the same videos with the pixels on another device or in another dtype."""
         return VideoBatch(self.pixels.to(device=device, dtype=dtype), self.content_box, self.frame_mask)
 
 

@@ -51,7 +51,7 @@ IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
 
 
 class Fit(NamedTuple):
-    """How a picture is put on its canvas: resize, then paste at (top, left); what lies outside is cut. Pixels."""
+    """Placement of a picture on its canvas: resize, then paste at (top, left); what lies outside is cut. Pixels."""
 
     width: int
     height: int
@@ -71,7 +71,7 @@ class VideoShape(NamedTuple):
     content_box: Box
     """The picture inside its padding."""
     num_frames_present: int
-    """How many leading frames hold a picture; the rest is padding in time."""
+    """Number of leading frames that hold a picture; the rest is padding in time."""
 
 
 class _Named(Spec):
@@ -108,7 +108,7 @@ def _write(sampling: str | SamplerSpec) -> str | dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class TokenLayout:
-    """Where the tokens of one video stand in the sequence that an aligner gives for it."""
+    """Positions of the tokens of one video in the sequence that an aligner gives for it."""
 
     tokens: int
     """N: length of the sequence."""
@@ -119,7 +119,7 @@ class TokenLayout:
 
 
 class FrameSelection(Spec):
-    """Which frames of a video are looked at."""
+    """The part of a video that is looked at: how many frames at the most, and the sampler that chooses them."""
 
     frames: Frames = 8
     """The most frames per video; shorter ones are padded in time, except with samplings that say otherwise."""
@@ -148,12 +148,12 @@ class FrameSelection(Spec):
         return _Named.model_validate({"sampling": self.sampling}).sampling
 
     def slots(self, num_frames_present: int) -> int:
-        """Return T: how many frames a video is padded to that has so many."""
+        """Return T, the frames of a video with padding in time, of which so many hold a picture."""
         return self.frames if self.sampler.pads else num_frames_present
 
 
 class Canvas(Spec):
-    """How pictures are fitted and normalized. The defaults are those of Video-Panda's aligner."""
+    """The square that pictures are fitted on, and their normalization. The defaults are Video-Panda's."""
 
     size: Side = 448
     """Side of the square canvas, pixels."""

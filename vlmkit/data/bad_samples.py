@@ -15,7 +15,7 @@ _ENOUGH = 100
 _SHOWN = 3
 
 
-class _Bad(NamedTuple):
+class _Unreadable(NamedTuple):
     video: str | None
     reason: str
 
@@ -32,52 +32,59 @@ class BadSamples:
     bad sample stops the run.
     """
 
-    def __init__(self, path: Path, max_fraction: float, where: str, then: str = "", writes: bool = True) -> None:
-        """`then`: what is to be done once the files are repaired; `writes`: False where another process, which is told
-        the same, writes the file."""
+    def __init__(self, path: Path, max_fraction: float, where: str, remedy: str = "", writes: bool = True) -> None:
+        """Read back what the file says of this place.
+
+        Args:
+            path: the file; it need not exist.
+            max_fraction: the largest fraction of unreadable samples, 0 to 1.
+            where: the place.
+            remedy: more that has to be done once the files are repaired, for the message.
+            writes: False where another process, which meets the same samples, writes the file.
+        """
         self.path = path
         self._writes = writes
-        self._then = then
+        self._remedy = remedy
         self.max_fraction = max_fraction
         self.where = where
-        self._bad: dict[str, _Bad] = {}
+        self._bad: dict[str, _Unreadable] = {}
         self._seen: set[str] = set()
         self._met: set[str] = set()
         self._read_back()
 
     @property
-    def bad(self) -> int:
-        """How many different samples could not be read, those of an earlier process included."""
+    def num_bad(self) -> int:
+        """Number of different samples that could not be read, those of an earlier process included."""
         return len(self._bad)
 
     @property
-    def seen(self) -> int:
-        """How many different samples this process met, bad ones included."""
+    def num_seen(self) -> int:
+        """Number of different samples that this process met, bad ones included."""
         return len(self._seen)
 
     def __contains__(self, sample: str) -> bool:
-        """Whether the sample of this id is known to be bad."""
+        """Tell whether the sample of this id is known to be bad."""
         return sample in self._bad
 
-    def good(self, sample: str) -> None:
-        """A sample that could be read."""
+    def add_readable(self, sample: str) -> None:
+        """Count a sample that could be read."""
         self._seen.add(sample)
 
-    def again(self, sample: str) -> None:
-        """A sample that an earlier process met at this place: bad where the file says so."""
+    def add_earlier(self, sample: str) -> None:
+        """Count a sample that an earlier process met at this place: bad where the file says so."""
         self._seen.add(sample)
         if sample in self._bad:
             self._met.add(sample)
 
-    def record(self, sample: str, video: str | None, reason: str) -> None:
-        """A sample that could not be read. A `DataError` once there are too many of them."""
+    def add_unreadable(self, sample: str, video: str | None, reason: str) -> None:
+        """Count and write down a sample that could not be read. A `DataError` once there are too many of them."""
         self._seen.add(sample)
         self._met.add(sample)
         if sample not in self._bad:
-            self._bad[sample] = _Bad(video, reason)
+            self._bad[sample] = _Unreadable(video, reason)
             if self._writes:
                 self._append({"id": sample, "video": video, "reason": reason, "where": self.where})
-        self._check(max(self.seen, _ENOUGH))
+        self._check(max(self.num_seen, _ENOUGH))
 
     def flush(self) -> None:
         """Wait until the file is on the disk."""
@@ -85,8 +92,8 @@ class BadSamples:
             sync_to_disk(self.path)
 
     def finish(self) -> None:
-        """All samples were met: the `DataError` for too many bad ones, with the true number of samples."""
-        self._check(self.seen)
+        """Compare with the true number of samples, all of which were met. A `DataError` where too many were bad."""
+        self._check(self.num_seen)
 
     def _check(self, among: int) -> None:
         if len(self._met) <= self.max_fraction * among:
@@ -97,10 +104,10 @@ class BadSamples:
         raise DataError(
             "\n".join(
                 [
-                    f"{self.where}: {len(met)} of {self.seen} samples could not be read, more than "
+                    f"{self.where}: {len(met)} of {self.num_seen} samples could not be read, more than "
                     f"data.max_bad_fraction = {self.max_fraction:g} allows; the first:",
                     *first,
-                    f"all of them: {self.path}; repair or remove these files{self._then}, or raise "
+                    f"all of them: {self.path}; repair or remove these files{self._remedy}, or raise "
                     "data.max_bad_fraction",
                 ]
             )
@@ -114,4 +121,4 @@ class BadSamples:
     def _read_back(self) -> None:
         for entry in read_json_lines(self.path, BadSample, mend=self._writes):
             if entry["where"] == self.where:
-                self._bad[entry["id"]] = _Bad(entry["video"], entry["reason"])
+                self._bad[entry["id"]] = _Unreadable(entry["video"], entry["reason"])

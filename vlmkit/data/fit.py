@@ -31,7 +31,7 @@ class FittedVideo:
     content_box: Box
     """The picture inside its padding."""
     num_frames_present: int
-    """How many leading frames hold a picture; the rest is padding in time."""
+    """Number of leading frames that hold a picture; the rest is padding in time."""
 
     @property
     def shape(self) -> VideoShape:

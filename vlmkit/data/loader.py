@@ -24,7 +24,7 @@ _AT_ONCE = 1 << 28
 
 
 class SelectedFrames(NamedTuple):
-    """An open video, and which of its frames are looked at."""
+    """An open video and the frames of it that are looked at."""
 
     video: OpenVideo
     positions: list[int]

@@ -160,6 +160,6 @@ def _count(batch: Sequence[AskedQuestion], bad: BadSamples) -> None:
     for question, file in batch:
         reason = file.answers[question.document.id].skipped
         if reason is None:
-            bad.good(question.shown)
+            bad.add_readable(question.shown)
         else:
-            bad.record(question.shown, None if question.path is None else str(question.path), reason)
+            bad.add_unreadable(question.shown, None if question.path is None else str(question.path), reason)

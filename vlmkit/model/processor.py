@@ -1,4 +1,4 @@
-"""Text and videos become what the model takes.
+"""The processor: prompts, conversations and videos become the tensors that the model takes.
 
 Shape letters: B sequences, S positions, V videos, T frames, H W pixels.
 """
@@ -46,7 +46,7 @@ class Encoded(NamedTuple):
 
 
 class VideoLMProcessor(ProcessorMixin):
-    """Holds the tokenizer with its chat template; knows what pixels the aligner wants and how many tokens it gives."""
+    """Tokenizer, chat template and the aligner's options: which pixels it takes, how many tokens a video becomes."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class VideoLMProcessor(ProcessorMixin):
         chat_template: Any = None,
         reader_origin: dict[str, dict[str, str]] | None = None,
     ) -> None:
-        """Of a tokenizer, and of a model's spec as `vlmkit.model.config.describe` gives it.
+        """Take a tokenizer, and a model's spec as `vlmkit.model.config.describe` gives it.
 
         `reader` is the component that decodes video files, `reader_origin` where it comes from. The chat template is
         always the tokenizer's.
@@ -90,7 +90,7 @@ class VideoLMProcessor(ProcessorMixin):
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs | {"trust_remote_code": False})
 
     def prompt(self, question: str) -> str:
-        """One user turn as the chat template puts it, up to where the answer begins."""
+        """Return one user turn as the chat template renders it, up to where the answer begins."""
         text: str = self.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True)
         return text
 
@@ -141,7 +141,7 @@ class VideoLMProcessor(ProcessorMixin):
         padding_side: Side = "left",
         **kwargs: Any,
     ) -> BatchFeature:
-        """What `VideoLM.generate` takes.
+        """Return the keyword arguments of `VideoLM.generate`.
 
         Args:
             text: prompts, as `prompt` gives them.
@@ -168,7 +168,7 @@ class VideoLMProcessor(ProcessorMixin):
         return BatchFeature(features)
 
     def fit(self, video: Video) -> FittedVideo:
-        """One video on the aligner's canvas: the file at a path, or frames that are sampled already."""
+        """Fit one video on the aligner's canvas: the file at a path, or frames that are sampled already."""
         if isinstance(video, FittedVideo):
             return video
         if isinstance(video, np.ndarray):
@@ -187,7 +187,7 @@ class VideoLMProcessor(ProcessorMixin):
         max_length: int | None = None,
         padding_side: Side = "right",
     ) -> Encoded:
-        """Conversations to learn from: the answers, with what ends them, are the labels.
+        """Tokenize conversations for training: the answers, with what ends them, are the labels.
 
         Args:
             samples: B conversations; `<video>` stands once where the video goes, or nowhere.
@@ -203,7 +203,7 @@ class VideoLMProcessor(ProcessorMixin):
         return self._pad([self._cut(item, max_length) for item in tokens], padding_side)
 
     def _deal(self, texts: Sequence[str], shapes: Sequence[VideoShape]) -> list[VideoShape | None]:
-        """Each text that has a placeholder gets the next video."""
+        """Assign the videos, in their order, to the texts that have a placeholder."""
         wanting = [VIDEO in text for text in texts]
         if sum(wanting) != len(shapes):
             raise UserError(
@@ -257,7 +257,7 @@ class VideoLMProcessor(ProcessorMixin):
 
 
 def _listed(videos: Video | Sequence[Video] | None) -> Sequence[Video]:
-    """A list, also of a single video."""
+    """Return a list, also of a single video."""
     if isinstance(videos, np.ndarray):
         return [videos] if videos.ndim == 4 else list(videos)
     return [videos] if isinstance(videos, str | Path | FittedVideo) else videos or []

@@ -84,16 +84,16 @@ class StageRun:
         if read.error is not None:
             raise read.error
         for sample in read.loaded:
-            self.bad.good(sample)
+            self.bad.add_readable(sample)
         for unreadable in read.unreadable:
-            self.bad.record(*unreadable)
+            self.bad.add_unreadable(*unreadable)
         return len(read.unreadable)
 
     def note_resumed(self, step: int) -> None:
         """Note the samples that an earlier process has met up to a step."""
         order = self.dataset.order
         for position in range(min(step * order.batch_size, len(order))):
-            self.bad.again(self.dataset.samples[order[position][1]][0])
+            self.bad.add_earlier(self.dataset.samples[order[position][1]][0])
 
     def metrics_line(self, step: int, losses: tuple[float, float], **measured: Any) -> MetricsLine:
         """Return the line of metrics.jsonl after a step, with the mean language and distillation loss."""

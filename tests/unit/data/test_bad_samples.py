@@ -20,10 +20,10 @@ def test_each_bad_sample_is_written_once(tmp_path: Path) -> None:
     path = tmp_path / "run" / "bad_samples.jsonl"
     bad = BadSamples(path, 0.5, "align")
     for _ in range(3):
-        bad.good("a")
-        bad.record("b", "b.mp4", "broken")
-        bad.record("c", "c.mp4", "empty")
-    assert (bad.bad, bad.seen) == (2, 3)
+        bad.add_readable("a")
+        bad.add_unreadable("b", "b.mp4", "broken")
+        bad.add_unreadable("c", "c.mp4", "empty")
+    assert (bad.num_bad, bad.num_seen) == (2, 3)
     assert "b" in bad
     assert "a" not in bad
     assert _lines(path) == [
@@ -34,25 +34,25 @@ def test_each_bad_sample_is_written_once(tmp_path: Path) -> None:
 
 def test_a_continued_run_counts_on(tmp_path: Path) -> None:
     path = tmp_path / "bad_samples.jsonl"
-    BadSamples(path, 0.5, "align").record("b", "b.mp4", "broken")
-    BadSamples(path, 0.5, "msvd-qa").record("q", "q.mp4", "broken")
+    BadSamples(path, 0.5, "align").add_unreadable("b", "b.mp4", "broken")
+    BadSamples(path, 0.5, "msvd-qa").add_unreadable("q", "q.mp4", "broken")
     with path.open("a") as file:
         file.write('{"id": "half a li')
     again = BadSamples(path, 0.5, "align")
-    assert (again.bad, again.seen) == (1, 0)
-    again.record("b", "b.mp4", "broken")
-    again.record("c", "c.mp4", "broken")
-    assert (again.bad, again.seen) == (2, 2)
+    assert (again.num_bad, again.num_seen) == (1, 0)
+    again.add_unreadable("b", "b.mp4", "broken")
+    again.add_unreadable("c", "c.mp4", "broken")
+    assert (again.num_bad, again.num_seen) == (2, 2)
     assert [line["id"] for line in _lines(path)] == ["b", "q", "c"]
 
 
 def test_too_many_stop_the_run(tmp_path: Path) -> None:
     path = tmp_path / "bad_samples.jsonl"
     bad = BadSamples(path, 0.02, "align")
-    bad.record("0", "0.mp4", "broken")
-    bad.record("1", "1.mp4", "broken")  # 2 of 2, but a long run may follow
+    bad.add_unreadable("0", "0.mp4", "broken")
+    bad.add_unreadable("1", "1.mp4", "broken")  # 2 of 2, but a long run may follow
     with pytest.raises(DataError) as error:
-        bad.record("2", "2.mp4", "no moov atom")
+        bad.add_unreadable("2", "2.mp4", "no moov atom")
     for part in (
         "align: 3 of 3",
         "max_bad_fraction = 0.02",
@@ -66,49 +66,49 @@ def test_too_many_stop_the_run(tmp_path: Path) -> None:
 def test_the_limit_moves_with_the_samples_seen(tmp_path: Path) -> None:
     bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.02, "align")
     for i in range(400):
-        bad.good(str(i))
+        bad.add_readable(str(i))
     for i in range(8):
-        bad.record(f"bad {i}", None, "broken")  # 8 of 408 is below 2 %
+        bad.add_unreadable(f"bad {i}", None, "broken")  # 8 of 408 is below 2 %
     with pytest.raises(DataError, match="9 of 409"):
-        bad.record("bad 8", None, "broken")
+        bad.add_unreadable("bad 8", None, "broken")
 
 
 def test_the_end_of_a_short_run_counts_truly(tmp_path: Path) -> None:
     bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.1, "align")
     for i in range(9):
-        bad.good(str(i))
-    bad.record("x", "x.mp4", "broken")
+        bad.add_readable(str(i))
+    bad.add_unreadable("x", "x.mp4", "broken")
     bad.finish()
-    bad.record("y", "y.mp4", "broken")
+    bad.add_unreadable("y", "y.mp4", "broken")
     with pytest.raises(DataError, match="2 of 11"):
         bad.finish()
 
 
 def test_what_an_earlier_process_met_at_the_same_places_counts(tmp_path: Path) -> None:
     first = BadSamples(tmp_path / "bad_samples.jsonl", 0.01, "align")
-    first.record("x", "x.mp4", "broken")
+    first.add_unreadable("x", "x.mp4", "broken")
     again = BadSamples(tmp_path / "bad_samples.jsonl", 0.01, "align", " and start anew")
     for sample in ("a", "x", "b"):
-        again.again(sample)
+        again.add_earlier(sample)
     with pytest.raises(DataError, match=r"1 of 3 .*\n.*\n.*remove these files and start anew, or raise"):
         again.finish()
 
 
 def test_nothing_bad_is_allowed_with_zero(tmp_path: Path) -> None:
     bad = BadSamples(tmp_path / "bad_samples.jsonl", 0.0, "align")
-    bad.good("a")
+    bad.add_readable("a")
     bad.finish()
     with pytest.raises(DataError, match="1 of 2"):
-        bad.record("b", "b.mp4", "broken")
+        bad.add_unreadable("b", "b.mp4", "broken")
 
 
 def test_a_continued_run_is_not_stopped_by_what_an_earlier_one_met(tmp_path: Path) -> None:
     path = tmp_path / "bad_samples.jsonl"
     first = BadSamples(path, 0.02, "align")
     for i in range(1000):
-        first.good(str(i))
+        first.add_readable(str(i))
     for i in range(15):
-        first.record(f"bad {i}", None, "broken")
+        first.add_unreadable(f"bad {i}", None, "broken")
     again = BadSamples(path, 0.02, "align")
-    again.record("bad 15", None, "broken")
-    assert (again.bad, again.seen) == (16, 1)
+    again.add_unreadable("bad 15", None, "broken")
+    assert (again.num_bad, again.num_seen) == (16, 1)
