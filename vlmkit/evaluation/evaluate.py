@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from vlmkit._version import __version__
 from vlmkit.api.evaluator import Document
 from vlmkit.api.judge import Judge, Unscored, Verdict
-from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, LoadVideo, generate_answers, load_when_asked
@@ -101,6 +100,8 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
 
 def video_loader(spec: ExperimentSpec) -> LoadVideo:
     """Return what reads a video as the aligner of the spec sees it."""
+    from vlmkit.data import VideoLoader
+
     frames = spec.model.aligner.input
     loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
     return lambda path: loader.load(path)["aligner"]
@@ -149,6 +150,8 @@ def _measure(
     generate: GenerateBatch,
 ) -> BenchmarkResult:
     """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
+    from vlmkit.data import BadSamples
+
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")

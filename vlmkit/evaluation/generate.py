@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from vlmkit.data import BadSamples, FittedVideo
 from vlmkit.errors import UnreadableVideo
 from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
-from vlmkit.progress import Progress
+
+if TYPE_CHECKING:
+    from vlmkit.data import BadSamples, FittedVideo
 
 __all__ = [
     "AskedQuestion", "GenerateBatch", "LoadVideo", "batches_by_video", "generate_answers", "generate_batch",
@@ -21,9 +22,9 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
-GenerateBatch = Callable[[Sequence[str], Sequence[FittedVideo], int], Sequence[str]]
+GenerateBatch = Callable[[Sequence[str], "Sequence[FittedVideo]", int], Sequence[str]]
 """Prompts, their videos and the longest answer in tokens, to answers."""
-LoadVideo = Callable[[str], FittedVideo]
+LoadVideo = Callable[[str], "FittedVideo"]
 """The path of a video, to the video as the aligner sees it. An `UnreadableVideo` where it cannot be decoded."""
 
 
@@ -115,6 +116,8 @@ def generate_answers(
         bad: counts the videos. A DataError where too many cannot be read.
         decoding: batch size and longest answer.
     """
+    from vlmkit.progress import Progress
+
     videos = _BatchVideos(load_video)
     repaired: dict[str, bool] = {}
 
