@@ -155,7 +155,7 @@ class Target:
 
     def check(self, example: Example) -> str:
         """Load, print, read back, compose on the meta device."""
-        from vlmkit.cli import check
+        from vlmkit.cli.experiments import check
         from vlmkit.spec.loading import read_resolved, resolved
 
         files, overrides = example
@@ -165,7 +165,7 @@ class Target:
             (self.folder / name).parent.mkdir(exist_ok=True)
             (self.folder / name).write_bytes(content)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            check.command(Path("spec.yaml"), overrides, True)
+            check(Path("spec.yaml"), overrides, True)
         text = _SUMMARY.split(printed.getvalue())[0]
         again = self.folder / "again.yaml"
         again.write_text(text, encoding="utf-8")
@@ -187,7 +187,7 @@ def _shallow(spec: Any) -> Any:
 
 
 def _small_specs() -> Iterator[tuple[str, Any]]:
-    """Each aligner, downsampler, teacher and family of language models at least once, whatever fits together."""
+    """Each aligner, downsampler, sampler, teacher and family of LLMs at least once, whatever fits together."""
     from vlmkit.errors import UserError
     from vlmkit.registry import registry
     from vlmkit.spec.experiment import ExperimentSpec
@@ -195,12 +195,14 @@ def _small_specs() -> Iterator[tuple[str, Any]]:
 
     known = registry()
     tiny = {kind: {c.spec.component_name(): c.spec.tiny().model_dump(mode="json") for c in known.components(kind)}
-            for kind in ("aligner", "teacher", "downsampler", "dataset")}  # fmt: skip
+            for kind in ("aligner", "teacher", "downsampler", "sampler", "dataset")}  # fmt: skip
     stab = tiny["aligner"]["stab"]
+    canvas = {key: value for key, value in stab["input"].items() if key != "frames"}
     for number, (aligner, teacher, downsampler) in enumerate(
         [(own, None, None) for own in tiny["aligner"].values()]
         + [(stab, own, None) for own in tiny["teacher"].values()]
         + [(stab, None, own) for own in tiny["downsampler"].values()]
+        + [(stab | {"input": canvas | {"sampling": own}}, None, None) for own in tiny["sampler"].values()]
     ):
         llm = _SMALL_LLM if number % 3 else _SMALL_LLM | {"config": list(_LLMS.values())[number // 3 % len(_LLMS)]}
         train = {"aligner": 1e-3} | ({"distillation": 1e-3} if teacher else {})
