@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -103,14 +103,8 @@ def _core() -> Path:
     return shipped_folder("benchmarks_registry")
 
 
-class _Entries(NamedTuple):
-    folders: dict[str, list[Path]]
-    """By name; several where a plugin offers a name that is taken."""
-    faults: list[str]
-    """Of plugins that should offer more."""
-
-
-def _entries() -> _Entries:
+def _entries() -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the folders by name, several where a plugin offers a name that is taken, and the faults of plugins."""
     gathered = registry().gather("vlmkit_benchmarks", Path)
     faults = list(gathered.faults)
     places = [_core()]
@@ -126,7 +120,7 @@ def _entries() -> _Entries:
     for place in places:
         for file in place.glob("*/benchmark.yaml"):
             found[file.parent.name].append(file.parent)
-    return _Entries(dict(sorted(found.items())), faults)
+    return dict(sorted(found.items())), faults
 
 
 def benchmark_folders() -> dict[str, Path]:
@@ -134,7 +128,7 @@ def benchmark_folders() -> dict[str, Path]:
 
     Of a name that several folders offer the first one; `find_benchmark` refuses it.
     """
-    return {name: folders[0] for name, folders in _entries().folders.items()}
+    return {name: folders[0] for name, folders in _entries()[0].items()}
 
 
 def find_benchmark(name: str) -> Benchmark:

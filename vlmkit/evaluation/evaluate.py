@@ -122,7 +122,7 @@ def _evaluate(
     result = _finished(folder / "result.json", conditions, sha256(spec))
     if result is None:
         write_pending(folder, registry().listeners(_EVENT))
-        result = _measure(benchmark, sets, judge, conditions, decoding, spec, run, generate)
+        result = _measure(benchmark, sets, judge, conditions, spec, run, generate)
     if pending := read_pending(folder):
         event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
         write_pending(folder, registry().tell(_EVENT, pending, **event))
@@ -144,7 +144,6 @@ def _measure(
     sets: Sequence[QuestionSet],
     judge: Judge,
     conditions: Conditions,
-    decoding: Decoding,
     spec: ExperimentSpec,
     run: RunFolder,
     generate: GenerateBatch,
@@ -153,6 +152,7 @@ def _measure(
     from vlmkit.data import BadSamples
 
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
+    assert conditions.decoding is not None
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
@@ -163,7 +163,7 @@ def _measure(
 
         asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
         bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
-        generate_answers(asked, generate, video_loader(spec), bad, decoding)
+        generate_answers(asked, generate, video_loader(spec), bad, conditions.decoding)
         own, *blind = (
             score_answers(questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
             for questions, file in answered

@@ -109,12 +109,8 @@ def generate_answers(
     A batch that a kill has cut short, or in which a video was repaired, is asked again as a whole: no answer depends on
     where an evaluation was interrupted.
 
-    Args:
-        asked: the questions of all sets, so that a batch may mix them.
-        generate: answers a batch.
-        load_video: decodes a video.
-        bad: counts the videos. A DataError where too many cannot be read.
-        decoding: batch size and longest answer.
+    `asked` has the questions of all sets, so that a batch may mix them; `bad` counts the videos: a DataError where too
+    many cannot be read.
     """
     from vlmkit.progress import Progress
 

@@ -129,7 +129,6 @@ class TypeScores(_Record):
     """The scores of one question type."""
 
     n: _Count
-    """How many questions were scored."""
     metrics: dict[str, Metric]
     """By name; empty where no question was scored."""
 
@@ -178,7 +177,7 @@ class JudgeName(_Record):
 
     name: str
     version: str
-    """The judge's own version and the package that it is from."""
+    """Its own version and its package."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -188,9 +187,8 @@ class Conditions(_Record):
     """All that a result depends on, known before anything is asked."""
 
     benchmark: str
-    """Name of the registry entry."""
     version: str
-    """Of that entry."""
+    """Of the benchmark's entry in the registry."""
     split: str
     limit: _Count | None = None
     """Only the first so many questions."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -22,8 +21,7 @@ JudgeAnswer = Callable[[Document, str], Verdict | Unscored]
 """A document and the model's answer, to a verdict."""
 
 
-@dataclass(frozen=True)
-class QuestionScore:
+class QuestionScore(NamedTuple):
     """The values of one question."""
 
     type: str
