@@ -32,7 +32,7 @@ class StageCurves(NamedTuple):
     pace: float | None
     """The median time per step, seconds."""
     thinned: bool
-    """Whether the log holds more points than are drawn."""
+    """True where the log holds more points than are drawn."""
     wide: str
     narrow: str
     """The curves for a narrow screen."""

@@ -103,7 +103,7 @@ class RunFiles:
     logs: dict[str, list[MetricsLine]]
     """By stage name; the lines by ascending step."""
     trained: bool
-    """Whether the trained model is written, which happens after the last stage."""
+    """True where the trained model is written, which happens after the last stage."""
     bad: list[BadSample]
     """The samples that could not be read."""
     results: dict[str, BenchmarkResult]
