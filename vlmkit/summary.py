@@ -6,9 +6,9 @@ Everything is composed on the meta device. Importing this costs no torch, so tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vlmkit.json_files import load_record, write_record
 from vlmkit.spec.checks import ASPECTS
@@ -54,7 +54,7 @@ class Summary(BaseModel):
     """Parameters by part; the teacher too, which is never part of the model."""
     tokens: dict[str, int]
     """Tokens per video by aspect ratio."""
-    macs: int
+    macs: Annotated[int, Field(ge=0, lt=10**30)]
     """Multiply-accumulates of the aligner for one square video."""
     frames: int
     stages: list[StageSummary]

@@ -51,7 +51,7 @@ class MetricsLine(BaseModel):
     """Learning rate of this step by pattern of `train`."""
     grad_norm: float | None = None
     """Of this step's gradients, before clipping."""
-    seconds_per_step: float | None = None
+    seconds_per_step: Annotated[float, Field(ge=0, lt=2**53)] | None = None
     samples_skipped: int | None = None
     """Since the stage began."""
 

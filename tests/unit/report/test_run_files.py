@@ -75,10 +75,20 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     [
         ("model.json", "{", "model.json: expected JSON"),
         ("model.json", '{"name": "tiny", "parts": 3}', "model.json: parts: expected a mapping"),
+        (
+            "model.json",
+            json.dumps({"name": "x", "parts": {}, "tokens": {}, "macs": 10**400}),
+            "model.json: macs: expected",
+        ),
         ("environment.json", "{}", "environment.json: expected a list"),
         ("environment.json", "[{}]", "environment.json: expected the key 0.plugins"),
         ("stages/1-language/metrics.jsonl", '{"step": 1}\nx\n', "metrics.jsonl, line 2: expected JSON"),
         ("stages/1-language/metrics.jsonl", "{}\n", "metrics.jsonl, line 1: expected the key step"),
+        (
+            "stages/1-language/metrics.jsonl",
+            '{"step": 1, "seconds_per_step": NaN}\n',
+            "metrics.jsonl, line 1: seconds_per_step: expected",
+        ),
         ("bad_samples.jsonl", "[]x\n", "bad_samples.jsonl, line 1"),
         ("bad_samples.jsonl", "{}\n", "bad_samples.jsonl, line 1: expected the key id"),
         ("eval/shapes/result.json", "{}", "result.json: expected the key benchmark"),
