@@ -17,8 +17,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vlmkit.api.evaluator import Document
-from vlmkit.api.judge import Unscored, Verdict
+from vlmkit.api.evaluator import Document, Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.files import is_file, write_atomic
 from vlmkit.json_files import is_present, json_line, load_record, load_record_lines, write_record

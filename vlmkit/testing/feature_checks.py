@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.aligner import DownsamplerSpec
 from vlmkit.api.modules import Downsampler, Teacher, check_finite
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch
