@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vlmkit.errors import PluginError, UserError
+from vlmkit.errors import PluginError, SpecError, UserError
 from vlmkit.files import UNREADABLE, is_file, is_folder
 
 __all__ = [
     "DISK_FULL",
     "FAULTS",
     "POINTER",
+    "building",
     "component_error",
     "component_label",
     "error_text",
@@ -66,6 +67,26 @@ def guarded(component: object, doing: str) -> Iterator[None]:
         if isinstance(error, UserError) or is_machine_error(error):
             raise
         raise component_error(component, f"{doing} raised {error_text(error)}") from error
+
+
+@contextmanager
+def building(part: str) -> Iterator[None]:
+    """Turn what torch or a component raises while a part is composed into a SpecError that names the part.
+
+    Options that fit each other need not fit the rest, and sizes can be beyond what torch counts with.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except ValueError as error:
+        raise SpecError(f"{part}: {error}") from error
+    except ArithmeticError as error:
+        raise SpecError(f"{part}: these numbers cannot be worked with: {error_text(error)}") from error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise SpecError(f"{part}: no machine has room for these sizes: {error_text(error)}") from error
 
 
 def component_error(component: object, complaint: str) -> PluginError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, Field
 
+from vlmkit.guard import building
 from vlmkit.json_files import load_record, write_record
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
@@ -17,6 +18,8 @@ from vlmkit.spec.experiment import ExperimentSpec
 if TYPE_CHECKING:
     from torch import nn
 
+    from vlmkit.api.modules import Teacher
+    from vlmkit.api.teacher import TeacherSpec
     from vlmkit.api.video import VideoInput
     from vlmkit.model.videolm import VideoLM
     from vlmkit.training.training_plan import TrainingPlan
@@ -25,6 +28,7 @@ __all__ = [
     "ComposedSummary",
     "StageSummary",
     "Summary",
+    "build_meta_teacher",
     "compose_and_summarize",
     "count_macs",
     "count_parameters",
@@ -88,7 +92,6 @@ def summarize(spec: ExperimentSpec) -> Summary:
 def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
     """Compose and plan the experiment on the meta device, once, and count."""
     from vlmkit.model.compose import check_shapes, compose
-    from vlmkit.model.parts import build_meta_teacher
     from vlmkit.training.training_plan import estimate_memory, plan_training
 
     model, _ = compose(spec.model, meta=True)
@@ -114,6 +117,21 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
     return ComposedSummary(summary, model, plan)
 
 
+def build_meta_teacher(spec: TeacherSpec, frames: int) -> Teacher:
+    """Return a teacher on the meta device, whose features of one video have the shape that `grid` and `width` say."""
+    import torch
+
+    from vlmkit.api.tensors import VideoBatch
+    from vlmkit.model.videolm import check_size
+
+    part, size = "training.distillation.teacher", spec.input.size
+    with building(part), torch.device("meta"):
+        teacher = spec.build()
+    check_size(teacher, part)
+    teacher(VideoBatch.full(torch.empty(1, frames, 3, size, size, device="meta")))
+    return teacher
+
+
 def count_parameters(module: nn.Module) -> int:
     """Return the number of parameters, each counted once."""
     return sum(parameter.numel() for parameter in module.parameters())
@@ -127,7 +145,6 @@ def count_macs(aligner: nn.Module, video: VideoInput) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     from vlmkit.api.tensors import VideoBatch
-    from vlmkit.model.parts import building
 
     pixels = torch.empty(1, video.frames, 3, video.size, video.size, device="meta")
     was_training = aligner.training

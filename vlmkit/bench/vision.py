@@ -20,7 +20,7 @@ from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.machine import matmul_rate, peak_above, timed, usable_device
 from vlmkit.errors import UserError
-from vlmkit.model.parts import build_aligner
+from vlmkit.model.videolm import build_aligner
 from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters

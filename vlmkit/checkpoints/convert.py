@@ -1,24 +1,32 @@
-"""Released checkpoints of others become checkpoints of vlmkit."""
+"""Released checkpoints of others become checkpoints of vlmkit, which are written group by group."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vlmkit.api.weights import open_shard
 from vlmkit.checkpoints.formats import ReleasedFiles, published_format
-from vlmkit.checkpoints.mapping import plan_import
+from vlmkit.checkpoints.mapping import ImportPlan, ImportReport, ReleasedTensor, plan_import
 from vlmkit.checkpoints.target import build_target
-from vlmkit.checkpoints.write import ImportReport, write_config, write_distillation, write_weights
 from vlmkit.errors import CheckpointError
 from vlmkit.files import atomic_folder, expand_path, saving_weights
 from vlmkit.manifest import write_manifest
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.model.videolm import build_aligner
+from vlmkit.spec.experiment import ExperimentSpec, part_of, without_part
 from vlmkit.spec.loading import load_spec
 
-__all__ = ["DISTILLATION", "ImportReport", "import_checkpoint"]
+__all__ = ["import_checkpoint"]
+
+Progress = Callable[[str], None]
 
 
 def import_checkpoint(
@@ -29,7 +37,7 @@ def import_checkpoint(
     spec: ExperimentSpec | None = None,
     tokenizer: str | None = None,
     group_bytes: int = 2**30,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Progress = lambda message: None,
 ) -> ImportReport:
     """Write a released checkpoint as one of vlmkit, which `vlmkit.model.load` opens, and say what became of every key.
 
@@ -55,22 +63,11 @@ def import_checkpoint(
     listing = folder.with_name(f"{folder.name}.problems.txt")
     opened = ReleasedFiles(expand_path(source))
     experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
-    target = build_target(form, experiment, opened, tokenizer)
-    plan = plan_import(form, opened, target, listing)
+    plan = plan_import(form, opened, build_target(form, experiment, opened, tokenizer), listing)
     with saving_weights(folder), atomic_folder(folder) as temporary:
-        write_weights(plan, target, experiment, temporary, group_bytes, progress)
-        distillation = write_distillation(plan, temporary)
-        write_config(plan, target, temporary)
-        report = ImportReport(
-            form=name,
-            title=form.title,
-            source=str(source),
-            spec=experiment.name,
-            plan=plan,
-            tokenizer=target.processor.tokenizer is not None,
-            distillation=distillation,
-            notes=target.notes,
-        )
+        _write_weights(plan, experiment, temporary, group_bytes, progress)
+        report = ImportReport(form, str(source), experiment.name, plan, _write_distillation(plan, temporary))
+        _write_config(plan, temporary)
         (temporary / "import.json").write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
         write_manifest(temporary)
     listing.unlink(missing_ok=True)  # of an import that did not fit
@@ -78,7 +75,7 @@ def import_checkpoint(
 
 
 def _check_room(folder: Path) -> None:
-    """A CheckpointError where the folder exists or cannot be made: before anything is read, which takes long."""
+    """Raise a CheckpointError where the folder exists or cannot be made: before anything is read, which takes long."""
     try:
         if folder.exists():
             raise CheckpointError(f"{folder} exists already; name a folder that does not, or remove this one")
@@ -86,3 +83,78 @@ def _check_room(folder: Path) -> None:
         TemporaryFile(dir=folder.parent).close()
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be made: {error.strerror or error}; name another folder") from None
+
+
+def _write_weights(plan: ImportPlan, spec: ExperimentSpec, folder: Path, group_bytes: int, progress: Progress) -> None:
+    """Write the model's weights as safetensors of at most `group_bytes` (or one tensor), with their index."""
+    groups = list(_groups(plan, group_bytes))
+    count = len(groups) + bool(plan.fresh)
+    index: dict[str, str] = {}
+    total = 0
+    for number, tensors in enumerate(_tensors(groups, plan, spec), 1):
+        name = "model.safetensors" if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+        index |= dict.fromkeys(tensors, name)
+        total += sum(value.nbytes for value in tensors.values())
+        progress(f"written: {name} ({number} of {count})")
+        tensors.clear()
+    if count > 1:
+        content = {"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _write_distillation(plan: ImportPlan, folder: Path) -> bool:
+    """Write the distillation head as it was published, under our names; return whether there is one."""
+    keys = [key for key in plan.taken() if part_of(key.ours) == "distillation"]
+    tensors: dict[str, Tensor] = {}
+    for file in dict.fromkeys(key.file for key in keys):
+        shard = open_shard(file)
+        tensors |= {key.ours: shard.read(key.name).clone() for key in keys if key.file == file}
+        del shard  # before the next one is opened
+    if tensors:
+        save_file(tensors, folder / DISTILLATION, metadata={"format": "pt"})
+    return bool(tensors)
+
+
+def _write_config(plan: ImportPlan, folder: Path) -> None:
+    """Write the files that `save_pretrained` writes besides the weights."""
+    model, processor = plan.target.model, plan.target.processor
+    model.config.architectures = [type(model).__name__]
+    model.config.part_dtypes = {part: str(dtype).removeprefix("torch.") for part, dtype in plan.dtypes.items()}
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    if processor.tokenizer is not None:
+        processor.save_pretrained(folder)
+
+
+def _groups(plan: ImportPlan, group_bytes: int) -> Iterator[list[ReleasedTensor]]:
+    """Yield the keys that are written together: of one file of the source, in its order."""
+    group: list[ReleasedTensor] = []
+    size = 0
+    for key in (key for key in plan.taken() if key.ours in plan.target.weights):
+        own = prod(key.stored.shape) * plan.dtype(key.ours).itemsize
+        if group and (key.file != group[0].file or size + own > group_bytes):
+            yield group
+            group, size = [], 0
+        group.append(key)
+        size += own
+    if group:
+        yield group
+
+
+def _tensors(groups: list[list[ReleasedTensor]], plan: ImportPlan, spec: ExperimentSpec) -> Iterator[dict[str, Tensor]]:
+    """Yield the tensors of each group, and last those that the checkpoint lacks, as composing the model draws them."""
+    file, shard = None, None
+    for group in groups:
+        if group[0].file != file:
+            shard = None  # released before the next one is opened
+            file = group[0].file
+            shard = open_shard(file)
+        assert shard is not None
+        yield {key.ours: shard.read(key.name).to(plan.dtype(key.ours)).contiguous() for key in group}
+    shard = None
+    if plan.fresh:
+        with torch.random.fork_rng():
+            torch.manual_seed(spec.seed)
+            state = build_aligner(spec.model).state_dict()
+        yield {name: state[without_part(name)].to(plan.dtype(name)).contiguous() for name in plan.fresh}

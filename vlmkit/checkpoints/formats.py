@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vlmkit.api.hookspecs import PublishedFormat
-from vlmkit.api.weights import INDEX, STANDARD, Stored, open_shard, read_index, read_mapping
+from vlmkit.api.weights import INDEX, STANDARD, read_index, read_mapping
 from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
 from vlmkit.guard import error_text
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "NameMatch",
     "ReleasedFiles",
-    "Stored",
     "import_state_dict",
     "match_name",
-    "open_shard",
     "published_format",
     "published_formats",
     "published_name",
@@ -59,7 +57,7 @@ class ReleasedFiles:
             self.files = [path / shard for shard in sorted(set(self.index.values()))]
 
     def config(self) -> dict[str, Any] | None:
-        """`config.json`, or None where there is none."""
+        """Return the content of config.json, or None where there is none."""
         file = self.folder / "config.json"
         return read_mapping(file) if is_file(file) else None
 
@@ -78,16 +76,15 @@ class NameMatch(NamedTuple):
 
 
 def published_formats() -> dict[str, PublishedFormat]:
-    """Every format of the installed plugins, by name; of several with one name the first, which nobody can ask for."""
+    """Return every format of the installed plugins, by name; of several with one name the first."""
     return {name: offers[0][1] for name, offers in _offers().items()}
 
 
 def published_format(name: str) -> PublishedFormat:
-    """The format `name`.
+    """Return the format `name`.
 
     Raises:
-        CheckpointError: there is none (with what there is, and what is wrong with plugins that may offer it), or
-            several plugins offer it.
+        CheckpointError: there is none, or several plugins offer it.
         PluginError: its rules are none.
     """
     offers = _offers()
@@ -102,7 +99,10 @@ def published_format(name: str) -> PublishedFormat:
                               "VLMKIT_PLUGINS")  # fmt: skip
     [(plugin, form)] = offers[name]
     try:
-        _check(form)
+        for pattern, _ in form.drop:
+            re.compile(pattern)
+        for pattern, template in (*form.alias, *form.rename):
+            re.sub(pattern, template, "")
     except (re.error, TypeError, ValueError, IndexError) as error:
         raise PluginError(
             f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
@@ -116,14 +116,6 @@ def _offers() -> dict[str, list[tuple[Plugin, PublishedFormat]]]:
     for plugin, form in registry().gather("vlmkit_published", PublishedFormat).found:
         found[str(form.name)].append((plugin, form))
     return dict(sorted(found.items()))
-
-
-def _check(form: PublishedFormat) -> None:
-    """Rules are regular expressions, and templates that fit them."""
-    for pattern, _ in form.drop:
-        re.compile(pattern)
-    for pattern, template in (*form.alias, *form.rename):
-        re.sub(pattern, template, "")
 
 
 def match_name(form: PublishedFormat, name: str) -> NameMatch:
@@ -143,13 +135,14 @@ def match_name(form: PublishedFormat, name: str) -> NameMatch:
 
 
 def import_state_dict(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
+    """Return the state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
 
     Args:
         name: the published format, e.g. `video-panda`.
         state: published names to tensors, all of the checkpoint or a part. The tensors are not copied.
 
-    A CheckpointError where a name is not one of the format's, or where two of them would become the same.
+    Raises:
+        CheckpointError: a name is not one of the format's, or two of them would become the same.
     """
     form = published_format(name)
     fates = {key: match_name(form, key) for key in state}
@@ -172,8 +165,8 @@ _GROUP = re.compile(r"\((?!\?)(?:[^()]|\(\?:[^()]*\))*\)")
 
 
 def published_name(form: PublishedFormat, ours: str) -> str:
-    """The name under which a checkpoint in the format holds `ours`, with every optional prefix; empty where its rule
-    cannot be read backwards."""
+    """Return the name under which a checkpoint in the format holds `ours`, with every optional prefix; empty where its
+    rule cannot be read backwards."""
     for pattern, template in form.rename:
         literals = re.split(r"\\\d", template)
         values = re.fullmatch("(.+)".join(re.escape(literal) for literal in literals), ours)
@@ -187,7 +180,7 @@ def published_name(form: PublishedFormat, ours: str) -> str:
 
 
 def _fill(pattern: str, values: dict[int, str]) -> str:
-    """The pattern with values for its groups; no name of the format where more than that is left to choose."""
+    """Return the pattern with values for its groups; no name of the format where more than that is left to choose."""
     number = count(1)
     filled = _GROUP.sub(lambda group: values.get(next(number), group[0]), _OPTIONAL.sub(r"\1", pattern))
     return filled.replace(r"\.", ".").replace("[.]", ".")

@@ -1,32 +1,29 @@
-"""The plan of an import: where every tensor of a released checkpoint goes, checked before anything is written."""
+"""The plan of an import, where every tensor of a released checkpoint goes, and the report of it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
+from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from vlmkit._version import __version__
 from vlmkit.api.hookspecs import PublishedFormat
-from vlmkit.checkpoints.formats import (
-    NameMatch,
-    ReleasedFiles,
-    Stored,
-    match_name,
-    open_shard,
-    published_formats,
-    published_name,
-)
+from vlmkit.api.weights import Stored, open_shard
+from vlmkit.checkpoints.formats import NameMatch, ReleasedFiles, match_name, published_formats, published_name
 from vlmkit.checkpoints.target import Target
 from vlmkit.errors import CheckpointError
 from vlmkit.spec.experiment import part_of
 
-__all__ = ["ImportPlan", "ReleasedTensor", "plan_import"]
+__all__ = ["ImportPlan", "ImportReport", "ReleasedTensor", "plan_import"]
 
 _SHOWN = 20
 
@@ -54,6 +51,12 @@ class ImportPlan:
     """Weights of the model that the checkpoint does not hold; they are drawn."""
     dtypes: dict[str, torch.dtype]
     """The type of each part's parameters."""
+    target: Target
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Return the type in which a tensor is written: a parameter in its part's, a buffer in the model's."""
+        own = self.target.weights[name].dtype
+        return self.dtypes.get(part_of(name), own) if name in self.target.parameters else own
 
     def taken(self) -> Iterator[ReleasedTensor]:
         """Return the tensors that are written."""
@@ -71,52 +74,49 @@ def plan_import(form: PublishedFormat, source: ReleasedFiles, target: Target, li
         CheckpointError: names that are not the format's, missing or doubled ones, shapes that differ, aliases that are
             not the same tensor: all of them at once, in the file `listing` where they are too many for a message.
     """
-    stored, files = _survey(source)
-    keys = [_key(form, name, stored, files[name], target) for name in stored]
+    there = _survey(source)
+    keys = [_key(form, name, there, target) for name in there]
     fresh, problems = _missing(form, keys, target)
-    problems = [*_unexpected(keys), *_doubled(keys), *_shapes(keys, target), *problems]
+    problems = [*_names(keys), *_shapes(keys, target), *problems]
     if all(key.state == "unexpected" for key in keys):
         known = ", ".join(published_formats())
         problems = [f"none of its {len(keys)} names is of this format; known formats: {known}"]
     problems = problems or _aliases(form, keys, target)
+    if len(problems) > _SHOWN:
+        listing.write_text("\n".join([*problems, ""]), encoding="utf-8")
+        problems[_SHOWN:] = [f"and {len(problems) - _SHOWN} more: {listing} lists all of them"]
     if problems:
-        shown = _shown(problems, listing)
-        raise CheckpointError("\n  ".join([f"{source.folder} is no checkpoint that fits ({form.title}):", *shown]))
-    return ImportPlan(keys, fresh, _dtypes(keys, target))
+        raise CheckpointError("\n  ".join([f"{source.folder} is no checkpoint that fits ({form.title}):", *problems]))
+    return ImportPlan(keys, fresh, _dtypes(keys, target), target)
 
 
-def _shown(problems: list[str], listing: Path) -> list[str]:
-    if len(problems) <= _SHOWN:
-        return problems
-    listing.write_text("\n".join([*problems, ""]), encoding="utf-8")
-    return [*problems[:_SHOWN], f"and {len(problems) - _SHOWN} more: {listing} lists all of them"]
-
-
-def _survey(source: ReleasedFiles) -> tuple[dict[str, Stored], dict[str, Path]]:
-    stored: dict[str, Stored] = {}
-    files: dict[str, Path] = {}
+def _survey(source: ReleasedFiles) -> dict[str, tuple[Path, Stored]]:
+    """Return the file of each tensor, with its shape and type."""
+    found: dict[str, tuple[Path, Stored]] = {}
     for file in source.files:
-        for name, what in open_shard(file).tensors.items():
-            if name in files:
-                raise CheckpointError(f"{name} stands in two files, {files[name]} and {file}; fetch the folder again")
-            stored[name], files[name] = what, file
-    if lost := [name for name in source.index if name not in stored]:
+        for name, stored in open_shard(file).tensors.items():
+            if name in found:
+                raise CheckpointError(
+                    f"{name} stands in two files, {found[name][0]} and {file}; fetch the folder again"
+                )
+            found[name] = file, stored
+    if lost := [name for name in source.index if name not in found]:
         place = source.folder / source.index[lost[0]]
         raise CheckpointError(
             f"{place}: its index says that it holds {lost[0]}, and it does not ({len(lost)} such names); "
             "fetch the folder again"
         )
-    return stored, files
+    return found
 
 
-def _key(form: PublishedFormat, name: str, stored: Mapping[str, Stored], file: Path, target: Target) -> ReleasedTensor:
+def _key(form: PublishedFormat, name: str, there: dict[str, tuple[Path, Stored]], target: Target) -> ReleasedTensor:
     found = match_name(form, name)
-    if found.alias_of and found.alias_of not in stored:
+    if found.alias_of and found.alias_of not in there:
         found = match_name(form, found.alias_of)
         found = found._replace(state="renamed") if found.name else found
     if reason := _not_wanted(found, target):
         found = NameMatch("dropped", reason=reason)
-    return ReleasedTensor(name, found.state, found.name, found.reason, file, stored[name])
+    return ReleasedTensor(name, found.state, found.name, found.reason, *there[name])
 
 
 def _not_wanted(found: NameMatch, target: Target) -> str:
@@ -129,16 +129,13 @@ def _not_wanted(found: NameMatch, target: Target) -> str:
     return ""
 
 
-def _unexpected(keys: list[ReleasedTensor]) -> list[str]:
-    return [f"unexpected: {key.name} is no name of this format" for key in keys if key.state == "unexpected"]
-
-
-def _doubled(keys: list[ReleasedTensor]) -> list[str]:
+def _names(keys: list[ReleasedTensor]) -> list[str]:
+    unexpected = [f"unexpected: {key.name} is no name of this format" for key in keys if key.state == "unexpected"]
     names: dict[str, list[str]] = defaultdict(list)
     for key in keys:
-        if key.ours:
-            names[key.ours].append(key.name)
-    return [f"{' and '.join(doubled)} both mean {ours}" for ours, doubled in names.items() if len(doubled) > 1]
+        names[key.ours].append(key.name)
+    doubled = [f"{' and '.join(found)} both mean {ours}" for ours, found in names.items() if ours and len(found) > 1]
+    return unexpected + doubled
 
 
 def _missing(form: PublishedFormat, keys: list[ReleasedTensor], target: Target) -> tuple[list[str], list[str]]:
@@ -170,16 +167,12 @@ def _aliases(form: PublishedFormat, keys: list[ReleasedTensor], target: Target) 
     """Aliases and tied weights are one tensor under two names; which one counts is not to say where they differ."""
     taken = {key.name: key for key in keys if key.ours}
     taken |= {key.ours: key for key in taken.values()}
-    pairs = []
-    for key in keys:
-        found = match_name(form, key.name)
-        original = found.alias_of or target.tied.get(found.name)
-        if original in taken and not key.ours:
-            pairs.append((key, taken[original]))
+    dropped = [(key, match_name(form, key.name)) for key in keys if not key.ours]
+    originals = [(key, found.alias_of or target.tied.get(found.name)) for key, found in dropped]
+    pairs = [(key, taken[original]) for key, original in originals if original in taken]
     by_file: dict[Path, set[str]] = defaultdict(set)
-    for pair in pairs:
-        for key in pair:
-            by_file[key.file].add(key.name)
+    for key in (key for pair in pairs for key in pair):
+        by_file[key.file].add(key.name)
     sums: dict[str, bytes] = {}
     for file, names in by_file.items():
         shard = open_shard(file)
@@ -204,3 +197,89 @@ def _dtypes(keys: list[ReleasedTensor], target: Target) -> dict[str, torch.dtype
             part = part_of(key.ours)
             found[part] = torch.promote_types(found.get(part, key.stored.dtype), key.stored.dtype)
     return found
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Every key of the released checkpoint, and every weight that it lacks."""
+
+    form: PublishedFormat
+    source: str
+    spec: str
+    """Name of the experiment whose model took the weights."""
+    plan: ImportPlan
+    distillation: bool
+    """True if the result has distillation.safetensors."""
+
+    @property
+    def tokenizer(self) -> bool:
+        """True if the result has one."""
+        return self.plan.target.processor.tokenizer is not None
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes for a person, e.g. why there is no tokenizer."""
+        return self.plan.target.notes
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of keys by what became of them."""
+        return dict(Counter(key.state for key in self.plan.keys)) | {"fresh": len(self.plan.fresh)}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return state, how many, published name, where to or why not. Keys that differ only in the number of a layer
+        share a row, and so do those that are dropped for one reason."""
+        groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for key in self.plan.keys:
+            kept = _any_layer(key.ours) or re.sub(
+                r"^(alias of (?:\w+\.){2}).+(, the same tensor)$", r"\1*\2", key.reason
+            )
+            groups[key.state, kept].append((key.name, key.ours or key.reason))
+        rows = []
+        for (state, kept), members in groups.items():
+            name, what = members[0] if len(members) == 1 else (_shared_name([name for name, _ in members]), kept)
+            rows.append((state, str(len(members)), name, what))
+        rows += [("fresh", "1", "-", f"{name}, drawn by the spec's seed") for name in self.plan.fresh]
+        return [("", "tensors", "published", "becomes, or why not"), *sorted(rows, key=_by_state)]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of import.json: every single key."""
+        return {
+            "format": self.form.name,
+            "title": self.form.title,
+            "source": self.source,
+            "spec": self.spec,
+            "vlmkit_version": __version__,
+            "counts": self.counts(),
+            "parameters": sum(prod(key.stored.shape) for key in self.plan.taken()),
+            "dtypes": {part: _short(dtype) for part, dtype in self.plan.dtypes.items()},
+            "tokenizer": self.tokenizer,
+            "distillation": self.distillation,
+            "notes": self.notes,
+            "keys": [
+                {"name": key.name, "fate": key.state, **({"ours": key.ours} if key.ours else {"reason": key.reason}),
+                 "shape": list(key.stored.shape), "dtype": _short(key.stored.dtype), "file": key.file.name}
+                for key in self.plan.keys
+            ],
+            "fresh": self.plan.fresh,
+        }  # fmt: skip
+
+
+def _by_state(row: tuple[str, ...]) -> tuple[int, str]:
+    return ("renamed", "taken", "fresh", "dropped").index(row[0]), row[3 if row[0] == "fresh" else 2]
+
+
+def _shared_name(names: list[str]) -> str:
+    """Return the name with a star in place of a layer's number, or of all that differs."""
+    anyone = {_any_layer(name) for name in names}
+    if len(anyone) == 1:
+        return anyone.pop()
+    columns = zip(*(name.split(".") for name in names), strict=False)
+    return ".".join([column[0] for column in takewhile(lambda parts: len(set(parts)) == 1, columns)] + ["*"])
+
+
+def _any_layer(name: str) -> str:
+    return re.sub(r"(?<=\.)\d+(?=\.)", "*", name)
+
+
+def _short(dtype: object) -> str:
+    return str(dtype).removeprefix("torch.")

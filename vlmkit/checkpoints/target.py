@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from vlmkit.api.hookspecs import PublishedFormat
-from vlmkit.checkpoints.formats import ReleasedFiles, Stored
+from vlmkit.api.weights import Stored
+from vlmkit.checkpoints.formats import ReleasedFiles
 from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.compose import compose
 from vlmkit.model.config import describe
 from vlmkit.model.distillation import build_head
-from vlmkit.model.parts import build_aligner
 from vlmkit.model.pretrained import config_differences
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.videolm import VideoLM
+from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec, with_part
 from vlmkit.spec.loading import load_spec
 
 __all__ = ["Target", "build_target"]
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 
 @dataclass(frozen=True)
@@ -57,44 +54,46 @@ def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFi
     """
     notes: list[str] = []
     model, processor = compose(_with_tokenizer(spec.model, source, tokenizer, notes), meta=True)
-    _describe_as(spec.model, model, processor)
+    # As the spec has it, wherever its tokenizer was read from.
+    described, components = describe(spec.model.model_copy(update={"backbone": spec.model.backbone.self_contained()}))
+    model.config.model, model.config.components = described, components
+    processor.model, processor.components = described, components
     config = source.config()
     if config is None:
         notes.append(f"{source.folder} holds no config.json: the language model's options could not be compared")
-    else:
-        _compare_config(config, model.backbone.config, source)
+    elif differ := config_differences(config, model.backbone.config.to_dict()):
+        raise CheckpointError(
+            f"{source.folder / 'config.json'} describes another language model than the spec's model.backbone: "
+            f"{'; '.join(differ)}. Give the spec that fits with --spec"
+        )
     distillation = spec.training.distillation if spec.training is not None else None
-    head: dict[str, Stored] = {}
-    if distillation is not None:
-        with torch.device("meta"):
-            head = _weights(build_head(distillation, spec.model.backbone), "distillation.")
-    own = load_spec(f"specs/{form.spec}.yaml").model
     with torch.device("meta"):
-        published = frozenset(with_part("aligner", build_aligner(own).state_dict()))
+        head = build_head(distillation, spec.model.backbone) if distillation is not None else nn.Module()
+        published = build_aligner(load_spec(f"specs/{form.spec}.yaml").model)
     return Target(
         model=model,
         processor=processor,
         weights=_weights(model),
         parameters=frozenset(name for name, _ in model.named_parameters(remove_duplicate=False)),
         tied=dict(model.all_tied_weights_keys),
-        head=head,
-        published=published,
+        head=with_part("distillation", _weights(head)),
+        published=frozenset(with_part("aligner", published.state_dict())),
         notes=notes,
     )
 
 
-def _weights(module: nn.Module, prefix: str = "") -> dict[str, Stored]:
-    return {f"{prefix}{name}": Stored(tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
+def _weights(module: nn.Module) -> dict[str, Stored]:
+    return {name: Stored(tuple(value.shape), value.dtype) for name, value in module.state_dict().items()}
 
 
 def _with_tokenizer(model: ModelSpec, source: ReleasedFiles, given: str | None, notes: list[str]) -> ModelSpec:
-    """The model with a tokenizer that can be read, if there is one."""
+    """Return the model with a tokenizer that can be read, if there is one."""
     if given is not None:
         chosen = model.backbone.with_tokenizer(given)
         chosen.load_tokenizer()
         return model.model_copy(update={"backbone": chosen})
     candidates = [model.backbone]
-    if any((source.folder / name).is_file() for name in _TOKENIZER_FILES):
+    if any((source.folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
         candidates.insert(0, model.backbone.with_tokenizer(str(source.folder)))
     failures = []
     for backbone in candidates:
@@ -102,26 +101,11 @@ def _with_tokenizer(model: ModelSpec, source: ReleasedFiles, given: str | None, 
             backbone.load_tokenizer()
         except UserError as error:
             failures.append(str(error))
-            continue
-        notes += [f"a tokenizer was passed over: {failure}" for failure in failures]
-        return model.model_copy(update={"backbone": backbone})
+        else:
+            notes += [f"a tokenizer was passed over: {failure}" for failure in failures]
+            return model.model_copy(update={"backbone": backbone})
     notes.append(
         "no tokenizer: neither the source nor the spec has one that can be read here, so there are only the weights; "
         f"import again with a tokenizer's folder (--tokenizer). {'; '.join(failures)}"
     )
     return model
-
-
-def _describe_as(spec: ModelSpec, model: VideoLM, processor: VideoLMProcessor) -> None:
-    """The checkpoint describes the model as the spec does, wherever its tokenizer was read from."""
-    described, components = describe(spec.model_copy(update={"backbone": spec.backbone.self_contained()}))
-    model.config.model, model.config.components = described, components
-    processor.model, processor.components = described, components
-
-
-def _compare_config(published: dict[str, Any], ours: Any, source: ReleasedFiles) -> None:
-    if differ := config_differences(published, ours.to_dict()):
-        raise CheckpointError(
-            f"{source.folder / 'config.json'} describes another language model than the spec's model.backbone: "
-            f"{'; '.join(differ)}. Give the spec that fits with --spec"
-        )

@@ -52,7 +52,7 @@ def command(
         tokenizer=tokenizer,
         progress=lambda message: typer.echo(message, err=True),
     )
-    typer.echo(f"{report.title} -> the model of {report.spec}")
+    typer.echo(f"{report.form.title} -> the model of {report.spec}")
     typer.echo(columns(report.rows()))
     typer.echo(", ".join(f"{count} {state}" for state, count in report.counts().items()))
     for note in report.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from inspect import signature
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.contract import ContractError
@@ -18,19 +20,18 @@ from vlmkit.api.spec import Slot
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
-from vlmkit.guard import component_error, guarded
+from vlmkit.guard import building, component_error, guarded
 from vlmkit.model.config import VideoLMConfig, describe
-from vlmkit.model.parts import build_aligner, building, check_room
 from vlmkit.model.pretrained import load_with_config
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.tokens import check_rows, check_tokenizer
-from vlmkit.model.videolm import VideoLM
+from vlmkit.model.videolm import VideoLM, build_aligner
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import origins
 
-__all__ = ["build", "check_shapes", "compose"]
+__all__ = ["build", "check_room", "check_shapes", "compose"]
 
 
 def compose(
@@ -105,6 +106,17 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, 
         with building("model.backbone"):
             backbone = model.backbone.load()
         return VideoLM(config, aligner, backbone)
+
+
+def check_room(module: nn.Module, part: str) -> None:
+    """Raise a SpecError where a part, here on the meta device, does not fit into this machine's memory."""
+    needed = sum(value.nbytes for value in (*module.parameters(), *module.buffers()))
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise SpecError(
+            f"{part}: its weights take {needed / 2**30:,.1f} GiB, this machine has {there / 2**30:,.1f} GiB of memory; "
+            "make its widths smaller, or its layers fewer"
+        )
 
 
 def _from_checkpoint(config: VideoLMConfig, spec: ModelSpec, weights: str, on_meta: VideoLM | None) -> VideoLM:

@@ -25,7 +25,7 @@ from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import check_installed, refuse_code, restore
-from vlmkit.model.conversation import IGNORE, VIDEO, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
+from vlmkit.model.tokens import IGNORE, VIDEO, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
 from vlmkit.spec.loading import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]

@@ -18,18 +18,18 @@ from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
+from vlmkit.api.bounds import MOST_PARAMETERS
 from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import Aligner, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
-from vlmkit.errors import CheckpointError
-from vlmkit.guard import component_error, guarded
+from vlmkit.errors import CheckpointError, SpecError
+from vlmkit.guard import building, component_error, guarded
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig, refuse_code
-from vlmkit.model.conversation import IGNORE
-from vlmkit.model.parts import build_aligner
-from vlmkit.model.tokens import find_placeholders, insert_visual_tokens
+from vlmkit.model.tokens import IGNORE, find_placeholders, insert_visual_tokens
+from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["VideoLM", "VideoLMOutput"]
+__all__ = ["VideoLM", "VideoLMOutput", "build_aligner", "check_size"]
 
 
 @dataclass
@@ -222,6 +222,24 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
         with updating_manifest(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
             super().save_pretrained(save_directory, **kwargs)
+
+
+def build_aligner(spec: ModelSpec) -> Aligner:
+    """Return a fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
+    with building("model.aligner"):
+        aligner = spec.aligner.build(spec.backbone.width)
+    check_size(aligner, "model.aligner")
+    return aligner
+
+
+def check_size(module: nn.Module, part: str) -> None:
+    """Raise a SpecError where a part has more parameters than any model."""
+    parameters = sum(value.numel() for value in module.parameters())
+    if parameters > MOST_PARAMETERS:
+        raise SpecError(
+            f"{part}: these options make {parameters:,} parameters, expected at most {MOST_PARAMETERS:,}; make its "
+            "widths smaller, or its layers fewer"
+        )
 
 
 def _cast(part: nn.Module, dtype: torch.dtype) -> None:

@@ -22,8 +22,8 @@ from vlmkit.api.video import Canvas
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
 from vlmkit.guard import guarded
-from vlmkit.model.conversation import IGNORE
 from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.tokens import IGNORE
 from vlmkit.training.sample_order import SampleOrder, is_flipped
 
 __all__ = [

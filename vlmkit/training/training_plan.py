@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from vlmkit.errors import SpecError
+from vlmkit.guard import building
 from vlmkit.model.compose import compose
-from vlmkit.model.parts import building
 from vlmkit.model.videolm import VideoLM
 from vlmkit.spec.experiment import PARTS, ExperimentSpec, StageSpec, part_of
 from vlmkit.training.loss import build_distillation_head

@@ -13,8 +13,8 @@ from vlmkit.api import Aligner, Downsampler, PluginError, VideoBatch, VisualToke
 from vlmkit.data import FittedVideo
 from vlmkit.model import compose
 from vlmkit.model.compose import check_shapes
-from vlmkit.model.parts import build_meta_teacher
 from vlmkit.spec.experiment import ModelSpec
+from vlmkit.summary import build_meta_teacher
 from vlmkit_pooling.spec import AvgPoolSpec
 from vlmkit_stab.spec import StabSpec
 from vlmkit_teachers.spec import HogSpec
