@@ -138,14 +138,11 @@ class FrameStrips:
         if name not in self._files:
             raise DataError(self._missing.get(name, f"the benchmark has no video {name}"))
         selected = select_frames(self._reader, self._files[name], self._input)
-        positions = _thin(sorted(set(selected.positions)))
+        distinct = sorted(set(selected.positions))
+        count = min(FRAMES, len(distinct))
+        positions = [distinct[i * len(distinct) // count] for i in range(count)]
         frames = zip(positions, selected.video.frames(positions), strict=True)
         return [StripFrame(selected.seconds(position), _jpeg(frame)) for position, frame in frames]
-
-
-def _thin(positions: list[int]) -> list[int]:
-    count = min(FRAMES, len(positions))
-    return [positions[i * len(positions) // count] for i in range(count)]
 
 
 def _jpeg(frame: npt.NDArray[np.uint8]) -> str:
