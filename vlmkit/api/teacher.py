@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import ValidationError, field_serializer, field_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import ModelWrapValidatorHandler, PrivateAttr, field_serializer, field_validator, model_validator
 
 from vlmkit.api.contract import Promise, Promises, builds, check_int, check_optional_int, check_sides
 from vlmkit.api.video import Canvas, VideoComponentSpec
-from vlmkit.errors import shown
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Teacher
 
 __all__ = ["TeacherSpec"]
 
-_UNUSED: dict[str, Any] = {"frames": 8, "sampling": "reference"}
-
-
-def _does_nothing(key: str, found: object) -> InitErrorDetails:
-    message = "the teacher sees the aligner's frames, so {found} would do nothing; remove it"
-    return InitErrorDetails(
-        type=PydanticCustomError("unknown_key", message, {"found": shown(found)}), loc=(key,), input=found
-    )
+_FRAMES: dict[str, Any] = {"frames": 8, "sampling": "reference"}
+"""Resolved specs name these in a teacher's `input` where a file names none: it once had frames, which did nothing."""
 
 
 def _ready(spec: TeacherSpec, teacher: Teacher) -> Teacher:
@@ -55,22 +47,35 @@ class TeacherSpec(VideoComponentSpec):
     cache: str | None = None
     """Folder where the features of each video are kept, so that a video seen again costs no forward; None: nowhere."""
 
+    _ignored_frames: dict[str, Any] = PrivateAttr(default_factory=dict)
+
     @field_validator("input", mode="before")
     @classmethod
     def _keep_own_defaults(cls, value: object) -> object:
-        """Refuse frames, except those that resolved specs name here, with no effect."""
+        """Leave out frames, which `_remember_frames` has seen."""
         if not isinstance(value, Mapping):
             return value
         own = cls.model_fields["input"].default.model_dump()
-        usual = _UNUSED | own
-        if meant := [key for key in _UNUSED if value.get(key, usual[key]) != usual[key]]:
-            raise ValidationError.from_exception_data(cls.__name__, [_does_nothing(key, value[key]) for key in meant])
-        return {**own, **{key: item for key, item in value.items() if key in own or key not in _UNUSED}}
+        return {**own, **{key: item for key, item in value.items() if key in own or key not in _FRAMES}}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_frames(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        spec = handler(value)
+        if isinstance(value, Mapping) and isinstance(named := value.get("input"), Mapping):
+            usual = _FRAMES | cls.model_fields["input"].default.model_dump()
+            spec._ignored_frames = {key: named[key] for key in _FRAMES if key in named and named[key] != usual[key]}
+        return spec
 
     @field_serializer("input")
-    def _write_unused(self, value: Canvas) -> dict[str, Any]:
-        """Name frames as resolved specs always did: runs and cached features are known by what they say."""
-        return _UNUSED | value.model_dump()
+    def _write_frames(self, value: Canvas) -> dict[str, Any]:
+        """Name frames as ever: runs and cached features are told apart by what their specs say."""
+        return _FRAMES | value.model_dump() | self._ignored_frames
+
+    @property
+    def ignored_frames(self) -> dict[str, Any]:
+        """The `frames` and `sampling` that `input` names, unless by default: the aligner's are looked at instead."""
+        return self._ignored_frames
 
     @property
     def frame_limit(self) -> int | None:

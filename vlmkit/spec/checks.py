@@ -126,6 +126,11 @@ def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
     if teacher.frame_limit is not None and aligner.frames > teacher.frame_limit:
         message = f"the teacher takes at most {teacher.frame_limit} frames, the aligner gives {aligner.frames}; "
         yield Problem((*_WHERE, "teacher"), f"{message}lower the aligner's input.frames")
+    options = aligner.model_dump(mode="json")
+    for key, found in teacher.ignored_frames.items():
+        if found != (ours := options[key]):
+            message = f"the teacher sees the aligner's frames ({key} {ours}), so {shown(found)} would do nothing; "
+            yield Problem((*_WHERE, "teacher", "input", key), f"{message}remove it")
 
 
 def _pictures(teacher: TeacherSpec, aligner: Canvas) -> Iterator[Problem]:

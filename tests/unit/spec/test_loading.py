@@ -154,10 +154,13 @@ def test_all_layers_may_be_fused_in_one_step(small_file: Path, small: str) -> No
     ("changed", "said"),
     [
         ({"training.engine.zero": 1}, "zero 1 is for `type: deepspeed`; give that, or remove `zero`"),
-        ({"training.distillation.teacher.input.frames": 4}, "the aligner's frames, so 4 would do nothing; remove it"),
+        (
+            {"training.distillation.teacher.input.frames": 4},
+            "the aligner's frames (frames 8), so 4 would do nothing; remove it",
+        ),
         (
             {"training.distillation.teacher.input.sampling": "uniform"},
-            "the aligner's frames, so 'uniform' would do nothing; remove it",
+            "the aligner's frames (sampling reference), so 'uniform' would do nothing; remove it",
         ),
         (
             {"training.distillation.teacher.input.size": 64},
