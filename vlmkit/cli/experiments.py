@@ -1,4 +1,4 @@
-"""The commands that take a spec or a run folder: `vlmkit check`, `run`, `train`, `eval` and `report`."""
+"""The commands on specs, runs and checkpoints: `vlmkit check`, `run`, `train`, `eval`, `report` and `import`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlmkit.spec.experiment import ExperimentSpec
     from vlmkit.summary import Summary
 
-__all__ = ["Overrides", "check", "evaluate", "report", "run", "train"]
+__all__ = ["Overrides", "check", "evaluate", "import_checkpoint", "report", "run", "train"]
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec file, e.g. specs/quickstart.yaml.")]
 Overrides = Annotated[
@@ -83,6 +83,46 @@ def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run fol
     from vlmkit.report import write_report
 
     typer.echo(f"report: {write_report(folder)}")
+
+
+def import_checkpoint(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="Who released it: video-panda, eve, or a plugin's.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Its folder: config.json and weights, in shards or one file.")
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="The folder to make.")],
+    spec: Annotated[
+        Path | None,
+        typer.Option(metavar="SPEC", help="Whose model takes the weights; by default the format's own spec."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or hub id; by default SRC's, or the spec's if it is on this machine.")
+    ] = None,
+) -> None:
+    """Make a checkpoint of vlmkit out of a released one, and say what became of every key.
+
+    Pickled weights are read as tensors only. A SPEC with another aligner takes what fits and draws the rest from its
+    seed, e.g. to start Video-Panda from EVE.
+    """
+    experiment = load_spec(spec) if spec is not None else None
+    if tokenizer is None:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: only what is asked for is fetched
+    from vlmkit import checkpoints
+    from vlmkit.model.distillation import DISTILLATION
+
+    def tell(message: str) -> None:
+        typer.echo(message, err=True)
+
+    done = checkpoints.import_checkpoint(form, source, destination, spec=experiment, tokenizer=tokenizer, progress=tell)
+    lines = [
+        f"{done.form.title} -> the model of {done.spec}",
+        columns(done.rows()),
+        ", ".join(f"{count} {state}" for state, count in done.counts().items()),
+        *(f"note: {note}" for note in done.notes),
+        *([f"the distillation head: {destination / DISTILLATION}"] if done.distillation else []),
+        f"written: {destination} (every key: {destination / 'import.json'})",
+    ]
+    typer.echo("\n".join(lines))
 
 
 def _load(spec: Path, overrides: list[str] | None) -> ExperimentSpec:

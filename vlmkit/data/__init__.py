@@ -6,8 +6,7 @@ Importing it costs no torch; `to_batch` imports it when it is called.
 from __future__ import annotations
 
 from vlmkit.data.bad_samples import BadSamples
-from vlmkit.data.batch import to_batch
-from vlmkit.data.fit import FittedVideo, fit_frames, padding_color
+from vlmkit.data.fit import FittedVideo, fit_frames, padding_color, to_batch
 from vlmkit.data.loader import VideoLoader, select_frames
 
 __all__ = ["BadSamples", "FittedVideo", "VideoLoader", "fit_frames", "padding_color", "select_frames", "to_batch"]
