@@ -11,26 +11,39 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, create_model
 
-from vlmkit.api import did_you_mean, shown
+from vlmkit.api import shown
 from vlmkit.api.bounds import MOST_LAYERS, MOST_TOKENS, Channels, Heads, Hidden, first_too_large
-from vlmkit.api.chat_template import check_learnable
 
-__all__ = ["CHAT_TEMPLATES", "CODE_KEY", "check_numbers", "check_template", "kernel_problem", "number_problem"]
+__all__ = [
+    "CHAT_TEMPLATES",
+    "CODE_KEY",
+    "HEADS_KEYS",
+    "LAYERS_KEYS",
+    "POSITIONS_KEYS",
+    "WIDTH_KEYS",
+    "check_numbers",
+    "kernel_problem",
+    "number_problem",
+]
 
 CODE_KEY = "auto_map"
 """Key of a configuration that names classes in Python files beside the config.json. They are never run."""
 _KERNEL_KEYS = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 """Keys that can name a repository of the hub whose code computes a part of the model."""
 
-_LAYERS = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
+WIDTH_KEYS = ("hidden_size", "n_embd", "d_model")
+POSITIONS_KEYS = ("max_position_embeddings", "n_positions")
+HEADS_KEYS = ("num_attention_heads", "n_head", "num_heads")
+LAYERS_KEYS = ("num_hidden_layers", "n_layer", "num_layers")
+"""Names of the same number in the configurations of different families."""
 _SMALL = Annotated[float, Field(ge=0)]
 _SHARE = Annotated[float, Field(ge=0, le=1)]
 _RANGES: dict[str, Any] = {
-    **dict.fromkeys(("d_model", "head_dim", "hidden_size", "n_embd"), (Channels, 1)),
+    **dict.fromkeys(("head_dim", *WIDTH_KEYS), (Channels, 1)),
     **dict.fromkeys(("intermediate_size", "n_inner"), (Hidden, 1)),
-    **dict.fromkeys(("n_head", "num_attention_heads", "num_heads", "num_key_value_heads"), (Heads, 1)),
-    **dict.fromkeys(("n_layer", "num_hidden_layers", "num_layers"), (_LAYERS, 1)),
-    **dict.fromkeys(("max_position_embeddings", "n_positions"), (PositiveInt, 1)),
+    **dict.fromkeys((*HEADS_KEYS, "num_key_value_heads"), (Heads, 1)),
+    **dict.fromkeys(LAYERS_KEYS, (Annotated[int, Field(gt=0, le=MOST_LAYERS)], 1)),
+    **dict.fromkeys(POSITIONS_KEYS, (PositiveInt, 1)),
     "vocab_size": (Annotated[int, Field(gt=0, le=MOST_TOKENS)], 1),
     "rope_theta": (PositiveFloat, 1),
     **dict.fromkeys(("initializer_range", "layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"), (_SMALL, 0)),
@@ -93,21 +106,3 @@ CHAT_TEMPLATES = {
 }
 """`vicuna-v1`: Vicuna's, with which Video-Panda was trained ("a curious user"); `videopanda-v1`: that with which its
 released code evaluates ("a curious human"); `plain`: the turns alone, for small models."""
-
-
-def check_template(template: str) -> None:
-    """Check the field `chat_template`.
-
-    Raises:
-        ValueError: it is neither a known name nor a Jinja template that puts one turn as training needs it: `<video>`
-            stays, and the answer is added behind the prompt.
-    """
-    names = ["tokenizer", *CHAT_TEMPLATES]
-    if template in names:
-        return
-    if "{{" not in template and "{%" not in template:
-        raise ValueError(
-            f"expected one of {', '.join(sorted(names))}, or a Jinja template; {did_you_mean(template, names)}found "
-            f"{shown(template)}, which has neither {{{{ nor {{% in it"
-        )
-    check_learnable(template)

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from vlmkit.api import BackboneSpec, Spec, expand_path, is_file, shown
+from vlmkit.api import BackboneSpec, Spec, did_you_mean, expand_path, is_file, shown
+from vlmkit.api.chat_template import check_learnable
 from vlmkit.api.weights import read_mapping
-from vlmkit_backbones._options import CODE_KEY, check_numbers, check_template, kernel_problem, number_problem
+from vlmkit_backbones import _options
+from vlmkit_backbones._options import CHAT_TEMPLATES, CODE_KEY, check_numbers, kernel_problem, number_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["HfCausalLmSpec", "TrainedTokenizer"]
-
-_WIDTH = ("hidden_size", "n_embd", "d_model")
-_POSITIONS = ("max_position_embeddings", "n_positions")
-_HEADS = ("num_attention_heads", "n_head", "num_heads")
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 
 
 class TrainedTokenizer(Spec):
@@ -68,7 +65,15 @@ class HfCausalLmSpec(BackboneSpec):
     @field_validator("chat_template")
     @classmethod
     def _usable(cls, template: str) -> str:
-        check_template(template)
+        names = ["tokenizer", *CHAT_TEMPLATES]
+        if template in names:
+            return template
+        if "{{" not in template and "{%" not in template:
+            raise ValueError(
+                f"expected one of {', '.join(sorted(names))}, or a Jinja template; {did_you_mean(template, names)}"
+                f"found {shown(template)}, which has neither {{{{ nor {{% in it"
+            )
+        check_learnable(template)
         return template
 
     @field_validator("config")
@@ -99,22 +104,26 @@ class HfCausalLmSpec(BackboneSpec):
     @property
     def width(self) -> int:
         """D: channels of the embeddings."""
-        return self._from_config("width", _WIDTH)
+        return self._from_config("width", _options.WIDTH_KEYS)
 
     @property
     def layers(self) -> int:
         """L: number of layers."""
-        return self._from_config("number of layers", _LAYERS)
+        return self._from_config("number of layers", _options.LAYERS_KEYS)
 
     @property
     def positions(self) -> int | None:
         """P: longest sequence that its positions are made for; None where the configuration does not say."""
-        return self._find(_POSITIONS)
+        return self._find(_options.POSITIONS_KEYS)
 
     @property
     def attention_matrices(self) -> int:
         """The heads, where `eager` attention keeps a matrix for each."""
-        return self._from_config("number of attention heads", _HEADS) if self.attn_implementation == "eager" else 0
+        return (
+            self._from_config("number of attention heads", _options.HEADS_KEYS)
+            if self.attn_implementation == "eager"
+            else 0
+        )
 
     def _find(self, names: tuple[str, ...]) -> int | None:
         config = self.config if self.config is not None else self._read_config()

@@ -20,7 +20,6 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The four aligners."""
-    from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
-    from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
+    from vlmkit_baselines.spec import ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 
     return [ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec]

@@ -22,7 +22,7 @@ from vlmkit.nn import gather_tokens
 from vlmkit_baselines._module import EncoderAligner, to_slots
 
 if TYPE_CHECKING:
-    from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
+    from vlmkit_baselines.spec import ChatUniViSpec, Scale
 
 __all__ = ["ChatUniVi", "TokenGroups", "choose_neighbors", "cluster_tokens", "mean_of_clusters"]
 

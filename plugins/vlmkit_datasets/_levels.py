@@ -7,6 +7,7 @@ two or three shapes. Answers are dealt from shuffled decks, so that each comes e
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from itertools import cycle, islice, permutations, product
 
 import numpy as np
@@ -92,14 +93,6 @@ def _lone(decks: Decks, rng: np.random.Generator, types: Sequence[str]) -> Conte
     return (mover,), tuple(asked[name] for name in types)
 
 
-def _look(decks: Decks, rng: np.random.Generator) -> Content:
-    return _lone(decks, rng, ("colour", "direction", "shape", "speed"))
-
-
-def _form(decks: Decks, rng: np.random.Generator) -> Content:
-    return _lone(decks, rng, ("shape", "speed", "colour", "direction"))
-
-
 def _count(decks: Decks, rng: np.random.Generator) -> Content:
     """Small shapes that drift, each in its quarter of the picture."""
     number = decks.deal("number", NUMBERS)
@@ -110,7 +103,7 @@ def _count(decks: Decks, rng: np.random.Generator) -> Content:
     return tuple(movers), (ClipQuestion("count", "How many shapes are there?", number),)
 
 
-def _order(decks: Decks, rng: np.random.Generator) -> Content:
+def _order(decks: Decks, rng: np.random.Generator, last_first: bool = False) -> Content:
     """A shape that is there from early on, and another that appears about the middle."""
     first, last = decks.deal("colors", tuple(permutations(dict.fromkeys(color for color, _ in decks.pairs), 2)))
     places = _HALVES[rng.integers(2)]
@@ -120,36 +113,35 @@ def _order(decks: Decks, rng: np.random.Generator) -> Content:
         pair = color, shapes[rng.integers(len(shapes))]
         mover = _drifting(pair, places[place], rng.uniform(0.14, 0.17), rng)
         movers.append(mover._replace(appears=rng.uniform(*when)))
-    return tuple(movers), (
+    questions = (
         ClipQuestion("order", "Which colour appears first?", first),
         ClipQuestion("order", "Which colour appears last?", last),
     )
+    return tuple(movers), questions[::-1] if last_first else questions
 
 
-def _order_last(decks: Decks, rng: np.random.Generator) -> Content:
-    movers, (first, last) = _order(decks, rng)
-    return movers, (last, first)
-
-
-_LOOK, _FORM, _COUNT = ClipKind("look", 2, _look), ClipKind("form", 2, _form), ClipKind("count", 1, _count)
-_ORDERS = ClipKind("order-first", 1, _order), ClipKind("order-last", 1, _order_last)
+_LOOK = ClipKind("look", 2, partial(_lone, types=("colour", "direction", "shape", "speed")))
+_FORM = ClipKind("form", 2, partial(_lone, types=("shape", "speed", "colour", "direction")))
+_COUNT = ClipKind("count", 1, _count)
+_ORDERS = ClipKind("order-first", 1, _order), ClipKind("order-last", 1, partial(_order, last_first=True))
 _SIMPLE = tuple(kind for order in _ORDERS for kind in (_LOOK, _COUNT, _FORM, order))
 """The kinds of clips in the order in which they follow each other: all six types are tested equally often."""
 
 
 def _scene_color(decks: Decks, rng: np.random.Generator) -> Content:
     pair = decks.deal("pair", decks.pairs)
-    color, shape = pair
-    others = _others(pair, [p for p in SEEN if p[1] != shape and p[0] != color], decks, rng)
-    question = ClipQuestion("colour", f"What colour is the {shape}?", color)
-    return _scene([pair, *others], None, decks, rng), (question,)
+    return _scene_look(pair, decks, rng), (ClipQuestion("colour", f"What colour is the {pair[1]}?", pair[0]),)
 
 
 def _scene_shape(decks: Decks, rng: np.random.Generator) -> Content:
     pair = decks.deal("pair", decks.even_pairs)
-    color, shape = pair
-    others = _others(pair, [p for p in SEEN if p[0] != color and p[1] != shape], decks, rng)
-    return _scene([pair, *others], None, decks, rng), (ClipQuestion("shape", f"Which shape is {color}?", shape),)
+    return _scene_look(pair, decks, rng), (ClipQuestion("shape", f"Which shape is {pair[0]}?", pair[1]),)
+
+
+def _scene_look(pair: Pair, decks: Decks, rng: np.random.Generator) -> tuple[Mover, ...]:
+    """The shape of a pair among others that share neither its color nor its shape."""
+    pairs = [pair, *_others(pair, [p for p in SEEN if p[0] != pair[0] and p[1] != pair[1]], decks, rng)]
+    return _scene(pairs, [decks.deal("motion", _MOTIONS) for _ in pairs], rng)
 
 
 def _scene_direction(decks: Decks, rng: np.random.Generator) -> Content:
@@ -166,21 +158,14 @@ def _scene_motion(pair: Pair, motion: Motion, types: Sequence[str], decks: Decks
     """Each shape is asked about, unless the pairs are held out: then only the shape of such a pair."""
     pairs = [pair, *_others(pair, [p for p in SEEN if p != pair], decks, rng)]
     motions = [motion, *(decks.deal("motion", _MOTIONS) for _ in pairs[1:])]
-    asked = [
-        question
-        for (color, shape), (direction, speed) in zip(pairs, motions, strict=True)
-        for question in _about(color, shape, direction, speed, types)
-        if (color, shape) in decks.pairs
-    ]
-    return _scene(pairs, motions, decks, rng), tuple(asked)
-
-
-def _about(color: str, shape: str, direction: str, speed: str, types: Sequence[str]) -> list[ClipQuestion]:
-    questions = {
-        "direction": ClipQuestion("direction", f"Which way does the {color} {shape} move?", direction),
-        "speed": ClipQuestion("speed", f"At which speed does the {color} {shape} move?", speed),
-    }
-    return [questions[name] for name in types]
+    asked: list[ClipQuestion] = []
+    for (color, shape), (direction, speed) in zip(pairs, motions, strict=True):
+        questions = {
+            "direction": ClipQuestion("direction", f"Which way does the {color} {shape} move?", direction),
+            "speed": ClipQuestion("speed", f"At which speed does the {color} {shape} move?", speed),
+        }
+        asked += [questions[name] for name in types if (color, shape) in decks.pairs]
+    return _scene(pairs, motions, rng), tuple(asked)
 
 
 def _others(pair: Pair, allowed: Sequence[Pair], decks: Decks, rng: np.random.Generator) -> list[Pair]:
@@ -197,24 +182,20 @@ def _pick(pairs: Sequence[Pair], rng: np.random.Generator) -> Pair:
     return pairs[int(rng.integers(len(pairs)))]
 
 
-def _scene(
-    pairs: Sequence[Pair], motions: Sequence[Motion] | None, decks: Decks, rng: np.random.Generator
-) -> tuple[Mover, ...]:
+def _scene(pairs: Sequence[Pair], motions: Sequence[Motion], rng: np.random.Generator) -> tuple[Mover, ...]:
     """Place the shapes, with as little overlap as a number of tries finds."""
-    chosen = motions or [decks.deal("motion", _MOTIONS) for _ in pairs]
+    edges = _SCENE_EDGE, 1 - _SCENE_EDGE
     layouts: list[tuple[float, list[Mover]]] = []
     for _ in range(_TRIES):
-        movers = [_in_scene(pair, motion, rng) for pair, motion in zip(pairs, chosen, strict=True)]
+        movers = [
+            _crossing(pair, motion, _SCENE_SPEEDS[motion[1]], _SCENE_EDGE, edges, (0.12, 0.15), rng)
+            for pair, motion in zip(pairs, motions, strict=True)
+        ]
         layouts.append((_gap(movers), movers))
         if layouts[-1][0] > 0:
             break
     _, best = max(layouts, key=lambda layout: layout[0])
     return tuple(best[i] for i in rng.permutation(len(best)))
-
-
-def _in_scene(pair: Pair, motion: Motion, rng: np.random.Generator) -> Mover:
-    sides = _SCENE_EDGE, 1 - _SCENE_EDGE
-    return _crossing(pair, motion, _SCENE_SPEEDS[motion[1]], _SCENE_EDGE, sides, (0.12, 0.15), rng)
 
 
 def _gap(movers: Collection[Mover]) -> float:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlmkit.api import DataError, Dataset, RunError, Sample, Turn, damaged_files, lock_file, write_manifest
-from vlmkit_datasets._clips import Clip
-from vlmkit_datasets._drawing import draw_missing
+from vlmkit_datasets._clips import Clip, draw, write_video
 from vlmkit_datasets._levels import plan_clips
 
 if TYPE_CHECKING:
     from vlmkit_datasets.spec import MovingShapesSpec
 
-__all__ = ["MovingShapes", "clips_of", "folder_name", "identity", "prepare"]
+__all__ = ["MovingShapes", "clips_of", "draw_missing", "folder_name", "identity", "prepare"]
 
 _VERSION = 2
 """To be raised whenever the same options would give other clips or questions."""
@@ -30,6 +29,12 @@ _TRIES = 10
 """The encoder is not always the same: about one clip in a thousand comes out a little different."""
 _FEW = 64
 """A process of its own is worth while from so many clips."""
+_WORKER = """
+import sys
+from vlmkit_datasets._moving_shapes import draw_missing
+from vlmkit_datasets.spec import MovingShapesSpec
+draw_missing(MovingShapesSpec.model_validate_json(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -133,31 +138,32 @@ def _draw_all(spec: MovingShapesSpec) -> None:
     shares = max(1, min(len(os.sched_getaffinity(0)), spec.clips // _FEW))
     _log.info("drawing %d clips of moving-shapes (%s, %s) in %s", spec.clips, spec.level, spec.split, spec.folder())
     if shares == 1:
-        draw_missing(identity(spec), spec.video_root(), 0, 1)
+        draw_missing(spec, 0, 1)
         return
     # Programs of their own: a fork would inherit torch's threads, and a spawn would run the caller's script again.
-    command = [sys.executable, "-m", "vlmkit_datasets._drawing", json.dumps(identity(spec)), str(spec.video_root())]
+    command = [sys.executable, "-c", _WORKER, spec.model_dump_json()]
     workers: list[subprocess.Popen[str]] = []
     try:
         for share in range(shares):
-            share_command = [*command, str(share), str(shares)]
-            workers.append(
-                subprocess.Popen(share_command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-            )
-        _wait(workers)
+            own = [*command, str(share), str(shares)]
+            workers.append(subprocess.Popen(own, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True))
+        for worker in workers:
+            _, complaint = worker.communicate()
+            if worker.returncode:
+                last = complaint.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
+                raise DataError(f"moving-shapes: drawing the clips failed: {last[0]}")
     finally:
         for worker in workers:
-            if worker.poll() is None:
-                worker.kill()
-                worker.wait()
+            worker.kill()  # does nothing where it has ended
+            worker.wait()
 
 
-def _wait(workers: Sequence[subprocess.Popen[str]]) -> None:
-    for worker in workers:
-        _, complaint = worker.communicate()
-        if worker.returncode:
-            last = complaint.strip().splitlines()[-1:] or [f"exit code {worker.returncode}"]
-            raise DataError(f"moving-shapes: drawing the clips failed: {last[0]}")
+def draw_missing(spec: MovingShapesSpec, start: int, step: int) -> None:
+    """Draw each clip of a share (every `step`-th from `start`) whose file is missing."""
+    for clip in clips_of(spec)[start::step]:
+        path = spec.video_root() / f"{clip.name}.mp4"
+        if not path.is_file():
+            write_video(path, draw(clip, spec.size, spec.frames), spec.fps)
 
 
 def _write_questions(path: Path, clips: Sequence[Clip], prefix: str) -> None:

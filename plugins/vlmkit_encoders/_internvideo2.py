@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vlmkit.api import Encoder
 from vlmkit.api.weights import STANDARD
-from vlmkit_encoders._released_weights import ReleasedWeights, load_weights
+from vlmkit_encoders.released import ReleasedWeights, load_weights
 
 if TYPE_CHECKING:
     from vlmkit_encoders.spec import InternVideo2Spec

@@ -25,7 +25,7 @@ from transformers import Dinov2Config, Dinov2Model
 
 from vlmkit.api import CheckpointError, Encoder, reading
 from vlmkit.nn import tile_grid
-from vlmkit_encoders._released_weights import ReleasedWeights, check_finite_weights, load_weights
+from vlmkit_encoders.released import ReleasedWeights, check_finite_weights, load_weights
 
 if TYPE_CHECKING:
     from vlmkit_encoders.spec import ClipSpec, DinoV2Spec

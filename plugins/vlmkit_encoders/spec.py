@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from vlmkit.api.bounds import Channels, Fraction, Frames, Heads, Hidden, Layers, Side, Small
 from vlmkit.nn.geometry import check_heads, check_multiple
-from vlmkit_encoders.config_fields import ConfigKey, ReleasedEncoderSpec
+from vlmkit_encoders.released import ConfigKey, ReleasedEncoderSpec
 
 if TYPE_CHECKING:
     from vlmkit.api import Encoder

@@ -24,13 +24,14 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
 @hookimpl
 def vlmkit_published() -> Sequence[PublishedFormat]:
     """The released EVE checkpoints."""
-    from vlmkit_stab import SHARED_DROPS, shared_rules
+    from vlmkit_stab import shared_drops, shared_rules
 
+    head = "vision_tower_compressor"
     eve = PublishedFormat(
         name="eve",
         title="EVE-7B (baaivision/EVE): Vicuna-7B with EVE's patch embedding layer",
         spec="eve-star-7b",
-        rename=shared_rules(r"(?:model\.)?(?:vision_tower\.)?", "mm_projector", "vision_tower_compressor"),
-        drop=((r".*clip.*", "the frozen CLIP teacher, which a spec names by itself"), *SHARED_DROPS),
+        rename=shared_rules(r"(?:model\.)?(?:vision_tower\.)?", "mm_projector", head),
+        drop=((r".*clip.*", "the frozen CLIP teacher, which a spec names by itself"), *shared_drops(head)),
     )
     return [eve]

@@ -12,17 +12,12 @@ from collections.abc import Mapping, Sequence
 from vlmkit import hookimpl
 from vlmkit.api import ComponentSpec, PublishedFormat
 
-__all__ = ["SHARED_DROPS", "VLMKIT_API", "shared_rules", "vlmkit_components", "vlmkit_published"]
+__all__ = ["VLMKIT_API", "shared_drops", "shared_rules", "vlmkit_components", "vlmkit_published"]
 
 VLMKIT_API = 1
 
 Rules = tuple[tuple[str, str], ...]
 
-SHARED_DROPS: Rules = (
-    (r"(?:model\.)?(?:video|vision)_tower_compressor\.teacher_layer\..+", "a second copy of the frozen teacher"),
-    (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),
-)
-"""Tensors of Video-Panda and of EVE that are left out, and why."""
 _AFFINE = "(weight|bias)"
 _STATISTICS = "(weight|bias|running_mean|running_var|num_batches_tracked)"
 _TOWER = r"(?:model\.)?(?:video_tower\.)?"
@@ -77,6 +72,14 @@ def shared_rules(tower: str, projector: str, head: str) -> Rules:
     )
 
 
+def shared_drops(head: str) -> Rules:
+    """Tensors of Video-Panda and of EVE that are left out, and why; `head` as above."""
+    return (
+        (rf"(?:model\.)?{head}\.teacher_layer\..+", "a second copy of the frozen teacher"),
+        (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),
+    )
+
+
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The aligner and the downsampler."""
@@ -103,7 +106,7 @@ def vlmkit_published() -> Sequence[PublishedFormat]:
         drop=(
             (r"(?:model\.)?video_teacher\..+", "the frozen teacher, which a spec names by itself"),
             (rf"{_TOWER}lmhra2\..+", "created but never used by the published model"),
-            *SHARED_DROPS,
+            *shared_drops("video_tower_compressor"),
         ),
         alias=(
             (r"((?:model\.)?)vision_tower\.(.+)", r"\1video_tower.\2"),

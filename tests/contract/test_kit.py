@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import vlmkit.testing
 from vlmkit.api import ComponentSpec, Downsampler, VideoInput
 from vlmkit.testing import checks
-from vlmkit.testing.aligner_checks import AlignerChecks
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
+from vlmkit.testing.component_checks import AlignerChecks
+from vlmkit_baselines.spec import ChatUniViSpec
 from vlmkit_eve.spec import EveSpec
 from vlmkit_pooling.spec import AvgPoolSpec
 from vlmkit_stab.spec import StabSpec

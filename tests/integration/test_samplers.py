@@ -18,7 +18,7 @@ from vlmkit.errors import CheckpointError
 from vlmkit.model import load
 from vlmkit.registry import registry
 from vlmkit.spec.loading import load_spec
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
+from vlmkit_baselines.spec import ChatUniViSpec
 
 STAB = {"type": "stab", "width": 16, "patch": 8, "heads": 2, "chunk_frames": "all"}
 SPEC: dict[str, Any] = {

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlmkit.nn.attention import KeyValue, QueryPool, SingleQueryAttention, WindowPool, attend, fold_norm
-    from vlmkit.nn.convolution import add_space_time, convolve_time
     from vlmkit.nn.frames import crop_frames, gather_tokens, lay_out_frames
     from vlmkit.nn.geometry import check_canvas, check_geometry, check_heads, check_multiple, check_sampling, tile_grid
-    from vlmkit.nn.layers import PatchEmbedding, build_projector, initialize_linears
+    from vlmkit.nn.layers import (
+        PatchEmbedding,
+        add_space_time,
+        build_projector,
+        convolve_time,
+        initialize_linears,
+    )
     from vlmkit.nn.layout import Box, FrameBlocks, FrameGroup, Ints, layout_of_blocks, layout_without_patches
 
 __all__ = [
@@ -45,7 +50,7 @@ __all__ = [
     "tile_grid",
 ]
 
-_MODULES = ("geometry", "layout", "attention", "convolution", "frames", "layers")
+_MODULES = ("geometry", "layout", "attention", "frames", "layers")
 """Those that need no torch come first: the search for one of their names ends before torch is imported."""
 
 

@@ -34,8 +34,7 @@ def spec_round_trips(spec: ComponentSpec) -> None:
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
-    from vlmkit.testing.aligner_checks import AlignerChecks
-    from vlmkit.testing.feature_checks import DownsamplerChecks, TeacherChecks
+    from vlmkit.testing.component_checks import AlignerChecks, DownsamplerChecks, TeacherChecks
     from vlmkit.testing.sampler_checks import SAMPLER_CHECKS
 
     if kind not in KINDS:

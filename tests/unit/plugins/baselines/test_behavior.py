@@ -14,8 +14,7 @@ from vlmkit.api import Aligner, AlignerSpec, EncoderSpec, VideoBatch, VideoInput
 from vlmkit.testing.module_checks import operator_calls
 from vlmkit_baselines._chat_univi import ChatUniVi
 from vlmkit_baselines._module import VideoChatGpt
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
-from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
+from vlmkit_baselines.spec import ChatUniViSpec, PllavaSpec, Scale, VideoChatGptSpec, VideoLlavaSpec
 from vlmkit_pooling.spec import AdaptivePoolSpec, NoneSpec
 
 Videos = Callable[..., VideoBatch]

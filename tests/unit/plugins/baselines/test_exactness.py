@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from vlmkit.api import Aligner, EncoderSpec, VideoBatch, VideoInput, VisualTokens
 from vlmkit_baselines._chat_univi import TokenGroups, cluster_tokens
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
-from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
+from vlmkit_baselines.spec import ChatUniViSpec, PllavaSpec, Scale, VideoChatGptSpec, VideoLlavaSpec
 from vlmkit_pooling.spec import AdaptivePoolSpec
 
 Tiny = Callable[..., EncoderSpec]

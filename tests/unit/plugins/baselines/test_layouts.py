@@ -7,8 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from vlmkit.api import AlignerSpec, VideoShape
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec, Scale
-from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec, repeat_frames, spread_evenly
+from vlmkit_baselines.spec import (
+    ChatUniViSpec,
+    PllavaSpec,
+    Scale,
+    VideoChatGptSpec,
+    VideoLlavaSpec,
+)
 from vlmkit_pooling.spec import HalfResolutionSpec, NoneSpec, PerceiverSpec
 
 ALL = [ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec]
@@ -67,14 +72,14 @@ def test_merged_tokens_stand_at_no_cell(spec: type[AlignerSpec]) -> None:
 
 @pytest.mark.parametrize("present", range(1, 9))
 def test_even_repeats_are_those_of_sampling_first_to_last(present: int) -> None:
-    assert np.array_equal(spread_evenly(present, 8), np.linspace(0, present - 1, 8).astype(int))
+    assert np.array_equal(VideoLlavaSpec().order(present), np.linspace(0, present - 1, 8).astype(int))
 
 
 @pytest.mark.parametrize("present", range(1, 17))
 def test_several_times_as_pllava_does(present: int) -> None:
     times = int(16 / present) + 1 if present < 16 else 1
     expected = [frame for frame in range(present) for _ in range(times)][:16]
-    assert repeat_frames(present, 16).tolist() == expected
+    assert PllavaSpec().order(present).tolist() == expected
 
 
 @pytest.mark.parametrize("spec", ALL)

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from vlmkit.api import AlignerSpec
-from vlmkit_baselines.chat_univi_spec import ChatUniViSpec
-from vlmkit_baselines.spec import PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
+from vlmkit_baselines.spec import ChatUniViSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ from pydantic import ValidationError
 
 from vlmkit import files
 from vlmkit.api import DataError
-from vlmkit_datasets import _drawing
-from vlmkit_datasets._clips import COLORS, Clip, Mover
-from vlmkit_datasets._drawing import draw
+from vlmkit_datasets import _moving_shapes
+from vlmkit_datasets._clips import COLORS, Clip, Mover, draw
 from vlmkit_datasets._moving_shapes import clips_of
 from vlmkit_datasets.spec import MovingShapesSpec
 
@@ -156,7 +155,7 @@ def test_clips_that_are_drawn_otherwise_now_are_no_repair(tmp_path: Path, monkey
     spec.prepare()
     first = min(spec.video_root().iterdir())
     first.write_bytes(b"")
-    monkeypatch.setattr(_drawing, "write_video", lambda path, *_: path.write_bytes(b"of another encoder"))
+    monkeypatch.setattr(_moving_shapes, "write_video", lambda path, *_: path.write_bytes(b"of another encoder"))
     with pytest.raises(DataError, match=rf"{first.name} was damaged, and what is drawn again differs .*; remo"):
         spec.prepare()
 

@@ -1,0 +1,277 @@
+"""The checks of each kind of component that is a module: aligners, downsamplers and teachers."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, pad
+
+from vlmkit.api.aligner import AlignerSpec, DownsamplerSpec
+from vlmkit.api.modules import Aligner, Downsampler, Teacher, check_finite, check_values
+from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.api.video import VideoShape
+from vlmkit.errors import PluginError
+from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator_calls
+
+__all__ = ["AlignerChecks", "DownsamplerChecks", "TeacherChecks"]
+
+LLM_WIDTH = 48
+ASPECT_RATIOS = ((1, 1), (16, 9), (9, 16))
+"""Width, height of the videos that every check of an aligner sees."""
+WIDTH = 32
+"""Channels of the features that a downsampler is given."""
+GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
+"""Patches that every check of a downsampler may see: height, width."""
+FRAMES = 4
+"""Frames of a video that a teacher is given, where it takes so many."""
+
+
+class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
+    """Videos (B, T, 3, H, W) become tokens (B, N, D), at the positions that `layout` declares."""
+
+    _inputs, _outputs = "video", "tokens"
+
+    def _build(self, spec: AlignerSpec) -> Aligner:
+        return spec.build(LLM_WIDTH).eval()
+
+    def _samples(self, spec: AlignerSpec) -> list[VideoBatch]:
+        """Five videos with padding."""
+        return [_video(spec.input.shape(16, 9), seed) for seed in range(5)]
+
+    def _meta_sample(self, spec: AlignerSpec) -> VideoBatch:
+        shape = spec.input.shape(1, 1)
+        return VideoBatch.full(torch.empty(2, shape.frames, 3, shape.height, shape.width, device="meta"))
+
+    def _run(self, module: Aligner, inputs: VideoBatch) -> Tensor:
+        return _tokens(module, inputs).embeddings
+
+    def layout_is_what_comes_out(self, spec: AlignerSpec) -> None:
+        """Shapes, mask and patches are those that `layout` declares, for every aspect ratio."""
+        module = self._make(spec)
+        for shape in _shapes(spec):
+            video = _video(shape)
+            check_values(spec, _tokens(module, video), video)
+
+    def positions_are_distinct(self, spec: AlignerSpec) -> None:
+        """Patches and rows stand at positions of their own within the sequence."""
+        for shape in _shapes(spec):
+            layout = spec.layout(shape)
+            positions = np.concatenate([layout.patches[layout.patches >= 0], layout.rows])
+            assert len(set(positions.tolist())) == len(positions), f"{shape}: two things stand at one position"
+            assert ((positions >= 0) & (positions < layout.tokens)).all(), f"{shape}: a position outside the sequence"
+
+    def patches_index_the_right_tokens(self, spec: AlignerSpec) -> None:
+        """The token of a cell depends on the pixels of this cell more than on those of any other."""
+        module = self._make(spec)
+        for shape in _shapes(spec)[:2]:
+            patches = spec.layout(shape).patches
+            cells = np.argwhere(patches >= 0)
+            video = _video(shape)
+            for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
+                pixels = video.pixels.clone().requires_grad_()
+                tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask))
+                tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
+                energy = _per_cell(pixels.grad, patches.shape)
+                strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
+                place = time, row, column
+                assert strongest == place, f"{shape}: patches[{time}, {row}, {column}] is a token of {strongest}"
+
+    def tokens_do_not_depend_on_batch_mates(self, spec: AlignerSpec) -> None:
+        """A video has the same tokens alone and beside others of other shapes, and zeros where the mask is False."""
+        module = self._make(spec)
+        videos = [_video(shape, seed) for seed, shape in enumerate(_shapes(spec))]
+        together = _tokens(module, _join(videos))
+        for index, video in enumerate(videos):
+            alone, count = _tokens(module, video).embeddings[0], int(together.mask[index].sum())
+            assert count == len(alone), f"video {index}: {len(alone)} tokens alone, {count} in the batch"
+            _check_close(together.embeddings[index, :count], alone, f"video {index}: tokens")
+            assert not together.embeddings[index, count:].any(), f"video {index}: padding tokens are not zero"
+
+    def gradients_reach_every_trainable_parameter(self, spec: AlignerSpec) -> None:
+        """No parameter is left out of the forward unless it is frozen."""
+        module = self._make(spec)
+        module(_video(spec.input.shape(1, 1))).embeddings.square().sum().backward()
+        check_gradients(module)
+
+    def does_not_loop(self, spec: AlignerSpec) -> None:
+        """The number of operator calls grows neither with the batch nor with the frames."""
+        module, shape = self._make(spec), spec.input.shape(1, 1)
+        one = _video(shape)
+        calls = [operator_calls(partial(_tokens, module, batch)) for batch in (one, _join([one] * 3))]
+        assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 video, {calls[1]} for 3"
+        times = []
+        for frames in (spec.input.frames, spec.input.frames // 2):
+            if frames < 2:  # an aligner may take a single frame as an image
+                continue
+            video = shape._replace(frames=frames, num_frames_present=frames)
+            try:
+                spec.layout(video)
+            except ValueError:
+                continue
+            times.append(operator_calls(partial(_tokens, module, _video(video))))
+        assert all(a == b for a, b in pairwise(times)), f"operator calls change with the frames: {times}"
+
+
+def _video(shape: VideoShape, seed: int = 0) -> VideoBatch:
+    """One video of noise with the given padding."""
+    pixels = torch.zeros(1, shape.frames, 3, shape.height, shape.width)
+    top, bottom, left, right = shape.content_box
+    present, generator = shape.num_frames_present, torch.Generator().manual_seed(seed)
+    noise = torch.randn(present, 3, bottom - top, right - left, generator=generator)
+    pixels[0, :present, :, top:bottom, left:right] = noise
+    frames = (torch.arange(shape.frames) < present)[None]
+    return VideoBatch(pixels, torch.tensor([shape.content_box]), frames)
+
+
+def _shapes(spec: AlignerSpec) -> list[VideoShape]:
+    """Full videos and one with a frame less: padded in time or, with a sampler that does not pad, shorter."""
+    fewer = max(1, spec.input.frames - 1)
+    return [*(spec.input.shape(*sides) for sides in ASPECT_RATIOS), spec.input.shape(1, 1, fewer)]
+
+
+def _join(videos: list[VideoBatch]) -> VideoBatch:
+    """One batch, as long as its longest video: zeros stand where a shorter one has no frames."""
+    slots = max(video.frame_mask.shape[1] for video in videos)
+    missing = [slots - video.frame_mask.shape[1] for video in videos]
+    pixels = [pad(video.pixels, (0, 0) * 3 + (0, more)) for video, more in zip(videos, missing, strict=True)]
+    frames = [pad(video.frame_mask, (0, more)) for video, more in zip(videos, missing, strict=True)]
+    return VideoBatch(torch.cat(pixels), torch.cat([video.content_box for video in videos]), torch.cat(frames))
+
+
+def _tokens(module: Aligner, video: VideoBatch) -> VisualTokens:
+    with torch.no_grad():
+        tokens: VisualTokens = module(video)
+        return tokens
+
+
+def _per_cell(grad: Tensor | None, grid: tuple[int, ...]) -> Tensor:
+    """(T, h, w) mean energy of each cell of the canvas; cells overlap where the grid does not divide the pixels."""
+    assert grad is not None, "no gradient reaches the pixels"
+    return adaptive_avg_pool2d(grad[0].square().sum(1), (grid[1], grid[2]))
+
+
+def _check_close(together: Tensor, alone: Tensor, what: str) -> None:
+    gap = (together - alone).abs().max().item()
+    assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"{what} differ by {gap} in a batch"
+
+
+class DownsamplerChecks(ModuleChecks[DownsamplerSpec, Tensor, Downsampler]):
+    """Frames (F, H, W, C) become tokens (F, h, w, C)."""
+
+    _inputs, _outputs = "frames", "tokens"
+
+    def _build(self, spec: DownsamplerSpec) -> Downsampler:
+        return spec.build(WIDTH).eval()
+
+    def _samples(self, spec: DownsamplerSpec) -> list[Tensor]:
+        return [_frames(2, _grids(spec)[0])]
+
+    def _meta_sample(self, spec: DownsamplerSpec) -> Tensor:
+        return torch.empty(2, *_grids(spec)[0], WIDTH, device="meta")
+
+    def grid_is_what_comes_out(self, spec: DownsamplerSpec) -> None:
+        """The token grid is the one that `grid` declares."""
+        module = self._make(spec)
+        for grid in _grids(spec):
+            self._run(module, _frames(3, grid))
+
+    def frames_do_not_mix(self, spec: DownsamplerSpec) -> None:
+        """Each frame is reduced by itself."""
+        module, x = self._make(spec), _frames(3, _grids(spec)[0])
+        together, alone = self._run(module, x)[1], self._run(module, x[1:2])[0]
+        assert torch.allclose(together, alone, atol=1e-5), f"differs by {(together - alone).abs().max().item()}"
+
+    def gradients_reach_everything(self, spec: DownsamplerSpec) -> None:
+        """The input and every trainable parameter get a gradient."""
+        module, x = self._make(spec), self._samples(spec)[0].requires_grad_()
+        self._run(module, x).square().sum().backward()
+        assert x.grad is not None, "the input gets no gradient"
+        assert x.grad.flatten(1, 2).any(-1).all(), "some patch has no influence"
+        check_gradients(module)
+
+    def does_not_loop(self, spec: DownsamplerSpec) -> None:
+        """The number of operator calls does not grow with the frames."""
+        module, grid = self._make(spec), _grids(spec)[0]
+        few, many = _frames(1, grid), _frames(5, grid)
+        calls = operator_calls(lambda: self._run(module, few)), operator_calls(lambda: self._run(module, many))
+        assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 frame, {calls[1]} for 5"
+
+
+def _grids(spec: DownsamplerSpec) -> list[tuple[int, int]]:
+    """Those of `GRIDS` that the downsampler takes."""
+    taken = []
+    for grid in GRIDS:
+        try:
+            spec.grid(*grid)
+        except PluginError:
+            raise
+        except ValueError:
+            continue
+        taken.append(grid)
+    assert taken, f"it refuses all of the grids {GRIDS}"
+    return taken
+
+
+def _frames(count: int, grid: tuple[int, int]) -> Tensor:
+    return torch.randn(count, *grid, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+class TeacherChecks(ModuleChecks[TeacherSpec, VideoBatch, Teacher]):
+    """Videos (B, T, 3, H, W) become features (B, T, h, w, C)."""
+
+    _inputs, _outputs = "video", "features"
+
+    def _build(self, spec: TeacherSpec) -> Teacher:
+        """The teacher itself, without the cache of its features."""
+        return spec.model_copy(update={"cache": None}).build()
+
+    def _samples(self, spec: TeacherSpec) -> list[VideoBatch]:
+        return [_videos(spec, 1)]
+
+    def _meta_sample(self, spec: TeacherSpec) -> VideoBatch:
+        side = spec.input.size
+        return VideoBatch.full(torch.empty(2, _slots(spec), 3, side, side, device="meta"))
+
+    def features_are_as_declared(self, spec: TeacherSpec) -> None:
+        """Shape by `grid` and `width`; finite."""
+        check_finite(self._run(self._make(spec), _videos(spec, 2)), "features")
+
+    def is_frozen(self, spec: TeacherSpec) -> None:
+        """No trainable parameter, no gradient, no training mode, whatever is asked."""
+        teacher = self._make(spec)
+        assert not any(parameter.requires_grad for parameter in teacher.parameters()), "a parameter is trainable"
+        teacher.train()
+        assert not any(module.training for module in teacher.modules()), "train() puts it into training mode"
+        (video,) = self._samples(spec)
+        features = self._run(teacher, VideoBatch(video.pixels.requires_grad_(), video.content_box, video.frame_mask))
+        assert not features.requires_grad, "its features carry a gradient"
+
+    def videos_do_not_mix(self, spec: TeacherSpec) -> None:
+        """A video has the same features alone and in a batch."""
+        teacher, videos = self._make(spec), _videos(spec, 2)
+        together = self._run(teacher, videos)[1]
+        alone = self._run(teacher, VideoBatch(videos.pixels[1:], videos.content_box[1:], videos.frame_mask[1:]))[0]
+        _check_close(together, alone, "features")
+
+    def does_not_loop(self, spec: TeacherSpec) -> None:
+        """The number of operator calls grows neither with the batch nor with the frames."""
+        teacher, frames = self._make(spec), _slots(spec)
+        fewer = frames // 2 if frames > 3 else frames  # a single frame may take another way
+        batches = {size: _videos(spec, *size) for size in ((1, frames), (3, frames), (1, fewer))}
+        calls = {size: operator_calls(lambda v=v: self._run(teacher, v)) for size, v in batches.items()}  # type: ignore[misc]
+        assert len(set(calls.values())) == 1, f"operator calls by (videos, frames): {calls}"
+
+
+def _slots(spec: TeacherSpec) -> int:
+    return min(FRAMES, spec.frame_limit or FRAMES)
+
+
+def _videos(spec: TeacherSpec, count: int, frames: int | None = None) -> VideoBatch:
+    generator = torch.Generator().manual_seed(1)
+    side = spec.input.size
+    return VideoBatch.full(torch.randn(count, frames or _slots(spec), 3, side, side, generator=generator))
