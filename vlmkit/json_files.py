@@ -1,9 +1,9 @@
 """JSON: of users' data files, and what a run keeps, whole files and JSON-lines files that grow while it goes on.
 
-What a reader of a run relies on is stated as a type for pydantic, and nothing is converted to it (`"1"` is no number):
-a model names the keys that an object must have, others may stand beside them. Whatever is not so is a RunError that
-says where, what was expected, what was found, what to do.
-What is written here carries its checksum, which is compared when it is read back; what has none is taken as it is.
+What is read of a run is validated against a type, and nothing is converted to it (`"1"` is no number).
+Text that is written here carries its own checksum (xxh3, 128 bits): JSON as the last key of its last object, YAML as a
+comment in its last line. It covers every other byte of the file (of a JSON-lines file: of the line), and is compared
+when the text is read back; what has none is taken as it is.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from xxhash import xxh3_128
 
-from vlmkit.checksums import KEY, stamp, stamped
 from vlmkit.errors import DataError, RunError, UserError, as_written, from_pydantic
 from vlmkit.files import decode, is_file, read_bytes, read_text, whole_text, write_atomic
 
@@ -33,14 +33,27 @@ __all__ = [
     "read_json",
     "read_json_lines",
     "read_record",
+    "stamp",
+    "stamped",
+    "stamped_comment",
     "text_of",
     "validated",
     "write_record",
 ]
 
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 LINES_REMEDY = "remove the line, or the file"
+_REMEDY = "remove the file and run the command again"
 
+_KEY = "checksum"
+"""Under which an object holds its checksum."""
+_DIGITS = 32
+_BLANK = "0" * _DIGITS
+_HEX = b"0123456789abcdef"
+_JSON = re.compile(rb'"([^"]*)": "([^"]{32})"[\s}\]]*\Z')
+_COMMENT = re.compile(rb"\n# ([^\n]*): ([^\n]{32})\Z")
+_TAIL = 1000
+"""Bytes at the end of a file in which its own checksum is looked for."""
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 """JSON's way to write one half of a pair of surrogates."""
 _JSON_LINES = re.compile(r"\s*\{[^\n]*(?:\n\s*\{|\s*\Z)")
@@ -104,14 +117,9 @@ def is_present(path: Path) -> bool:
     return False
 
 
-def read_record(path: Path, kind: Any, remedy: str = "remove the file and run the command again") -> Any:
-    """The content of a file, as plain data. A RunError, which ends with `remedy`, where it is not of this kind."""
+def read_record(path: Path, kind: type[T], remedy: str = _REMEDY) -> T:
+    """Return the content of a file as an object of a type. A RunError, which ends with `remedy`, where it is none."""
     return _parse(read_bytes(path, "JSON", RunError, remedy), kind, str(path), remedy)
-
-
-def load_record(path: Path, kind: type[M], remedy: str = "remove the file and run the command again") -> M:
-    """Return the content of a file as an object of a model class. Errors as those of `read_record`."""
-    return kind.model_validate(read_record(path, kind, remedy), strict=True)
 
 
 def write_record(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
@@ -124,35 +132,29 @@ def json_line(entry: Mapping[str, Any]) -> str:
     return stamped(entry) + "\n"
 
 
-def read_json_lines(
-    path: Path, kind: Any = dict[str, Any], *, mend: bool = False, remedy: str = LINES_REMEDY
-) -> list[dict[str, Any]]:
-    """The objects of a file, none where there is no file. A torn last line, as a kill leaves it, is no line yet.
+def read_json_lines(path: Path, kind: type[T], *, mend: bool = False) -> list[T]:
+    """Return the lines of a file as objects of a type, none where there is no file.
 
-    With `mend` the torn line is cut off, so that what is appended next starts a line of its own.
+    A torn last line, as a kill leaves it, is no line yet. With `mend` it is cut off, so that what is appended next
+    starts a line of its own.
 
     Raises:
-        RunError: a line is damaged, or holds something that is not of this kind.
+        RunError: a line is damaged, or holds something else.
     """
     if not is_present(path):
         return []
-    content = read_bytes(path, "JSON lines", RunError, remedy)
+    content = read_bytes(path, "JSON lines", RunError, LINES_REMEDY)
     whole = content[: content.rfind(b"\n") + 1]
     if mend and whole != content:
         os.truncate(path, len(whole))
     lines = enumerate(whole.split(b"\n")[:-1], 1)
-    return [_parse(line, kind, f"{path}, line {number}", remedy) for number, line in lines]
+    return [_parse(line, kind, f"{path}, line {number}", LINES_REMEDY) for number, line in lines]
 
 
-def load_record_lines(path: Path, kind: type[M], *, mend: bool = False) -> list[M]:
-    """Return the lines of a file as objects of a model class. `mend` and errors as those of `read_json_lines`."""
-    return [kind.model_validate(line, strict=True) for line in read_json_lines(path, kind, mend=mend)]
-
-
-def validated(found: Any, kind: Any, where: str, remedy: str) -> Any:
-    """`found` itself. A RunError where it is not of this kind."""
+def validated(found: Any, kind: type[T], where: str, remedy: str) -> T:
+    """Return plain data as an object of a type. A RunError where it is none."""
     try:
-        _adapter(kind).validate_python(found, strict=True)
+        record: T = _adapter(kind).validate_python(found, strict=True)
     except ValidationError as error:
         problem = from_pydantic(error)[0]
         key = ".".join(map(str, problem.path))
@@ -160,19 +162,25 @@ def validated(found: Any, kind: Any, where: str, remedy: str) -> Any:
         said = f"expected the key {key}, which is missing" if absent else problem.message
         place = f"{where}: {key}" if key and not absent else where
         raise RunError(f"{place}: {said}; {remedy}") from None
-    return found
+    return record
 
 
-def _parse(content: bytes, kind: Any, where: str, remedy: str) -> Any:
-    found = validated(parse_json(content, where, "JSON", RunError, remedy), kind, where, remedy)
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _parse(content: bytes, kind: type[T], where: str, remedy: str) -> T:
+    found = parse_json(content, where, "JSON", RunError, remedy)
+    last = found[-1] if isinstance(found, list) and found else found
+    if isinstance(last, dict):
+        last.pop(_KEY, None)
+    record = validated(found, kind, where, remedy)
     if _HALF.search(content) and _halved(found):
         raise RunError(f"{where}: expected text, found half a character, which no file can hold; {remedy}")
     if stamp(content) == "wrong":
         raise RunError(f"{where}: its checksum is wrong: it was damaged, or changed, since it was written; {remedy}")
-    last = found[-1] if isinstance(found, list) and found else found
-    if isinstance(last, dict):
-        last.pop(KEY, None)
-    return found
+    return record
 
 
 def _halved(found: Any) -> bool:
@@ -183,9 +191,34 @@ def _halved(found: Any) -> bool:
     return False
 
 
-@lru_cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def stamp(content: bytes) -> Literal["absent", "right", "wrong"]:
+    """Return whether text carries its own checksum, and whether it is right."""
+    content = content.rstrip(b"\n")
+    start = max(0, len(content) - _TAIL)
+    found = _JSON.search(content, start) or _COMMENT.search(content, start)
+    if found is None or sum(byte in _HEX for byte in found[2]) < _DIGITS - 2:  # a damaged one is one all the same
+        return "absent"
+    blank = content[: found.start(2)] + _BLANK.encode() + content[found.end(2) :]
+    return "right" if (found[1], found[2]) == (_KEY.encode(), xxh3_128(blank).hexdigest().encode()) else "wrong"
+
+
+def stamped(content: Mapping[str, Any] | Sequence[Mapping[str, Any]], indent: int | None = None) -> str:
+    """Return JSON with its own checksum under the key `checksum` of the object, or of the last object of a list."""
+    items = [content] if isinstance(content, Mapping) else list(content)
+    items[-1] = {**{key: value for key, value in items[-1].items() if key != _KEY}, _KEY: _BLANK}
+    whole = items[0] if isinstance(content, Mapping) else items
+    return _fill(json.dumps(whole, indent=indent, ensure_ascii=False, default=dict))  # of models: their fields
+
+
+def stamped_comment(text: str) -> str:
+    """Return YAML, which ends with a line feed, with a last line that holds its checksum."""
+    return _fill(f"{text}# {_KEY}: {_BLANK}") + "\n"
+
+
+def _fill(text: str) -> str:
+    """Put the checksum of the whole in the place of the last blank one."""
+    before, _, after = text.rpartition(_BLANK)
+    return f"{before}{xxh3_128(text.encode()).hexdigest()}{after}"
 
 
 def parse_rows(content: bytes, where: str, expected: str) -> list[Any]:

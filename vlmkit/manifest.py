@@ -1,19 +1,23 @@
-"""Manifests: JSON that holds size and checksum of files in its folder. Written last, it says that they are complete.
+"""Checksums (xxh3, 128 bits) of files, and manifests: JSON that holds them for a folder.
+
+A manifest is written last: it says that the files are complete.
 
 {…, "files": {"weights.safetensors": {"bytes": 4096, "xxh3_128": "…"}}, "checksum": "…"}
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from xxhash import xxh3_128
 
-from vlmkit.checksums import Checksum, checksum
 from vlmkit.errors import CheckpointError, RunError, UserError
 from vlmkit.files import is_folder, sync_to_disk
 from vlmkit.json_files import read_record, write_record
@@ -21,11 +25,11 @@ from vlmkit.json_files import read_record, write_record
 __all__ = [
     "MANIFEST",
     "MODEL_REMEDY",
-    "Manifest",
-    "ManifestEntry",
+    "Checksum",
     "check_files",
     "check_folder",
     "check_saved",
+    "checksum",
     "damaged_files",
     "file_entries",
     "updating_manifest",
@@ -38,24 +42,51 @@ MANIFEST = "checksums.json"
 MODEL_REMEDY = "write or copy the folder anew (that of a run: remove it, and `vlmkit train` writes it again)"
 """The remedy for a damaged folder of a model."""
 
-Files = Mapping[str, Mapping[str, Any]]
+_BLOCK = 1 << 20
+_FRESH = 100_000_000
+"""Nanoseconds in which a second change of a file can bear the time of the first."""
 
 
-class ManifestEntry(BaseModel):
+class Checksum(BaseModel):
     """Size and hash of a file."""
 
     bytes: int
     xxh3_128: str
 
 
-class Manifest(BaseModel):
-    """The keys that every manifest has."""
-
-    files: dict[str, ManifestEntry]
+Files = Mapping[str, Checksum]
+"""By path in the folder."""
 
 
-def file_entries(folder: Path, files: Iterable[Path], *, flushed: bool = True) -> dict[str, dict[str, Any]]:
-    """Return the entries of these files of a folder for its manifest, once they are on the disk.
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    files: dict[str, Checksum]
+
+
+_known: dict[tuple[int, ...], Checksum] = {}
+
+
+def checksum(file: Path) -> Checksum:
+    """Return size and checksum of a file. A file that is not touched is read once in a process."""
+    with file.open("rb", buffering=0) as stream:
+        found = os.fstat(stream.fileno())
+        key = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if key not in _known:
+            digest, block = xxh3_128(), memoryview(bytearray(_BLOCK))
+            size = 0
+            while count := stream.readinto(block):
+                digest.update(block[:count])
+                size += count
+            read = Checksum(bytes=size, xxh3_128=digest.hexdigest())
+            if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < _FRESH:
+                return read
+            _known[key] = read
+    return _known[key]
+
+
+def file_entries(folder: Path, files: Iterable[Path], *, flushed: bool = True) -> dict[str, Checksum]:
+    """Return the checksums of these files of a folder, by path in it, once they are on the disk.
 
     A file is hashed while the disk takes it, so that hashing costs little time of its own.
     """
@@ -63,7 +94,7 @@ def file_entries(folder: Path, files: Iterable[Path], *, flushed: bool = True) -
     with ThreadPoolExecutor(1) as pool:
         for file in files:
             flushing = pool.submit(sync_to_disk, file) if flushed else None
-            entries[file.relative_to(folder).as_posix()] = checksum(file)._asdict()
+            entries[file.relative_to(folder).as_posix()] = checksum(file)
             if flushing is not None:
                 flushing.result()
     return entries
@@ -76,16 +107,16 @@ def check_files(folder: Path, files: Files, remedy: str, error: type[UserError] 
         try:
             found = checksum(file)
         except FileNotFoundError:
-            raise error(f"{file}: expected {entry['bytes']} bytes, found no file; {remedy}") from None
+            raise error(f"{file}: expected {entry.bytes} bytes, found no file; {remedy}") from None
         except OSError as problem:
             raise error(
                 f"{file}: cannot be read: {problem.strerror}; correct what lies there, or who may read it"
             ) from None
-        if found.bytes != entry["bytes"]:
-            raise error(f"{file}: expected {entry['bytes']} bytes, found {found.bytes} bytes; {remedy}")
-        if found.xxh3_128 != entry["xxh3_128"]:
+        if found.bytes != entry.bytes:
+            raise error(f"{file}: expected {entry.bytes} bytes, found {found.bytes} bytes; {remedy}")
+        if found != entry:
             raise error(
-                f"{file}: expected the checksum xxh3_128 {entry['xxh3_128']}, found {found.xxh3_128}: the file was "
+                f"{file}: expected the checksum xxh3_128 {entry.xxh3_128}, found {found.xxh3_128}: the file was "
                 f"damaged, or changed, since it was written; {remedy}"
             )
 
@@ -111,8 +142,8 @@ def damaged_files(folder: Path) -> list[Path] | None:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return None
-    files: Files = read_record(manifest, Manifest, f"remove the folder {folder}")["files"]
-    found = ((folder / name, Checksum(**entry)) for name, entry in files.items())
+    files = read_record(manifest, _Manifest, f"remove the folder {folder}").files
+    found = ((folder / name, entry) for name, entry in files.items())
     return [file for file, wanted in found if not file.is_file() or checksum(file) != wanted]
 
 
@@ -125,9 +156,9 @@ def check_folder(folder: Path, remedy: str, error: type[UserError] = CheckpointE
     if not manifest.is_file():
         return {}
     meant = f"{remedy}; if the change is meant, remove {manifest}"
-    state = _read(manifest, meant, error)
-    check_files(folder, state.pop("files"), meant, error)
-    return state
+    found = _read(manifest, meant, error)
+    check_files(folder, found.files, meant, error)
+    return found.model_extra or {}
 
 
 def check_saved(path: object, *, subfolder: str | None = None) -> None:
@@ -145,11 +176,11 @@ def updating_manifest(folder: Path) -> Iterator[None]:
     if not folder.is_dir():
         return
     manifest = folder / MANIFEST
-    state = _read(manifest, f"remove {manifest}", CheckpointError) if manifest.is_file() else {"files": {}}
+    noted = _read(manifest, f"remove {manifest}", CheckpointError).files if manifest.is_file() else {}
     now = list(_files(folder))
     names = {file.relative_to(folder).as_posix() for file in now}
     written = file_entries(folder, [file for file in now if before.get(file) != _state(file)])
-    kept = {name: entry for name, entry in state["files"].items() if name in names}
+    kept = {name: entry for name, entry in noted.items() if name in names}
     write_record(manifest, {"files": kept | written})
 
 
@@ -163,9 +194,8 @@ def _state(file: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _read(manifest: Path, remedy: str, error: type[UserError]) -> dict[str, Any]:
+def _read(manifest: Path, remedy: str, error: type[UserError]) -> _Manifest:
     try:
-        state: dict[str, Any] = read_record(manifest, Manifest, remedy)
+        return read_record(manifest, _Manifest, remedy)
     except RunError as problem:
         raise error(str(problem)) from None
-    return state

@@ -19,10 +19,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vlmkit.checksums import stamp, stamped_comment
 from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder, lock_file, write_atomic
-from vlmkit.json_files import BadSample, load_record_lines, read_record, write_record
+from vlmkit.json_files import BadSample, read_json_lines, read_record, stamp, stamped_comment, validated, write_record
 from vlmkit.manifest import check_folder
 from vlmkit.runtime import environment, rank
 from vlmkit.spec.experiment import ExperimentSpec
@@ -113,11 +112,15 @@ class RunFolder:
     def environments(self) -> list[dict[str, Any]]:
         """The content of `environment_file`, empty where there is none. A RunError where it is malformed."""
         file = self.environment_file
-        return read_record(file, list[_Environment]) if file.is_file() else []
+        if not file.is_file():
+            return []
+        found = read_record(file, list[dict[str, Any]])
+        validated(found, list[_Environment], str(file), "remove the file and run the command again")
+        return found
 
     def bad_lines(self) -> list[BadSample]:
         """The lines of `bad_samples`. A RunError where one is malformed."""
-        return load_record_lines(self.bad_samples, BadSample)
+        return read_json_lines(self.bad_samples, BadSample)
 
     def stage(self, number: int, name: str) -> Path:
         """Folder of a training stage; `number` counts from 1."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, Field
 
 from vlmkit.guard import building
-from vlmkit.json_files import load_record, write_record
+from vlmkit.json_files import read_record, write_record
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 
@@ -76,7 +76,7 @@ class ComposedSummary(NamedTuple):
 
 def read_summary(file: Path) -> Summary:
     """Return the content of model.json. A RunError where it is damaged."""
-    return load_record(file, Summary)
+    return read_record(file, Summary)
 
 
 def write_summary(file: Path, summary: Summary) -> None:

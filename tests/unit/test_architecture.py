@@ -12,7 +12,7 @@ import pytest
 LAYERS = (
     "_version errors",
     "files formatting progress",
-    "guard checksums",
+    "guard",
     "json_files",
     "manifest",
     "api",

@@ -1,4 +1,4 @@
-"""Manifests of folders."""
+"""Checksums of files, and manifests of folders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from vlmkit import manifest
 from vlmkit.errors import CheckpointError, RunError
-from vlmkit.manifest import MANIFEST, check_folder, damaged_files, updating_manifest, write_manifest
+from vlmkit.manifest import MANIFEST, check_folder, checksum, damaged_files, updating_manifest, write_manifest
 
 Damage = Callable[[Path], object]
 DAMAGES: dict[str, tuple[Damage, str]] = {
@@ -97,3 +97,20 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(folder: Path, monkeypa
     monkeypatch.setattr(manifest, "checksum", fail)
     with pytest.raises(CheckpointError, match=r"a: cannot be read: Input/output error; correct what lies there"):
         check_folder(folder, "write it anew")
+
+
+def test_a_file_that_is_not_touched_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_known", {})
+    file = tmp_path / "weights"
+    file.write_bytes(b"x" * 3_000_000)
+    first = checksum(file)
+    assert first.bytes == 3_000_000
+    assert not manifest._known, "a second change could bear the same time"
+    monkeypatch.setattr(manifest.time, "time_ns", lambda: file.stat().st_mtime_ns + 10**9)
+    assert checksum(file) == first
+    assert len(manifest._known) == 1
+    times = file.stat()
+    file.write_bytes(b"x" * 2_999_999 + b"y")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    monkeypatch.setattr(manifest, "xxh3_128", manifest.xxh3_128)
+    assert checksum(file) != first, "also where the time is set back"

@@ -120,5 +120,5 @@ class BadSamples:
 
     def _read_back(self) -> None:
         for entry in read_json_lines(self.path, BadSample, mend=self._writes):
-            if entry["where"] == self.where:
-                self._bad[entry["id"]] = _Unreadable(entry["video"], entry["reason"])
+            if entry.where == self.where:
+                self._bad[entry.id] = _Unreadable(entry.video, entry.reason)

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from vlmkit.api.evaluator import Document, Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.files import is_file, write_atomic
-from vlmkit.json_files import is_present, json_line, load_record, load_record_lines, write_record
-from vlmkit.manifest import ManifestEntry, check_files
+from vlmkit.json_files import is_present, json_line, read_json_lines, read_record, write_record
+from vlmkit.manifest import Checksum, check_files
 
 __all__ = [
     "AnnotationsUsed", "Answer", "AnswerFile", "BenchmarkResult", "Conditions", "Decoding", "JudgeName", "JudgedAnswer",
@@ -212,7 +212,7 @@ class BenchmarkResult(Scores, Conditions):
     unscored: _Count
     blind: Scores | None = None
     """The same questions, asked about another clip's video."""
-    files: dict[str, ManifestEntry] = {}
+    files: dict[str, Checksum] = {}
     """Of answers, by name."""
     counting: str = ""
     seconds: float = 0.0
@@ -229,8 +229,8 @@ def read_result(path: Path) -> BenchmarkResult:
     A RunError where it is malformed, or the answers beside it are not those that it sums up. Answers that are gone are
     no damage: the result stands without them.
     """
-    result = load_record(path, BenchmarkResult, "remove the file and run `vlmkit eval`: the answers beside it are kept")
-    answers = {name: entry.model_dump() for name, entry in result.files.items() if is_file(path.parent / name)}
+    result = read_record(path, BenchmarkResult, "remove the file and run `vlmkit eval`: the answers beside it are kept")
+    answers = {name: entry for name, entry in result.files.items() if is_file(path.parent / name)}
     anew = f"remove {path.name} there and run `vlmkit eval`: what is missing or changed is asked again"
     check_files(path.parent, answers, anew, RunError)
     return result
@@ -243,14 +243,14 @@ def write_result(path: Path, result: BenchmarkResult) -> None:
 
 def release_answers(path: Path) -> None:
     """Let the answers beside a result be written anew: it stands until another takes its place, and not for them."""
-    if is_file(path) and "files" in (result := load_record(path, BenchmarkResult)).model_fields_set:
+    if is_file(path) and "files" in (result := read_record(path, BenchmarkResult)).model_fields_set:
         write_record(path, result.model_dump(exclude_unset=True, exclude={"files"}))
 
 
 def read_pending(folder: Path) -> list[str]:
     """Return the plugins that have not heard of the result in a folder yet."""
     file = folder / _PENDING
-    return load_record(file, _Pending).plugins if is_present(file) else []
+    return read_record(file, _Pending).plugins if is_present(file) else []
 
 
 def write_pending(folder: Path, plugins: list[str]) -> None:
@@ -267,7 +267,7 @@ def read_answers(path: Path, *, mend: bool = False) -> dict[str, Answer]:
 
     With `mend` a torn last line, as a kill in the middle of a write leaves it, is cut off.
     """
-    return {answer.id: answer for answer in load_record_lines(path, Answer, mend=mend)}
+    return {answer.id: answer for answer in read_json_lines(path, Answer, mend=mend)}
 
 
 class AnswerFile:

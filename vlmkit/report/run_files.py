@@ -145,7 +145,7 @@ def read_run(folder: Path) -> RunFiles:
     return RunFiles(
         folder=folder,
         spec_text=read_text(path, "the resolved spec", RunError),
-        spec=SpecOutline.model_validate(options),
+        spec=options,
         experiment=experiment,
         spec_problem=problem,
         environments=run.environments(),
@@ -164,7 +164,7 @@ def _check_log(log: Path) -> None:
     record = read_stage_record(log.parent)
     if record is not None and log.name in record.files:
         remedy = "restore it, or remove it: the report then does without its curves"
-        check_files(log.parent, {log.name: record.files[log.name].model_dump()}, remedy)
+        check_files(log.parent, {log.name: record.files[log.name]}, remedy)
 
 
 def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:

@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 from vlmkit.api.dataset import Dataset
 from vlmkit.errors import CheckpointError, RunError
 from vlmkit.files import PARTIAL_SUFFIX
-from vlmkit.json_files import is_present, load_record, read_record, write_record
-from vlmkit.manifest import ManifestEntry, check_files, file_entries
+from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.manifest import Checksum, check_files, file_entries
 from vlmkit.model.pretrained import refuse_damage
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import rank, world_size
@@ -87,12 +87,12 @@ class CheckpointRecord(BaseModel):
     """Optimizer steps since that line."""
     skipped: int
     processes: int = 1
-    metrics: ManifestEntry
+    metrics: Checksum
     """Content of metrics.jsonl."""
-    files: dict[str, ManifestEntry]
+    files: dict[str, Checksum]
 
 
-def write_checkpoint_record(folder: Path, run: str, stage: str, sums: LossState, metrics: ManifestEntry) -> None:
+def write_checkpoint_record(folder: Path, run: str, stage: str, sums: LossState, metrics: Checksum) -> None:
     """Give the checkpoint its last file, with size and checksum of every other file.
 
     All processes call it when all files are there, and each reads a part of them.
@@ -131,10 +131,10 @@ def _count(processes: int) -> str:
     return f"{processes} process" if processes == 1 else f"{processes} processes"
 
 
-def measure_stage(folder: Path) -> dict[str, ManifestEntry]:
+def measure_stage(folder: Path) -> dict[str, Checksum]:
     """Return size and checksum of the files that are kept of a stage that is done."""
     files = [file for name in (WEIGHTS, _DATA, METRICS) if (file := folder / name).is_file()]
-    return {name: ManifestEntry(**entry) for name, entry in file_entries(folder, files).items()}
+    return file_entries(folder, files)
 
 
 def is_finished(folder: Path) -> bool:
@@ -153,12 +153,12 @@ Record = TypeVar("Record", CheckpointRecord, StageRecord)
 def _read(file: Path, kind: type[Record], run: str, stage: str) -> Record:
     folder = file.parent
     try:
-        record = load_record(file, kind, _remedy(folder))
+        record = read_record(file, kind, _remedy(folder))
     except RunError as error:
         raise CheckpointError(str(error)) from None
     if (record.run, record.stage) != (run, stage):
         raise CheckpointError(f"{folder}: this was written by another run, or by another stage; {_remedy(folder)}")
-    mine = {name: record.files[name].model_dump() for name in local_share(sorted(record.files))}
+    mine = {name: record.files[name] for name in local_share(sorted(record.files))}
     check_files(folder, mine, _remedy(folder))
     return record
 
@@ -211,7 +211,7 @@ def check_data(folder: Path, stage: StageSpec, datasets: Sequence[Dataset]) -> N
         write_record(file, [record.model_dump() for record in now])
         return
     remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
-    before = [_DatasetRecord.model_validate(entry) for entry in read_record(file, list[_DatasetRecord], remedy)]
+    before = read_record(file, list[_DatasetRecord], remedy)
     if len(before) != len(now):
         raise RunError(f"{file}: expected {len(now)} datasets, found {len(before)}; {remedy}")
     for index, (old, new) in enumerate(zip(before, now, strict=True)):
@@ -223,7 +223,7 @@ def check_data(folder: Path, stage: StageSpec, datasets: Sequence[Dataset]) -> N
             )
 
 
-class _Origin(BaseModel):
+class _Origin(BaseModel, extra="allow"):
     package: str
     version: str
 
@@ -241,7 +241,7 @@ def check_components(spec: ExperimentSpec, run: RunFolder) -> None:
     if not is_present(file):
         return
     remedy = "remove the file, if the packages are those that the training was begun with"
-    before, now = read_record(file, _ComponentsRecord, remedy)["components"], _origins(spec)
+    before, now = read_record(file, _ComponentsRecord, remedy).model_dump()["components"], _origins(spec)
     if others := changed(before, now):
         packages = " ".join(dict.fromkeys(_requirement(before[key]) for key in before if before[key] != now.get(key)))
         raise RunError(

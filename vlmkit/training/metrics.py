@@ -10,11 +10,10 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 from xxhash import xxh3_128
 
-from vlmkit.checksums import checksum
 from vlmkit.errors import RunError
 from vlmkit.files import sync_to_disk
-from vlmkit.json_files import is_present, load_record, load_record_lines, write_record
-from vlmkit.manifest import ManifestEntry
+from vlmkit.json_files import is_present, read_json_lines, read_record, write_record
+from vlmkit.manifest import Checksum, checksum
 from vlmkit.progress import Progress
 
 __all__ = [
@@ -32,7 +31,7 @@ __all__ = [
 METRICS = "metrics.jsonl"
 STAGE_RECORD = "stage.json"
 
-_EMPTY = ManifestEntry(bytes=0, xxh3_128=xxh3_128().hexdigest())
+_EMPTY = Checksum(bytes=0, xxh3_128=xxh3_128().hexdigest())
 
 
 class MetricsLine(BaseModel):
@@ -72,7 +71,7 @@ def read_metrics(path: Path) -> list[MetricsLine]:
     Raises:
         RunError: a line is damaged.
     """
-    lines = {line.step: line for line in load_record_lines(path, MetricsLine)}
+    lines = {line.step: line for line in read_json_lines(path, MetricsLine)}
     return [lines[step] for step in sorted(lines)]
 
 
@@ -82,14 +81,14 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def mark(self) -> ManifestEntry:
+    def mark(self) -> Checksum:
         """Return size and checksum of what the file holds, for the checkpoint; it is on the disk then."""
         if not is_present(self.path):
             return _EMPTY
         sync_to_disk(self.path)
-        return ManifestEntry(**checksum(self.path)._asdict())
+        return checksum(self.path)
 
-    def restore(self, mark: ManifestEntry | None) -> None:
+    def restore(self, mark: Checksum | None) -> None:
         """Make the file what it was at a checkpoint, or empty: what came after will be written again.
 
         Raises:
@@ -97,7 +96,7 @@ class MetricsFile:
         """
         size = mark.bytes if mark else 0
         content = self.path.read_bytes()[:size] if is_present(self.path) else b""
-        if mark and mark != ManifestEntry(bytes=len(content), xxh3_128=xxh3_128(content).hexdigest()):
+        if mark and mark != Checksum(bytes=len(content), xxh3_128=xxh3_128(content).hexdigest()):
             raise RunError(
                 f"{self.path}: expected the {size} bytes that it held when the checkpoint beside it was written, found "
                 f"others: the file is damaged; remove the folder {self.path.parent} to train the stage anew"
@@ -123,13 +122,13 @@ class StageRecord(BaseModel):
     """Samples that its datasets hold."""
     samples_skipped: int
     seconds_since_resumed: float
-    files: dict[str, ManifestEntry]
+    files: dict[str, Checksum]
 
 
 def read_stage_record(folder: Path, remedy: str = "remove the file and run the command again") -> StageRecord | None:
     """Return the record in the folder of a stage; None where the stage is not done. A RunError where it is damaged."""
     file = folder / STAGE_RECORD
-    return load_record(file, StageRecord, remedy) if is_present(file) else None
+    return read_record(file, StageRecord, remedy) if is_present(file) else None
 
 
 def write_stage_record(folder: Path, record: StageRecord) -> None:

@@ -17,7 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
-from vlmkit.manifest import ManifestEntry
+from vlmkit.manifest import Checksum
 from vlmkit.registry import registry
 from vlmkit.runtime import WorkerContext, rank, world_size
 from vlmkit.training.arguments import StageRun, autocasts, trainer_arguments
@@ -68,7 +68,7 @@ class StageTrainer(Trainer):
         arguments = trainer_arguments(stage_run)
         self.sums = LossSums(arguments.device)
         self.metrics = MetricsFile(stage_run.folder / METRICS)
-        self.metrics_mark: ManifestEntry | None = None
+        self.metrics_mark: Checksum | None = None
         """Content of metrics.jsonl at the checkpoint that the stage goes on from."""
         super().__init__(model=model, args=arguments, train_dataset=stage_run.dataset, callbacks=[StepCallback(self)])
         self.remove_callback(PrinterCallback)

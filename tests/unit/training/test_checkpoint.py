@@ -9,7 +9,7 @@ import pytest
 
 import vlmkit
 from vlmkit.errors import CheckpointError, RunError
-from vlmkit.manifest import ManifestEntry
+from vlmkit.manifest import Checksum
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -53,7 +53,7 @@ def sealed(tmp_path: Path) -> Path:
 
 
 SUMS = LossState([0.5, 0.25], steps=2, skipped=1)
-METRICS = ManifestEntry(bytes=0, xxh3_128="")
+METRICS = Checksum(bytes=0, xxh3_128="")
 
 
 def test_a_whole_checkpoint_gives_back_its_state(sealed: Path) -> None:
