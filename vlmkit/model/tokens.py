@@ -1,4 +1,4 @@
-"""Conversations as token ids and labels; checks that tokenizer and embedding table fit; places of visual tokens.
+"""Conversations as token ids and labels, and their loss; checks of tokenizers; places of visual tokens.
 
 A conversation is a list of turns from a data set, or of messages as users of transformers write them. Shape letters:
 B sequences, S positions, V videos, N visual tokens of a video, D LLM width.
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vlmkit.api.bounds import MOST_TOKENS
 from vlmkit.api.dataset import Turn
@@ -29,6 +30,8 @@ __all__ = [
     "expand_placeholder",
     "find_placeholders",
     "insert_visual_tokens",
+    "language_loss",
+    "positions_with_targets",
     "text_messages",
     "tokenize",
     "tokenize_turns",
@@ -239,6 +242,19 @@ def insert_visual_tokens(text: Tensor, visual: VisualTokens, positions: Tensor) 
     """Return (B, S, D) text embeddings with the visual tokens at the `positions` of `find_placeholders`."""
     rows, columns = positions[visual.mask].unbind(1)
     return text.index_put((rows, columns), visual.embeddings[visual.mask].to(text.dtype))
+
+
+def positions_with_targets(labels: Tensor) -> Tensor:
+    """Return (K,) positions whose next token is a label in any row: only there are logits worth their memory."""
+    return (labels[:, 1:] != IGNORE).any(0).nonzero().squeeze(1)
+
+
+def language_loss(logits: Tensor, targets: Tensor, count: Tensor | int | None) -> Tensor:
+    """Return the mean cross-entropy in float32; 0 where there is no target."""
+    total = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    if count is None:
+        count = (targets != IGNORE).sum().clamp(min=1)
+    return total / count
 
 
 def _written(tokenizer: Any) -> set[int]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
@@ -26,7 +25,7 @@ from vlmkit.errors import CheckpointError, SpecError
 from vlmkit.guard import building, component_error, guarded
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig, refuse_code
-from vlmkit.model.tokens import IGNORE, find_placeholders, insert_visual_tokens
+from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
 from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["VideoLM", "VideoLMOutput", "build_aligner", "check_size"]
@@ -143,13 +142,13 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
             position_ids = _count_positions(attention_mask, inputs_embeds.shape[1])
         if labels is not None:
-            logits_to_keep = _positions_with_targets(labels)
+            logits_to_keep = positions_with_targets(labels)
             kwargs.setdefault("use_cache", False)
         kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids, "past_key_values": past_key_values}
         output = self._run_backbone(inputs_embeds=inputs_embeds, logits_to_keep=logits_to_keep, **kwargs)
         loss = None
         if labels is not None:
-            loss = _language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
+            loss = language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
         cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
         return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions)
 
@@ -271,16 +270,3 @@ def _restore_buffers(model: VideoLM) -> None:
 def _count_positions(attention_mask: Tensor, length: int) -> Tensor:
     """Return (B, S) position ids that count unmasked tokens, so that padding on either side changes nothing."""
     return (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -length:]
-
-
-def _positions_with_targets(labels: Tensor) -> Tensor:
-    """Return (K,) positions whose next token is a label in any row: only there are logits worth their memory."""
-    return (labels[:, 1:] != IGNORE).any(0).nonzero().squeeze(1)
-
-
-def _language_loss(logits: Tensor, targets: Tensor, count: Tensor | int | None) -> Tensor:
-    """Return the mean cross-entropy in float32; 0 where there is no target."""
-    total = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
-    if count is None:
-        count = (targets != IGNORE).sum().clamp(min=1)
-    return total / count
