@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
 import platform
+import re
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch._dynamo.exc import TorchDynamoException
 
 from vlmkit._version import __version__
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
-from vlmkit.bench.machine import matmul_rate, peak_above, timed, usable_device
 from vlmkit.errors import UserError
 from vlmkit.model.videolm import build_aligner
 from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters
 
-__all__ = ["TimingOptions", "VisionTimings", "as_json", "bar_chart", "bench_vision", "machine", "rows"]
+__all__ = ["TimingOptions", "VisionTimings", "bench_vision", "machine"]
 
 
 _ROUND = 2.0
@@ -90,8 +90,8 @@ class VisionTimings:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data with the derived figures."""
-        derived: dict[str, Any] = {"median": self.median, "spread": self.spread}
-        derived["fraction"] = statistics.median(self.fractions)
+        fraction = statistics.median(self.fractions)
+        derived = {"median": self.median, "spread": self.spread, "fraction": fraction}
         if self.train_seconds:
             derived["train_median"] = statistics.median(self.train_seconds)
             ratios = [train / forward for train, forward in zip(self.train_seconds, self.seconds, strict=True)]
@@ -156,15 +156,13 @@ def bench_vision(
     comparison of the specs nor the fractions.
     """
     exit_in_worker()
-    usable_device(options.device)
+    _check_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     peaks = [_peak(spec, options) for spec in specs]
     aligners = [_TimedAligner(spec, options) for spec in specs]
-    results = [aligner.result for aligner in aligners]
-    for result, peak in zip(results, peaks, strict=True):
-        result.peak_bytes = peak
-    for aligner in aligners:
+    for aligner, peak in zip(aligners, peaks, strict=True):
+        aligner.result.peak_bytes = peak
         aligner.warm(options.train)
         say(f"{aligner.result.name}: warm")
     for number in range(options.rounds):
@@ -176,12 +174,11 @@ def bench_vision(
             if options.train:
                 aligner.result.train_seconds.append(timed(aligner.train_step, aligner.device))
             say(f"round {number + 1} of {options.rounds}: {aligner.result.name} {seconds:.3f} s")
-    return results
+    return [aligner.result for aligner in aligners]
 
 
 def _passes(aligner: _TimedAligner) -> float:
-    """Median seconds of a forward pass. A short one is repeated, so that the first, after another spec's pass has
-    taken the caches, does not stand for it."""
+    """Return the median seconds of a forward pass. Short ones are repeated: the first finds the caches taken."""
     seconds: list[float] = []
     while sum(seconds) < _ROUND:
         seconds.append(timed(aligner.forward, aligner.device))
@@ -199,7 +196,7 @@ def _peak_here(spec: ExperimentSpec, options: TimingOptions) -> int | None:
     aligner = _TimedAligner(spec, options)
     if options.compile:
         aligner.warm()
-    return peak_above(aligner.forward, aligner.device)
+    return _peak_above(aligner.forward, aligner.device)
 
 
 def machine(options: TimingOptions) -> dict[str, Any]:
@@ -210,53 +207,64 @@ def machine(options: TimingOptions) -> dict[str, Any]:
     return {"device": name, "torch": torch.__version__, "vlmkit": __version__, "matmul_gmacs_per_second": rate / 1e9}
 
 
-def as_json(results: Sequence[VisionTimings], options: TimingOptions, where: dict[str, Any]) -> str:
-    """Everything that was measured."""
-    content = {"machine": where, "options": asdict(options), "results": [result.as_dict() for result in results]}
-    return json.dumps(content, indent=2)
+def _check_device(name: str) -> None:
+    """Raise a UserError where it is not `cpu`, `cuda` or `cuda:N`, or this machine does not have it."""
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if found is None:
+        raise UserError(f"--device {name}: expected cpu, cuda or cuda:N")
+    if name == "cpu":
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        raise UserError(f"--device {name}: this machine has no GPU that torch can use; leave the option out")
+    if int(found[1] or 0) >= count:
+        raise UserError(f"--device {name}: torch sees cuda:0 to cuda:{count - 1} on this machine, {count} in all")
 
 
-def rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:
-    """A header and one row per spec; `x` compares with the first spec."""
-    head = ("spec", "median", "spread", "x", "of matmul rate", "GMAC", "parameters", "peak MiB", "tokens", "frames")
-    trained = any(result.train_seconds for result in results)
-    table: list[tuple[str, ...]] = [(*head, "train step / forward") if trained else head]
-    for result in results:
-        figures = result.as_dict()
-        row = (
-            result.name,
-            f"{result.median * 1000:,.1f} ms",
-            f"±{result.spread * 1000:,.1f} ms",
-            f"{result.median / results[0].median:.2f}",
-            f"{figures['fraction']:.0%}",
-            f"{result.macs / 1e9:,.1f}",
-            f"{result.parameters:,}",
-            "-" if result.peak_bytes is None else f"{result.peak_bytes / 2**20:,.0f}",
-            f"{result.tokens:,}",
-            str(result.frames),
-        )
-        table.append((*row, f"{figures['train_to_forward']:.2f}") if trained else row)
-    return table
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that `work` takes: the GPU's own events where there is one, the wall clock otherwise."""
+    if device.type != "cuda":
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize(device)
+    begin.record()
+    work()
+    end.record()
+    torch.cuda.synchronize(device)
+    return begin.elapsed_time(end) / 1000
 
 
-def bar_chart(results: Sequence[VisionTimings], options: TimingOptions) -> str:
-    """SVG: the median time of each spec on a logarithmic scale, with its range."""
-    figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(results)), layout="constrained")
-    axes = figure.subplots()
-    medians = [result.median for result in results]
-    low = [result.median - min(result.seconds) for result in results]
-    high = [max(result.seconds) - result.median for result in results]
-    places = range(len(results))
-    bars = axes.barh(places, medians, xerr=[low, high], color="#3b6ea5", ecolor="#222222")
-    axes.set_yticks(places, [result.name for result in results])
-    axes.bar_label(bars, [f" {value * 1000:,.0f} ms" for value in medians], padding=4)
-    axes.set_xscale("log")
-    axes.margins(x=0.15)
-    axes.invert_yaxis()
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel(f"seconds (logarithmic) per batch of {options.batch}, {options.dtype}, {options.device}")
-    axes.set_title("Forward pass of the visual part", loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    out = StringIO()
-    figure.savefig(out, format="svg")
-    return out.getvalue()
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the multiply-accumulates per second of a square matrix product of side 2048 (8192 on a GPU), best of 3."""
+    side = 8192 if device.type == "cuda" else 2048
+    left, right, out = (torch.randn(side, side, device=device).to(dtype) for _ in range(3))
+    torch.mm(left, right, out=out)  # the first one also loads what it needs
+    return side**3 / min(timed(lambda: torch.mm(left, right, out=out), device) for _ in range(3))
+
+
+def _peak_above(work: Callable[[], object], device: torch.device) -> int | None:
+    """Return the bytes that `work` needs at its peak beyond what is allocated before; None where that is not known.
+
+    On a CPU the kernel's own high-water mark of resident memory (Linux): run it in a fresh process, since memory that
+    an earlier pass gave back to the allocator would hide what this one needs.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    high_water_mark = Path("/proc/self/clear_refs")
+    if not high_water_mark.exists():
+        return None
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    high_water_mark.write_text("5")  # sets it to what is in use
+    before = _status("VmRSS")
+    work()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> int:
+    [kib] = re.findall(rf"^{key}:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(kib) * 1024

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vlmkit.cli.experiments import Overrides
 from vlmkit.errors import UserError
-from vlmkit.files import expand_path
+from vlmkit.files import expand_path, write_atomic
 from vlmkit.formatting import columns
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, parse_overrides
+
+if TYPE_CHECKING:
+    from vlmkit.bench import TimingOptions, VisionTimings
 
 __all__ = ["app"]
 
@@ -38,9 +44,7 @@ def vision(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     train: Annotated[bool, typer.Option("--train", help="Also time forward and backward together.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for vision.json and vision.svg.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="For vision.json and vision.svg.")] = None,
 ) -> None:
     """Time, operations, parameters, memory and tokens of the visual parts of specs, interleaved in one run.
 
@@ -51,19 +55,18 @@ def vision(
     if output is not None:
         output = expand_path(output)
         _make_folder(output)
-    from vlmkit.bench import TimingOptions, bench_vision
-    from vlmkit.bench.vision import as_json, bar_chart, machine, rows
-    from vlmkit.files import write_atomic
+    from vlmkit.bench import TimingOptions, bench_vision, machine
 
     options = TimingOptions(rounds, batch, dtype, threads, device, compile_, train)
     results = bench_vision(loaded, options, lambda message: typer.echo(message, err=True))
     where = machine(options)
     typer.echo(f"{where['device']}, {dtype}, {threads} threads, torch {where['torch']}; a matrix product reaches "
                f"{where['matmul_gmacs_per_second']:,.1f} GMAC/s")  # fmt: skip
-    typer.echo(columns(rows(results)))
+    typer.echo(columns(_rows(results)))
     if output is not None:
-        write_atomic(output / "vision.json", as_json(results, options, where))
-        write_atomic(output / "vision.svg", bar_chart(results, options))
+        found = {"machine": where, "options": asdict(options), "results": [result.as_dict() for result in results]}
+        write_atomic(output / "vision.json", json.dumps(found, indent=2))
+        write_atomic(output / "vision.svg", _bar_chart(results, options))
         typer.echo(f"written: {output / 'vision.json'}, {output / 'vision.svg'}")
 
 
@@ -85,3 +88,50 @@ def _make_folder(folder: Path) -> None:
         TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"--output {folder}: nothing can be written there: {error.strerror or error}") from None
+
+
+def _rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:
+    """A header and one row per spec; `x` compares with the first spec."""
+    table = []
+    for result in results:
+        figures: dict[str, Any] = result.as_dict()
+        row = {
+            "spec": result.name,
+            "median": f"{result.median * 1000:,.1f} ms",
+            "spread": f"±{result.spread * 1000:,.1f} ms",
+            "x": f"{result.median / results[0].median:.2f}",
+            "of matmul rate": f"{figures['fraction']:.0%}",
+            "GMAC": f"{result.macs / 1e9:,.1f}",
+            "parameters": f"{result.parameters:,}",
+            "peak MiB": "-" if result.peak_bytes is None else f"{result.peak_bytes / 2**20:,.0f}",
+            "tokens": f"{result.tokens:,}",
+            "frames": str(result.frames),
+        }
+        if result.train_seconds:
+            row["train step / forward"] = f"{figures['train_to_forward']:.2f}"
+        table.append(row)
+    return [tuple(table[0]), *(tuple(row.values()) for row in table)]
+
+
+def _bar_chart(results: Sequence[VisionTimings], options: TimingOptions) -> str:
+    """Return the SVG of each spec's median time on a logarithmic scale, with its range."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(results)), layout="constrained")
+    axes = figure.subplots()
+    medians = [result.median for result in results]
+    ranges = [[result.median - min(result.seconds), max(result.seconds) - result.median] for result in results]
+    places = range(len(results))
+    bars = axes.barh(places, medians, xerr=list(zip(*ranges, strict=True)), color="#3b6ea5", ecolor="#222222")
+    axes.set_yticks(places, [result.name for result in results])
+    axes.bar_label(bars, [f" {value * 1000:,.0f} ms" for value in medians], padding=4)
+    axes.set_xscale("log")
+    axes.margins(x=0.15)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel(f"seconds (logarithmic) per batch of {options.batch}, {options.dtype}, {options.device}")
+    axes.set_title("Forward pass of the visual part", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    out = StringIO()
+    figure.savefig(out, format="svg")
+    return out.getvalue()
