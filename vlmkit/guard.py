@@ -21,6 +21,7 @@ __all__ = [
     "DISK_FULL",
     "FAULTS",
     "POINTER",
+    "ContractError",
     "building",
     "component_error",
     "component_label",
@@ -58,15 +59,21 @@ package_of: Callable[[type], str] = _unknown
 `vlmkit.registry`, which knows the plugins, puts its own function here."""
 
 
+class ContractError(Exception):
+    """Says what was given instead of what was promised; a PluginError where it is known whose fault that is."""
+
+
 @contextmanager
 def guarded(component: object, doing: str) -> Iterator[None]:
-    """Raise a PluginError that names the component and what it was `doing`, for whatever its code raises."""
+    """Raise a PluginError that names the component and what it was `doing`, for whatever its code raises, and for a
+    ContractError of what is checked inside."""
     try:
         yield
     except FAULTS as error:
         if isinstance(error, UserError) or is_machine_error(error):
             raise
-        raise component_error(component, f"{doing} raised {error_text(error)}") from error
+        complaint = str(error) if isinstance(error, ContractError) else f"raised {error_text(error)}"
+        raise component_error(component, f"{doing} {complaint}") from error
 
 
 @contextmanager

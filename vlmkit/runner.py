@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vlmkit.errors import RunError, SpecError
 from vlmkit.formatting import plural
+from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
 from vlmkit.spec.experiment import ExperimentSpec
@@ -94,7 +95,7 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     keep_freed_memory()
     folder, composed = _open(spec, output)
-    from vlmkit.training import train as train_stages
+    from vlmkit.training.stages import train as train_stages
 
     train_stages(spec, folder, composed.plan)
     return folder
@@ -116,13 +117,13 @@ def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
 
 def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, ComposedSummary]:
     """Return the run folder, and what was composed for its model.json."""
-    from vlmkit.summary import compose_and_summarize, write_summary
+    from vlmkit.summary import compose_and_summarize
 
     composed = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
     folder = RunFolder.open(spec, output)
     if not rank():
         with folder.guarded():
-            write_summary(folder.composition_file, composed.summary)
+            write_record(folder.composition_file, composed.summary.model_dump())
     return folder, composed
 
 

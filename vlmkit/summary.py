@@ -5,13 +5,11 @@ Everything is composed on the meta device. Importing this costs no torch, so tha
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from vlmkit.guard import building
-from vlmkit.json_files import read_record, write_record
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 
@@ -32,9 +30,7 @@ __all__ = [
     "compose_and_summarize",
     "count_macs",
     "count_parameters",
-    "read_summary",
     "summarize",
-    "write_summary",
 ]
 
 
@@ -72,16 +68,6 @@ class ComposedSummary(NamedTuple):
     """On the meta device."""
     plan: TrainingPlan | None
     """None where the spec trains nothing."""
-
-
-def read_summary(file: Path) -> Summary:
-    """Return the content of model.json. A RunError where it is damaged."""
-    return read_record(file, Summary)
-
-
-def write_summary(file: Path, summary: Summary) -> None:
-    """Write model.json."""
-    write_record(file, summary.model_dump())
 
 
 def summarize(spec: ExperimentSpec) -> Summary:

@@ -15,7 +15,7 @@ from vlmkit.model import build_head, compose, load
 from vlmkit.model.distillation import DISTILLATION
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.training import train
+from vlmkit.training.stages import train
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
 LLAMA = {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}

@@ -23,15 +23,17 @@ from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec
-from vlmkit.training import plan_training, train, training_plan
 from vlmkit.training import stages as stages_module
 from vlmkit.training import trainer as trainer_module
+from vlmkit.training import training_plan
 from vlmkit.training.arguments import StageRun
 from vlmkit.training.checkpoint import latest_checkpoint
 from vlmkit.training.collate import LoadedSample
 from vlmkit.training.loss import Losses
+from vlmkit.training.stages import train
 from vlmkit.training.trainable import assign_parameters
 from vlmkit.training.trainer import StageTrainer
+from vlmkit.training.training_plan import plan_training
 
 VIDEO = {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}
 LLAMA = {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}

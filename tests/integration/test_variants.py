@@ -17,7 +17,7 @@ from vlmkit.model import compose
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import DistillationSpec, ExperimentSpec
-from vlmkit.training import train
+from vlmkit.training.stages import train
 
 Options = dict[str, Any]
 

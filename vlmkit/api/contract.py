@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import ValidationError
 
 from vlmkit.errors import PluginError, UserError, shown
-from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error, set_spec
+from vlmkit.guard import FAULTS, ContractError, component_error, error_text, is_machine_error, set_spec
 
 __all__ = [
     "Contract",
@@ -41,10 +41,6 @@ __all__ = [
 
 Check = Callable[..., Any]
 """`check(component, answer, *arguments)` returns the answer, or raises `ContractError`."""
-
-
-class ContractError(Exception):
-    """Says what was given instead of what was promised; a PluginError where it is known whose fault that is."""
 
 
 class Promise(NamedTuple):

@@ -124,7 +124,11 @@ def check_installed(key: str, origin: Mapping[str, str]) -> None:
     try:
         registry().get(kind, name)
     except PluginError as error:
-        raise CheckpointError(_needs(kind, name, origin, error)) from None
+        package, version = origin["package"], origin["version"]
+        raise CheckpointError(
+            f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
+            f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
+        ) from None
 
 
 def _versions(components: Mapping[str, Mapping[str, str]]) -> str:
@@ -139,14 +143,6 @@ def _versions(components: Mapping[str, Mapping[str, str]]) -> str:
     return f" ({', '.join(dict.fromkeys(versions(here).values()))})" if here else ""
 
 
-def _needs(kind: str, name: str, origin: Mapping[str, str], error: PluginError) -> str:
-    package, version = origin["package"], origin["version"]
-    return (
-        f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
-        f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
-    )
-
-
 def refuse_code(path: object) -> None:
     """Raise a CheckpointError where a file of the folder `path` names code, or another model to start from.
 
@@ -156,7 +152,9 @@ def refuse_code(path: object) -> None:
     for name in _CONFIG_FILES:
         if is_file(folder / name):
             content = read_json(folder / name, "a JSON object", CheckpointError, _CODE_REMEDY)
-            if key := _code_key(content):
+            top = content if isinstance(content, Mapping) else {}
+            parts = [top, *(value for value in top.values() if isinstance(value, Mapping))]
+            if key := next((key for part in parts for key in _CODE_KEYS if key in part), None):
                 raise CheckpointError(
                     f"{folder / name}: expected a model of vlmkit, found the key {key}, which names Python code to "
                     f"run; code from a model's folder is never run: {_CODE_REMEDY}"
@@ -165,11 +163,3 @@ def refuse_code(path: object) -> None:
         raise CheckpointError(
             f"{folder}: expected a whole model, found an adapter's {_ADAPTER_CONFIG} in it; {_CODE_REMEDY}"
         )
-
-
-def _code_key(content: Any) -> str:
-    """Return the key under which code is named, at the top or in a part; empty where there is none."""
-    if not isinstance(content, Mapping):
-        return ""
-    parts = [content, *(value for value in content.values() if isinstance(value, Mapping))]
-    return next((key for part in parts for key in _CODE_KEYS if key in part), "")

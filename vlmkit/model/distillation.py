@@ -7,7 +7,7 @@ places, K fused layers, D LLM width, C teacher width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,18 +24,14 @@ DISTILLATION = "distillation.safetensors"
 
 
 def fused_layers(layers: int, rate: int) -> list[int]:
-    """Return indices into the L + 1 hidden states of an LLM with L layers, the last first.
-
-    [32, 28, …, 0] for 32 layers at rate 4.
-    """
+    """Return indices into the L + 1 hidden states of an LLM with L layers: 32 at rate 4 -> [32, 28, …, 0]."""
     return list(range(layers, -1, -rate))
 
 
 def build_head(spec: DistillationSpec, backbone: BackboneSpec) -> DistillationHead:
     """Return the head that `spec` describes, for this LLM. Freshly initialized from torch's random state."""
-    return DistillationHead(
-        fused_layers(backbone.layers, spec.layer_rate), backbone.width, spec.teacher.width, spec.heads
-    )
+    layers = fused_layers(backbone.layers, spec.layer_rate)
+    return DistillationHead(layers, backbone.width, spec.teacher.width, spec.heads)
 
 
 class DistillationHead(nn.Module):
@@ -109,38 +105,28 @@ def distillation_loss(
     rows, columns = where_PG2.unbind(-1)
     dtype = head.out.weight.dtype
     hidden = [hidden_states[layer][rows, columns].to(dtype).mean(1) for layer in head.layers]
-    distance_P = _DISTANCES[loss](head(hidden).float(), target[valid_VThw].float())
+    student, teacher = head(hidden).float(), target[valid_VThw].float()
+    if loss == "cosine":
+        distance_P = 1 - F.cosine_similarity(student, teacher, dim=-1)
+    else:
+        distance_P = (student - teacher).square().mean(-1)
     real = torch.ones(patches.shape[:2], dtype=torch.bool) if frames is None else frames
     return _sum_by_frame(distance_P, video * patches.shape[1] + frame, real.numel()) / real.sum().clamp(min=1)
 
 
-class _Grids(NamedTuple):
-    places: Tensor
-    """(V, T, h, w, G): the G student tokens that a compared cell averages, -1 where there is none."""
-    target: Tensor
-    """(V, T, h, w, C)."""
+def _match_grids(patches: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both on the coarser of the two grids.
 
-
-def _match_grids(patches: Tensor, target: Tensor) -> _Grids:
-    """Return both on the coarser of the two grids."""
+    Returns:
+        (V, T, h, w, G): the G student tokens that a compared cell averages, -1 where there is none; (V, T, h, w, C).
+    """
     ours, theirs = tuple(patches.shape[2:]), tuple(target.shape[2:4])
     check_grids(ours, theirs)
     if ours[0] % theirs[0] == 0 and ours[1] % theirs[1] == 0:
         groups = patches.unflatten(3, (theirs[1], -1)).unflatten(2, (theirs[0], -1))
-        return _Grids(groups.transpose(3, 4).flatten(4), target)
+        return groups.transpose(3, 4).flatten(4), target
     groups = target.unflatten(3, (ours[1], -1)).unflatten(2, (ours[0], -1))
-    return _Grids(patches[..., None], groups.mean((3, 5)))
-
-
-def _cosine(student: Tensor, teacher: Tensor) -> Tensor:
-    return 1 - F.cosine_similarity(student, teacher, dim=-1)
-
-
-def _mse(student: Tensor, teacher: Tensor) -> Tensor:
-    return (student - teacher).square().mean(-1)
-
-
-_DISTANCES = {"cosine": _cosine, "mse": _mse}
+    return patches[..., None], groups.mean((3, 5))
 
 
 def _sum_by_frame(distance_P: Tensor, frame_P: Tensor, frames: int) -> Tensor:

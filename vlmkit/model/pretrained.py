@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,14 @@ __all__ = [
     "load",
     "load_head",
     "load_with_config",
-    "nonfinite",
     "nonfinite_weights",
     "refuse_damage",
     "without_progress_bars",
 ]
 
 _SHOWN = 5
-_MATTERS = (
-    "hidden_act",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "rms_norm_eps",
-    "rope_theta",
-    "tie_word_embeddings",
-    "vocab_size",
-)
+_MATTERS = ("hidden_act", "hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers",
+            "num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "vocab_size")  # fmt: skip
 """Keys of a language model's configuration that change what its weights compute."""
 
 
@@ -65,7 +54,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
     model = _read(folder, "the model that config.json describes")
     check_generation(model.generation_config, f"{folder}", CheckpointError)
     where = f"{folder}: tokenizer or processor"
-    with refuse_damage(where, MODEL_REMEDY):
+    with refuse_damage(where):
         processor = VideoLMProcessor.from_pretrained(folder, local_files_only=True)
         check_tokenizer(processor.tokenizer, where, CheckpointError)
         check_prompt(processor.tokenizer.chat_template, processor.tokenizer.special_tokens_map)
@@ -98,7 +87,7 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     check_folder(file.parent, MODEL_REMEDY)
     if not is_file(file):
         return False
-    with refuse_damage(file, MODEL_REMEDY):
+    with refuse_damage(file):
         state = {without_part(name): tensor for name, tensor in load_file(file).items()}
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
@@ -107,14 +96,9 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     return True
 
 
-@contextmanager
-def refuse_damage(place: Path | str, remedy: str) -> Iterator[None]:
-    """Raise a CheckpointError for whatever a damaged file makes its reader raise; `remedy` ends the message.
-
-    A UserError passes as it is, and so does running out of memory.
-    """
-    with reading(f"{place}: damaged or not complete", remedy, CheckpointError):
-        yield
+def refuse_damage(place: Path | str, remedy: str = MODEL_REMEDY) -> AbstractContextManager[None]:
+    """Raise a CheckpointError for whatever a damaged file makes its reader raise; `remedy` ends the message."""
+    return reading(f"{place}: damaged or not complete", remedy, CheckpointError)
 
 
 @contextmanager
@@ -174,27 +158,22 @@ def _check(folder: Path, *files: str) -> dict[str, Any]:
             raise CheckpointError(f"{folder}: not a model of vlmkit: it has no {name}")
     if not any(folder.glob("model*.safetensors")):
         raise CheckpointError(f"{folder}: it holds no weights (model*.safetensors)")
-    contents = [_content(folder / name) for name in files]
-    found = contents[0].get("model_type")
-    if found != VideoLMConfig.model_type:
+    contents = {
+        folder / name: read_json(folder / name, "a JSON object", CheckpointError, MODEL_REMEDY) for name in files
+    }
+    for file, content in contents.items():
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {MODEL_REMEDY}")
+    config: dict[str, Any] = contents[folder / files[0]]
+    if (found := config.get("model_type")) != VideoLMConfig.model_type:
         where = folder / files[0]
         raise CheckpointError(f"{where}: expected model_type {VideoLMConfig.model_type!r}, found {found!r}")
-    return contents[0]
-
-
-def _content(file: Path) -> dict[str, Any]:
-    content = read_json(file, "a JSON object", CheckpointError, MODEL_REMEDY)
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {MODEL_REMEDY}")
-    return content
+    return config
 
 
 def config_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two configurations of a language model, as transformers writes them: a checkpoint's,
-    and the spec's.
-
-    A key that one of them lacks is not compared.
-    """
+    """Return what differs between the language model's configuration in a checkpoint and the spec's, both as
+    transformers writes them. A key that one of them lacks is not compared."""
     pairs = ((key, _value(there, key), _value(here, key)) for key in _MATTERS)
     return [
         f"{key} is {found!r} there and {wanted!r} in the spec"
@@ -209,23 +188,14 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
     return rope.get(key) if value is None and isinstance(rope, Mapping) else value
 
 
-def nonfinite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of the tensors that hold a NaN or an infinity. The device is waited for once."""
+def nonfinite_weights(named: Iterable[tuple[str, Tensor]]) -> str:
+    """Return what is wrong with weights, for a message; empty where all are finite. The device is waited for once."""
+    tensors = {name: value.detach() for name, value in named}
     names = [name for name, value in tensors.items() if value.is_floating_point() and value.numel()]
-    if not names:
-        return []
     # Both ends are NaN where one value is; `isfinite` would take a copy, and many times as long.
     ends = [torch.stack(torch.aminmax(tensors[name])).float() for name in names]
-    finite = torch.stack(ends).isfinite().all(1).tolist()
-    return [name for name, fine in zip(names, finite, strict=True) if not fine]
-
-
-def nonfinite_weights(named: Iterable[tuple[str, Tensor]]) -> str:
-    """Return what is wrong with weights, for a message; empty where all are finite numbers."""
-    tensors = {name: value.detach() for name, value in named}
-    bad = nonfinite(tensors)
-    if not bad:
-        return ""
+    finite = torch.stack(ends).isfinite().all(1).tolist() if ends else []
+    bad = [name for name, fine in zip(names, finite, strict=True) if not fine]
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    names = ", ".join(bad[:3])
-    return f"{len(bad)} of {len(tensors)} weights hold values that are no finite numbers: {names}{more}"
+    said = f"{len(bad)} of {len(tensors)} weights hold values that are no finite numbers: {', '.join(bad[:3])}{more}"
+    return said if bad else ""

@@ -125,12 +125,12 @@ class VideoLMProcessor(ProcessorMixin):
         many = bool(conversation) and isinstance(conversation[0], list | tuple)
         conversations = [text_messages(turns) for turns in (conversation if many else [conversation])]
         texts = [
-            self.tokenizer.apply_chat_template(item.messages, chat_template=chat_template, tokenize=False, **kwargs)
-            for item in conversations
+            self.tokenizer.apply_chat_template(messages, chat_template=chat_template, tokenize=False, **kwargs)
+            for messages, _ in conversations
         ]
         if not tokenize:
             return texts if many else texts[0]
-        named = [video for item in conversations for video in item.videos]
+        named = [video for _, found in conversations for video in found]
         features = self(texts, [*named, *_listed(videos)], padding_side)
         return features if return_dict else features["input_ids"]
 

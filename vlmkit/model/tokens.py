@@ -46,29 +46,23 @@ _SOURCES = ("video", "path", "url")
 """Keys under which a part of type `video` may have its file or frames."""
 
 
-class TextMessages(NamedTuple):
-    """One conversation in which every content is a text."""
-
-    messages: list[dict[str, Any]]
-    videos: list[Any]
-    """Those that its parts name, in their order."""
-
-
-def text_messages(conversation: Sequence[Mapping[str, Any]]) -> TextMessages:
-    """Return the conversation with `<video>` where a video stands, and each part on a line of its own.
+def text_messages(conversation: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return the conversation as texts, with `<video>` where a video stands and each part on a line of its own; and the
+    videos that its parts name.
 
     Raises:
         UserError: it is no list of messages, or a part is neither a text nor a video.
     """
-    result = TextMessages([], [])
+    messages: list[dict[str, Any]] = []
+    videos: list[Any] = []
     for message in conversation:
         if not isinstance(message, Mapping) or "role" not in message:
             raise UserError(f"expected messages like {{role: user, content: …}}, found {shown(message)}")
         content = message.get("content")
         if isinstance(content, Sequence) and not isinstance(content, str):
-            content = "\n".join(_part_text(part, result.videos) for part in content)
-        result.messages.append({**message, "content": content})
-    return result
+            content = "\n".join(_part_text(part, videos) for part in content)
+        messages.append({**message, "content": content})
+    return messages, videos
 
 
 def _part_text(part: Any, videos: list[Any]) -> str:
@@ -120,9 +114,9 @@ def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
     text, answers = "", []
     for turn in turns:
         messages.append({"role": "user", "content": turn.user})
-        prompt = _apply(tokenizer, messages, add_generation_prompt=True)
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         messages.append({"role": "assistant", "content": turn.assistant})
-        whole = _apply(tokenizer, messages, add_generation_prompt=False)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
         if not (prompt.startswith(text) and whole.startswith(prompt)):
             raise UserError(
                 "the chat template cannot be used for training: expected that each turn only adds to the text before "
@@ -131,11 +125,6 @@ def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
         text = whole
         answers.append((len(prompt), len(whole)))
     return _Rendered(text, answers)
-
-
-def _apply(tokenizer: Any, messages: Sequence[dict[str, str]], add_generation_prompt: bool) -> str:
-    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt)
-    return text
 
 
 def _encode(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[Tokens]:
@@ -151,12 +140,10 @@ def _encode(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[Tokens]:
         for first, last in item.answers:
             is_answer_S |= (ends_S > first) & (ends_S <= last)
         tokens = Tokens(ids_S, np.where(is_answer_S, ids_S, IGNORE))
-        result.append(_prepend(tokens, tokenizer.bos_token_id) if start else tokens)
+        if start:
+            tokens = Tokens(np.insert(tokens.ids, 0, tokenizer.bos_token_id), np.insert(tokens.labels, 0, IGNORE))
+        result.append(tokens)
     return result
-
-
-def _prepend(tokens: Tokens, token_id: int) -> Tokens:
-    return Tokens(np.insert(tokens.ids, 0, token_id), np.insert(tokens.labels, 0, IGNORE))
 
 
 _NEEDED = {

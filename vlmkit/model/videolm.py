@@ -18,11 +18,10 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.bounds import MOST_PARAMETERS
-from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import Aligner, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError, SpecError
-from vlmkit.guard import building, component_error, guarded
+from vlmkit.guard import building, guarded
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
@@ -134,7 +133,10 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         if inputs_embeds is None:
             if input_ids is None:
                 raise ValueError("expected input_ids or inputs_embeds, found neither")
-            inputs_embeds = self._embed(input_ids)
+            # Placeholders are overwritten below; their id may lie beyond the table.
+            inputs_embeds = self.get_input_embeddings()(
+                input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
+            )
             if pixel_values_videos is not None:
                 visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
                 positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
@@ -160,10 +162,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         video = VideoBatch.from_model_inputs(pixel_values_videos, content_box, frame_mask).to(dtype=dtype)
         tokens: VisualTokens = self.aligner(video)
         if not (self._features_checked or tokens.embeddings.is_meta or torch.compiler.is_compiling()):
-            try:
+            with guarded(self._spec.aligner, "forward"):
                 check_values(self._spec.aligner, tokens, video)
-            except ContractError as broken:
-                raise component_error(self._spec.aligner, f"forward {broken}") from None
             self._features_checked = True
         return tokens
 
@@ -174,14 +174,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             return self.backbone(**inputs)
         with guarded(self._spec.backbone, "forward"):
             output = self.backbone(**inputs)
-        try:
             return check_language(self._spec.backbone, output, inputs.get("output_hidden_states", False))
-        except ContractError as broken:
-            raise component_error(self._spec.backbone, f"forward {broken}") from None
-
-    def _embed(self, input_ids: Tensor) -> Tensor:
-        """(B, S) -> (B, S, D). Placeholders are overwritten afterwards; their id may lie beyond the table."""
-        return self.get_input_embeddings()(input_ids.masked_fill(input_ids == self.config.video_token_id, 0))
 
     @classmethod
     def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:

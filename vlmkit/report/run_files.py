@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.files import read_text
-from vlmkit.json_files import BadSample, is_present, validated
+from vlmkit.json_files import BadSample, is_present, read_record, validated
 from vlmkit.manifest import check_files
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import read_resolved
 from vlmkit.spec.yaml import read as read_yaml
-from vlmkit.summary import Summary, read_summary
+from vlmkit.summary import Summary
 from vlmkit.training.metrics import METRICS, MetricsLine, read_metrics, read_stage_record
 
 __all__ = ["ComponentOutline", "RunFiles", "SpecOutline", "StageOutline", "read_run"]
@@ -149,7 +149,7 @@ def read_run(folder: Path) -> RunFiles:
         experiment=experiment,
         spec_problem=problem,
         environments=run.environments(),
-        summary=read_summary(run.composition_file) if is_present(run.composition_file) else None,
+        summary=read_record(run.composition_file, Summary) if is_present(run.composition_file) else None,
         logs={log.parent.name.partition("-")[2]: read_metrics(log) for log in logs},
         trained=run.model.is_dir(),
         bad=run.bad_lines(),

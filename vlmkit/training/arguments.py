@@ -98,16 +98,14 @@ class StageRun:
     def metrics_line(self, step: int, losses: tuple[float, float], **measured: Any) -> MetricsLine:
         """Return the line of metrics.jsonl after a step, with the mean language and distillation loss."""
         language, distillation = losses
-        loss, factor = language, lr_factor(self.stage, self.steps, step - 1)
-        if self.stage.distils:
-            assert self.training.distillation is not None
-            loss = language + self.training.distillation.weight * distillation
+        factor = lr_factor(self.stage, self.steps, step - 1)
+        distils = self.training.distillation if self.stage.distils else None
         return MetricsLine(
             step=step,
             epoch=self.dataset.order.epoch_after(step),
-            loss=loss,
+            loss=language + distils.weight * distillation if distils else language,
             language_loss=language,
-            distillation_loss=distillation if self.stage.distils else None,
+            distillation_loss=distillation if distils else None,
             lr={pattern: rate * factor for pattern, rate in self.stage.train.items()},
             **measured,
         )
@@ -153,8 +151,7 @@ def trainer_arguments(run: StageRun) -> TrainingArguments:
         remove_unused_columns=False,
         deepspeed=deepspeed_config(engine, stage, training) if engine.type == "deepspeed" else None,
     )
-    if arguments.n_gpu > 1:
-        arguments._n_gpu = 1  # one process uses one device; several need an engine that says so
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # one process uses one device; several need an engine that says so
     return arguments
 
 

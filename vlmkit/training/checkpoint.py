@@ -55,6 +55,7 @@ _PREFIX = "checkpoint-"
 _NUMBERED = re.compile(f"{_PREFIX}[0-9]+")
 _RECORD = "sealed.json"
 _DATA = "data.json"
+_COMPONENTS = "stages/components.json"
 _LEFTOVERS = (PARTIAL_SUFFIX, ".old")
 
 
@@ -105,12 +106,7 @@ def write_checkpoint_record(folder: Path, run: str, stage: str, sums: LossState,
 
 
 def read_checkpoint_record(folder: Path, run: str, stage: str) -> CheckpointRecord:
-    """Return the record of a checkpoint, whose files are there and undamaged.
-
-    Args:
-        folder: the checkpoint.
-        run: what `vlmkit.spec.identity.identity` says of the run's spec.
-        stage: name of the stage's folder.
+    """Return the record of a checkpoint, whose files are there and undamaged. `run` and `stage` as in the record.
 
     Raises:
         CheckpointError: a file is missing or damaged, or the checkpoint is that of another run or stage. All processes
@@ -237,13 +233,14 @@ class _ComponentsRecord(BaseModel):
 def check_components(spec: ExperimentSpec, run: RunFolder) -> None:
     """Raise a RunError where components are of another version than the training was begun with: they may compute
     something else."""
-    file = _components_file(run)
+    file = run.path / _COMPONENTS
     if not is_present(file):
         return
     remedy = "remove the file, if the packages are those that the training was begun with"
     before, now = read_record(file, _ComponentsRecord, remedy).model_dump()["components"], _origins(spec)
     if others := changed(before, now):
-        packages = " ".join(dict.fromkeys(_requirement(before[key]) for key in before if before[key] != now.get(key)))
+        missing = [origin for key, origin in before.items() if origin != now.get(key)]
+        packages = " ".join(dict.fromkeys(f"'{origin['package']}=={origin['version']}'" for origin in missing))
         raise RunError(
             f"{run.path}: this training was begun with {'; '.join(others)}, which may compute something else; to go "
             f"on, install what it was begun with: pip install {packages}; or remove the folder {file.parent} to train "
@@ -253,19 +250,11 @@ def check_components(spec: ExperimentSpec, run: RunFolder) -> None:
 
 def note_components(spec: ExperimentSpec, run: RunFolder) -> None:
     """Write components.json, if there is none."""
-    file = _components_file(run)
+    file = run.path / _COMPONENTS
     if not is_present(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_record(file, {"components": _origins(spec)})
 
 
-def _components_file(run: RunFolder) -> Path:
-    return run.path / "stages" / "components.json"
-
-
 def _origins(spec: ExperimentSpec) -> Origins:
     return origins(spec.model, spec.data.reader, spec.training)
-
-
-def _requirement(origin: dict[str, str]) -> str:
-    return f"'{origin['package']}=={origin['version']}'"

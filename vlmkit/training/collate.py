@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import RawIOBase
 from itertools import accumulate
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -131,19 +132,17 @@ class StageDataset:
         epoch, index = self.order[position]
         try:
             key, sample = self.samples[index]
-            return self._load(key, sample, self.flip and is_flipped(self.order, epoch, key))
+            if sample.video is None:
+                return LoadedSample(key, sample, {})
+            try:
+                flip = self.flip and is_flipped(self.order, epoch, key)
+                return LoadedSample(key, sample, self.videos.load(sample.video, flip))
+            except UnreadableVideo as error:
+                return UnreadableSample(key, sample.video, str(error))
         except UserError as error:
             if get_worker_info() is not None:  # its traceback, for --debug, does not cross by itself
                 error.add_note("".join(traceback.format_exception(error)))
             return FailedSample(error)
-
-    def _load(self, key: str, sample: Sample, flip: bool) -> LoadedSample | UnreadableSample:
-        if sample.video is None:
-            return LoadedSample(key, sample, {})
-        try:
-            return LoadedSample(key, sample, self.videos.load(sample.video, flip))
-        except UnreadableVideo as error:
-            return UnreadableSample(key, sample.video, str(error))
 
 
 @dataclass
@@ -175,9 +174,9 @@ class Collator:
             reason = (
                 f"no token of its answers lies within max_length {self.max_length}; raise it, or shorten the question"
             )
-            kept = [item for item, labeled in zip(loaded, has_label, strict=True) if labeled]
-            cut = [item for item, labeled in zip(loaded, has_label, strict=True) if not labeled]
-            return self([*kept, *unreadable, *(UnreadableSample(item.id, item.sample.video, reason) for item in cut)])
+            pairs = [*zip(loaded, has_label, strict=True)]
+            cut = [UnreadableSample(item.id, item.sample.video, reason) for item, labeled in pairs if not labeled]
+            return self([*(item for item, labeled in pairs if labeled), *unreadable, *cut])
         views = [item.views for item in loaded if item.views]
         return MicroBatch(
             text=encoded._asdict(),
@@ -188,13 +187,9 @@ class Collator:
         )
 
 
-class _NullWriter(RawIOBase):
-    def write(self, content: Any) -> int:
-        return len(content)
-
-
 def check_picklable(*things: Dataset | ComponentSpec) -> None:
     """Raise a PluginError where a worker process could not be given these datasets or specs."""
     for thing in things:
-        with guarded(thing, "being pickled for a worker process (training.workers)"):
-            pickle.Pickler(_NullWriter()).dump(thing)
+        doing = "being pickled for a worker process (training.workers)"
+        with Path(os.devnull).open("wb") as sink, guarded(thing, doing):
+            pickle.dump(thing, sink)

@@ -17,7 +17,6 @@ from vlmkit.training.collate import MicroBatch, UnreadableSample
 __all__ = [
     "PassContents",
     "RunningStatistics",
-    "StepContents",
     "broadcast_buffers",
     "gather",
     "group_size",
@@ -79,39 +78,25 @@ def raise_together(work: Callable[[], T]) -> T:
 
 
 class PassContents(NamedTuple):
-    """Samples that one process has read for one forward pass."""
+    """The samples that one process has read for one forward pass, and how much of them there is to learn from."""
 
     loaded: list[str]
     unreadable: list[UnreadableSample]
     error: UserError | None
-
-
-class StepContents(NamedTuple):
-    """Passes that one process has read for one optimizer step, with their sums."""
-
-    passes: list[PassContents]
     tokens: int
     frames: int
     videos: int
-    loss_not_finite: bool = False
-    """A loss before this step was not a finite number."""
 
     @classmethod
-    def of(cls, batches: Sequence[MicroBatch], *, loss_not_finite: bool = False) -> Self:
-        """Sum up the micro-batches of a step."""
-        return cls(
-            [PassContents(batch.loaded, batch.unreadable, batch.error) for batch in batches],
-            sum(batch.tokens for batch in batches),
-            sum(batch.frames for batch in batches),
-            sum(len(batch.video.pixels) for batch in batches if batch.video is not None),
-            loss_not_finite,
-        )
+    def of(cls, batch: MicroBatch) -> Self:
+        """Return those of a micro-batch."""
+        videos = len(batch.video.pixels) if batch.video is not None else 0
+        return cls(batch.loaded, batch.unreadable, batch.error, batch.tokens, batch.frames, videos)
 
 
-def in_data_order(everyone: Iterable[StepContents]) -> list[PassContents]:
+def in_data_order(everyone: Iterable[Sequence[PassContents]]) -> list[PassContents]:
     """Return the passes of all processes in the order of the data, in which one process would make them."""
-    rounds = zip_longest(*(contents.passes for contents in everyone))
-    return [made for passes in rounds for made in passes if made is not None]
+    return [made for passes in zip_longest(*everyone) for made in passes if made is not None]
 
 
 def reduce_in_order(optimizer: Any, parameters: Iterable[nn.Parameter]) -> None:

@@ -10,10 +10,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api.contract import ContractError
 from vlmkit.api.modules import Teacher, check_finite
 from vlmkit.errors import RunError
-from vlmkit.guard import component_error
+from vlmkit.guard import guarded
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss
 from vlmkit.model.videolm import VideoLM
 from vlmkit.runtime import world_size
@@ -67,7 +66,7 @@ def build_distillation_head(spec: ExperimentSpec) -> DistillationHead | None:
 
 
 class ModelWithLoss(nn.Module):
-    """The model with its losses. The teacher is held outside of the module tree: it is neither saved nor optimized."""
+    """The model with its losses. The teacher stays out of the module tree: it is neither saved nor optimized."""
 
     accepts_loss_kwargs = True
     """For the Trainer: losses are scaled for gradient accumulation here."""
@@ -79,13 +78,14 @@ class ModelWithLoss(nn.Module):
         super().__init__()
         self.model = model
         self.distillation = distillation.head if distillation else None
-        self._outside = (distillation, tuple(frozen_modules))
+        # In tuples, in which torch does not look for modules.
+        self._stage_distillation, self._frozen_modules = distillation, tuple(frozen_modules)
         self._teacher_checked = False
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode for everything but the frozen modules."""
         super().train(mode)
-        for module in self._outside[1]:
+        for module in self._frozen_modules:
             module.eval()
         for layer in checkpointed_layers(self.model.backbone):
             layer.training = mode
@@ -93,26 +93,19 @@ class ModelWithLoss(nn.Module):
 
     def forward(self, batch: MicroBatch, totals: StepTotals) -> Losses:
         """A micro-batch with at least one sample -> its share of the step's losses, () float32 each."""
-        distillation, video = self._outside[0], batch.video
-        pixels = video.model_inputs() if video else {}
+        distillation, video = self._stage_distillation, batch.video
+        inputs = batch.text | (video.model_inputs() if video else {})
         distils = distillation is not None and video is not None and batch.teacher is not None
-        output = self.model(
-            **batch.text,
-            **pixels,
-            num_items_in_batch=max(1, totals.tokens),
-            use_cache=False,
-            output_hidden_states=distils,
-        )
+        count = max(1, totals.tokens)
+        output = self.model(**inputs, num_items_in_batch=count, use_cache=False, output_hidden_states=distils)
         language = output.loss * totals.processes
         if distillation is None or video is None or batch.teacher is None:
             return Losses(language, torch.zeros_like(language))
         with torch.no_grad():
             target = distillation.teacher(batch.teacher)
         if not self._teacher_checked:
-            try:
+            with guarded(distillation.spec.teacher, "forward"):
                 check_finite(target, "features")
-            except ContractError as broken:
-                raise component_error(distillation.spec.teacher, f"forward {broken}") from None
             self._teacher_checked = True
         distance = distillation_loss(
             distillation.head,
@@ -128,8 +121,8 @@ class ModelWithLoss(nn.Module):
 
     def move_teacher(self, device: torch.device) -> None:
         """Move the teacher to the device of the model: `to` does not reach it."""
-        if self._outside[0] is not None:
-            self._outside[0].teacher.to(device)
+        if self._stage_distillation is not None:
+            self._stage_distillation.teacher.to(device)
 
     def total(self, losses: Losses) -> Tensor:
         """Return () the weighted sum that is minimized. Reaches every trained parameter where that must be so.
@@ -137,10 +130,9 @@ class ModelWithLoss(nn.Module):
         A micro-batch without videos has no gradient for the aligner. On one process that is as it should be; several
         must reduce the same gradients, and a loss without any gradient cannot go backward.
         """
-        distillation = self._outside[0]
         total = losses.language
-        if distillation is not None:
-            total = total + distillation.spec.weight * losses.distillation
+        if self._stage_distillation is not None:
+            total = total + self._stage_distillation.spec.weight * losses.distillation
         if world_size() > 1 or not total.requires_grad:
             total = total + self.zero_loss()
         return total
@@ -191,9 +183,9 @@ class LossSums:
             self._refuse()
 
     @property
-    def not_finite(self) -> Tensor:
-        """() bool on the device: a loss of this process was not finite."""
-        return (self._first >= 0).any()
+    def not_finite(self) -> bool:
+        """True where a loss of this process was not finite. Waits for the device."""
+        return bool((self._first >= 0).any())
 
     def check(self, not_finite: bool) -> None:
         """Raise the RunError where any process has found a loss that is not finite. All must call it."""
@@ -236,11 +228,8 @@ class LossSums:
 
     def _refuse(self) -> None:
         """Raise the RunError for what happened first, of all processes."""
-        found = [
-            (*self._added[first], name)
-            for name, first in zip(Losses._fields, self._first.tolist(), strict=True)
-            if first >= 0
-        ]
+        firsts = zip(Losses._fields, self._first.tolist(), strict=True)
+        found = [(*self._added[first], name) for name, first in firsts if first >= 0]
         every = [item for own in gather(found) for item in own]
         step, _, loss = min(every, key=lambda item: item[0])
         samples = [name for at, names, of in every if (at, of) == (step, loss) for name in names]

@@ -12,7 +12,7 @@ from xxhash import xxh3_128
 
 from vlmkit.errors import RunError
 from vlmkit.files import sync_to_disk
-from vlmkit.json_files import is_present, read_json_lines, read_record, write_record
+from vlmkit.json_files import is_present, read_json_lines, read_record
 from vlmkit.manifest import Checksum, checksum
 from vlmkit.progress import Progress
 
@@ -25,7 +25,6 @@ __all__ = [
     "StageRecord",
     "read_metrics",
     "read_stage_record",
-    "write_stage_record",
 ]
 
 METRICS = "metrics.jsonl"
@@ -129,11 +128,6 @@ def read_stage_record(folder: Path, remedy: str = "remove the file and run the c
     """Return the record in the folder of a stage; None where the stage is not done. A RunError where it is damaged."""
     file = folder / STAGE_RECORD
     return read_record(file, StageRecord, remedy) if is_present(file) else None
-
-
-def write_stage_record(folder: Path, record: StageRecord) -> None:
-    """Write the record: all other files of the stage are complete."""
-    write_record(folder / STAGE_RECORD, record.model_dump())
 
 
 class StageProgress(Progress):

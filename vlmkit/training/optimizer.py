@@ -49,14 +49,11 @@ def make_optimizer(stage: StageSpec, trained: Mapping[str, list[nn.Parameter]]) 
     Weight decay falls on matrices only: parameters with one dimension (norms, biases) are spared. Every group carries
     the `pattern` that it comes from. Parameters are updated together (`foreach`), where the device allows `fused`.
     """
-    groups = []
-    for pattern, parameters in trained.items():
-        for decays in (True, False):
-            members = [p for p in parameters if (p.ndim > 1) == decays]
-            if members:
-                decay = stage.weight_decay if decays else 0.0
-                groups.append(
-                    {"params": members, "lr": stage.train[pattern], "weight_decay": decay, "pattern": pattern}
-                )
+    groups = [
+        {"params": members, "lr": stage.train[pattern], "weight_decay": decay, "pattern": pattern}
+        for pattern, parameters in trained.items()
+        for decay, decays in ((stage.weight_decay, True), (0.0, False))
+        if (members := [p for p in parameters if (p.ndim > 1) == decays])
+    ]
     fused = all(p.device.type == "cuda" for parameters in trained.values() for p in parameters)
     return StageAdamW(groups, betas=(0.9, 0.999), eps=1e-8, **({"fused": True} if fused else {"foreach": True}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from vlmkit.api.video import Canvas
 from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.files import atomic_folder, is_file, saving_weights
+from vlmkit.json_files import write_record
 from vlmkit.manifest import write_manifest
 from vlmkit.model.compose import compose
 from vlmkit.model.pretrained import load_head, nonfinite_weights, without_progress_bars
-from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import rank
@@ -43,7 +41,7 @@ from vlmkit.training.checkpoint import (
 from vlmkit.training.collate import Collator, StageDataset, StageSamples, check_picklable
 from vlmkit.training.distributed import raised_by_all
 from vlmkit.training.loss import ModelWithLoss, StageDistillation, build_distillation_head
-from vlmkit.training.metrics import StageRecord, write_stage_record
+from vlmkit.training.metrics import STAGE_RECORD, StageRecord
 from vlmkit.training.sample_order import SampleOrder
 from vlmkit.training.trainable import (
     TrainingPrecision,
@@ -101,8 +99,6 @@ class _StageLoop:
         self.identity = identity(spec)
         self.videos: VideoLoader | None = None
         self.datasets: dict[str, Dataset] = {}
-        self.model: VideoLM
-        self.processor: VideoLMProcessor
         self.model, self.processor = compose(spec.model, seed=spec.seed, reader=spec.data.reader, on_meta=plan.model)
         with torch.random.fork_rng():
             torch.manual_seed(spec.seed)
@@ -174,7 +170,7 @@ class _StageLoop:
                 seconds_since_resumed=time.monotonic() - started,
                 files=measure_stage(folder),
             )
-            write_stage_record(folder, record)
+            write_record(folder / STAGE_RECORD, record.model_dump())
             remove_leftovers(folder, keep=None)
             registry().tell("vlmkit_stage_ended", run=self.run.path, stage=stage.name)
 
@@ -192,7 +188,9 @@ class _StageLoop:
 
     def _stage_run(self, number: int, stage: StageSpec, samples: StageSamples) -> StageRun:
         order = SampleOrder.of(stage, len(samples), self.spec.seed, number)
-        canvases = self._canvases(stage)
+        canvases: dict[str, Canvas] = {"aligner": self.spec.model.aligner.input}
+        if stage.distils and self.training.distillation is not None:
+            canvases["teacher"] = self.training.distillation.teacher.input
         if self.videos is None or not self.videos.has_cache_for(canvases):
             data, cache_bytes = self.spec.data, self.spec.data.cache_mib * 2**20 // max(1, self.training.workers)
             self.videos = VideoLoader(data.reader, self.spec.model.aligner.input, canvases, cache_bytes)
@@ -213,20 +211,10 @@ class _StageLoop:
             sizes=BatchSizes.of(stage),
         )
 
-    def _canvases(self, stage: StageSpec) -> Mapping[str, Canvas]:
-        """Return the aligner's canvas, and the teacher's where the stage distils."""
-        canvases: dict[str, Canvas] = {"aligner": self.spec.model.aligner.input}
-        if stage.distils:
-            assert self.training.distillation is not None
-            canvases["teacher"] = self.training.distillation.teacher.input
-        return canvases
-
     def _distillation(self, stage: StageSpec) -> StageDistillation | None:
-        if not stage.distils:
-            return None
         spec = self.training.distillation
-        assert spec is not None
-        assert self.head is not None
+        if not stage.distils or spec is None or self.head is None:
+            return None
         if self.teacher is None:
             with torch.random.fork_rng():
                 torch.manual_seed(self.spec.seed)

@@ -55,7 +55,7 @@ def assign_parameters(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> di
     Raises:
         SpecError: a pattern matches no parameter.
     """
-    prefixes = _all_prefixes(named)
+    prefixes = {prefix for name in named for prefix in _prefixes(name)}
     for pattern in stage.train:
         if pattern not in prefixes:
             raise SpecError(_missing(stage, pattern, prefixes))
@@ -63,11 +63,10 @@ def assign_parameters(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> di
     for name, parameter in named.items():
         aliases[id(parameter)].append(name)
     trained: dict[str, list[str]] = {pattern: [] for pattern in stage.train}
-    order = {pattern: place for place, pattern in enumerate(stage.train)}
     for names in aliases.values():
-        matching = [pattern for name in names for pattern in _prefixes(name) if pattern in stage.train]
-        if matching:
-            trained[max(matching, key=lambda pattern: (len(pattern), -order[pattern]))].append(names[0])
+        matched = {prefix for name in names for prefix in _prefixes(name)}
+        if matching := [pattern for pattern in stage.train if pattern in matched]:
+            trained[max(matching, key=len)].append(names[0])
     return trained
 
 
@@ -99,10 +98,6 @@ def _prefixes(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def _all_prefixes(named: Mapping[str, nn.Parameter]) -> set[str]:
-    return {prefix for name in named for prefix in _prefixes(name)}
-
-
 def _missing(stage: StageSpec, pattern: str, prefixes: set[str]) -> str:
     parent = pattern
     while parent and parent not in prefixes:
@@ -125,15 +120,15 @@ class TrainingPrecision:
     def __init__(
         self, model: nn.Module, trained: Iterable[nn.Parameter], arithmetic: Literal["float32", "bfloat16"]
     ) -> None:
-        chosen = list(model.parameters()) if arithmetic == "float32" else list(trained)
-        self._before = {id(parameter): (parameter, parameter.dtype) for parameter in chosen}
-        for parameter in chosen:
+        chosen = model.parameters() if arithmetic == "float32" else trained
+        self._before = {parameter: parameter.dtype for parameter in chosen}
+        for parameter in self._before:
             if parameter.is_floating_point():
                 parameter.data = parameter.data.float()
 
     def restore(self) -> None:
         """Give every parameter the dtype that it had."""
-        for parameter, dtype in self._before.values():
+        for parameter, dtype in self._before.items():
             parameter.data = parameter.data.to(dtype)
 
 
@@ -146,14 +141,10 @@ def stage_weights(model: nn.Module, head: nn.Module | None) -> dict[str, Tensor]
 
 
 def _changing(module: nn.Module) -> dict[str, Tensor]:
-    frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
-    first = {name for name, _ in module.named_parameters()}
-    parameters = dict(module.named_parameters(remove_duplicate=False))
-    return {
-        name: tensor.detach()
-        for name, tensor in module.state_dict(keep_vars=True).items()
-        if name not in frozen and (name not in parameters or name in first)
-    }
+    state = module.state_dict(keep_vars=True)
+    left_out = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    left_out -= {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return {name: tensor.detach() for name, tensor in state.items() if name not in left_out}
 
 
 def check_trained(model: nn.Module, where: str) -> None:

@@ -32,8 +32,8 @@ from vlmkit.training.checkpoint import (
 )
 from vlmkit.training.collate import MicroBatch
 from vlmkit.training.distributed import (
+    PassContents,
     RunningStatistics,
-    StepContents,
     broadcast_buffers,
     gather,
     in_data_order,
@@ -90,15 +90,13 @@ class StageTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return this process's micro-batches; the Trainer skips those before a checkpoint without reading them."""
         run, workers = self.stage_run, self.stage_run.training.workers
-        options: dict[str, Any] = {}
-        if workers:
-            options = {"timeout": _WORKER_TIMEOUT, "multiprocessing_context": self.workers}
         return DataLoader[Any](
             run.dataset,  # type: ignore[arg-type]  # a sequence will do
             batch_sampler=MicroBatchSampler(run.dataset.order, run.sizes.micro, rank(), world_size()),
             collate_fn=run.collator,
             num_workers=workers,
-            **options,
+            timeout=_WORKER_TIMEOUT if workers else 0,
+            multiprocessing_context=self.workers if workers else None,
         )
 
     def get_batch_samples(
@@ -107,17 +105,17 @@ class StageTrainer(Trainer):
         """Return the micro-batches of one optimizer step, and what they hold together."""
         batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
         # Several processes wait for each other here anyway: what the step before found out is told along.
-        broken = world_size() > 1 and bool(self.sums.not_finite)
-        everyone = gather(StepContents.of(batches, loss_not_finite=broken))
-        self.sums.check(any(contents.loss_not_finite for contents in everyone))
+        broken = world_size() > 1 and self.sums.not_finite
+        everyone = gather(([PassContents.of(batch) for batch in batches], broken))
+        self.sums.check(any(not_finite for _, not_finite in everyone))
+        passes = in_data_order(own for own, _ in everyone)
         with raised_by_all():
-            for read in in_data_order(everyone):
+            for read in passes:
                 self.sums.skipped += self.stage_run.note_pass(read)
-        loaded = any(read.loaded for contents in everyone for read in contents.passes)
-        videos = any(contents.videos for contents in everyone)
+        no_videos = any(read.loaded for read in passes) and not any(read.videos for read in passes)
         assert self.adamw is not None
-        self.adamw.idle = idle_patterns(self.stage_run.stage) if loaded and not videos else frozenset()
-        tokens, frames = sum(contents.tokens for contents in everyone), sum(contents.frames for contents in everyone)
+        self.adamw.idle = idle_patterns(self.stage_run.stage) if no_videos else frozenset()
+        tokens, frames = sum(read.tokens for read in passes), sum(read.frames for read in passes)
         return [{"batch": batch} for batch in batches], StepTotals(tokens, frames, world_size())
 
     def compute_loss(

@@ -10,7 +10,7 @@ from vlmkit.errors import SpecError
 from vlmkit.guard import building
 from vlmkit.model.compose import compose
 from vlmkit.model.videolm import VideoLM
-from vlmkit.spec.experiment import PARTS, ExperimentSpec, StageSpec, part_of
+from vlmkit.spec.experiment import PARTS, ExperimentSpec, StageSpec, TrainingSpec, part_of
 from vlmkit.training.loss import build_distillation_head
 from vlmkit.training.trainable import NamedParameters, assign_parameters, named_parameters
 
@@ -38,17 +38,14 @@ class TrainingPlan:
     model: VideoLM
     """The composed model, on the meta device."""
     stages: list[StagePlan]
+    trained: set[str]
+    """Names of the parameters that any stage trains."""
     parameters: int
     """Parameters of aligner and backbone."""
     weight_bytes: int
     """Their bytes while one process trains them (`TrainingPrecision`)."""
     head_parameters: int
     """Parameters of the distillation head; 0 without distillation."""
-
-    @property
-    def trained(self) -> set[str]:
-        """Names of the parameters that any stage trains."""
-        return _trained(self.stages)
 
 
 def plan_training(spec: ExperimentSpec, model: VideoLM | None = None) -> TrainingPlan:
@@ -76,12 +73,13 @@ def plan_training(spec: ExperimentSpec, model: VideoLM | None = None) -> Trainin
             problems.append(str(error))
     if problems:
         raise SpecError("\n".join([f"{spec.name}: the training does not fit the model", *(f"  {p}" for p in problems)]))
-    trained = _trained(stages)
+    trained = {name for stage in stages for names in stage.assigned.values() for name in names}
     own = list(model.named_parameters())
     in_float32 = spec.training.precision == "float32"
     return TrainingPlan(
         model,
         stages,
+        trained,
         sum(value.numel() for _, value in own),
         sum(value.numel() * (4 if in_float32 or name in trained else value.element_size()) for name, value in own),
         sum(value.numel() for value in head.parameters()) if head is not None else 0,
@@ -97,31 +95,21 @@ def _plan_stage(stage: StageSpec, named: NamedParameters) -> StagePlan:
     return StagePlan(stage.name, assigned, {part: count for part, count in trains.items() if count})
 
 
-def _trained(stages: list[StagePlan]) -> set[str]:
-    return {name for stage in stages for names in stage.assigned.values() for name in names}
-
-
 def estimate_memory(
     spec: ExperimentSpec, stage: StageSpec, plan: TrainingPlan, stage_plan: StagePlan, teacher: int, tokens: int
 ) -> dict[int, int]:
     """Return the bytes per GPU, by number of GPUs: weights, gradients, AdamW's states and activations of the LLM.
 
-    Args:
-        spec: with `training`.
-        stage: one of its stages.
-        plan: what the stages train.
-        stage_plan: what this one trains.
-        teacher: parameters of the teacher.
-        tokens: of a square video.
+    `teacher` is the number of the teacher's parameters, `tokens` that of a square video's tokens.
     """
     assert spec.training is not None
     counts = GPU_COUNTS if spec.training.engine.type == "deepspeed" else GPU_COUNTS[:1]
     trained = sum(stage_plan.trains.values())
-    return {gpus: _states(spec, stage, plan, trained, teacher, gpus) + _activations(spec, stage, tokens, gpus)
-            for gpus in counts}  # fmt: skip
+    states = {gpus: _states(spec.training, stage, plan, trained, teacher, gpus) for gpus in counts}
+    return {gpus: size + _activations(spec, stage, tokens, gpus) for gpus, size in states.items()}
 
 
-def _states(spec: ExperimentSpec, stage: StageSpec, plan: TrainingPlan, trained: int, teacher: int, gpus: int) -> int:
+def _states(training: TrainingSpec, stage: StageSpec, plan: TrainingPlan, trained: int, teacher: int, gpus: int) -> int:
     """Weights, gradients and AdamW's states.
 
     ZeRO partitions (Rajbhandari et al., 2020, arXiv:1910.02054): 12 bytes an optimizer state (master copy and two
@@ -129,8 +117,7 @@ def _states(spec: ExperimentSpec, stage: StageSpec, plan: TrainingPlan, trained:
     shared from stage 2 on. Without ZeRO each process keeps gradients and moments in float32, 4 bytes each, and has no
     copy.
     """
-    assert spec.training is not None
-    engine, unit = spec.training.engine, 2 if spec.training.precision == "bfloat16" else 4
+    engine, unit = training.engine, 2 if training.precision == "bfloat16" else 4
     head = plan.head_parameters if stage.distils else 0
     if engine.type == "deepspeed" and engine.zero:
         shared_grads = gpus if engine.zero == 2 else 1

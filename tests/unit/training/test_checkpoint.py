@@ -9,6 +9,7 @@ import pytest
 
 import vlmkit
 from vlmkit.errors import CheckpointError, RunError
+from vlmkit.json_files import write_record
 from vlmkit.manifest import Checksum
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
@@ -25,7 +26,7 @@ from vlmkit.training.checkpoint import (
     write_checkpoint_record,
 )
 from vlmkit.training.loss import LossState
-from vlmkit.training.metrics import StageRecord, read_stage_record, write_stage_record
+from vlmkit.training.metrics import STAGE_RECORD, StageRecord, read_stage_record
 
 
 def test_incomplete_checkpoints_are_ignored_and_removed(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_stage_that_is_done_is_checked_as_a_whole(tmp_path: Path) -> None:
         (folder / name).write_bytes(b"12345678")
     counts = {"steps": 3, "samples": 8, "samples_skipped": 1, "seconds_since_resumed": 0.5}
     done = StageRecord(run="mine", stage="1-words", **counts, files=measure_stage(folder))
-    write_stage_record(folder, done)
+    write_record(folder / STAGE_RECORD, done.model_dump())
     assert read_stage_record(folder) == done
     assert is_finished(folder)
     check_finished(folder, "mine")

@@ -18,7 +18,6 @@ from vlmkit.training.collate import MicroBatch, UnreadableSample
 from vlmkit.training.distributed import (
     PassContents,
     RunningStatistics,
-    StepContents,
     broadcast_buffers,
     gather,
     in_data_order,
@@ -87,20 +86,19 @@ def test_an_unknown_deepspeed_is_refused(parameters: list[nn.Parameter]) -> None
         reduce_in_order(SimpleNamespace(partition_gradients=True), parameters)
 
 
-def test_what_a_step_holds() -> None:
+def test_the_contents_of_a_pass() -> None:
     video = VideoBatch.full(torch.zeros(2, 3, 3, 28, 28))
     text = {"labels": torch.tensor([[-100, 5, 6], [-100, -100, 7]])}
     bad = UnreadableSample("b", None, "unreadable")
-    found = StepContents.of([MicroBatch(text, video, video, ["a", "c"], [bad]), MicroBatch({}, None, None, [], [])])
-    assert found == StepContents(
-        [PassContents(["a", "c"], [bad], None), PassContents([], [], None)], tokens=3, frames=6, videos=2
-    )
+    found = PassContents.of(MicroBatch(text, video, video, ["a", "c"], [bad]))
+    assert found == PassContents(["a", "c"], [bad], None, tokens=3, frames=6, videos=2)
+    assert PassContents.of(MicroBatch({}, None, None, [], [])) == PassContents([], [], None, 0, 0, 0)
     assert gather(found) == [found]
 
 
 def test_passes_are_taken_in_the_order_of_the_data() -> None:
     def passes(*names: str) -> Any:
-        return StepContents([PassContents([name], [], None) for name in names], 0, 0, 0)
+        return [PassContents([name], [], None, 0, 0, 0) for name in names]
 
     turns = in_data_order([passes("0", "2", "4"), passes("1", "3")])
     assert [name for turn in turns for name in turn.loaded] == ["0", "1", "2", "3", "4"]

@@ -62,7 +62,7 @@ def experiment(
 
 
 MODEL: Any = None
-PLANNED = TrainingPlan(MODEL, [], parameters=1000, weight_bytes=2600, head_parameters=10)
+PLANNED = TrainingPlan(MODEL, [], set(), parameters=1000, weight_bytes=2600, head_parameters=10)
 TRAINED = StagePlan("align", {}, {"aligner": 300})
 
 
