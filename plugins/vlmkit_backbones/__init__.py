@@ -1,7 +1,5 @@
 """Language models: `hf-causal-lm` takes any decoder of transformers, from a folder, the hub or a config in the spec."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

@@ -5,8 +5,6 @@ projector.
 In their papers the encoder is frozen: a stage trains `aligner.projector` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

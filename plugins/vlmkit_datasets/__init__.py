@@ -1,7 +1,5 @@
 """Datasets: `llava-json` (conversations over video files) and `moving-shapes` (clips that it draws itself)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

@@ -1,8 +1,6 @@
 """EVE's patch embedding layer (arXiv:2406.11832), applied to each frame on its own: the aligner `eve`, and the names of
 tensors in the released checkpoints (code baaivision/EVE, EVE-7B)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

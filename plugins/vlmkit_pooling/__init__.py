@@ -4,8 +4,6 @@
 treat each frame by itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

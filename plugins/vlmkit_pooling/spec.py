@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["AdaptivePoolSpec", "AvgPoolSpec", "HalfResolutionSpec", "NoneSpec", "PerceiverSpec"]
 
 
-class NoneSpec(DownsamplerSpec):
+class _EveryPatchSpec(DownsamplerSpec):
     """Every patch is a token."""
-
-    type: Literal["none"] = "none"
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """The patches themselves."""
@@ -33,7 +31,13 @@ class NoneSpec(DownsamplerSpec):
         return Identity()
 
 
-class HalfResolutionSpec(DownsamplerSpec):
+class NoneSpec(_EveryPatchSpec):
+    """Every patch is a token."""
+
+    type: Literal["none"] = "none"
+
+
+class HalfResolutionSpec(_EveryPatchSpec):
     """Half the pixels in each direction before the patch embedding (2x2 mean); every patch of those is a token.
 
     The cheapest way to the token count of a 2x2 window: the aligner that honors `pixel_stride` embeds a quarter of the
@@ -42,16 +46,6 @@ class HalfResolutionSpec(DownsamplerSpec):
 
     type: Literal["half-resolution"] = "half-resolution"
     pixel_stride: ClassVar[int] = 2
-
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """The patches themselves: those of the picture at half resolution."""
-        return height, width
-
-    def build(self, width: int) -> Downsampler:
-        """The identity: the aligner has averaged the pixels."""
-        from vlmkit_pooling._module import Identity
-
-        return Identity()
 
 
 class AvgPoolSpec(DownsamplerSpec):

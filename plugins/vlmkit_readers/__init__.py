@@ -1,7 +1,5 @@
 """Readers of video files: `decord`, which seeks where that gives the right frames and decodes in order elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from vlmkit import hookimpl

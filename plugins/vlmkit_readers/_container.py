@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from vlmkit.api import UnreadableVideo, is_file
 
-__all__ = ["AV_ERRORS", "display_name", "error_text", "format_names", "open_container", "open_file", "video_stream"]
+__all__ = ["AV_ERRORS", "display_name", "error_text", "open_container", "open_file", "video_stream"]
 
 AV_ERRORS = (av.FFmpegError, OSError, ValueError, MemoryError, OverflowError)
 """Exceptions that PyAV raises for a bad file."""
@@ -38,8 +38,7 @@ def open_file(source: str | Path | bytes) -> BinaryIO:
     FFmpeg would take a name for a protocol (`12:30.mp4`), for the pattern of a series of pictures (`clip%03d.png`) or
     for the folder of the files that a playlist lists.
 
-    Raises:
-        UnreadableVideo: there is no such file, or it is no regular one: reading from a pipe or device may never end.
+    An UnreadableVideo where there is no such file, or no regular one: reading from a pipe or device may never end.
     """
     if isinstance(source, bytes):
         return io.BytesIO(source)
@@ -49,9 +48,9 @@ def open_file(source: str | Path | bytes) -> BinaryIO:
             found = "directory" if path.is_dir() else "pipe or device"
             raise UnreadableVideo(f"{path}: expected a video file, found a {found}")
         return _NamelessFile(path.open("rb", buffering=0))
+    except UnreadableVideo:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, UnreadableVideo):
-            raise
         raise UnreadableVideo(f"{display_name(source)}: {getattr(error, 'strerror', None) or error}") from None
 
 
@@ -76,16 +75,10 @@ def open_container(source: str | Path | bytes) -> Iterator[Any]:
         yield stack.enter_context(container)
 
 
-def format_names(container: Any) -> frozenset[str]:
-    """Return FFmpeg's names of the container's format."""
-    return frozenset(container.format.name.split(","))
-
-
 def video_stream(container: Any) -> Any:
     """Return the main video stream. The cover picture of a song does not count.
 
-    Raises:
-        UnreadableVideo: there is none, no decoder for it, or its frames are too big.
+    An UnreadableVideo where there is none, no decoder for it, or its frames are too big.
     """
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")

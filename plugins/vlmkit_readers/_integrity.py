@@ -27,8 +27,7 @@ _TIMED = {"flv", "matroska", "mxf"}
 def check_header(source: str | Path | bytes) -> None:
     """Check the first bytes, and the boxes of an MP4, before FFmpeg reads them.
 
-    Raises:
-        UnreadableVideo: the file is empty, no regular one or cut off, or its index claims impossible sizes.
+    An UnreadableVideo where the file is empty, no regular one or cut off, or its index claims impossible sizes.
     """
     with open_file(source) as file:
         problem = _header_problem(file)
@@ -56,27 +55,21 @@ def _header_problem(file: BinaryIO) -> str:
 
 
 def check_length(survey: Survey) -> None:
-    """Compare packets and times with the header.
+    """Compare packets and times with the header. An UnreadableVideo where more than a tenth is missing.
 
     It may be wrong about one of them: AVI files leave out frames that did not change, videos end before their sound.
-
-    Raises:
-        UnreadableVideo: more than a tenth is missing.
     """
     found, announced = survey.found, survey.announced
     if "avi" in survey.formats:
         found = max(found, round(survey.seconds / survey.tick)) if survey.tick else found
     if found < (1 - _MISSING) * announced:
-        raise UnreadableVideo(
-            f"{display_name(survey.source)}: {survey.found} of {announced} frames found; the file is incomplete"
-        )
+        problem = f"{survey.found} of {announced} frames found; the file is incomplete"
+        raise UnreadableVideo(f"{display_name(survey.source)}: {problem}")
     if survey.formats & _TIMED and survey.seconds < (1 - _MISSING) * survey.length:
         seconds = _seconds(survey)
         if seconds < (1 - _MISSING) * survey.length:
-            raise UnreadableVideo(
-                f"{display_name(survey.source)}: {seconds:.3g} of {survey.length:.3g} seconds found; the file is "
-                "incomplete"
-            )
+            problem = f"{seconds:.3g} of {survey.length:.3g} seconds found; the file is incomplete"
+            raise UnreadableVideo(f"{display_name(survey.source)}: {problem}")
 
 
 def _seconds(survey: Survey) -> float:

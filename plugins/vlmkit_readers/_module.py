@@ -21,9 +21,9 @@ import numpy.typing as npt
 from decord._ffi.base import DECORDError, DECORDLimitReachedError
 
 from vlmkit.api import OpenVideo, Reader, UnreadableVideo
-from vlmkit_readers._container import display_name, open_file
+from vlmkit_readers._container import open_file
 from vlmkit_readers._integrity import check_header, check_length, has_matrix
-from vlmkit_readers._ordered import OrderedVideo, Orientation, check_positions
+from vlmkit_readers._ordered import OrderedVideo, Orientation
 from vlmkit_readers._survey import PacketInfo, Survey
 
 __all__ = ["DecordReader", "SeekingVideo"]
@@ -51,39 +51,38 @@ class DecordReader(Reader):
         check_header(source)
         survey = Survey.of(source)
         check_length(survey)
+        ordered = OrderedVideo.open(survey, self.threads)
         if _seeks_exactly(survey):
             with suppress(UnreadableVideo):
-                return SeekingVideo.open(survey, self.threads)
-        return OrderedVideo.open(survey, self.threads)
+                return SeekingVideo.open(ordered)
+        return ordered
 
 
 @dataclass
 class SeekingVideo(OpenVideo):
     """A video open in decord. Where decord fails after all, it is decoded in order."""
 
-    survey: Survey
     reader: Any
     ordered: OrderedVideo
 
     @classmethod
-    def open(cls, survey: Survey, threads: int) -> SeekingVideo:
-        """Open a path or bytes. `UnreadableVideo` where decord cannot, or finds something else than PyAV."""
-        ordered = OrderedVideo.open(survey, threads)
-        source = survey.source
+    def open(cls, ordered: OrderedVideo) -> SeekingVideo:
+        """Open its file in decord. An UnreadableVideo where that fails, or finds something else than PyAV."""
+        survey, source = ordered.survey, ordered.survey.source
         try:
             # `file:` keeps FFmpeg from reading a name as another protocol
             given = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
-            reader = decord.VideoReader(given, num_threads=threads, fault_tol=_NO_REPEATS)
+            reader = decord.VideoReader(given, num_threads=ordered.threads, fault_tol=_NO_REPEATS)
             first = reader.get_batch([0]).asnumpy()  # fails for widths of up to 72 pixels, which decord cannot copy
             found = first.shape[1:], len(reader), list(reader.get_key_indices())
             fps = float(reader.get_avg_fps())
         except (*_DECORD_ERRORS, UnicodeError) as error:
-            raise UnreadableVideo(f"{display_name(source)}: {_decord_message(error)}") from None
+            raise UnreadableVideo(f"{ordered.name}: {_decord_message(error)}") from None
         packets = [packet for packet in survey.packets if packet.has_data]
         keys = [i for i, packet in enumerate(packets) if packet.can_start]
         if found != ((ordered.height, ordered.width, 3), len(packets), keys):
-            raise UnreadableVideo(f"{display_name(source)}: decord finds other frames than PyAV")
-        return cls(len(packets), fps, ordered.width, ordered.height, survey, reader, ordered)
+            raise UnreadableVideo(f"{ordered.name}: decord finds other frames than PyAV")
+        return cls(len(packets), fps, ordered.width, ordered.height, reader, ordered)
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return (n, H, W, 3) RGB.
@@ -91,7 +90,7 @@ class SeekingVideo(OpenVideo):
         Where the last packets hold no picture, decord goes back to one that it finds, and complains if it has to do so
         again. So it is asked for the frame before the last one, too.
         """
-        check_positions(self, self.ordered.name, positions)
+        self.ordered.check_positions(positions)
         last = max(positions, default=0)
         asked = sorted({*positions, max(0, last - 1)})
         try:
@@ -148,10 +147,8 @@ def _is_closed(packets: Iterable[PacketInfo]) -> bool:
             return False
         if abs(pts) >= _MAX_PTS or packet.is_key != packet.can_start or pts in times:
             return False
-        if packet.can_start and pts < latest:
-            return False
         start = pts if packet.can_start else start
-        if start is None or pts < start:
+        if start is None or pts < start or (packet.can_start and pts < latest):
             return False
         times.add(pts)
         latest = max(latest, pts)

@@ -14,7 +14,7 @@ from vlmkit.api import OpenVideo, UnreadableVideo, shown
 from vlmkit_readers._container import AV_ERRORS, display_name, error_text, open_container, video_stream
 from vlmkit_readers._survey import Matrix, PacketInfo, Survey, is_flush
 
-__all__ = ["OrderedVideo", "Orientation", "check_positions"]
+__all__ = ["OrderedVideo", "Orientation"]
 
 _MAX_BYTES = 1 << 30
 """Bytes of the pictures of one call."""
@@ -108,20 +108,16 @@ class OrderedVideo(OpenVideo):
         if not pictures.num_shown or frame is None:
             problem = survey.first.problem or "no frame could be decoded"
             raise UnreadableVideo(f"{display_name(survey.source)}: {problem}")
-        orientation = Orientation.of(survey.matrix)
-        width, height = frame.width, frame.height
-        if orientation.transposed:
-            width, height = height, width
-        return cls(
-            pictures.num_shown, _fps(survey, pictures.num_shown), width, height, survey, threads, pictures, orientation
-        )
+        orientation, number = Orientation.of(survey.matrix), pictures.num_shown
+        sides = (frame.height, frame.width) if orientation.transposed else (frame.width, frame.height)
+        return cls(number, _fps(survey, number), *sides, survey, threads, pictures, orientation)
 
     def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return (n, H, W, 3) RGB. Where the last packets hold no picture, the last picture stands for them.
 
         Later frames than those of the call before are decoded from there on.
         """
-        check_positions(self, self.name, positions)
+        self.check_positions(positions)
         allowed = min(_MAX_PIXELS, _FREE_PIXELS + _PIXELS_PER_BYTE * self.survey.size)
         if self.num_frames * self.width * self.height > allowed:
             raise UnreadableVideo(
@@ -141,6 +137,19 @@ class OrderedVideo(OpenVideo):
                 raise
             raise UnreadableVideo(f"{self.name}: {error_text(error)}") from None
         return chosen
+
+    def check_positions(self, positions: Sequence[int]) -> None:
+        """Raise an UnreadableVideo where there is no such frame, or all together are more than a gigabyte."""
+        for position in positions:
+            if not 0 <= position < self.num_frames:
+                raise UnreadableVideo(
+                    f"{self.name}: expected positions below {self.num_frames}, found {shown(position)}"
+                )
+        if 3 * len(positions) * self.height * self.width > _MAX_BYTES:
+            raise UnreadableVideo(
+                f"{self.name}: expected frames of at most {_MAX_BYTES} bytes together, found {len(positions)} of "
+                f"{self.width}x{self.height} pixels; ask for fewer at once"
+            )
 
     @property
     def name(self) -> str:
@@ -173,20 +182,3 @@ def _fps(survey: Survey, pictures: int) -> float:
     """Return the average rate; that of AVI headers counts frames, too, that are left out because nothing changes."""
     incomplete = "avi" in survey.formats and survey.found < survey.announced and survey.seconds > 0
     return pictures / survey.seconds if incomplete else survey.fps
-
-
-def check_positions(video: OpenVideo, name: str, positions: Sequence[int]) -> None:
-    """Check the positions of the frames that are asked of a video.
-
-    Raises:
-        UnreadableVideo: there is no such frame, or all together are more than a gigabyte.
-    """
-    for position in positions:
-        if not 0 <= position < video.num_frames:
-            raise UnreadableVideo(f"{name}: expected positions below {video.num_frames}, found {shown(position)}")
-    size = 3 * len(positions) * video.height * video.width
-    if size > _MAX_BYTES:
-        raise UnreadableVideo(
-            f"{name}: expected frames of at most {_MAX_BYTES} bytes together, found {len(positions)} of "
-            f"{video.width}x{video.height} pixels; ask for fewer at once"
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 
 from vlmkit.api import UnreadableVideo
 from vlmkit_readers._bitstream import PacketContent, PacketParser, packet_parser
-from vlmkit_readers._container import AV_ERRORS, display_name, error_text, format_names, open_container, video_stream
+from vlmkit_readers._container import AV_ERRORS, display_name, error_text, open_container, video_stream
 
 __all__ = ["FirstPicture", "Matrix", "PacketInfo", "Survey", "is_flush"]
 
@@ -86,7 +86,8 @@ class Survey:
     announced: int
     """Packets that the container states; 0 where it does not."""
     stated_frames: float
-    """Frames that the container states, or its rate times its length; 0 where it does not say."""
+    """Frames for which decord gets memory: those that the container states, or its rate times its length; 0 where it
+    does not say."""
     size: int
     """Bytes of the file."""
     length: float
@@ -122,11 +123,7 @@ class Survey:
 
     @classmethod
     def of(cls, source: str | Path | bytes) -> Survey:
-        """Look through a path or bytes.
-
-        Raises:
-            UnreadableVideo: it cannot be read, or holds no video.
-        """
+        """Look through a path or bytes. An UnreadableVideo where it cannot be read, or holds no video."""
         try:
             with open_container(source) as container:
                 return _survey(source, container)
@@ -139,10 +136,15 @@ def _survey(source: str | Path | bytes, container: Any) -> Survey:
     stream = video_stream(container)
     context = stream.codec_context
     parser = packet_parser(context.codec.canonical_name, context.extradata or b"")
-    formats = format_names(container)
+    formats = frozenset(container.format.name.split(","))
+    is_mov = "mov" in formats
+    index = getattr(stream, "index_entries", None)  # PyAV < 17 has none
+    length = max(0, container.duration or 0) / av.time_base
     first = FirstPicture()
-    packets = []
-    for packet in _limited(container.demux(stream)):
+    packets: list[PacketInfo] = []
+    for packet in container.demux(stream):
+        if len(packets) >= _MAX_PACKETS:
+            raise UnreadableVideo(f"expected at most {_MAX_PACKETS} packets, found more; split the video")
         packets.append(_packet_info(packet, parser))
         first.feed(packet)
     return Survey(
@@ -150,11 +152,12 @@ def _survey(source: str | Path | bytes, container: Any) -> Survey:
         formats=formats,
         packets=packets,
         is_parsed=parser is not None,
-        same_keys=_same_keys(stream, packets, "mov" in formats),
-        announced=_announced(stream, "mov" in formats),
-        stated_frames=_stated_frames(container, stream),
+        same_keys=index is not None and _same_keys(index, packets, by_position=is_mov),
+        # The index of an MP4 has the packets that an edit list leaves out, too.
+        announced=(len(index or ()) if is_mov else 0) or int(stream.frames),
+        stated_frames=float(stream.frames or (stream.average_rate or 0) * length),
         size=container.size,
-        length=(container.duration or 0) / av.time_base,
+        length=length,
         tick=float(stream.time_base or 0),
         fps=float(stream.average_rate or stream.guessed_rate or 0),
         first=first if first.frame or first.problem else _first_picture(source),
@@ -185,28 +188,7 @@ def is_flush(packet: Any) -> bool:
     return not packet.size and packet.pts is None and packet.dts is None
 
 
-def _limited(packets: Iterable[Any]) -> Iterator[Any]:
-    for number, packet in enumerate(packets):
-        if number >= _MAX_PACKETS:
-            raise UnreadableVideo(f"expected at most {_MAX_PACKETS} packets, found more; split the video")
-        yield packet
-
-
-def _announced(stream: Any, is_mov: bool) -> int:
-    """Return how many packets a whole file has; in MP4, those that an edit list leaves out included."""
-    index = getattr(stream, "index_entries", ()) if is_mov else ()  # PyAV < 17 has no index
-    return len(index) or int(stream.frames)
-
-
-def _stated_frames(container: Any, stream: Any) -> float:
-    """Return the number of frames for which decord gets memory."""
-    return float(stream.frames or (stream.average_rate or 0) * max(0, container.duration or 0) / av.time_base)
-
-
-def _same_keys(stream: Any, packets: Sequence[PacketInfo], by_position: bool) -> bool:
+def _same_keys(index: Iterable[Any], packets: Sequence[PacketInfo], by_position: bool) -> bool:
     """Return whether the index that decord seeks with has the key frames of the bits, no more and no fewer."""
-    index = getattr(stream, "index_entries", None)
-    if index is None:
-        return False
     entries = {entry.pos if by_position else entry.timestamp for entry in index if entry.flags & _KEY}
     return entries == {p.pos if by_position else p.pts for p in packets if p.has_data and p.can_start}

@@ -1,14 +1,9 @@
 """Samplers of frames: the rules of the published models, and so many frames per second."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vlmkit import hookimpl
-
-if TYPE_CHECKING:
-    from vlmkit.api import ComponentSpec
+from vlmkit.api import ComponentSpec
 
 __all__ = ["VLMKIT_API", "vlmkit_components"]
 
@@ -18,13 +13,13 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The components of this plugin."""
-    from vlmkit_samplers.spec import (
-        FpsSpec,
-        OneFpsSpec,
-        ReferenceSpec,
-        SegmentCentreSpec,
-        SegmentMidpointSpec,
-        UniformSpec,
-    )
+    from vlmkit_samplers import spec
 
-    return [FpsSpec, OneFpsSpec, ReferenceSpec, SegmentCentreSpec, SegmentMidpointSpec, UniformSpec]
+    return [
+        spec.FpsSpec,
+        spec.OneFpsSpec,
+        spec.ReferenceSpec,
+        spec.SegmentCentreSpec,
+        spec.SegmentMidpointSpec,
+        spec.UniformSpec,
+    ]

@@ -4,8 +4,6 @@ shares with EVE, and the names of tensors in the released checkpoints (code jh-y
 Every renaming rule takes names with or without `model.`, and those of the visual tower also without its prefix.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

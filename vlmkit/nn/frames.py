@@ -29,7 +29,7 @@ def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:
     if len(group.frames) < len(x):
         x = x[torch.from_numpy(group.frames).to(x.device)]
     (top, bottom, left, right), (height, width) = group.box, group.canvas
-    if (bottom - top, right - left) == (height, width):
+    if group.box.sides == group.canvas:
         return x
     rows = slice(top * x.shape[1] // height, bottom * x.shape[1] // height)
     columns = slice(left * x.shape[2] // width, right * x.shape[2] // width)
@@ -56,9 +56,7 @@ def lay_out_frames(
     """
     groups, time = blocks.groups(videos), videos[0].frames
     frames = np.concatenate([group.frames for group in groups])
-    sizes = np.concatenate(
-        [np.full(len(group.frames), part.shape[1]) for group, part in zip(groups, tokens, strict=True)]
-    )
+    sizes = np.repeat([part.shape[1] for part in tokens], [len(group.frames) for group in groups])
     first_patch = np.empty(len(frames), np.int64)
     first_patch[frames] = np.cumsum(sizes) - sizes
     cls_at = np.empty(len(frames), np.int64)

@@ -23,14 +23,9 @@ def check_multiple(name: str, value: int, of: str, unit: int) -> None:
 
 
 def tile_grid(tiles: str, side: int, height: int, width: int, unit: str) -> tuple[int, int]:
-    """(rows, columns) of the square tiles of an area. Raise a ValueError where they do not cover it exactly.
+    """(rows, columns) of the square tiles of an area, all lengths in `unit` (`pixels` or `patches`).
 
-    Args:
-        tiles: their name in the message.
-        side: side of a tile.
-        height: of the area.
-        width: of the area.
-        unit: `pixels` or `patches`, in which all of these are given.
+    Raise a ValueError, which calls them `tiles`, where they do not cover it exactly.
     """
     if height % side or width % side:
         raise ValueError(f"{tiles} of {side}x{side} {unit} do not tile {height}x{width} {unit}")
@@ -57,11 +52,7 @@ def check_sampling(video: VideoInput) -> None:
 def check_geometry(video: VideoInput, patch: int, downsampler: DownsamplerSpec, *, whole_canvas: bool = False) -> None:
     """Raise a ValueError where pictures do not fall into whole patches and whole windows of the downsampler.
 
-    Args:
-        video: the input.
-        patch: side of a patch, pixels.
-        downsampler: makes tokens of patches.
-        whole_canvas: True where it works on the whole canvas, of which the picture's tokens are cut out afterwards.
+    With `whole_canvas` it works on the whole canvas, and the picture's tokens are cut out afterwards.
     """
     unit, stride = patch * downsampler.pixel_stride, downsampler.pixel_stride
     side_of = "the patch side" if stride == 1 else f"{stride} times the patch side,"

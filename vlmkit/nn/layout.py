@@ -34,6 +34,11 @@ class Box(NamedTuple):
     left: int
     right: int
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.bottom - self.top, self.right - self.left
+
 
 class _Span(NamedTuple):
     """Consecutive frames of one video that share a box."""
@@ -50,8 +55,6 @@ class FrameGroup(NamedTuple):
     frames: Ints
     """(F,) which of the B*T frames."""
     box: Box
-    grid: tuple[int, int]
-    """(h, w) tokens that the downsampler makes of the box."""
     canvas: tuple[int, int]
     """(H, W) patches of the whole canvas."""
 
@@ -113,14 +116,13 @@ class FrameBlocks:
 
     def groups(self, videos: Sequence[VideoShape]) -> list[FrameGroup]:
         """The frames of a batch by box, in order of appearance."""
-        found: dict[Box, tuple[tuple[int, int], list[Ints]]] = {}
+        found: dict[Box, list[Ints]] = {}
         for index, video in enumerate(videos):
             for span in self._spans(video, self.canvas(video)):
-                _, frames = found.setdefault(span.box, (span.grid, []))
                 first = index * video.frames + span.first
-                frames.append(np.arange(first, first + span.number, dtype=np.int64))
+                found.setdefault(span.box, []).append(np.arange(first, first + span.number, dtype=np.int64))
         canvas = self.canvas(videos[0])
-        return [FrameGroup(np.concatenate(frames), box, grid, canvas) for box, (grid, frames) in found.items()]
+        return [FrameGroup(np.concatenate(frames), box, canvas) for box, frames in found.items()]
 
     def sources(self, video: VideoShape, first_patch: Ints, cls: Ints, row: int) -> Ints:
         """Return (N,) indices of the tokens of one video in a pool of distinct tokens.
@@ -150,14 +152,9 @@ class FrameBlocks:
         cell = max(self.cell // self.unit, 1)
         side = BLANK_PATCHES // self.downsampler.pixel_stride // cell * cell or cell
         blank = Box(0, min(side, canvas[0]), 0, min(side, canvas[1]))
-        runs = (
-            (0, video.num_frames_present, content),
-            (video.num_frames_present, video.frames - video.num_frames_present, blank),
-        )
-        return [_Span(first, n, box, self._grid(box)) for first, n, box in runs if n]
-
-    def _grid(self, box: Box) -> tuple[int, int]:
-        return self.downsampler.grid(box.bottom - box.top, box.right - box.left)
+        present = video.num_frames_present
+        runs = (0, present, content), (present, video.frames - present, blank)
+        return [_Span(first, n, box, self.downsampler.grid(*box.sides)) for first, n, box in runs if n]
 
 
 def _owners(canvas: tuple[int, int], box: Box, cells: tuple[int, ...], grid: tuple[int, int]) -> Ints:
