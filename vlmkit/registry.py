@@ -20,10 +20,13 @@ from pydantic_core import PydanticCustomError
 from vlmkit import guard
 from vlmkit.api import hookspecs
 from vlmkit.api import spec as component_spec
-from vlmkit.api.aligner import AlignerSpec, DownsamplerSpec, EncoderSpec
+from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import DatasetSpec
-from vlmkit.api.evaluator import EvaluatorSpec, JudgeSpec
+from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.encoder import EncoderSpec
+from vlmkit.api.evaluator import EvaluatorSpec
+from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec

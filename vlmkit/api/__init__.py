@@ -9,11 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vlmkit.api.aligner import AlignerSpec, DownsamplerSpec, EncoderSpec, Projector
+from vlmkit.api.aligner import AlignerSpec, Projector
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
-from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec, Judge, JudgeSpec, Unscored, Verdict
+from vlmkit.api.downsampler import DownsamplerSpec
+from vlmkit.api.encoder import EncoderSpec
+from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
+from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component

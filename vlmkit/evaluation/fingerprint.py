@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api.evaluator import Judge
+from vlmkit.api.judge import Judge
 from vlmkit.evaluation.records import Conditions, Decoding, JudgeName
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.manifest import MANIFEST

@@ -13,7 +13,7 @@ from typing import Any
 
 from xxhash import xxh3_128
 
-from vlmkit.api.evaluator import Judge, Unscored, Verdict
+from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import RunError, shown
 from vlmkit.evaluation.records import Answer, JudgedAnswer, JudgeName, read_answers, read_result
 from vlmkit.json_files import is_present

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vlmkit.api.evaluator import Document, Unscored, Verdict
+from vlmkit.api.evaluator import Document
+from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.files import is_file, write_atomic
 from vlmkit.json_files import is_present, json_line, read_json_lines, read_record, write_record

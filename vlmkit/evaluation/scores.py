@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-from vlmkit.api.evaluator import Document, Evaluator, Unscored, Verdict
+from vlmkit.api.evaluator import Document, Evaluator
+from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.evaluation.records import Answer, Metric, Question, Scores, TypeScores
 
 __all__ = ["Estimate", "QuestionScore", "estimate", "score_answer", "score_answers", "summarize_scores", "wilson"]

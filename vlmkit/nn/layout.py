@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vlmkit.api.aligner import DownsamplerSpec
 from vlmkit.api.bounds import check_cells
+from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.video import TokenLayout, VideoShape
 
 __all__ = ["Box", "FrameBlocks", "FrameGroup", "Ints", "layout_of_blocks", "layout_without_patches"]

@@ -8,7 +8,7 @@ from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validat
 from pydantic_core import CoreSchema
 
 from vlmkit.api.bounds import Batch, Count, Length, Name, Sha256
-from vlmkit.api.evaluator import JudgeSpec
+from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 
 __all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]

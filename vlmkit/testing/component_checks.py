@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
-from vlmkit.api.aligner import AlignerSpec, DownsamplerSpec
+from vlmkit.api.aligner import AlignerSpec
+from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.modules import Aligner, Downsampler, Teacher, check_finite, check_values
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.api.tensors import VideoBatch, VisualTokens
