@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from vlmkit import runner
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
+from vlmkit.model import VideoLMProcessor
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.evaluation import EvaluationSpec
@@ -189,12 +190,12 @@ def kill_in(module: Any, name: str, call: int, after: bool = False) -> Callable[
 KILLS = {
     "before the first checkpoint of a stage": kill_in_hook("align", 2),
     "between two log lines and two checkpoints": kill_in_hook("align", 6),
-    "while the optimizer's state is written": kill_in(trainer_module.StageTrainer, "_save_scaler", 2),
-    "before a checkpoint gets its name": kill_in(trainer_module.StageTrainer, "_save_rng_state", 2, after=True),
+    "while the optimizer's state is written": kill_in(StageTrainer, "_save_scaler", 2),
+    "before a checkpoint gets its name": kill_in(StageTrainer, "_save_rng_state", 2, after=True),
     "before the old checkpoint is removed": kill_in(trainer_module, "remove_leftovers", 2),
     "before a stage counts as done": kill_in(stages_module, "save_weights", 2, after=True),
     "in the last stage": kill_in_hook("all", 2),
-    "while the model is saved": kill_in(stages_module.VideoLMProcessor, "save_pretrained", 1),
+    "while the model is saved": kill_in(VideoLMProcessor, "save_pretrained", 1),
 }
 
 
