@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 from vlmkit.errors import DataError
 from vlmkit.files import sync_to_disk
@@ -13,11 +12,6 @@ __all__ = ["BadSamples"]
 
 _ENOUGH = 100
 _SHOWN = 3
-
-
-class _Unreadable(NamedTuple):
-    video: str | None
-    reason: str
 
 
 class BadSamples:
@@ -42,15 +36,12 @@ class BadSamples:
             remedy: more that has to be done once the files are repaired, for the message.
             writes: False where another process, which meets the same samples, writes the file.
         """
-        self.path = path
-        self._writes = writes
-        self._remedy = remedy
-        self.max_fraction = max_fraction
-        self.where = where
-        self._bad: dict[str, _Unreadable] = {}
+        self.path, self.max_fraction, self.where = path, max_fraction, where
+        self._writes, self._remedy = writes, remedy
+        lines = read_json_lines(path, BadSample, mend=writes)
+        self._bad = {line.id: line for line in lines if line.where == where}
         self._seen: set[str] = set()
         self._met: set[str] = set()
-        self._read_back()
 
     @property
     def num_bad(self) -> int:
@@ -81,9 +72,11 @@ class BadSamples:
         self._seen.add(sample)
         self._met.add(sample)
         if sample not in self._bad:
-            self._bad[sample] = _Unreadable(video, reason)
+            self._bad[sample] = BadSample(id=sample, video=video, reason=reason, where=self.where)
             if self._writes:
-                self._append({"id": sample, "video": video, "reason": reason, "where": self.where})
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json_line(self._bad[sample].model_dump()))
         self._check(max(self.num_seen, _ENOUGH))
 
     def flush(self) -> None:
@@ -98,27 +91,13 @@ class BadSamples:
     def _check(self, among: int) -> None:
         if len(self._met) <= self.max_fraction * among:
             return
-        met = [(name, bad) for name, bad in self._bad.items() if name in self._met]
-        first = [f"  {name}: {bad.reason}" if str(bad.video) in bad.reason else f"  {name} ({bad.video}): {bad.reason}"
-                 for name, bad in met[:_SHOWN]]  # fmt: skip
+        met = [bad for name, bad in self._bad.items() if name in self._met]
+        first = ""
+        for bad in met[:_SHOWN]:
+            video = "" if str(bad.video) in bad.reason else f" ({bad.video})"
+            first += f"  {bad.id}{video}: {bad.reason}\n"
         raise DataError(
-            "\n".join(
-                [
-                    f"{self.where}: {len(met)} of {self.num_seen} samples could not be read, more than "
-                    f"data.max_bad_fraction = {self.max_fraction:g} allows; the first:",
-                    *first,
-                    f"all of them: {self.path}; repair or remove these files{self._remedy}, or raise "
-                    "data.max_bad_fraction",
-                ]
-            )
+            f"{self.where}: {len(met)} of {self.num_seen} samples could not be read, more than data.max_bad_fraction = "
+            f"{self.max_fraction:g} allows; the first:\n{first}all of them: {self.path}; repair or remove these files"
+            f"{self._remedy}, or raise data.max_bad_fraction"
         )
-
-    def _append(self, line: dict[str, str | None]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json_line(line))
-
-    def _read_back(self) -> None:
-        for entry in read_json_lines(self.path, BadSample, mend=self._writes):
-            if entry.where == self.where:
-                self._bad[entry.id] = _Unreadable(entry.video, entry.reason)

@@ -59,11 +59,8 @@ class VideoLoader:
     ) -> None:
         if not canvases:
             raise ValueError("expected at least one canvas, found none")
-        self.reader = reader
-        self.frames = frames
-        self.canvases = dict(canvases)
-        self.cache_bytes = cache_bytes
-        self.cached_bytes = 0
+        self.reader, self.frames, self.canvases = reader, frames, dict(canvases)
+        self.cache_bytes, self.cached_bytes = cache_bytes, 0
         self._cache: OrderedDict[str, Views] = OrderedDict()
         self._opener: Reader | None = None
 

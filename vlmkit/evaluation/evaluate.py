@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def _measure(
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
-    with VerdictStore.open(folder / "verdicts.sqlite") as store:
+    with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
 
         def verdict(document: Document, prediction: str) -> Verdict | Unscored:
             return store.judge(name.name, judge, document.question, document.answer, prediction, name.version)

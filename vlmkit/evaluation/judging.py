@@ -6,8 +6,8 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,6 @@ from vlmkit.run_folder import RunFolder
 __all__ = ["VerdictStore", "read_predictions"]
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
-_COLUMNS = (
-    "judge", "version", "digest", "question", "reference", "prediction", "correct", "score", "raw", "cost", "unscored"
-)  # fmt: skip
 _TABLE = """
 CREATE TABLE IF NOT EXISTS verdicts (
     judge TEXT, version TEXT, digest TEXT,
@@ -57,24 +54,18 @@ class VerdictStore:
         for query in (*modes, _TABLE):
             self._ask(query)
         if (said := self._ask("PRAGMA integrity_check(1)")) != ("ok",):
-            raise self._damaged(str(said[0]))
+            raise self._unusable(f"damaged: {said[0]}")
 
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path, *, read_only: bool = False) -> Iterator[VerdictStore]:
-        """Give the store at `path`, which is closed afterwards."""
-        store = cls(path, read_only=read_only)
-        try:
-            yield store
-        finally:
-            store._db.close()
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
 
     def find(
         self, judge: str, version: str, question: str, reference: str, prediction: str
     ) -> Verdict | Unscored | None:
         """Return the verdict on an answer; None where it was not judged."""
         row = self._ask(
-            f"SELECT {', '.join(_COLUMNS)}, checksum FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",  # noqa: S608 -- names of our own
+            "SELECT * FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",
             (judge, version, _digest(question, reference, prediction)),
         )
         if row is None:
@@ -82,7 +73,7 @@ class VerdictStore:
         *values, found = row
         verdict = self._verdict(values[-5:])
         if found != _checksum(values):
-            raise self._damaged(f"the checksum of the verdict about {shown(prediction)} is wrong")
+            raise self._unusable(f"damaged: the checksum of the verdict about {shown(prediction)} is wrong")
         return verdict
 
     def judge(
@@ -116,13 +107,10 @@ class VerdictStore:
             return Unscored(unscored)
         if correct in (0, 1) and _is_number(score) and isinstance(raw, str) and (cost is None or _is_number(cost)):
             return Verdict(bool(correct), score, raw, cost)
-        raise RunError(
-            f"{self._path}: expected the verdict of a judge (correct, score, raw, cost), found {shown(row[:-1])}; "
-            "remove the file and run `vlmkit eval`: what it held is judged anew"
-        )
+        raise self._unusable(f"expected the verdict of a judge (correct, score, raw, cost), found {shown(row[:-1])}")
 
-    def _damaged(self, said: str) -> RunError:
-        return RunError(f"{self._path}: damaged: {said}; remove it and run `vlmkit eval`: what it held is judged anew")
+    def _unusable(self, said: str) -> RunError:
+        return RunError(f"{self._path}: {said}; remove it and run `vlmkit eval`: what it held is judged anew")
 
     def _refusal(self, error: sqlite3.Error) -> RunError:
         if getattr(error, "sqlite_errorcode", None) in _NO_ROOM:
@@ -170,7 +158,7 @@ def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False)
         raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
     judge = read_result(folder / "result.json").judge
     answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
-    with VerdictStore.open(folder / "verdicts.sqlite", read_only=True) as store:
+    with closing(VerdictStore(folder / "verdicts.sqlite", read_only=True)) as store:
         return [JudgedAnswer(**dict(answer), verdict=_known(answer, store, judge)) for answer in answers.values()]
 
 

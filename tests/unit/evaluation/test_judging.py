@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,14 @@ ASKED = ("who?", "man", "a man")
 def test_a_verdict_is_asked_for_once(tmp_path: Path) -> None:
     judge = Moody()
     for _ in range(2):
-        with VerdictStore.open(tmp_path / "v.sqlite") as store:
+        with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
             assert store.judge("moody", judge, *ASKED) == Verdict(True, 4.5, "yes", 0.25)
     assert judge.calls == 1
 
 
 def test_what_differs_is_judged_anew(tmp_path: Path) -> None:
     judge, newer = Moody(), Moody(version="2")
-    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
         store.judge("moody", judge, *ASKED)
         for asked in (("what?", "man", "a man"), ("who?", "cat", "a man"), ("who?", "man", "a cat")):
             store.judge("moody", judge, *asked)
@@ -48,7 +49,7 @@ def test_what_differs_is_judged_anew(tmp_path: Path) -> None:
 
 def test_a_failure_is_no_verdict_and_is_asked_again(tmp_path: Path) -> None:
     judge = Moody(failures=1)
-    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
         assert store.find("moody", "1", *ASKED) is None
         assert store.judge("moody", judge, *ASKED) == Unscored("asleep")
         assert store.find("moody", "1", *ASKED) == Unscored("asleep")
@@ -63,7 +64,7 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bo
         make()
         with (
             pytest.raises(RunError, match=r"v\.sqlite: expected (the verdicts of a judge|a file), found "),
-            VerdictStore.open(path, read_only=read_only),
+            closing(VerdictStore(path, read_only=read_only)),
         ):
             pass
 
@@ -84,7 +85,7 @@ def test_a_file_of_something_else_is_a_clear_error(tmp_path: Path, read_only: bo
     ],
 )
 def test_a_damaged_verdict_is_none(tmp_path: Path, values: str) -> None:
-    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
         store.judge("moody", Moody(), *ASKED)
         store._ask(f"UPDATE verdicts SET {values}")
         with pytest.raises(RunError, match=r"v\.sqlite: expected the verdict of a judge \(.*\), found .*; remove"):
@@ -93,7 +94,7 @@ def test_a_damaged_verdict_is_none(tmp_path: Path, values: str) -> None:
 
 @pytest.mark.parametrize("values", ["correct = 0", "score = 4.0", "raw = 'Yes'", "cost = NULL", "prediction = 'a mam'"])
 def test_a_verdict_that_was_changed_into_another_one_is_none(tmp_path: Path, values: str) -> None:
-    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
         store.judge("moody", Moody(), *ASKED)
         store._ask(f"UPDATE verdicts SET {values}")
         with pytest.raises(
@@ -105,7 +106,7 @@ def test_a_verdict_that_was_changed_into_another_one_is_none(tmp_path: Path, val
 def test_every_damaged_byte_of_the_file_is_seen_or_changes_nothing(tmp_path: Path) -> None:
     judged = [(f"who is {number}?", "man", "a man") for number in range(30)]
     path, right = tmp_path / "v.sqlite", Verdict(True, 4.5, "yes", 0.25)
-    with VerdictStore.open(path) as store:
+    with closing(VerdictStore(path)) as store:
         for asked in judged:
             store.judge("moody", Moody(), *asked)
     whole = path.read_bytes()
@@ -113,7 +114,7 @@ def test_every_damaged_byte_of_the_file_is_seen_or_changes_nothing(tmp_path: Pat
     for place in range(0, len(whole), 97):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
         try:
-            with VerdictStore.open(path, read_only=True) as store:
+            with closing(VerdictStore(path, read_only=True)) as store:
                 found = [store.find("moody", "1", *asked) for asked in judged]
         except RunError:
             seen += 1
@@ -123,7 +124,7 @@ def test_every_damaged_byte_of_the_file_is_seen_or_changes_nothing(tmp_path: Pat
 
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
-    with VerdictStore.open(tmp_path / "v.sqlite") as store:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
         store._ask("PRAGMA max_page_count = 4")
 
         def fill() -> None:
@@ -136,16 +137,16 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
 
 def test_reading_alone_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "of a judge?" / "v.sqlite"
-    with VerdictStore.open(path) as store:
+    with closing(VerdictStore(path)) as store:
         store.judge("moody", Moody(), *ASKED)
-        with VerdictStore.open(path, read_only=True) as reader:
+        with closing(VerdictStore(path, read_only=True)) as reader:
             assert reader.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25), "while it is written"
-    with VerdictStore.open(path, read_only=True) as store:
+    with closing(VerdictStore(path, read_only=True)) as store:
         assert store.find("moody", "1", *ASKED) == Verdict(True, 4.5, "yes", 0.25)
         with pytest.raises(RunError, match="readonly database"):
             store.judge("moody", Moody(version="2"), *ASKED)
     assert [file.name for file in path.parent.iterdir()] == ["v.sqlite"]
     shutil.rmtree(path.parent)
-    with VerdictStore.open(path, read_only=True) as store:
+    with closing(VerdictStore(path, read_only=True)) as store:
         assert store.find("moody", "1", *ASKED) is None
     assert not path.parent.exists()

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import sys
+from contextlib import closing
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,10 @@ def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
     answers = ["left" if draw.random() < TYPES[document["type"]] else "right" for document in documents]
     target = folder / "eval" / "shapes"
     target.mkdir(parents=True)
-    with VerdictStore.open(target / "verdicts.sqlite") as verdicts, (target / "predictions.jsonl").open("w") as file:
+    with (
+        closing(VerdictStore(target / "verdicts.sqlite")) as verdicts,
+        (target / "predictions.jsonl").open("w") as file,
+    ):
         for document, said in zip(documents, answers, strict=True):
             verdicts.judge("same", Same(), document["question"], document["answer"], said)
             file.write(json.dumps({**document, "asked": "0", "prediction": said}) + "\n")
