@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils import cached_file
 
 from vlmkit.api import UserError, did_you_mean, quiet_transformers, reading, shown
 from vlmkit.api.bounds import MOST_PARAMETERS
 from vlmkit.api.weights import Place, locate
 from vlmkit_backbones._options import CODE_KEY, kernel_problem, number_problem
-from vlmkit_backbones._pretrained import read_weights
 
 if TYPE_CHECKING:
     from vlmkit_backbones.spec import HfCausalLmSpec
@@ -31,6 +31,9 @@ _NEUTRAL_KEYS = {"_name_or_path", "architectures", "dtype", "torch_dtype", "tran
 """Keys of a config.json that do not change the model."""
 _MAX_MODULES = 100_000
 """A model of 61 layers with 256 experts each has some 80,000."""
+_ADAPTER = "adapter_config.json"
+_SHOWN = 5
+"""Names of tensors that a message shows."""
 
 
 def full_config(spec: HfCausalLmSpec) -> dict[str, Any]:
@@ -106,7 +109,80 @@ def load(spec: HfCausalLmSpec) -> PreTrainedModel:
                 f"{spec.path}; correct it, or leave it out"
             )
     with _module_budget():
-        return read_weights(place, config, _kernel(spec) | {"dtype": getattr(torch, spec.dtype)})
+        return _read_weights(place, config, _kernel(spec) | {"dtype": getattr(torch, spec.dtype)})
+
+
+def _read_weights(place: Place, config: PreTrainedConfig, options: dict[str, Any]) -> PreTrainedModel:
+    """Return the model of `config` with the weights at `place`: all that it has, in its shapes, and finite.
+
+    It warns of tensors that the model does not have.
+    """
+    where = f"model.backbone.path: no weights of a language model can be read from {place.name}"
+    with reading(where, "correct the path, or fetch the weights again", folder=place.local), quiet_transformers():
+        _refuse_adapter(place)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            place.name,
+            config=config,
+            local_files_only=place.offline,
+            trust_remote_code=False,
+            weights_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+    _refuse_incomplete(where, report)
+    if report["unexpected_keys"]:
+        warnings.warn(
+            f"model.backbone: the weights at {place.name} have {_listed(report['unexpected_keys'])} that a "
+            f"model of its config.json does not have; they are left out",
+            stacklevel=2,
+        )
+    _refuse_infinite(where, model)
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def _refuse_adapter(place: Place) -> None:
+    """Refuse an adapter: transformers would take the weights of the model that it names, wherever that is."""
+    if cached_file(
+        place.name,
+        _ADAPTER,
+        local_files_only=place.offline,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    ):
+        raise UserError(
+            f"model.backbone.path: expected a whole model, found an adapter at {place.name} ({_ADAPTER}); merge it "
+            "into its model first (peft: merge_and_unload), or remove that file"
+        )
+
+
+def _refuse_incomplete(where: str, report: dict[str, Any]) -> None:
+    shapes = [
+        f"{name} is {tuple(there)} in the file, {tuple(here)} by its config.json"
+        for name, there, here in report["mismatched_keys"]
+    ]
+    problems = [f"it lacks {_listed(report['missing_keys'])}"] if report["missing_keys"] else []
+    problems += [_listed(shapes)] if shapes else []
+    problems += map(str, report["error_msgs"] or ())
+    if problems:
+        raise UserError(
+            f"{where}: {'; '.join(problems)}; fetch the weights again, or give `init: random` to draw all of them"
+        )
+
+
+def _refuse_infinite(where: str, model: nn.Module) -> None:
+    numbers = {name: value.detach() for name, value in model.named_parameters() if value.is_floating_point()}
+    bad = [name for name, value in numbers.items() if not torch.isfinite(value.sum(dtype=torch.float32))]
+    if bad:
+        raise UserError(f"{where}: {_listed(bad)} hold numbers that are not finite; fetch the weights again")
+
+
+def _listed(tensors: Iterable[str]) -> str:
+    """Return a count with the first few names."""
+    found = sorted(tensors)
+    more = ", …" if len(found) > _SHOWN else ""
+    return f"{len(found)} tensor{'s' * (len(found) > 1)} ({', '.join(found[:_SHOWN])}{more})"
 
 
 def _kernel(spec: HfCausalLmSpec) -> dict[str, Any]:

@@ -56,9 +56,7 @@ _Numbers = create_model("_Numbers", __config__=ConfigDict(strict=True, allow_inf
 def check_numbers(config: Mapping[str, Any]) -> None:
     """Check the numbers of a configuration. Lists, one number per layer, and None are left to transformers.
 
-    Raises:
-        ValidationError: with the key of each number out of its range.
-        ValueError: a number is too large for anything.
+    A ValidationError has the key of each number out of its range; a ValueError says which is too large for anything.
     """
     _Numbers.model_validate({key: value for key, value in config.items() if isinstance(value, int | float | str)})
     if problem := first_too_large(config):

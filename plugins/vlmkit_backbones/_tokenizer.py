@@ -106,8 +106,12 @@ def _check_parts(folder: Path) -> None:
     if not is_folder(folder):
         raise UserError(f"model.backbone.tokenizer: expected a folder, found the file {folder}; give its folder")
     for name in _FILES:
-        if is_file(folder / name):
-            read_mapping(folder / name)
+        _mapping_in(folder, name)
+
+
+def _mapping_in(folder: Path, name: str) -> dict[str, Any]:
+    """Return the content of a JSON file; empty where there is none."""
+    return read_mapping(folder / name) if is_file(folder / name) else {}
 
 
 def _open(place: Place, offline: bool, where: str) -> Any:
@@ -124,13 +128,9 @@ def _open(place: Place, offline: bool, where: str) -> Any:
 
 
 def _read_llama(folder: Path, **options: Any) -> Any:
-    """Return a fast tokenizer with the pieces of tokenizer.model.
+    """Return a fast tokenizer with the pieces of tokenizer.model, and special tokens and chat template of the folder.
 
-    Its merges are every split of a piece into two others, best first; its special and added tokens and its chat
-    template are those of the folder.
-
-    Raises:
-        UserError: the file is damaged or no Llama's, or a token of the folder cannot have the id that it should have.
+    A UserError where the file is damaged or no Llama's, or a token of the folder cannot have the id it should have.
     """
     import sentencepiece
 
@@ -153,6 +153,7 @@ def _read_llama(folder: Path, **options: Any) -> Any:
 
 
 def _convert(model: Any) -> Any:
+    """Return Llama's tokenizer with the pieces of a model; merges are all splits of a piece in two, best first."""
     vocabulary = {model.id_to_piece(i): i for i in range(model.get_piece_size())}
     merges = []
     for piece, rank in vocabulary.items():
@@ -195,17 +196,14 @@ def _copy_small_files(folder: Path, copy: Path) -> None:
             shutil.copyfile(folder / name, copy / name)
     if is_folder(folder / _TEMPLATES):
         shutil.copytree(folder / _TEMPLATES, copy / _TEMPLATES)
-    config = read_mapping(folder / _CONFIG) if is_file(folder / _CONFIG) else {}
+    config = _mapping_in(folder, _CONFIG)
     (copy / _CONFIG).write_text(json.dumps(config | {"tokenizer_class": "LlamaTokenizer"}), encoding="utf-8")
 
 
 def _check_ids(folder: Path, tokenizer: Any) -> None:
     """Refuse ids with gaps: tokens are added behind the pieces one after the other, whatever id a file gives them."""
-    wanted: dict[str, Any] = {}
-    if is_file(folder / "added_tokens.json"):
-        wanted |= read_mapping(folder / "added_tokens.json")
-    config = read_mapping(folder / _CONFIG) if is_file(folder / _CONFIG) else {}
-    for index, token in (config.get("added_tokens_decoder") or {}).items():
+    wanted = _mapping_in(folder, "added_tokens.json")
+    for index, token in (_mapping_in(folder, _CONFIG).get("added_tokens_decoder") or {}).items():
         wanted[token["content"]] = int(index)
     for token, index in wanted.items():
         found = tokenizer.convert_tokens_to_ids(token)

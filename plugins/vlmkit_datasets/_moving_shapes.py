@@ -89,10 +89,8 @@ def clips_of(spec: MovingShapesSpec) -> list[Clip]:
 def prepare(spec: MovingShapesSpec) -> Path:
     """Draw the clips that are missing or damaged, and write `questions.json`; `checksums.json` comes last.
 
-    Processes that come at the same time wait for each other.
-
-    Raises:
-        DataError: the folder cannot be written, or what is drawn again differs from what was there.
+    Processes that come at the same time wait for each other. A DataError where the folder cannot be written, or what is
+    drawn again differs from what was there.
     """
     folder = spec.folder()
     try:

@@ -1,8 +1,4 @@
-"""Downsamplers that stand in for Video-Panda's window attention: averaging, resampling by latents, or nothing at all.
-
-`avg-pool`, `half-resolution`, `perceiver`, `adaptive-pool` and `none` fit every aligner with a `downsampler` slot. They
-treat each frame by itself.
-"""
+"""Downsamplers that stand in for Video-Panda's window attention: averages, latents that resample, or nothing."""
 
 from collections.abc import Sequence
 

@@ -60,7 +60,8 @@ class Hog(Teacher):
         """(B, T, h, w, C) in the dtype of the pixels."""
         rgb = (video.pixels.float() * self.std.float() + self.mean.float()).clamp(0, 1)
         gray = (rgb * self.luma.float()).sum(2)
-        edges = self._edges(*_gradients(gray, video.content_box.to(gray.device)))
+        content = video.content_box.to(gray.device)
+        edges = self._edges(_differences(gray, 3, content[:, 2:]), _differences(gray, 2, content[:, :2]))
         color = _color(F.avg_pool2d(rgb.flatten(0, 1), self.spec.patch))
         features = torch.cat([edges, color], 1).permute(0, 2, 3, 1)
         return features.unflatten(0, gray.shape[:2]).to(video.pixels.dtype)
@@ -78,23 +79,18 @@ class Hog(Teacher):
         return F.pixel_unshuffle(cell, cells)
 
 
-def _gradients(gray: Tensor, content: Tensor) -> tuple[Tensor, Tensor]:
-    """Central differences (B, T, H, W) of x and y, 0 outside of the picture.
+def _differences(gray: Tensor, dim: int, bounds: Tensor) -> Tensor:
+    """Central differences (B, T, H, W) along a dimension, 0 outside of the picture, whose `bounds` there are (B, 2).
 
     At the border of the picture its own pixels are repeated, so that the step to the padding is no edge.
     """
-    height, width = gray.shape[2:]
-    return _differences(gray, 3, width, content[:, 2:]), _differences(gray, 2, height, content[:, :2])
-
-
-def _differences(gray: Tensor, dim: int, size: int, bounds: Tensor) -> Tensor:
-    first, last = bounds[:, :1], bounds[:, 1:] - 1
+    first, last, size = bounds[:, :1], bounds[:, 1:] - 1, gray.shape[dim]
     place = torch.arange(size, device=gray.device).expand(len(bounds), -1)
     ahead, behind = (torch.minimum(torch.maximum(place + step, first), last) for step in (1, -1))
     shape = [len(gray), 1, 1, 1]
     shape[dim] = size
-    ahead, behind = ahead.view(shape).expand_as(gray), behind.view(shape).expand_as(gray)
-    return (gray.gather(dim, ahead) - gray.gather(dim, behind)) / 2
+    after, before = (gray.gather(dim, place.view(shape).expand_as(gray)) for place in (ahead, behind))
+    return (after - before) / 2
 
 
 def _color(mean: Tensor) -> Tensor:

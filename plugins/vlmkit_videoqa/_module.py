@@ -55,19 +55,19 @@ class OpenEndedQa(Evaluator):
     def documents(self, files: Sequence[Path]) -> list[Document]:
         """Return the questions of annotation files in one of the layouts above, in the order of the file with them.
 
-        Raises:
-            DataError: with file and entry: a file is malformed, a question has no answer, or two have the same id.
+        A DataError, with file and entry, where one is malformed, a question has no answer, or two have the same id.
         """
-        lists: dict[Path, list[_Row]] = {}
+        questions: dict[Path, list[_Row]] = {}
+        others: dict[Path, list[_Row]] = {}
         names: dict[str, str] = {}
         for file in files:
             content = read_bytes(file, _EXPECTED)
             if _is_json(content):
-                lists[file] = _rows(content, file)
+                rows = _rows(content, file)
+                (questions if any("question" in row for row in rows) else others)[file] = rows
             else:
                 _add_names(file, names)
-        answers = _answers({file: rows for file, rows in lists.items() if not _has_questions(rows)})
-        questions = {file: rows for file, rows in lists.items() if _has_questions(rows)}
+        answers = _answers(others)
         if len(questions) != 1:
             among = ", ".join(map(str, files)) or "none"
             raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
@@ -107,10 +107,6 @@ def _rows(content: bytes, file: Path) -> list[_Row]:
                 f"{file}, entry {number}: expected an object with the keys question, answer, …; found {shown(row)}"
             )
     return rows
-
-
-def _has_questions(rows: Sequence[_Row]) -> bool:
-    return any("question" in row for row in rows)
 
 
 def _answers(lists: Mapping[Path, Sequence[_Row]]) -> dict[str, _Row]:
@@ -161,9 +157,8 @@ def _document(
     video = _field(merged, _VIDEO, where)
     if names:
         if f"vid{video}" not in names:
-            raise DataError(
-                f"{where}: video {shown(video)} is not in the mapping of names, which has {len(names)} videos"
-            )
+            found = f"the mapping of names, which has {len(names)} videos"
+            raise DataError(f"{where}: video {shown(video)} is not in {found}")
         video = names[f"vid{video}"]
     kind = _field(merged, ("type",), where) if given_types else question.lower().split()[0]
     return Document(key, video, question, _field(merged, ("answer",), where), kind)

@@ -111,10 +111,7 @@ class WindowPool(SingleQueryAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         """(F, R, K, C) -> (F, r, k, C)."""
-        frames, height, width, channels = x.shape
         size = self.window
-        rows, columns = height // size, width // size
-        windows = x.view(frames, rows, size, columns, size, channels).transpose(2, 3)
-        windows = windows.reshape(-1, size * size, channels)
-        mean = windows.sum(1) / size**2
-        return self.read(mean, windows).view(frames, rows, columns, channels)
+        windows = x.unflatten(2, (-1, size)).unflatten(1, (-1, size)).transpose(2, 3)  # F r k size size C
+        context = windows.flatten(3, 4).flatten(0, 2)
+        return self.read(context.sum(1) / size**2, context).view(*windows.shape[:3], -1)

@@ -51,7 +51,7 @@ def lay_out_frames(
         cls: (B*T, C) one token per frame, in the order of the groups; None where `blocks.cls` is false.
         row_token: (C,); None where `blocks.rows` is false.
         projector: C -> D.
-        blocks: how the frames are laid out.
+        blocks: the order of the tokens.
         videos: the B shapes.
     """
     groups, time = blocks.groups(videos), videos[0].frames

@@ -35,14 +35,12 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H*p, W*p) normalized -> (B, T, H, W, C); pixels are cast to the dtype of the weight."""
-        batch, time = pixels.shape[:2]
         x = pixels.flatten(0, 1).to(self.weight.dtype)
         if self.pixel_stride > 1:
             x = F.avg_pool2d(x, self.pixel_stride)
         side = self.weight.shape[-1]
-        rows, columns = x.shape[-2] // side, x.shape[-1] // side
-        x = x.reshape(-1, 3, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
-        return F.linear(x.reshape(batch, time, rows, columns, -1), self.weight.flatten(1))
+        x = x.unflatten(3, (-1, side)).unflatten(2, (-1, side)).permute(0, 2, 4, 1, 3, 5).flatten(3)
+        return F.linear(x, self.weight.flatten(1)).unflatten(0, pixels.shape[:2])
 
 
 def convolve_time(layer: nn.Conv3d, x: Tensor) -> Tensor:
