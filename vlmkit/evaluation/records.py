@@ -114,16 +114,6 @@ class Metric(_Record):
     ci95: Annotated[list[_Value], Field(min_length=2, max_length=2)]
     """Lower and upper end."""
 
-    @property
-    def low(self) -> float:
-        """Lower end of the interval."""
-        return self.ci95[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        return self.ci95[1]
-
 
 class TypeScores(_Record):
     """The scores of one question type."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from statistics import median_high
 from typing import Any, NamedTuple
 
 from vlmkit.training.metrics import MetricsLine
@@ -40,13 +41,13 @@ class StageCurves(NamedTuple):
 
 def stage_curves(name: str, lines: Sequence[MetricsLine]) -> StageCurves:
     """How a stage went that has logged something."""
-    paces = sorted(line.seconds_per_step for line in lines if line.seconds_per_step is not None)
+    paces = [line.seconds_per_step for line in lines if line.seconds_per_step is not None]
     wide, narrow = (curves(lines, f"{name}-{stacked}", stacked) for stacked in (False, True))
     return StageCurves(
         name=name,
         steps=lines[-1].step,
         ends=[_ends(lines, loss) for loss in LOSSES],
-        pace=paces[len(paces) // 2] if paces else None,
+        pace=median_high(paces) if paces else None,
         thinned=len(lines) > POINTS,
         wide=wide,
         narrow=narrow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from vlmkit import formatting
 from vlmkit._version import __version__
 from vlmkit.evaluation import PreparedBenchmark, read_predictions
 from vlmkit.files import write_atomic
-from vlmkit.report.composition import model_parts, trained_parts
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
 from vlmkit.report.results import EN_DASH, benchmark_section, interval, score
@@ -54,8 +53,6 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
         plugins=_loaded_plugins(run),
         sha256=sha256(run.experiment) if run.experiment else "",
         results=[benchmark_section(name, result) for name, result in run.results.items()],
-        parts=model_parts(run),
-        stages=trained_parts(run),
         curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
         galleries=galleries(run, answers, prepared),
         unscored=unscored,
@@ -88,9 +85,8 @@ def _unless_none(function: Callable[..., str]) -> Callable[..., str | None]:
 
 def _loaded_plugins(run: RunFiles) -> dict[str, list[str]]:
     """The names of the plugins that were loaded, by package."""
-    packages: dict[str, list[str]] = {}
+    packages: dict[str, list[str]] = defaultdict(list)
     for plugin in (plugin for environment in run.environments for plugin in environment["plugins"]):
-        names = packages.setdefault(plugin["package"], []) if plugin["state"] == "loaded" else []
-        if plugin["name"] not in names:
-            names.append(plugin["name"])
+        if plugin["state"] == "loaded" and plugin["name"] not in packages[plugin["package"]]:
+            packages[plugin["package"]].append(plugin["name"])
     return packages

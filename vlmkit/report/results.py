@@ -24,15 +24,6 @@ class QuestionType(NamedTuple):
     """The metric with the video (`model`) and, where it was measured, without (`blind`); None: nothing scored."""
 
 
-class IntervalMark(NamedTuple):
-    """An interval and its value in percent of a track's width, as CSS wants them."""
-
-    series: str
-    low: str
-    width: str
-    value: str
-
-
 @dataclass(frozen=True)
 class BenchmarkSection:
     """One result, arranged for the page."""
@@ -51,7 +42,7 @@ class BenchmarkSection:
         """The end of the axis."""
         if self.metric == "accuracy":
             return 1.0
-        highs = [metric.high for row in self.types for metric in row.series.values() if metric]
+        highs = [metric.ci95[1] for row in self.types for metric in row.series.values() if metric]
         return float(math.ceil(max(highs))) or 1.0
 
     @property
@@ -60,15 +51,9 @@ class BenchmarkSection:
         ticks = [self.top * i / 2 for i in range(3)]
         return [f"{tick:.0%}" if self.metric == "accuracy" else f"{tick:g}" for tick in ticks]
 
-    def marks(self, row: QuestionType) -> list[IntervalMark]:
-        """The marks of a row: the blind ones first, so that the model's lie above them."""
-        marks = []
-        for series, metric in reversed(row.series.items()):
-            if metric:
-                places = (metric.low, metric.value, metric.high)
-                low, value, high = (100 * min(max(place / self.top, 0.0), 1.0) for place in places)
-                marks.append(IntervalMark(series, f"{low:.2f}", f"{high - low:.2f}", f"{value:.2f}"))
-        return marks
+    def places(self, metric: Metric) -> list[float]:
+        """The value of a metric and both ends of its interval, in percent of the axis."""
+        return [100 * min(max(place / self.top, 0.0), 1.0) for place in (metric.value, *metric.ci95)]
 
     def published_scores(self, model: PublishedModel) -> list[str | None]:
         """The metrics of one published model, in the order of the registry."""
@@ -96,7 +81,8 @@ def score(estimate: Metric, metric: str) -> str:
 
 def interval(estimate: Metric, metric: str) -> str:
     """The 95% interval of a metric."""
-    return f"{_figure(estimate.low, metric).rstrip('%')}{EN_DASH}{_figure(estimate.high, metric)}"
+    low, high = (_figure(end, metric) for end in estimate.ci95)
+    return f"{low.rstrip('%')}{EN_DASH}{high}"
 
 
 def _figure(value: float, metric: str) -> str:

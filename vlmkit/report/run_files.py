@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.files import read_text
+from vlmkit.formatting import learning_rate
 from vlmkit.json_files import BadSample, is_present, read_record, validated
 from vlmkit.manifest import check_files
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec, part_of
 from vlmkit.spec.loading import read_resolved
 from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.summary import Summary
@@ -29,6 +30,12 @@ class ComponentOutline(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     type: str
+
+    def __str__(self) -> str:
+        """Return its name and what fills its slots: `stab (downsampler lsd)`."""
+        options = (self.model_extra or {}).items()
+        slots = [f"{key} {value['type']}" for key, value in options if isinstance(value, dict) and "type" in value]
+        return f"{self.type} ({', '.join(slots)})" if slots else self.type
 
 
 class StageOutline(BaseModel):
@@ -86,6 +93,24 @@ class SpecOutline(BaseModel):
         return [use.label or use.name for use in self.evaluation.benchmarks] if self.evaluation else []
 
 
+class ModelPart(NamedTuple):
+    """A part of the model, as far as the run says it."""
+
+    name: str
+    component: ComponentOutline | str | None
+    parameters: int | None
+
+
+class TrainedPart(NamedTuple):
+    """A part of the model in a training stage."""
+
+    name: str
+    parameters: int | None
+    """How many of them train."""
+    rates: str | None
+    """Their learning rates."""
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """The files of one run. Absent ones are empty."""
@@ -112,6 +137,29 @@ class RunFiles:
     ended: datetime
 
     @property
+    def parts(self) -> list[ModelPart]:
+        """Components from the spec, parameters from model.json; last what is saved of them."""
+        components = {"aligner": self.spec.model.aligner, "backbone": self.spec.model.backbone}
+        saved = tuple(components)
+        if self.spec.training and self.spec.training.distillation:
+            components["teacher"] = self.spec.training.distillation.teacher
+        sizes = self.summary.parts if self.summary else {}
+        parts = [ModelPart(name, components.get(name), sizes.get(name)) for name in {**components, **sizes}]
+        whole = ModelPart("model", "what is saved", sum(sizes.get(name, 0) for name in saved))
+        return [*parts, whole] if sizes else parts
+
+    def trained_parts(self, stage: StageOutline) -> list[TrainedPart]:
+        """The parts that a stage trains; their parameters from model.json, without it as the spec names them."""
+        trained = {stage.name: stage.trains for stage in self.summary.stages} if self.summary else {}
+        sizes: dict[str, int] = trained.get(stage.name, {})
+        parts = []
+        for part in sizes or dict.fromkeys(map(part_of, stage.train)):
+            rates = ", ".join(learning_rate(rate) for key, rate in stage.train.items() if part_of(key) == part)
+            if sizes.get(part, 1):
+                parts.append(TrainedPart(part, sizes.get(part), rates or None))
+        return parts
+
+    @property
     def unfinished(self) -> list[str]:
         """The parts of the spec that the run does not hold yet, in sentences."""
         missing = [f"{name} has no result yet." for name in self.spec.benchmarks if name not in self.results]
@@ -136,7 +184,10 @@ def read_run(folder: Path) -> RunFiles:
     run.check_model()
     folder, path = run.path, run.spec_file
     options = validated(read_yaml(path).data, SpecOutline, str(path), "restore the file from a copy")
-    experiment, problem = _validated(path)
+    try:
+        experiment, problem = read_resolved(path), ""
+    except UserError as error:
+        experiment, problem = None, str(error)
     logs = sorted(folder.glob(f"stages/*/{METRICS}"), key=lambda log: (_number(log.parent.name), log.parent.name))
     results = sorted(folder.glob("eval/*/result.json"))
     times = [datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in [path, *logs, *results]]
@@ -165,13 +216,6 @@ def _check_log(log: Path) -> None:
     if record is not None and log.name in record.files:
         remedy = "restore it, or remove it: the report then does without its curves"
         check_files(log.parent, {log.name: record.files[log.name]}, remedy)
-
-
-def _validated(path: Path) -> tuple[ExperimentSpec | None, str]:
-    try:
-        return read_resolved(path), ""
-    except UserError as error:
-        return None, str(error)
 
 
 def _number(folder: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from vlmkit.errors import RunError, UserError
 from vlmkit.report import write_report
-from vlmkit.report.run_files import read_run
+from vlmkit.report.run_files import ComponentOutline, read_run
 
 
 def test_everything_that_a_finished_run_holds(run_folder: Path) -> None:
@@ -156,3 +156,9 @@ def test_a_page_that_cannot_be_written_is_a_clear_error(run_folder: Path) -> Non
     (run_folder / "report.html").mkdir()
     with pytest.raises(RunError, match=r"report\.html: expected a file, found a folder"):
         write_report(run_folder)
+
+
+def test_a_component_with_its_slots() -> None:
+    options = {"type": "stab", "width": 96, "input": {"frames": 8}, "downsampler": {"type": "lsd"}}
+    assert str(ComponentOutline(**options)) == "stab (downsampler lsd)"
+    assert str(ComponentOutline(type="talk")) == "talk"
