@@ -7,7 +7,6 @@ import json
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ __all__ = [
     "closest_name",
     "did_you_mean",
     "from_pydantic",
+    "half_character",
     "shown",
 ]
 
@@ -37,8 +37,6 @@ __all__ = [
 _LONGEST_LINE = 1000
 """Characters of one line of a message; what a file or plugin says can be of any length."""
 _MOST_LINES = 60
-_LONGEST_VALUE = 80
-"""Characters of a value that are shown."""
 
 KeyPath = tuple[str | int, ...]
 """Keys of mappings and indices of lists, from the outside in."""
@@ -107,35 +105,47 @@ class _Repr(reprlib.Repr):
         return f"<a number of about {x.bit_length() * 3 // 10} digits>" if x.bit_length() > 1000 else repr(x)
 
 
-_REPR = _Repr()
+class _Json(_Repr):
+    """The same with JSON's words and quotes."""
+
+    def repr1(self, x: object, level: int) -> str:
+        """Return JSON for text, booleans and None."""
+        if isinstance(x, str):
+            return json.dumps(x[: self.maxstring], ensure_ascii=False)
+        return json.dumps(x) if x is None or isinstance(x, bool) else super().repr1(x, level)
+
+    def repr_tuple(self, x: tuple[object, ...], level: int) -> str:
+        """Return a list."""
+        return self.repr_list(list(x), level)
+
+
+_REPR, _JSON = _Repr(), _Json()
 
 
 def shown(value: object, limit: int = 80) -> str:
     """Return `repr(value)` for a message, at most `limit` characters of it."""
-    text = _REPR.repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return _shortened(_REPR.repr(value), limit)
 
 
 def as_written(value: object) -> str:
     """Return the beginning of a value for a message, as a spec file could have it: `"big"`, `null`, `true`."""
-    text = json.dumps(_pruned(value, 4), ensure_ascii=False, default=shown)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+    return _shortened(_JSON.repr(value), 80)
 
 
-def _pruned(value: object, levels: int) -> object:
-    """Return no more of a value than is shown."""
-    if isinstance(value, Mapping | list | tuple) and not levels:
-        return "…"
-    if isinstance(value, Mapping):
-        items = islice(value.items(), _LONGEST_VALUE)
-        return {str(key)[:_LONGEST_VALUE]: _pruned(item, levels - 1) for key, item in items}
-    if isinstance(value, list | tuple):
-        return [_pruned(item, levels - 1) for item in islice(value, _LONGEST_VALUE)]
-    if isinstance(value, str):
-        return str(value[:_LONGEST_VALUE])
-    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() < 1000):
-        return value
-    return shown(value)
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def half_character(text: str) -> str:
+    """Return the first half of a pair of surrogates in a text, empty where it is whole.
+
+    JSON can write one, but no tokenizer takes it and no file can hold it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return ""
 
 
 def _cut(message: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vlmkit.errors import DataError, RunError, UserError, shown
+from vlmkit.errors import DataError, RunError, UserError, half_character, shown
 
 __all__ = [
     "PARTIAL_SUFFIX",
@@ -138,10 +138,8 @@ def whole_text(value: str, where: str) -> str:
 
     JSON can write that, but no tokenizer takes it and no file can hold it.
     """
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {value[error.start]!r} is half a character; correct it in {shown(value)}") from None
+    if half := half_character(value):
+        raise DataError(f"{where}: {half!r} is half a character; correct it in {shown(value)}")
     return value
 
 

@@ -60,7 +60,7 @@ package_of: Callable[[type], str] = _unknown
 
 
 class ContractError(Exception):
-    """Says what was given instead of what was promised; a PluginError where it is known whose fault that is."""
+    """Says what was found instead of what was promised; becomes a PluginError that names the component."""
 
 
 @contextmanager

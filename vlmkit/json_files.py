@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from xxhash import xxh3_128
 
-from vlmkit.errors import DataError, RunError, UserError, as_written, from_pydantic
+from vlmkit.errors import DataError, RunError, UserError, as_written, from_pydantic, half_character
 from vlmkit.files import decode, is_file, read_bytes, read_text, whole_text, write_atomic
 
 __all__ = [
@@ -154,7 +154,7 @@ def read_json_lines(path: Path, kind: type[T], *, mend: bool = False) -> list[T]
 def validated(found: Any, kind: type[T], where: str, remedy: str) -> T:
     """Return plain data as an object of a type. A RunError where it is none."""
     try:
-        record: T = _adapter(kind).validate_python(found, strict=True)
+        record: T = _adapter(kind).validate_python(found, strict=True)  # type: ignore[arg-type]  # it is hashable
     except ValidationError as error:
         problem = from_pydantic(error)[0]
         key = ".".join(map(str, problem.path))
@@ -176,19 +176,11 @@ def _parse(content: bytes, kind: type[T], where: str, remedy: str) -> T:
     if isinstance(last, dict):
         last.pop(_KEY, None)
     record = validated(found, kind, where, remedy)
-    if _HALF.search(content) and _halved(found):
+    if _HALF.search(content) and half_character(json.dumps(found, ensure_ascii=False)):
         raise RunError(f"{where}: expected text, found half a character, which no file can hold; {remedy}")
     if stamp(content) == "wrong":
         raise RunError(f"{where}: its checksum is wrong: it was damaged, or changed, since it was written; {remedy}")
     return record
-
-
-def _halved(found: Any) -> bool:
-    try:
-        json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def stamp(content: bytes) -> Literal["absent", "right", "wrong"]:

@@ -65,9 +65,7 @@ class AlignerSpec(VideoComponentSpec):
         A batch is as long as its longest video. So where videos differ in length (samplers that do not pad), neither
         the number of tokens nor their values may depend on `video.frames`, only on `video.num_frames_present`.
         """
-        raise NotImplementedError
 
     @abstractmethod
     def build(self, llm_width: int) -> Aligner:
         """The module, freshly initialized, for an LLM with embeddings of `llm_width` channels. Imports torch here."""
-        raise NotImplementedError

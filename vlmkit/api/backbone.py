@@ -102,12 +102,10 @@ class BackboneSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> PreTrainedModel:
         """The module with fresh weights. Used on the meta device and to take a checkpoint's weights."""
-        raise NotImplementedError
 
     @abstractmethod
     def load(self) -> PreTrainedModel:
         """The module with the weights that the spec names, or fresh ones where it says so."""
-        raise NotImplementedError
 
     @abstractmethod
     def load_tokenizer(self, offline: bool = False) -> PreTrainedTokenizerBase:
@@ -116,4 +114,3 @@ class BackboneSpec(ComponentSpec):
         A UserError where it cannot be read: an `Unavailable` where it is not on this machine. With `offline` no network
         is asked for it.
         """
-        raise NotImplementedError

@@ -1,8 +1,8 @@
-"""Checks of the answers of components, made where these enter vlmkit.
+"""Checks of what components return, made where it enters vlmkit.
 
-A base class lists the members that its subclasses promise (`_promises`). Whoever calls one of them, vlmkit or another
-plugin, gets an answer that was checked; what the member raises, or answers instead, is one PluginError that names the
-component and its package. An override that calls the member it overrides is looked at once, from outside.
+A base class lists the members that its subclasses promise (`_promises`). Whoever calls one of them gets a value that was
+checked; what the member raises, or returns instead, is one PluginError that names the component and its package. An
+override that calls the member it overrides is checked once, from outside.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import ValidationError
 
-from vlmkit.errors import PluginError, UserError, shown
+from vlmkit.errors import PluginError, UserError, half_character, shown
 from vlmkit.guard import FAULTS, ContractError, component_error, error_text, is_machine_error, set_spec
 
 __all__ = [
@@ -44,7 +44,7 @@ Check = Callable[..., Any]
 
 
 class Promise(NamedTuple):
-    """The check of what one member of a component answers."""
+    """The check of what one member of a component returns."""
 
     check: Check
     refuses: bool = False
@@ -69,7 +69,7 @@ class Contract:
 
 
 def enforce(cls: type, promises: Promises, unless: Callable[[], bool] | None = None) -> None:
-    """Look at the answers of all members that a class itself defines, except while `unless` is true."""
+    """Check what all members return that a class itself defines, except while `unless` is true."""
     for name, promise in promises.items():
         member = cls.__dict__.get(name)
         if getattr(member, "__isabstractmethod__", False):
@@ -87,22 +87,16 @@ def enforce(cls: type, promises: Promises, unless: Callable[[], bool] | None = N
 
 
 class _Bound:
-    """A static or class method, which is looked at where it is called of an object."""
+    """A static or class method, which is checked where it is called of an object."""
 
-    def __init__(
-        self, member: staticmethod[..., Any] | classmethod[Any, ..., Any], watched: Callable[..., Any]
-    ) -> None:
+    def __init__(self, member: Any, watched: Callable[..., Any]) -> None:
         self._member, self._watched = member, watched
 
     def __get__(self, component: Any, owner: type) -> Callable[..., Any]:
         function: Callable[..., Any] = self._member.__get__(component, owner)
         if component is None:
             return function
-
-        @wraps(function)
-        def without_self(_: Any, *args: Any, **kwargs: Any) -> Any:
-            return function(*args, **kwargs)
-
+        without_self = wraps(function)(lambda _, *args, **kwargs: function(*args, **kwargs))
         return partial(self._watched(function=without_self), component)
 
 
@@ -111,12 +105,15 @@ def _watched(
 ) -> Callable[..., Any]:
     @wraps(function)
     def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if (unless is not None and unless()) or _definer(type(self), name) is not cls:
+        definer = next((base for base in type(self).__mro__ if name in base.__dict__), None)
+        if (unless is not None and unless()) or definer is not cls:
             return function(self, *args, **kwargs)
         try:
             return promise.check(self, function(self, *args, **kwargs), *args, **kwargs)
         except FAULTS as error:
-            if is_machine_error(error) or (promise.refuses and _is_refusal(error)):
+            # those of pydantic and of codecs have no words for the user
+            refusal = isinstance(error, ValueError) and not isinstance(error, ValidationError | UnicodeError)
+            if is_machine_error(error) or (promise.refuses and refusal):
                 raise
             problem = _problem(self, name, args, error)
             if promise.failed is not None:
@@ -128,23 +125,12 @@ def _watched(
     return watched
 
 
-def _is_refusal(error: BaseException) -> bool:
-    """Return whether this is a ValueError with words for the user; those of pydantic and of codecs have others."""
-    return isinstance(error, ValueError) and not isinstance(error, ValidationError | UnicodeError)
-
-
-def _definer(cls: type, name: str) -> type | None:
-    return next((base for base in cls.__mro__ if name in base.__dict__), None)
-
-
 def _problem(component: object, name: str, args: tuple[object, ...], error: BaseException) -> PluginError:
-    if isinstance(error, PluginError):
-        return error
+    if isinstance(error, UserError):
+        return error if isinstance(error, PluginError) else PluginError(str(error))
     doing = "the length" if name == "__len__" else name
     if len(args) == 1 and isinstance(args[0], int | str | Path):
         doing = f"{name}({shown(args[0])})"
-    if isinstance(error, UserError):
-        return PluginError(str(error))
     complaint = str(error) if isinstance(error, ContractError) else f"raised {error_text(error)}"
     return component_error(component, f"{doing} {complaint}")
 
@@ -152,9 +138,8 @@ def _problem(component: object, name: str, args: tuple[object, ...], error: Base
 def check_type(found: object, expected: type, name: str = "") -> Any:
     """Return `found` itself where it is of the type. `name` is how people know the type."""
     if not isinstance(found, expected):
-        module = expected.__module__
-        api = f"a vlmkit.api.{expected.__name__}" if module.startswith("vlmkit.api") else f"a {expected.__name__}"
-        raise ContractError(f"gives {type_name(found)}, expected {name or api}")
+        package = "vlmkit.api." if expected.__module__.startswith("vlmkit.api") else ""
+        raise ContractError(f"gives {type_name(found)}, expected {name or f'a {package}{expected.__name__}'}")
     return found
 
 
@@ -164,7 +149,7 @@ def type_name(found: object) -> str:
 
 
 def of_type(expected: type, name: str = "") -> Check:
-    """Return the check of a member that answers with something of this type."""
+    """Return the check of a member that returns something of this type."""
     return lambda component, answer, *_, **__: check_type(answer, expected, name)
 
 
@@ -184,13 +169,11 @@ def builds(address: str, then: Check | None = None, *, refuses: bool = False) ->
 
 
 def check_text(found: object, what: str) -> str:
-    """Return text that can be written to a file."""
+    """Return text that can be written to a file, where it is such."""
     if not isinstance(found, str):
         raise ContractError(f"gives {what} {type_name(found)}, expected text")
-    try:
-        found.encode()
-    except UnicodeEncodeError:
-        raise ContractError(f"gives {what} {shown(found)}, which no file can hold; expected text") from None
+    if half_character(found):
+        raise ContractError(f"gives {what} {shown(found)}, which no file can hold; expected text")
     return found
 
 
@@ -215,7 +198,7 @@ def check_sides(component: object, found: object, *_: object) -> tuple[int, int]
 
 
 def check_none(component: object, found: object, *_: object) -> None:
-    """Check that there is no answer: what does not fit is a ValueError."""
+    """Check that nothing is returned: what does not fit is a ValueError."""
     if found is not None:
         raise ContractError(f"gives {shown(found)}, expected None, or a ValueError where something does not fit")
 

@@ -104,4 +104,3 @@ class DatasetSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Dataset:
         """The dataset. A `DataError` where its files are missing or malformed."""
-        raise NotImplementedError

@@ -30,7 +30,6 @@ class DownsamplerSpec(ComponentSpec):
     @abstractmethod
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """The token grid for height x width patches. A ValueError, with both numbers, where they do not fit."""
-        raise NotImplementedError
 
     def keeps_rows(self) -> bool:
         """Return whether tokens stand in rows and columns of the picture, as row tokens and distillation need it."""
@@ -42,4 +41,3 @@ class DownsamplerSpec(ComponentSpec):
     @abstractmethod
     def build(self, width: int) -> Downsampler:
         """The module for features of `width` channels (in and out)."""
-        raise NotImplementedError

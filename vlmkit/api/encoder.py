@@ -46,4 +46,3 @@ class EncoderSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Encoder:
         """The module, freshly initialized; `Encoder.load_pretrained` then takes the weights from `path`."""
-        raise NotImplementedError

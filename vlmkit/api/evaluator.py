@@ -109,4 +109,3 @@ class EvaluatorSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Evaluator:
         """The evaluator."""
-        raise NotImplementedError

@@ -78,4 +78,3 @@ class JudgeSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Judge:
         """The judge."""
-        raise NotImplementedError

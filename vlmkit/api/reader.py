@@ -118,4 +118,3 @@ class ReaderSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Reader:
         """The reader."""
-        raise NotImplementedError

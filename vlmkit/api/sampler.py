@@ -89,4 +89,3 @@ class SamplerSpec(ComponentSpec):
     @abstractmethod
     def build(self) -> Sampler:
         """Return the sampler."""
-        raise NotImplementedError

@@ -97,4 +97,3 @@ class TeacherSpec(VideoComponentSpec):
 
         Whoever calls it gets a frozen teacher, and one that keeps its features where `cache` says so.
         """
-        raise NotImplementedError

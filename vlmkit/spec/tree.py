@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.api.spec import Spec
-from vlmkit.errors import KeyPath, Problem, SpecError, shown
+from vlmkit.errors import KeyPath, Problem, SpecError, half_character, shown
 
 __all__ = [
     "DEEPEST",
@@ -154,13 +154,10 @@ def whole(text: str) -> str:
 
     A ValueError where one of two halves is missing.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        try:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            raise ValueError("expected whole characters, one here is only half of one") from None
+    if half_character(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        if half_character(text):
+            raise ValueError("expected whole characters, one here is only half of one")
     return text
 
 
