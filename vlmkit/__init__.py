@@ -33,18 +33,12 @@ __all__ = [
     "run",
 ]
 
-_LAZY = {
-    "Run": "vlmkit.runner",
-    "VideoBatch": "vlmkit.api.tensors",
-    "VisualTokens": "vlmkit.api.tensors",
-    "build": "vlmkit.model.compose",
-    "compose": "vlmkit.model.compose",
-    "import_state_dict": "vlmkit.checkpoints.formats",
-    "run": "vlmkit.runner",
-}
+_LATE = dict.fromkeys(("VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
+_LATE |= dict.fromkeys(("build", "compose"), "vlmkit.model.compose")
+_LATE |= dict.fromkeys(("Run", "run"), "vlmkit.runner") | {"import_state_dict": "vlmkit.checkpoints.formats"}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ import json
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class _Json(_Repr):
         if isinstance(x, str):
             return json.dumps(x[: self.maxstring], ensure_ascii=False)
         return json.dumps(x) if x is None or isinstance(x, bool) else super().repr1(x, level)
+
+    def repr_dict(self, x: Mapping[Any, object], level: int) -> str:
+        """Return a mapping in its own order."""
+        items = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in islice(x, self.maxdict)]
+        return f"{{{', '.join(items)}{', …' if len(x) > self.maxdict else ''}}}" if level > 0 else "{…}"
 
     def repr_tuple(self, x: tuple[object, ...], level: int) -> str:
         """Return a list."""

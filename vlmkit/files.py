@@ -42,17 +42,12 @@ UNREADABLE = frozenset(
 
 
 def expand_path(path: str | Path) -> Path:
-    """Return the path with a leading `~` or `~user` replaced by that home folder.
-
-    Raises:
-        DataError: there is no such user, or no home folder.
-    """
+    """Return the path with a leading `~` or `~user` replaced. A DataError where there is no such home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise DataError(
-            f"{shown(str(path))}: `{Path(path).parts[0]}` is no home folder here; write the whole path"
-        ) from None
+        home = Path(path).parts[0]
+        raise DataError(f"{shown(str(path))}: `{home}` is no home folder here; write the whole path") from None
 
 
 def shipped_folder(name: str) -> Path:
@@ -70,17 +65,13 @@ def file_sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(
-            f"{path}: it cannot be read: {error.strerror or error}; correct its path, or who may read it"
-        ) from None
+        said = error.strerror or error
+        raise DataError(f"{path}: it cannot be read: {said}; correct its path, or who may read it") from None
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is such a regular file: neither a pipe nor a device, which can block or never end.
-
-    No file has a name that is too long or holds a zero byte, for which `Path.is_file` raises.
-    """
-    return os.path.isfile(path)  # noqa: PTH113
+    """Return whether there is such a regular file: neither a pipe nor a device, which can block or never end."""
+    return os.path.isfile(path)  # noqa: PTH113 -- Path.is_file raises for long names and zero bytes
 
 
 def is_folder(path: Path) -> bool:
@@ -89,13 +80,9 @@ def is_folder(path: Path) -> bool:
 
 
 def read_bytes(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> bytes:
-    """Return the content of a file.
+    """Return the content of a regular file; `error` where it is missing or cannot be read.
 
-    Args:
-        file: a regular file.
-        expected: what the file should be, for the message, e.g. "a JSON list of questions".
-        error: what is raised where the file is missing, no regular file, or not readable.
-        remedy: what to do then, which ends the message.
+    The message says what was `expected`, e.g. "a JSON list of questions", and ends with the `remedy`.
     """
     try:
         if not is_file(file) and file.exists():
@@ -113,8 +100,7 @@ def read_bytes(file: Path, expected: str, error: type[UserError] = DataError, re
 def read_text(file: Path, expected: str, error: type[UserError] = DataError, remedy: str = "correct it") -> str:
     """Return the text of a UTF-8 file, without the byte order mark that some editors put before it.
 
-    Arguments and errors as those of `read_bytes`; `error` also where the file is not UTF-8. Every line ends with a line
-    feed, whatever ends it in the file.
+    Arguments and errors as those of `read_bytes`. Every line ends with a line feed, whatever ends it in the file.
     """
     content = read_bytes(file, expected, error, remedy)
     return decode(content, str(file), expected, error, remedy).replace("\r\n", "\n").replace("\r", "\n")
@@ -134,10 +120,7 @@ def decode(
 
 
 def whole_text(value: str, where: str) -> str:
-    """Return the text itself. A DataError where it has half of a pair of surrogates.
-
-    JSON can write that, but no tokenizer takes it and no file can hold it.
-    """
+    """Return the text itself. A DataError where it has half of a pair of surrogates."""
     if half := half_character(value):
         raise DataError(f"{where}: {half!r} is half a character; correct it in {shown(value)}")
     return value
@@ -231,16 +214,10 @@ class Locked(Exception):  # noqa: N818 -- it says what the file is
 
 @contextmanager
 def lock_file(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Keep other processes out while the block runs; give whether they are.
+    """Keep other processes out while the block runs, by a file that is made for this; yield whether they are kept out.
 
-    On a disk without file locks, as many a cluster has, nothing keeps them out: that is said once on stderr.
-
-    Args:
-        path: a file that is made for this.
-        wait: until the other process is done.
-
-    Raises:
-        Locked: another process holds the lock.
+    `Locked` where another process holds the lock, unless that is to be waited for. On a disk without file locks, as
+    many a cluster has, nothing keeps them out: that is said once on stderr.
     """
     from filelock import FileLock, Timeout
 

@@ -166,14 +166,8 @@ def reading(
 ) -> Iterator[None]:
     """Raise `error` for whatever a library raises over what a user gave it.
 
-    A UserError passes as it is, and so do running out of memory and being interrupted.
-
-    Args:
-        expected: begins the message: what could not be read, and where.
-        remedy: ends the message: what to do.
-        error: what is raised.
-        folder: where the files are; those of them that are pointers of Git LFS are named.
-        blame: finds out what is wrong, for the message, or nothing.
+    The message says what was `expected`, and where, and ends with the `remedy`. Pointers of Git LFS in `folder` are
+    named; `blame` finds out what is wrong, or nothing. A UserError passes as it is, and so does a lack of memory.
     """
     try:
         yield

@@ -78,15 +78,9 @@ def parse_json(
     error: type[UserError] = DataError,
     remedy: str = "correct it",
 ) -> Any:
-    """Return what JSON stands for.
+    """Return what JSON stands for, in UTF-8 with or without a byte order mark; `error` where it is none.
 
-    Args:
-        text: UTF-8, with or without a byte order mark.
-        where: file and line, for the message.
-        expected: what it should be, e.g. "a JSON object per line".
-        error: what is raised where this is no JSON, holds a whole number of more than 4,300 digits, or nests lists and
-            objects hundreds of levels deep.
-        remedy: what to do then, which ends the message.
+    The message begins with `where`, file and line, says what was `expected`, and ends with the `remedy`.
     """
     if isinstance(text, bytes):
         text = decode(text, where, expected, error, remedy)
@@ -133,13 +127,10 @@ def json_line(entry: Mapping[str, Any]) -> str:
 
 
 def read_json_lines(path: Path, kind: type[T], *, mend: bool = False) -> list[T]:
-    """Return the lines of a file as objects of a type, none where there is no file.
+    """Return the lines of a file as objects of a type, none where there is no file. A RunError where a line is none.
 
     A torn last line, as a kill leaves it, is no line yet. With `mend` it is cut off, so that what is appended next
     starts a line of its own.
-
-    Raises:
-        RunError: a line is damaged, or holds something else.
     """
     if not is_present(path):
         return []
@@ -216,16 +207,8 @@ def _fill(text: str) -> str:
 def parse_rows(content: bytes, where: str, expected: str) -> list[Any]:
     """Return the entries of a JSON list, or those of JSON lines: one object a line.
 
-    Which of the two it is the content tells, and not the name of the file: JSON lines begin with a brace, and so does
-    each line. Whatever stands in the list is returned.
-
-    Args:
-        content: UTF-8, with or without a byte order mark.
-        where: the file, for the message.
-        expected: what an entry should be, e.g. "questions".
-
-    Raises:
-        DataError: it is neither, or empty.
+    The content tells which of the two it is, and not the name of the file: JSON lines begin with a brace. A DataError,
+    which names the file `where` and the `expected` entries, e.g. "questions", where it is neither, or empty.
     """
     what = f"a JSON list of {expected}, or one JSON object per line"
     text = decode(content, where, what)
@@ -241,11 +224,7 @@ def parse_rows(content: bytes, where: str, expected: str) -> list[Any]:
 
 
 def name_of(value: object, key: str, where: str) -> str:
-    """Return an id, or another name, as text; JSON may also give it as a whole number.
-
-    Raises:
-        DataError: it is anything else: what a list or `true` looks like as text nobody has meant.
-    """
+    """Return an id, or another name, as text; JSON may also give it as a whole number. Else a DataError."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _checked_text(value, key, "text or a whole number", where)

@@ -122,13 +122,10 @@ def check_files(folder: Path, files: Files, remedy: str, error: type[UserError] 
 
 
 def write_manifest(folder: Path, state: Mapping[str, Any] | None = None, *, flushed: bool = True) -> None:
-    """Write the manifest of all files of a folder, hidden ones left out.
+    """Write the manifest of all files of a folder, hidden ones left out, and what else it should say.
 
-    Args:
-        folder: its files are complete.
-        state: what else the manifest should say.
-        flushed: wait until each file is on the disk. For files that can be made again it is enough that a power cut
-            shows, and waiting for thousands takes long.
+    Files that can be made again need not be `flushed` to the disk: that a power cut shows is enough, and waiting for
+    thousands takes long.
     """
     files = file_entries(folder, _files(folder), flushed=flushed)
     write_record(folder / MANIFEST, {**(state or {}), "files": files})
@@ -139,12 +136,10 @@ def damaged_files(folder: Path) -> list[Path] | None:
 
     A RunError where the manifest itself is damaged.
     """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    if not (manifest := folder / MANIFEST).is_file():
         return None
     files = read_record(manifest, _Manifest, f"remove the folder {folder}").files
-    found = ((folder / name, entry) for name, entry in files.items())
-    return [file for file, wanted in found if not file.is_file() or checksum(file) != wanted]
+    return [file for name, entry in files.items() if not (file := folder / name).is_file() or checksum(file) != entry]
 
 
 def check_folder(folder: Path, remedy: str, error: type[UserError] = CheckpointError) -> dict[str, Any]:

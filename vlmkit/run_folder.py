@@ -10,7 +10,6 @@ A run belongs to one spec from the first file of a stage on. What may change wit
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pydantic import BaseModel
 
 from vlmkit.errors import CheckpointError, RunError, SpecError
 from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder, lock_file, write_atomic
+from vlmkit.guard import DISK_FULL
 from vlmkit.json_files import BadSample, read_json_lines, read_record, stamp, stamped_comment, validated, write_record
 from vlmkit.manifest import check_folder
 from vlmkit.runtime import environment, rank
@@ -65,11 +65,9 @@ class RunFolder:
 
     @classmethod
     def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:
-        """The run folder `root`/NAME: a new one, or the one that an interrupted run of the same spec left behind.
+        """Return the run folder `root`/NAME: a new one, or what an interrupted run of the same spec left behind.
 
-        Raises:
-            RunError: the folder belongs to another spec (with the keys that differ), is no run folder at all, or a file
-                in it is malformed.
+        A RunError where it belongs to another spec (with the keys that differ) or is no run folder at all.
         """
         run = cls(Path(root) / spec.name)
         with run.guarded():
@@ -139,19 +137,14 @@ class RunFolder:
             place = error.filename2 or error.filename
             if not isinstance(place, str) or not Path(place).absolute().is_relative_to(self.path.absolute()):
                 raise
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            remedy = "make room" if full else "put right what lies there, or who may use it,"
+            remedy = "make room" if error.errno in DISK_FULL else "put right what lies there, or who may use it,"
             raise RunError(
                 f"{place}: cannot be read or written: {error.strerror}; {remedy} and run the command again"
             ) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out while this one works on the run; ends with the process, however that ends.
-
-        Raises:
-            RunError: another process is at work here.
-        """
+        """Keep other processes out while this one works on the run. A RunError where another one is at work here."""
         try:
             with self.guarded(), lock_file(self.path / ".lock"):
                 yield
@@ -169,10 +162,8 @@ class RunFolder:
             raise RunError(
                 f"{self.path}: this folder cannot be made: {error.strerror or error}; use another --output"
             ) from None
-        foreign = sorted(
-            f.name for f in self.path.iterdir() if f.name not in _OWN and not f.name.endswith(PARTIAL_SUFFIX)
-        )
-        if foreign:
+        names = sorted(file.name for file in self.path.iterdir())
+        if foreign := [name for name in names if name not in _OWN and not name.endswith(PARTIAL_SUFFIX)]:
             raise RunError(
                 f"{self.path}: this folder is no run: it has no spec.yaml, but holds {', '.join(foreign[:5])}; "
                 "empty it, or use another name or --output"
@@ -188,15 +179,8 @@ class RunFolder:
         if refused and self._begun():
             lines = [f"  {key}: {change}" for key, change in refused.items()]
             differ = f"{len(lines)} keys differ" if len(lines) > 1 else "1 key differs"
-            raise RunError(
-                "\n".join(
-                    [
-                        f"{self.path}: this run belongs to another spec; {differ}:",
-                        *lines,
-                        "give the changed spec another `name`, choose another --output, or remove the folder",
-                    ]
-                )
-            )
+            remedy = "give the changed spec another `name`, choose another --output, or remove the folder"
+            raise RunError("\n".join([f"{self.path}: this run belongs to another spec; {differ}:", *lines, remedy]))
         if differences and not rank():
             with self.locked():
                 self._write_spec(spec)
@@ -234,13 +218,8 @@ _FILES = (
 
 
 def check_file_types(run: Path) -> None:
-    """Look at the names in a run folder; nothing is opened. Nothing happens where there is no such folder.
-
-    Raises:
-        RunError: something is a pipe, a device or a socket, a folder in place of a file, or a file in place of one.
-    """
-    if not is_folder(run):
-        return
+    """Raise a RunError where something in a run folder is a pipe or device, or a file where a folder belongs, or the
+    other way round. Nothing is opened."""
     for name in _FOLDERS:
         if is_file(run / name):
             raise _refusal(run / name, "a folder", "a file")

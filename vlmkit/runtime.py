@@ -74,8 +74,7 @@ def set_single_process_defaults() -> None:
 
 
 def wait_unless_first() -> None:
-    """Wait, in every process but the first: where it meets the same error, it has said so and the launcher ends this
-    process in the meantime."""
+    """Wait, in every process but the first, which says the same; the launcher ends this one in the meantime."""
     try:
         first = rank() == 0
     except UserError:
@@ -85,10 +84,7 @@ def wait_unless_first() -> None:
 
 
 def lost_peers(error: BaseException) -> bool:
-    """Return whether the error comes of another process that is gone, which has said why.
-
-    That is known only after the time in which the launcher would have ended this one as well.
-    """
+    """Return whether the error comes of another process that is gone, which has said why; wait for it, as above."""
     text = str(error)
     lost = world_size() > 1 and (type(error).__name__.startswith("Dist") or any(word in text for word in _LOST))
     if lost:

@@ -47,11 +47,11 @@ from vlmkit.errors import (
 from vlmkit.files import expand_path, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
 from vlmkit.guard import first_line, quiet_transformers, reading, refuse_pointers
 from vlmkit.json_files import name_of, parse_json, parse_rows, read_json, text_of
+from vlmkit.manifest import damaged_files, write_manifest
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
     from vlmkit.api.tensors import VideoBatch, VisualTokens
-    from vlmkit.manifest import damaged_files, write_manifest
 
 __all__ = [
     "API_VERSION",
@@ -128,17 +128,8 @@ __all__ = [
     "write_manifest",
 ]
 
-_LATE = {
-    "Aligner": "vlmkit.api.modules",
-    "Downsampler": "vlmkit.api.modules",
-    "Encoder": "vlmkit.api.modules",
-    "Teacher": "vlmkit.api.modules",
-    "VideoBatch": "vlmkit.api.tensors",
-    "VisualTokens": "vlmkit.api.tensors",
-    "damaged_files": "vlmkit.manifest",
-    "write_manifest": "vlmkit.manifest",
-}
-"""Names that need torch, or import this module."""
+_LATE = dict.fromkeys(("Aligner", "Downsampler", "Encoder", "Teacher"), "vlmkit.api.modules")
+_LATE |= dict.fromkeys(("VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
 
 
 def __getattr__(name: str) -> object:

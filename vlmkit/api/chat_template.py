@@ -43,12 +43,8 @@ class Trial(NamedTuple):
 def check_prompt(template: object, tokens: Mapping[str, Any] = _TOKENS) -> Trial:
     """Return what a chat template makes of a question, and of the question with its answer.
 
-    Args:
-        template: a Jinja template, or several by name, of which the one called `default` counts.
-        tokens: the special tokens of the tokenizer by name, e.g. `eos_token`.
-
-    Raises:
-        ValueError: it is no template, fails, does not end, or does not put the user's words as they are.
+    Of several templates by name the one called `default` counts. `tokens` are special ones by name, e.g. `eos_token`. A
+    ValueError where it is no template, fails, does not end, or does not put the user's words as they are.
     """
     if isinstance(template, Mapping):
         if "default" not in template:

@@ -1,6 +1,6 @@
 """Checks of what components return, made where it enters vlmkit.
 
-A base class lists the members that its subclasses promise (`_promises`). Whoever calls one of them gets a value that was
+A base class lists the members that its subclasses promise (`_promises`). Whoever calls one gets a value that was
 checked; what the member raises, or returns instead, is one PluginError that names the component and its package. An
 override that calls the member it overrides is checked once, from outside.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, cast, get_args
 
@@ -26,7 +26,7 @@ from pydantic_core.core_schema import ErrorType
 from vlmkit.api.contract import Promises, enforce
 from vlmkit.errors import did_you_mean
 
-__all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "Spec", "default_component"]
+__all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "SlotMarker", "Spec", "default_component"]
 
 _BUILT_IN = frozenset(get_args(ErrorType))
 _MOST_HINTS = 50
@@ -166,15 +166,16 @@ resolve_slot: Callable[[str, object], ComponentSpec] = _unresolved
 `vlmkit.registry`, which knows the plugins, puts its own function here."""
 
 
-class _SlotMarker:
+class SlotMarker:
     """Validates a field by `resolve_slot`."""
 
-    def __get_pydantic_core_schema__(self, source: type[ComponentSpec], handler: GetCoreSchemaHandler) -> CoreSchema:
-        def validate(value: object) -> ComponentSpec:
-            return resolve_slot(source.kind, value)
+    def validate(self, kind: str, value: object) -> ComponentSpec | str:
+        """Return what the field holds."""
+        return resolve_slot(kind, value)
 
+    def __get_pydantic_core_schema__(self, source: type[ComponentSpec], handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            validate,
+            partial(self.validate, source.kind),
             serialization=core_schema.plain_serializer_function_ser_schema(_dump),
             metadata={"kind": source.kind},
         )
@@ -185,12 +186,12 @@ class _SlotMarker:
         return {"title": kind, SLOT_MARK: kind}
 
 
-def _dump(value: ComponentSpec) -> dict[str, Any]:
-    return value.model_dump(mode="json") | {"type": value.address}
+def _dump(value: ComponentSpec | str) -> dict[str, Any] | str:
+    return value if isinstance(value, str) else value.model_dump(mode="json") | {"type": value.address}
 
 
 T = TypeVar("T")
-Slot = Annotated[T, _SlotMarker()]
+Slot = Annotated[T, SlotMarker()]
 """``Slot[DownsamplerSpec]``: a field that takes any installed downsampler, by name or as ``{type: name, …}``."""
 
 

@@ -6,20 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import (
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Field, GetCoreSchemaHandler, ValidationError, field_validator, model_validator
+from pydantic_core import CoreSchema
 
-from vlmkit.api import spec as component_spec
 from vlmkit.api.bounds import MOST_PIXELS, Frames, Side
 from vlmkit.api.sampler import SamplerSpec
-from vlmkit.api.spec import SLOT_MARK, ComponentSpec, Slot, Spec
+from vlmkit.api.spec import ComponentSpec, Slot, SlotMarker, Spec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,30 +72,18 @@ class _Named(Spec):
     sampling: Slot[SamplerSpec]
 
 
-class _SamplingMarker:
-    """Validates a field that is a slot of a sampler, but keeps a bare name as it is: plugins are imported, with the
-    inputs of their components, before samplers can be looked up."""
+class _SamplingMarker(SlotMarker):
+    """Keeps a bare name as it is: plugins are imported, with the inputs of their components, before samplers can be
+    looked up."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        write = core_schema.plain_serializer_function_ser_schema(_write)
-        return core_schema.no_info_plain_validator_function(_name_or_sampler, serialization=write)
+        return super().__get_pydantic_core_schema__(SamplerSpec, handler)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"title": SamplerSpec.kind, SLOT_MARK: SamplerSpec.kind}
-
-
-def _name_or_sampler(value: object) -> str | ComponentSpec:
-    if isinstance(value, str):
-        return value
-    found = component_spec.resolve_slot(SamplerSpec.kind, value)
-    assert isinstance(found, SamplerSpec)
-    return found.address if found.fixed and found.model_fields_set <= {"type"} else found
-
-
-def _write(sampling: str | SamplerSpec) -> str | dict[str, Any]:
-    if isinstance(sampling, str):
-        return sampling
-    return sampling.model_dump(mode="json") | {"type": sampling.address}
+    def validate(self, kind: str, value: object) -> ComponentSpec | str:
+        """Return a sampler with options, or the name of one."""
+        found = value if isinstance(value, str) else super().validate(kind, value)
+        named = isinstance(found, SamplerSpec) and found.fixed and found.model_fields_set <= {"type"}
+        return found.address if isinstance(found, SamplerSpec) and named else found
 
 
 @dataclass(frozen=True, eq=False)

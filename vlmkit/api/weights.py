@@ -40,14 +40,9 @@ class Place(NamedTuple):
 
 
 def locate(path: str, absent: str) -> Place:
-    """Return where the folder, file or hub id is.
+    """Return where the folder, file or hub id is that a user wrote.
 
-    Args:
-        path: as a user wrote it.
-        absent: begins the message, e.g. "model.backbone.tokenizer: no tokenizer".
-
-    Raises:
-        Unavailable: it can only be a path, and there is nothing.
+    `Unavailable`, with a message that begins with `absent`, where it can only be a path, and there is nothing.
     """
     local = expand_path(path)
     if is_folder(local) or is_file(local):
@@ -77,19 +72,8 @@ def read_index(file: Path) -> dict[str, str]:
     return index
 
 
-_DTYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
-"""Names of safetensors for types, and torch's."""
+_DTYPES = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint", "BOOL": "bool"}
+"""How safetensors' names of types begin, and torch's: `BF16` is `bfloat16`."""
 _WRAPPERS = ("model", "module", "state_dict")
 """Under these a trainer's file has the weights, beside other things."""
 
@@ -129,7 +113,9 @@ def _open_safetensors(file: Path) -> Shard:
     stored = {}
     for name in handle.keys():  # noqa: SIM118 -- not a mapping
         part = handle.get_slice(name)
-        stored[name] = Stored(tuple(part.get_shape()), getattr(torch, _DTYPES.get(part.get_dtype(), "uint8")))
+        kind = part.get_dtype().rstrip("0123456789")
+        dtype = getattr(torch, part.get_dtype().replace(kind, _DTYPES.get(kind, ""), 1), torch.uint8)
+        stored[name] = Stored(tuple(part.get_shape()), dtype)
     return Shard(stored, handle.get_tensor)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from xxhash import xxh3_128
 
 from vlmkit.api.spec import ComponentSpec
+from vlmkit.errors import as_written
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ExperimentSpec
 
@@ -113,7 +114,4 @@ def is_free(key: str) -> bool:
 
 
 def _show(value: Any) -> str:
-    if value is _ABSENT:
-        return "(absent)"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return "(absent)" if value is _ABSENT else as_written(value)
