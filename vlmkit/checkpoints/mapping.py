@@ -64,7 +64,7 @@ class ImportPlan:
 
 
 def plan_import(form: PublishedFormat, source: ReleasedFiles, target: Target, listing: Path) -> ImportPlan:
-    """Look through all files, without reading values but those of aliases.
+    """Compare all files with the target, reading the values of aliases only.
 
     The language model has to be there completely. Of the aligner, what the format holds and the model has must be
     there; what only the model has is drawn, what only the format has is dropped. So a checkpoint of one aligner can be
@@ -164,7 +164,7 @@ def _shapes(keys: list[ReleasedTensor], target: Target) -> Iterator[str]:
 
 
 def _aliases(form: PublishedFormat, keys: list[ReleasedTensor], target: Target) -> list[str]:
-    """Aliases and tied weights are one tensor under two names; which one counts is not to say where they differ."""
+    """Return messages about aliases and tied weights, one tensor under two names, whose values differ."""
     taken = {key.name: key for key in keys if key.ours}
     taken |= {key.ours: key for key in taken.values()}
     dropped = [(key, match_name(form, key.name)) for key in keys if not key.ours]
@@ -190,7 +190,7 @@ def _checksum(tensor: Tensor) -> bytes:
 
 
 def _dtypes(keys: list[ReleasedTensor], target: Target) -> dict[str, torch.dtype]:
-    """For each part the narrowest type that holds all of its published parameters exactly."""
+    """Return for each part the narrowest type that holds all of its published parameters exactly."""
     found: dict[str, torch.dtype] = {}
     for key in keys:
         if key.ours in target.parameters:

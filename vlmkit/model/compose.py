@@ -167,11 +167,8 @@ def _set_generation(model: VideoLM, tokenizer: Any) -> None:
 def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
     """Check on the meta device, before any weight loads, that the components give what their specs declare.
 
-    Padded videos and one with a frame less go through the aligner, two positions through the language model.
-
-    Args:
-        model: on the meta device.
-        spec: what it was composed of.
+    Padded videos and one with a frame less go through the aligner, two positions through the language model. `model` is
+    on the meta device, composed of `spec`.
 
     Raises:
         PluginError: what comes out has another shape than `layout`, `width` or `layers` say.

@@ -101,15 +101,17 @@ def describe(spec: ModelSpec) -> tuple[dict[str, Any], dict[str, dict[str, str]]
 
 
 def restore(model: dict[str, Any], components: Mapping[str, Mapping[str, str]]) -> ModelSpec:
-    """The inverse of `describe`; a warning where components are of another version than the model was made with."""
-    for key, origin in components.items():
-        check_installed(key, origin)
+    """Invert `describe`. A warning where components are of another version than the model was made with."""
+    here = {key: check_installed(key, origin) for key, origin in components.items()}
     try:
         spec = ModelSpec.model_validate(model)
     except ValidationError as error:
         problems = "; ".join(f"model.{'.'.join(map(str, p.path))}: {p.message}" for p in from_pydantic(error))
+        packages = ", ".join(dict.fromkeys(versions(here).values()))
+        if others := changed(components, here):
+            packages = f"it was made with {'; '.join(others)}; install what it was made with"
         raise CheckpointError(
-            f"the checkpoint's model spec does not fit what is installed here{_versions(components)}: {problems}"
+            f"the checkpoint's model spec does not fit what is installed here ({packages}): {problems}"
         ) from None
     if others := changed(components, origins(spec)):
         warnings.warn(
@@ -118,29 +120,19 @@ def restore(model: dict[str, Any], components: Mapping[str, Mapping[str, str]]) 
     return spec
 
 
-def check_installed(key: str, origin: Mapping[str, str]) -> None:
-    """Raise a CheckpointError that names the package where the component `kind/name` is missing here."""
+def check_installed(key: str, origin: Mapping[str, str]) -> dict[str, str]:
+    """Return package and version that the component `kind/name` has here. A CheckpointError that names the package
+    where it is missing."""
     kind, _, name = key.partition("/")
     try:
-        registry().get(kind, name)
+        plugin = registry().get(kind, name).plugin
     except PluginError as error:
         package, version = origin["package"], origin["version"]
         raise CheckpointError(
             f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
             f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
         ) from None
-
-
-def _versions(components: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the packages whose options may have changed since, for a message."""
-    here = {}
-    for key in components:
-        kind, _, name = key.partition("/")
-        plugin = registry().get(kind, name).plugin
-        here[key] = {"package": plugin.distribution, "version": plugin.version}
-    if others := changed(components, here):
-        return f" (it was made with {'; '.join(others)}; install what it was made with)"
-    return f" ({', '.join(dict.fromkeys(versions(here).values()))})" if here else ""
+    return {"package": plugin.distribution, "version": plugin.version}
 
 
 def refuse_code(path: object) -> None:

@@ -77,8 +77,8 @@ def load_with_config(path: str | Path, config: VideoLMConfig) -> VideoLM:
     return _read(folder, "the spec's model", differ, config=config)
 
 
-def load_head(path: str | Path, head: DistillationHead) -> bool:
-    """Give `head` the weights of the distillation head in the folder `path`, if there is one; return whether there is.
+def load_head(path: str | Path, head: DistillationHead) -> None:
+    """Give `head` the weights of the distillation head in the folder `path`, if there is one.
 
     Raises:
         CheckpointError: it is a head for other layers, another teacher or another language model.
@@ -86,14 +86,13 @@ def load_head(path: str | Path, head: DistillationHead) -> bool:
     file = expand_path(path) / DISTILLATION
     check_folder(file.parent, MODEL_REMEDY)
     if not is_file(file):
-        return False
+        return
     with refuse_damage(file):
         state = {without_part(name): tensor for name, tensor in load_file(file).items()}
     own = head.state_dict()
     shapes = [(n, state[n].shape, own[n].shape) for n in own.keys() & state.keys() if state[n].shape != own[n].shape]
     _refuse(file, "the head of training.distillation", own.keys() - state.keys(), state.keys() - own.keys(), shapes)
     head.load_state_dict(state)
-    return True
 
 
 def refuse_damage(place: Path | str, remedy: str = MODEL_REMEDY) -> AbstractContextManager[None]:
@@ -183,7 +182,7 @@ def config_differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> lis
 
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
-    """Older files have the base of rotary positions at the top."""
+    """Return a value. The base of rotary positions stands at the top in older files, else in `rope_parameters`."""
     value, rope = config.get(key), config.get("rope_parameters")
     return rope.get(key) if value is None and isinstance(rope, Mapping) else value
 

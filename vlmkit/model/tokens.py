@@ -128,7 +128,7 @@ def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
 
 
 def _encode(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[Tokens]:
-    """A begin-of-sequence token that the template writes is put as an id, so that what follows starts a text."""
+    """Tokenize. A begin-of-sequence token that the template writes is put as an id: what follows then starts a text."""
     begin = tokenizer.bos_token or ""
     skip = [len(begin) if begin and item.text.startswith(begin) else 0 for item in rendered]
     texts = [item.text[start:] for item, start in zip(rendered, skip, strict=True)]
@@ -245,7 +245,7 @@ def language_loss(logits: Tensor, targets: Tensor, count: Tensor | int | None) -
 
 
 def _written(tokenizer: Any) -> set[int]:
-    """The ids of all tokens that padding and the chat template put into a conversation."""
+    """Return the ids of all tokens that padding and the chat template put into a conversation."""
     found = {tokenizer.eos_token_id, tokenizer.pad_token_id}
     for turns in (_TURNS[:1], _TURNS):
         try:

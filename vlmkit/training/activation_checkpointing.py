@@ -11,7 +11,7 @@ __all__ = ["checkpointed_layers", "set_activation_checkpointing"]
 
 
 def set_activation_checkpointing(backbone: Any, enabled: bool) -> None:
-    """Switch it on or off, after parameters were frozen. Frozen layers compute the same as without it."""
+    """Switch checkpointing on or off, after parameters were frozen. Frozen layers compute the same as without it."""
     # Newer transformers call it by another name.
     name = "activation_checkpointing" if hasattr(backbone, "is_activation_checkpointing") else "gradient_checkpointing"
     if enabled:

@@ -116,15 +116,12 @@ def read_checkpoint_record(folder: Path, run: str, stage: str) -> CheckpointReco
     record = raise_together(lambda: _read(folder / _RECORD, CheckpointRecord, run, stage))
     before, now = record.processes, world_size()
     if before != now:
+        begun, continued = (f"{count} process{'es' * (count != 1)}" for count in (before, now))
         raise RunError(
-            f"{folder}: this stage was begun by {_count(before)} and cannot be continued by {_count(now)}; "
+            f"{folder}: this stage was begun by {begun} and cannot be continued by {continued}; "
             f"start as many as before, or remove the folder {folder.parent} to train the stage anew"
         )
     return record
-
-
-def _count(processes: int) -> str:
-    return f"{processes} process" if processes == 1 else f"{processes} processes"
 
 
 def measure_stage(folder: Path) -> dict[str, Checksum]:

@@ -145,16 +145,6 @@ class _OrderedReduction:
             self.next = 0
 
 
-class _BatchNorm(NamedTuple):
-    """The running statistics of a module, whichever class it is of."""
-
-    mean: Tensor
-    var: Tensor
-    batches: Tensor
-    """Batches so far; each moves mean and variance by `momentum`."""
-    momentum: float
-
-
 class RunningStatistics:
     """Running statistics, as batch normalization keeps them, moved in every process by the samples of all of them.
 
@@ -167,7 +157,7 @@ class RunningStatistics:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.norms = [norm for module in model.modules() if (norm := _batch_norm(module)) is not None]
+        self.norms: list[Any] = [module for module in model.modules() if _is_batch_norm(module)]
         self._before = self._state()
         self._passes: list[Tensor] = []
         self._old = self._before
@@ -202,21 +192,21 @@ class RunningStatistics:
         """Return every mean and variance in a row; and the counts."""
         if not self.norms:
             return torch.empty(0), torch.empty(0)
-        values = torch.cat([part.double() for norm in self.norms for part in (norm.mean, norm.var)])
-        return values, torch.stack([norm.batches.double() for norm in self.norms])
+        values = torch.cat([part.double() for norm in self.norms for part in (norm.running_mean, norm.running_var)])
+        return values, torch.stack([norm.num_batches_tracked.double() for norm in self.norms])
 
     def _keep(self, counts: Tensor) -> Tensor:
         """Return the share of each value that so many batches leave."""
         powers = [(1 - norm.momentum) ** count for norm, count in zip(self.norms, counts, strict=True)]
-        sizes = torch.tensor([2 * len(norm.mean) for norm in self.norms], device=counts.device)
+        sizes = torch.tensor([2 * len(norm.running_mean) for norm in self.norms], device=counts.device)
         return torch.stack(powers).repeat_interleave(sizes)
 
     def _write(self, values: Tensor, counts: Tensor) -> None:
-        parts = iter(values.split([len(part) for norm in self.norms for part in (norm.mean, norm.var)]))
+        parts = iter(values.split([len(part) for norm in self.norms for part in (norm.running_mean, norm.running_var)]))
         for norm, count in zip(self.norms, counts, strict=True):
-            norm.mean.copy_(next(parts))
-            norm.var.copy_(next(parts))
-            norm.batches.copy_(count)
+            norm.running_mean.copy_(next(parts))
+            norm.running_var.copy_(next(parts))
+            norm.num_batches_tracked.copy_(count)
 
 
 def broadcast_buffers(model: nn.Module) -> None:
@@ -229,10 +219,9 @@ def broadcast_buffers(model: nn.Module) -> None:
             buffer.copy_(first)
 
 
-def _batch_norm(module: nn.Module) -> _BatchNorm | None:
-    """Return the statistics of a module that has those of torch's batch normalization, under the same names."""
-    found = [getattr(module, name, None) for name in ("running_mean", "running_var", "num_batches_tracked", "momentum")]
-    mean, var, batches, momentum = found
-    if not all(isinstance(part, Tensor) for part in (mean, var, batches)) or not isinstance(momentum, float):
-        return None
-    return _BatchNorm(mean, var, batches, momentum)  # type: ignore[arg-type]
+def _is_batch_norm(module: nn.Module) -> bool:
+    """Return whether a module, of whichever class, keeps running statistics under the names of torch's `BatchNorm`."""
+    statistics = (getattr(module, name, None) for name in ("running_mean", "running_var", "num_batches_tracked"))
+    return all(isinstance(value, Tensor) for value in statistics) and isinstance(
+        getattr(module, "momentum", None), float
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple, Self
+from typing import NamedTuple, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -180,17 +180,12 @@ class LossSums:
         self._first = torch.where(broken & (self._first < 0), len(self._added), self._first)
         self._added.append((step, samples))
         if self._device.type == "cpu" and group_size() == 1 and broken.any():
-            self._refuse()
+            self.raise_not_finite()
 
     @property
     def not_finite(self) -> bool:
         """True where a loss of this process was not finite. Waits for the device."""
         return bool((self._first >= 0).any())
-
-    def check(self, not_finite: bool) -> None:
-        """Raise the RunError where any process has found a loss that is not finite. All must call it."""
-        if not_finite:
-            self._refuse()
 
     def check_norm(self, norm: float, step: int) -> None:
         """Raise a RunError where the norm of a step's gradients is not a finite number."""
@@ -223,11 +218,12 @@ class LossSums:
             torch.distributed.all_reduce(sums)
             sums /= group_size()
         values: list[float] = sums.tolist()
-        self.check(not all(map(math.isfinite, values)))
+        if not all(map(math.isfinite, values)):
+            self.raise_not_finite()
         return values
 
-    def _refuse(self) -> None:
-        """Raise the RunError for what happened first, of all processes."""
+    def raise_not_finite(self) -> NoReturn:
+        """Raise the RunError for the first loss of any process that is not finite. All processes must call it."""
         firsts = zip(Losses._fields, self._first.tolist(), strict=True)
         found = [(*self._added[first], name) for name, first in firsts if first >= 0]
         every = [item for own in gather(found) for item in own]

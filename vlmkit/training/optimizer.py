@@ -24,7 +24,7 @@ class StageAdamW(AdamW):
     """Patterns of `stage.train`."""
 
     def step(self, closure: Any = None) -> Any:
-        """One step of the groups that are not idle."""
+        """Update the groups that are not idle."""
         groups = self.param_groups
         self.param_groups = [group for group in groups if group["pattern"] not in self.idle]
         try:

@@ -141,11 +141,9 @@ class _StageLoop:
         model = ModelWithLoss(self.model, self._distillation(stage), frozen_modules)
         checkpoint = latest_checkpoint(folder)
         trainer = StageTrainer(stage_run, model)
-        if checkpoint:
-            trainer.restore(checkpoint)
+        trainer.restore(checkpoint)
         if not rank():
             remove_leftovers(folder, keep=checkpoint)
-            trainer.metrics.restore(trainer.metrics_mark)
             options = stage.model_dump(mode="json")
             registry().tell("vlmkit_stage_started", run=self.run.path, stage=stage.name, config=options)
         started = time.monotonic()
@@ -156,9 +154,7 @@ class _StageLoop:
         with raised_by_all():
             stage_run.bad.finish()
         trainer.check_weights()
-        self.model.to("cpu")
-        if self.head is not None:
-            self.head.to("cpu")
+        model.to("cpu")
         if not rank():
             save_weights(stage_weights(self.model, model.distillation), folder / WEIGHTS)
             record = StageRecord(

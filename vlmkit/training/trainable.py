@@ -102,8 +102,7 @@ def _missing(stage: StageSpec, pattern: str, prefixes: set[str]) -> str:
     parent = pattern
     while parent and parent not in prefixes:
         parent = parent.rpartition(".")[0]
-    depth = parent.count(".") + 2 if parent else 1
-    below = sorted(b for b in prefixes if b.count(".") + 1 == depth and (not parent or b.startswith(f"{parent}.")))
+    below = sorted(prefix for prefix in prefixes if prefix.rpartition(".")[0] == parent)
     close = closest_name(pattern, below) or closest_name(pattern, prefixes)
     hint = f"; did you mean {close!r}?" if close else ""
     place = f"below {shown(parent)} there are" if parent else "there are"

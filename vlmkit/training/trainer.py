@@ -17,7 +17,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
-from vlmkit.manifest import Checksum
 from vlmkit.registry import registry
 from vlmkit.runtime import WorkerContext, rank, world_size
 from vlmkit.training.arguments import StageRun, autocasts, trainer_arguments
@@ -68,8 +67,6 @@ class StageTrainer(Trainer):
         arguments = trainer_arguments(stage_run)
         self.sums = LossSums(arguments.device)
         self.metrics = MetricsFile(stage_run.folder / METRICS)
-        self.metrics_mark: Checksum | None = None
-        """Content of metrics.jsonl at the checkpoint that the stage goes on from."""
         super().__init__(model=model, args=arguments, train_dataset=stage_run.dataset, callbacks=[StepCallback(self)])
         self.remove_callback(PrinterCallback)
         model.move_teacher(arguments.device)
@@ -107,7 +104,8 @@ class StageTrainer(Trainer):
         # Several processes wait for each other here anyway: what the step before found out is told along.
         broken = world_size() > 1 and self.sums.not_finite
         everyone = gather(([PassContents.of(batch) for batch in batches], broken))
-        self.sums.check(any(not_finite for _, not_finite in everyone))
+        if any(not_finite for _, not_finite in everyone):
+            self.sums.raise_not_finite()
         passes = in_data_order(own for own, _ in everyone)
         with raised_by_all():
             for read in passes:
@@ -124,24 +122,22 @@ class StageTrainer(Trainer):
         """Return this micro-batch's share of the step's loss."""
         with_loss: ModelWithLoss = self.model
         batch: MicroBatch = inputs["batch"]
-        if not batch.text:
-            self._end_pass()
-            return with_loss.zero_loss()
-        # DeepSpeed keeps the model itself in bfloat16, where otherwise autocast converts.
-        dtype = next(with_loss.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
-        device = self.args.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocasts(self.stage_run.training)):
-            losses = model(batch.to(device, dtype), num_items_in_batch)
-        self._end_pass()
-        self.sums.add(losses, batch.loaded, self.state.global_step + 1)
-        return with_loss.total(losses)
-
-    def _end_pass(self) -> None:
+        if batch.text:
+            # DeepSpeed keeps the model itself in bfloat16, where otherwise autocast converts.
+            dtype = next(with_loss.model.aligner.parameters()).dtype if self.is_deepspeed_enabled else None
+            device = self.args.device
+            with torch.autocast(device.type, torch.bfloat16, enabled=autocasts(self.stage_run.training)):
+                losses = model(batch.to(device, dtype), num_items_in_batch)
+            self.sums.add(losses, batch.loaded, self.state.global_step + 1)
+            total = with_loss.total(losses)
+        else:
+            total = with_loss.zero_loss()
         if self.running_statistics is not None:
             self.running_statistics.end_pass()
+        return total
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Return it where it is logged, or known anyway from clipping. On the CPU it is checked before the step."""
+        """Return the norm where it is logged, or known from clipping. On the CPU it is checked before the step."""
         step = self.state.global_step + 1
         if grad_norm is None and self.logs_at(step):
             if self.is_deepspeed_enabled:
@@ -178,16 +174,12 @@ class StageTrainer(Trainer):
             return
         step, now = self.state.global_step, time.monotonic()
         if (norm := logs.get("grad_norm")) is not None:
+            norm = float(norm)
             self.sums.check_norm(norm, step)
-        seconds = (now - self.started) / max(1, self.sums.steps)
+        seconds, skipped = (now - self.started) / max(1, self.sums.steps), self.sums.skipped
         self.started = now
-        line = self.stage_run.metrics_line(
-            step,
-            self.sums.take(),
-            grad_norm=None if norm is None else float(norm),
-            seconds_per_step=seconds,
-            samples_skipped=self.sums.skipped,
-        )
+        measured = {"grad_norm": norm, "seconds_per_step": seconds, "samples_skipped": skipped}
+        line = self.stage_run.metrics_line(step, self.sums.take(), **measured)
         if rank():
             return
         self.metrics.append(line)
@@ -244,29 +236,32 @@ class StageTrainer(Trainer):
         with reading_checkpoint(Path(checkpoint or "", name)):
             super()._load_rng_state(checkpoint)
 
-    def restore(self, checkpoint: Path) -> None:
-        """Take up our own state of a checkpoint, and the samples that the stage has met already.
+    def restore(self, checkpoint: Path | None) -> None:
+        """Take up our own state of a checkpoint, and the samples that the stage has met already; None: begin anew.
 
         Raises:
             CheckpointError: it is damaged.
-            RunError: it is of another number of processes.
+            RunError: it is of another number of processes, or metrics.jsonl lacks what it held then.
         """
-        record = read_checkpoint_record(checkpoint, self.stage_run.identity, self.stage_run.folder.name)
-        self.sums.restore(LossState(record.sums, record.steps, record.skipped))
-        self.metrics_mark = record.metrics
-        with reading_checkpoint(checkpoint / TRAINER_STATE_NAME):
-            TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        self.stage_run.note_resumed(checkpoint_step(checkpoint))
+        record = None
+        if checkpoint is not None:
+            record = read_checkpoint_record(checkpoint, self.stage_run.identity, self.stage_run.folder.name)
+            self.sums.restore(LossState(record.sums, record.steps, record.skipped))
+            with reading_checkpoint(checkpoint / TRAINER_STATE_NAME):
+                TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            self.stage_run.note_resumed(checkpoint_step(checkpoint))
+        if not rank():
+            self.metrics.restore(record.metrics if record else None)
 
 
 class StepCallback(TrainerCallback):
-    """Does after each step what the Trainer's own flow does not."""
+    """Acts at the beginning of training and after each optimizer step."""
 
     def __init__(self, trainer: StageTrainer) -> None:
         self.trainer = trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the progress bar; and DeepSpeed's optimizer is there."""
+        """Start the progress bar, and prepare several processes: DeepSpeed's optimizer exists from here on."""
         trainer = self.trainer
         if trainer.is_deepspeed_enabled:
             reduce_in_order(trainer.model_wrapped.optimizer, trainer.model.parameters())

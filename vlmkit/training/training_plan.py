@@ -110,7 +110,7 @@ def estimate_memory(
 
 
 def _states(training: TrainingSpec, stage: StageSpec, plan: TrainingPlan, trained: int, teacher: int, gpus: int) -> int:
-    """Weights, gradients and AdamW's states.
+    """Return the bytes of weights, gradients and AdamW's states.
 
     ZeRO partitions (Rajbhandari et al., 2020, arXiv:1910.02054): 12 bytes an optimizer state (master copy and two
     moments), shared among the GPUs from stage 1 on, and 2 bytes a weight and a gradient (4 in float32), the gradients
@@ -128,9 +128,9 @@ def _states(training: TrainingSpec, stage: StageSpec, plan: TrainingPlan, traine
 
 
 def _activations(spec: ExperimentSpec, stage: StageSpec, visual: int, gpus: int) -> int:
-    """About 34 bytes per layer, token and channel in half precision and 5 per element of the attention matrices, which
-    fused kernels do not store (Korthikanti et al., 2022, arXiv:2205.05198); with checkpointing 2 plus one layer's peak.
-    """
+    """Return the bytes of activations (Korthikanti et al., 2022, arXiv:2205.05198): about 34 per layer, token and
+    channel in half precision and 5 per element of the attention matrices, which fused kernels do not store; with
+    checkpointing 2 plus one layer's peak."""
     assert spec.training is not None
     micro = stage.micro_batch_size or -(-stage.batch_size // gpus)
     backbone = spec.model.backbone

@@ -94,7 +94,7 @@ def test_several_processes_find_out_together_what_came_first(monkeypatch: pytest
     sums = LossSums(torch.device("cpu"))
     sums.add(Losses(torch.tensor(float("nan")), torch.tensor(0.0)), ["near"], 2)
     assert sums.not_finite
-    for ask in (sums.take, sums.state, lambda: sums.check(True)):
+    for ask in (sums.take, sums.state, sums.raise_not_finite):
         with pytest.raises(RunError, match="step 1: the distillation loss is not a finite number of the samples far;"):
             ask()
 
