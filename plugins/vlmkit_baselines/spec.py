@@ -222,7 +222,7 @@ class ChatUniViSpec(EncoderAlignerSpec):
     where the source treats them as images (112 tokens per frame, not merged over time).
 
     Frames that are padding take no part. A token is a mean of patches of anywhere in its event, so there are none to
-    distil. Clustering is a matter of yes or no: where two choices are nearly equal, rounding (another dtype, another
+    distill. Clustering is a matter of yes or no: where two choices are nearly equal, rounding (another dtype, another
     device) can tip it, and tokens then differ by more than rounding.
     """
 

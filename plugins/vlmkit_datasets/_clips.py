@@ -101,9 +101,9 @@ class Clip:
     questions: tuple[ClipQuestion, ...]
     """All that may be asked in one conversation: no question gives away the answer of another."""
     tested: int
-    """How many of them, from the first, the benchmark asks; these are balanced over the types too."""
+    """Number of them, from the first, that the benchmark asks; these are balanced over the types too."""
     seed: tuple[int, ...]
-    """Of its background and shades."""
+    """Seed of its background and shades."""
 
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class ClipKind(NamedTuple):
 
 
 _SHADE = 12
-"""How much a color varies from clip to clip, levels of 255."""
+"""The most by which a color varies from clip to clip, levels of 255."""
 _ENCODER = {"preset": "veryfast", "crf": "16", "threads": "1", "bf": "0"}
 
 

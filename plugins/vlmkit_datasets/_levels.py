@@ -34,7 +34,7 @@ Motion = tuple[str, str]
 _SPLITS = ("train", "val", "test", "compositional")
 _MOTIONS = tuple(product(DIRECTIONS, SPEEDS))
 _LONE_EDGE, _SCENE_EDGE = 0.14, 0.13
-"""How near to the edge of the picture the center of a shape comes, in sides of the picture."""
+"""Smallest distance of the center of a shape from the edge of the picture, in sides of the picture."""
 _QUARTERS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))
 _HALVES = (((0.27, 0.5), (0.73, 0.5)), ((0.5, 0.27), (0.5, 0.73)))
 _SCENE_SPEEDS = {"slow": (0.14, 0.20), "fast": (0.42, 0.52)}

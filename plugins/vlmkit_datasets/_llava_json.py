@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +133,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
         found = f"{len(messages)} messages" if isinstance(conversation, list) else shown(conversation)
         raise DataError(f"{where}: `conversations` should hold pairs of a human and a gpt message, found {found}")
     values = [_value(message, ("human", "gpt")[i % 2], f"{where}, message {i}") for i, message in enumerate(messages)]
-    return tuple(_opened(values[::2], values[1::2], has_video, where))
+    return _opened(values[::2], values[1::2], has_video, where)
 
 
 def _value(message: Any, speaker: str, where: str) -> str:
@@ -142,7 +142,7 @@ def _value(message: Any, speaker: str, where: str) -> str:
     return whole_text(message["value"], where)
 
 
-def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where: str) -> Iterable[Turn]:
+def _opened(users: list[str], answers: list[str], has_video: bool, where: str) -> tuple[Turn, ...]:
     """The turns, with `<video>` and a line break before the first question where there is a video."""
     if not has_video and any(_TAG.search(user) for user in users):
         raise DataError(f"{where}: it asks about a <video> but names none; add `video`, or drop the tag")
@@ -150,6 +150,6 @@ def _opened(users: Sequence[str], answers: Sequence[str], has_video: bool, where
         raise DataError(f"{where}: <video> should stand in the first human message only")
     if any("<video>" in answer for answer in answers):
         raise DataError(f"{where}: <video> stands in an answer; only the first human message can have it")
-    for i, (user, answer) in enumerate(zip(users, answers, strict=True)):
-        text = _TAG.sub(" ", user).strip() if has_video and not i else user
-        yield Turn(f"<video>\n{text}" if has_video and not i else text, answer)
+    if has_video:
+        users = ["<video>\n" + _TAG.sub(" ", users[0]).strip(), *users[1:]]
+    return tuple(map(Turn, users, answers))

@@ -35,7 +35,7 @@ class LlavaJsonSpec(DatasetSpec):
 
     @classmethod
     def tiny(cls) -> Self:
-        """Of a file that need not exist: it is read when the dataset is built."""
+        """An example; its file need not exist before the dataset is built."""
         return cls(path=Path("conversations.json"))
 
     def build(self) -> Dataset:
@@ -77,7 +77,7 @@ class MovingShapesSpec(DatasetSpec):
     """Folder of the clips. None: `$XDG_CACHE_HOME/vlmkit/moving-shapes`, by default below `~/.cache`."""
 
     def folder(self) -> Path:
-        """Where the clips and `questions.json` lie; other options never share it."""
+        """The folder of the clips and `questions.json`; other options never share it."""
         from vlmkit_datasets._moving_shapes import folder_name
 
         base = self.root or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "vlmkit" / "moving-shapes"

@@ -1,4 +1,4 @@
-"""What comes with a released encoder: the `config.json`, from which its spec has fields, and the weights.
+"""The files of a released encoder: its `config.json`, from which a spec takes fields, and its weights.
 
 They are found here or on the hub, and loaded with every name and shape checked. torch is imported when that is done.
 """
@@ -95,9 +95,7 @@ class ReleasedWeights:
         """The content of `config.json`. Raise a CheckpointError where there is none."""
         file = self._file("config.json")
         if file is None:
-            raise CheckpointError(
-                f"expected config.json at {self.path}, found none; is it a model in Hugging Face layout?"
-            )
+            raise CheckpointError(f"expected config.json at {self.path}, found none; is it in Hugging Face layout?")
         return read_mapping(file)
 
     def state(self, names: tuple[str, ...] = STANDARD) -> dict[str, Tensor]:
@@ -165,14 +163,11 @@ def load_weights(
     prefix = next((prefix for prefix in prefixes if any(name.startswith(prefix) for name in state)), "")
     found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     found = {name: tensor for name, tensor in found.items() if not name.startswith(drop)}
-    wanted = module.state_dict()
-    problems = [f"missing: {name} {tuple(wanted[name].shape)}" for name in wanted if name not in found]
-    problems += [f"unexpected: {name} {tuple(found[name].shape)}" for name in found if name not in wanted]
-    problems += [
-        f"{name}: expected {tuple(tensor.shape)}, found {tuple(found[name].shape)}"
-        for name, tensor in wanted.items()
-        if name in found and tensor.shape != found[name].shape
-    ]
+    here, wanted = ({name: tuple(x.shape) for name, x in some.items()} for some in (found, module.state_dict()))
+    problems = [f"missing: {name} {shape}" for name, shape in wanted.items() if name not in here]
+    problems += [f"unexpected: {name} {shape}" for name, shape in here.items() if name not in wanted]
+    differ = [name for name, shape in wanted.items() if here.get(name, shape) != shape]
+    problems += [f"{name}: expected {wanted[name]}, found {here[name]}" for name in differ]
     if problems:
         more = f" (and {len(problems) - 8} more)" if len(problems) > 8 else ""
         raise CheckpointError(

@@ -27,7 +27,7 @@ _FORMATS = (
 """FFmpeg's names of formats that hold videos, or sound alone. Not among them are those that name other files or
 addresses (playlists: `concat`, `hls`, `dash`, `sdp`; drawings), and those that take any text for a video (`tty`)."""
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "crypto", "max_pixels": str(_MAX_PIXELS)}
-"""Of protocols, FFmpeg gets one that opens nothing by itself."""
+"""FFmpeg gets one protocol, which opens nothing by itself."""
 _BUFFER = 1 << 20
 """Bytes that FFmpeg reads at once."""
 

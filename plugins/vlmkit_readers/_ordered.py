@@ -23,7 +23,7 @@ _MAX_PIXELS = 5 * 10**11
 _FREE_PIXELS, _PIXELS_PER_BYTE = 2 * 10**10, 10**5
 """Pixels that a small file may hold: some hundred bytes can make hours of big, still pictures."""
 _SLANT = 1 / 57
-"""How much of a side a matrix may slant, about one degree; a matrix that turns by other angles counts as none."""
+"""Part of a side by which a matrix may slant, about one degree; one that turns by other angles counts as none."""
 
 
 class Orientation(NamedTuple):

@@ -43,9 +43,9 @@ class PacketInfo(NamedTuple):
     is_discarded: bool
     """An edit list leaves it out."""
     pts: int | None
-    """When its picture is shown, in ticks."""
+    """Presentation time stamp, ticks."""
     pos: int | None
-    """Where it stands in the file, bytes."""
+    """Offset in the file, bytes."""
     duration: int
     """Ticks."""
 

@@ -6,6 +6,7 @@ S = t*H*W patches of a chunk; in `Stab` F frames of a group, S tokens of a frame
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,17 +138,6 @@ class Lste(nn.Module):
         return x
 
 
-class AttentionWeights(nn.Module):
-    """The parameters of `nn.MultiheadAttention`, with its initialization."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-
-
 class QuickGeluMlp(nn.Module):
     """Linear, QuickGELU, dropout, linear."""
 
@@ -175,7 +165,7 @@ class Gstra(nn.Module):
         self.query = nn.Parameter(torch.zeros(1, 1, width))
         self.norm_query = nn.LayerNorm(width)
         self.norm_context = nn.LayerNorm(width)
-        self.attention = AttentionWeights(width)
+        self.attention = nn.MultiheadAttention(width, heads)  # its parameters; `attend` computes it with them
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = QuickGeluMlp(width, mlp_ratio, dropout)
 
@@ -191,18 +181,10 @@ class Gstra(nn.Module):
         return token + self.mlp(self.norm_mlp(token))
 
 
-class ClsHead(nn.Module):
-    """LayerNorm, dropout and a linear layer on the CLS tokens of a video."""
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(F, C) -> (F, C)."""
-        return self.linear(self.dropout(self.norm(x)))
+def build_head(width: int, dropout: float) -> nn.Module:
+    """Build the head of the CLS tokens, (F, C) -> (F, C)."""
+    layers = {"norm": nn.LayerNorm(width), "dropout": nn.Dropout(dropout), "linear": nn.Linear(width, width)}
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Stab(Aligner):
@@ -229,7 +211,7 @@ class Stab(Aligner):
         self.downsampler = spec.downsampler.build(width)
         self.fsra = QueryPool(width, spec.heads) if spec.fsra else None
         self.balance = nn.Parameter(torch.zeros(width)) if spec.fsra and spec.gstra else None
-        self.head = ClsHead(width, spec.dropout) if spec.cls_head else None
+        self.head = build_head(width, spec.dropout) if spec.cls_head else None
         self.row_token = nn.Parameter(torch.randn(width)) if spec.blocks(spec.input.frames).rows else None
         self.projector = build_projector(spec.projector, width, llm_width)
         for part in (self.gstra, self.fsra, self.head, self.projector):

@@ -138,10 +138,6 @@ class StabSpec(AlignerSpec):
         self.downsampler.check_width(self.width)
         whole = self.downsampler_position == "before-lste"
         check_geometry(self.input, self.patch, self.downsampler, whole_canvas=whole)
-        return self
-
-    @model_validator(mode="after")
-    def _frames_fit(self) -> StabSpec:
         check_sampling(self.input)
         frames = self.input.frames
         if frames == 1 and (self.lste or self.gstra or self.cls_head):

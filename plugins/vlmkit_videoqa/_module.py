@@ -72,12 +72,17 @@ class OpenEndedQa(Evaluator):
             among = ", ".join(map(str, files)) or "none"
             raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
         [(file, rows)] = questions.items()
-        documents = [
-            _document(row, f"{file}, entry {number}", answers, names, self._given_types)
-            for number, row in enumerate(rows)
-        ]
-        _check_ids(documents, file)
-        return documents
+        documents: dict[str, Document] = {}
+        for number, row in enumerate(rows):
+            where = f"{file}, entry {number}"
+            document = _document(row, where, answers, names, self._given_types)
+            if document.id in documents:
+                first = list(documents).index(document.id)
+                raise DataError(
+                    f"{where}: the id {shown(document.id)} belongs to more than one question (entry {first})"
+                )
+            documents[document.id] = document
+        return list(documents.values())
 
     def prompt(self, document: Document) -> str:
         """Return the prompt template with the question in it."""
@@ -173,12 +178,3 @@ def _field(row: _Row, keys: Sequence[str], where: str, read: _Read = name_of) ->
     if not text.strip():
         raise DataError(f"{where}: `{key}` is empty; fill it in, or remove the entry")
     return text
-
-
-def _check_ids(documents: Sequence[Document], file: Path) -> None:
-    seen: dict[str, int] = {}
-    for number, document in enumerate(documents):
-        if (first := seen.setdefault(document.id, number)) != number:
-            raise DataError(
-                f"{file}, entry {number}: the id {shown(document.id)} belongs to more than one question (entry {first})"
-            )
