@@ -13,7 +13,7 @@ from vlmkit.api.evaluator import Document
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
-from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, LoadVideo, generate_answers, load_when_asked
+from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, generate_answers, load_when_asked
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
@@ -39,7 +39,7 @@ from vlmkit.spec.loading import sha256
 if TYPE_CHECKING:
     from vlmkit.model import VideoLM
 
-__all__ = ["evaluate_benchmarks", "load_model", "video_loader"]
+__all__ = ["evaluate_benchmarks", "load_model"]
 
 _EVENT = "vlmkit_evaluated"
 _COUNTING = (
@@ -99,15 +99,6 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor
 
 
-def video_loader(spec: ExperimentSpec) -> LoadVideo:
-    """Return what reads a video as the aligner of the spec sees it."""
-    from vlmkit.data import VideoLoader
-
-    frames = spec.model.aligner.input
-    loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
-    return lambda path: loader.load(path)["aligner"]
-
-
 def _evaluate(
     benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, model: str, generate: GenerateBatch
 ) -> BenchmarkResult:
@@ -150,7 +141,7 @@ def _measure(
     generate: GenerateBatch,
 ) -> BenchmarkResult:
     """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
-    from vlmkit.data import BadSamples
+    from vlmkit.data import BadSamples, VideoLoader
 
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
     assert conditions.decoding is not None
@@ -164,7 +155,9 @@ def _measure(
 
         asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
         bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
-        generate_answers(asked, generate, video_loader(spec), bad, conditions.decoding)
+        frames = spec.model.aligner.input
+        loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
+        generate_answers(asked, generate, lambda path: loader.load(path)["aligner"], bad, conditions.decoding)
         own, *blind = (
             score_answers(questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
             for questions, file in answered

@@ -72,37 +72,28 @@ class _BatchVideos:
 
     def __init__(self, load_video: LoadVideo) -> None:
         self._load_video = load_video
-        self._videos: dict[str, FittedVideo] = {}
+        self._batch: dict[str, FittedVideo | str] = {}
 
-    def __getitem__(self, name: str) -> FittedVideo:
-        return self._videos[name]
+    def load(self, questions: Sequence[Question]) -> dict[str, FittedVideo | str]:
+        """Return the video that each of these questions shows, by its name, or why it cannot be read."""
+        shown = {question.shown: question for question in questions}
+        self._batch = {name: self._find(question) for name, question in shown.items()}
+        return self._batch
 
-    def load(self, questions: Sequence[Question]) -> dict[str, str]:
-        """Decode the videos of these questions. Return the names of those that cannot be read, with the reason."""
-        before, self._videos = self._videos, {}
-        problems: dict[str, str] = {}
-        for question in questions:
-            name = question.shown
-            if name in self._videos or name in problems:
-                continue
-            if question.path is None:
-                problems[name] = question.problem
-            elif name in before:
-                self._videos[name] = before[name]
-            else:
-                try:
-                    self._videos[name] = self._load_video(str(question.path))
-                except UnreadableVideo as error:
-                    problems[name] = str(error)
-        return problems
+    def _find(self, question: Question) -> FittedVideo | str:
+        if question.path is None:
+            return question.problem
+        known = self._batch.get(question.shown)
+        if known is not None and not isinstance(known, str):
+            return known
+        try:
+            return self._load_video(str(question.path))
+        except UnreadableVideo as error:
+            return str(error)
 
 
 def generate_answers(
-    asked: Sequence[AskedQuestion],
-    generate: GenerateBatch,
-    load_video: LoadVideo,
-    bad: BadSamples,
-    decoding: Decoding,
+    asked: Sequence[AskedQuestion], generate: GenerateBatch, load_video: LoadVideo, bad: BadSamples, decoding: Decoding
 ) -> None:
     """Ask what has no answer yet, batch by batch; a batch is in its answer files before the next one is asked.
 
@@ -120,7 +111,7 @@ def generate_answers(
     def is_repaired(question: Question) -> bool:
         """Try a video that could not be read before: its path and size do not tell."""
         if question.shown not in repaired:
-            repaired[question.shown] = not videos.load([question])
+            repaired[question.shown] = not isinstance(videos.load([question])[question.shown], str)
         return repaired[question.shown]
 
     def is_done(item: AskedQuestion) -> bool:
@@ -141,16 +132,16 @@ def generate_answers(
 
 def _answer(batch: Sequence[AskedQuestion], videos: _BatchVideos, generate: GenerateBatch, max_new_tokens: int) -> None:
     """Put a batch to the model, without the questions whose video cannot be read, and keep the answers."""
-    problems = videos.load([item.question for item in batch])
-    seen = [item.question for item in batch if item.question.shown not in problems]
-    answers: Sequence[str] = ()
-    if seen:
-        shown = [videos[question.shown] for question in seen]
-        answers = generate([question.prompt for question in seen], shown, max_new_tokens)
-    predictions = {id(question): answer for question, answer in zip(seen, answers, strict=True)}
+    found = videos.load([item.question for item in batch])
+    shown = [(item, video) for item in batch if not isinstance(video := found[item.question.shown], str)]
+    prompts = [item.question.prompt for item, _ in shown]
+    answers = generate(prompts, [video for _, video in shown], max_new_tokens) if shown else ()
+    predictions = {id(item): answer for (item, _), answer in zip(shown, answers, strict=True)}
     lines: dict[AnswerFile, list[Answer]] = defaultdict(list)
-    for question, file in batch:
-        lines[file].append(Answer.to(question, predictions.get(id(question)), problems.get(question.shown)))
+    for item in batch:
+        video = found[item.question.shown]
+        problem = video if isinstance(video, str) else None
+        lines[item.file].append(Answer.to(item.question, predictions.get(id(item)), problem))
     for file, some in lines.items():
         file.append(some)
 

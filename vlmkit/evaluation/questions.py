@@ -19,7 +19,7 @@ from vlmkit.evaluation.fingerprint import question_fingerprint
 from vlmkit.evaluation.records import AnnotationsUsed, FileUsed, Question
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.guard import component_error, guarded
-from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
+from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.loading import read_component
@@ -209,7 +209,11 @@ def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
         )
     if use.annotations is not None and use.annotation_root is not None:
         raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
-    files = _registered(use, split, where) if use.annotations is None else list(map(_own, use.annotations))
+    files = _registered(use, split, where) if use.annotations is None else [
+        _verified(file.path, file.sha256, where, "spec", "correct the path under `annotations`",
+                  "restore the file, or correct the checksum under `annotations`")
+        for file in use.annotations
+    ]  # fmt: skip
     used = AnnotationsUsed(files=files, registered=use.annotations is None)
     return Annotations(tuple(expand_path(file.path) for file in files), _video_root(use, where), used)
 
@@ -219,34 +223,26 @@ def _registered(use: BenchmarkUse, split: Split, where: str) -> list[FileUsed]:
         names, sources = ", ".join(file.name for file in split.files), "; ".join(file.source for file in split.files)
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
                         "other files under `annotations`")  # fmt: skip
-    files = []
-    for file in split.files:
-        correct = f"get it from {file.source}, or correct `annotation_root`"
-        found = _file_used(str(Path(use.annotation_root) / file.name), f"{where}: ", correct)
-        if found.sha256 != file.sha256:
-            raise DataError(
-                f"{where}: {expand_path(found.path)} is not the registered annotation file: expected sha256 "
-                f"{file.sha256}, found {found.sha256}; get it again from {file.source}, or, to use this one on "
-                "purpose, list it under `annotations`"
-            )
-        files.append(found)
-    return files
+    return [
+        _verified(str(Path(use.annotation_root) / file.name), file.sha256, where, "registry",
+                  f"get it from {file.source}, or correct `annotation_root`",
+                  f"get it again from {file.source}, or, to use this one on purpose, list it under `annotations`")
+        for file in split.files
+    ]  # fmt: skip
 
 
-def _own(file: AnnotationFile) -> FileUsed:
-    found = _file_used(file.path, "", "correct the path under `annotations`")
-    if file.sha256 not in (None, found.sha256):
-        raise DataError(f"{expand_path(file.path)}: expected sha256 {file.sha256} as the spec says, found "
-                        f"{found.sha256}; restore the file, or correct the checksum under `annotations`")  # fmt: skip
-    return found
+def _verified(written: str, sha256: str | None, where: str, by: str, absent: str, changed: str) -> FileUsed:
+    """Hash a file and compare it with the checksum `by` the spec or the registry.
 
-
-def _file_used(written: str, where: str, correct: str) -> FileUsed:
-    """Hash a file. Its path is kept as the spec says it: no result should depend on whose home folder `~` is."""
+    Its path is kept as it is written there: no result should depend on whose home folder `~` is.
+    """
     path = expand_path(written)
     if not is_file(path):
-        raise DataError(f"{where}there is no annotation file {path}; {correct}")
-    return FileUsed(path=written, sha256=file_sha256(path))
+        raise DataError(f"{where}: there is no annotation file {path}; {absent}")
+    found = file_sha256(path)
+    if sha256 not in (None, found):
+        raise DataError(f"{where}: {path}: expected sha256 {sha256} as the {by} says, found {found}; {changed}")
+    return FileUsed(path=written, sha256=found)
 
 
 def _video_root(use: BenchmarkUse, where: str) -> Path:
