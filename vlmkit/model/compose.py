@@ -168,10 +168,8 @@ def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
     """Check on the meta device, before any weight loads, that the components give what their specs declare.
 
     Padded videos and one with a frame less go through the aligner, two positions through the language model. `model` is
-    on the meta device, composed of `spec`.
-
-    Raises:
-        PluginError: what comes out has another shape than `layout`, `width` or `layers` say.
+    on the meta device, composed of `spec`. A PluginError where what comes out has another shape than `layout`, `width`
+    or `layers` say.
     """
     with torch.no_grad():
         with building("model.aligner"):

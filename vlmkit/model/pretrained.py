@@ -43,12 +43,8 @@ _MATTERS = ("hidden_act", "hidden_size", "intermediate_size", "num_attention_hea
 
 
 def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
-    """Return the model and the processor that `save_pretrained` wrote into the folder `path`.
-
-    Raises:
-        CheckpointError: where the folder is missing or damaged, holds no model of vlmkit, or needs a plugin that is not
-            installed.
-    """
+    """Return the model and the processor that `save_pretrained` wrote into the folder `path`. A CheckpointError where
+    it is missing or damaged, holds no model of vlmkit, or needs a plugin that is not installed."""
     folder = expand_path(path)
     _check(folder, "config.json", "generation_config.json", "processor_config.json", "tokenizer_config.json")
     model = _read(folder, "the model that config.json describes")
@@ -64,10 +60,7 @@ def load(path: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
 
 def load_with_config(path: str | Path, config: VideoLMConfig) -> VideoLM:
     """Return the model that `config` describes, in the types that it says, with all its weights from the folder `path`.
-
-    Raises:
-        CheckpointError: where the folder is missing, holds no model of vlmkit, or one of other parts.
-    """
+    A CheckpointError where it is missing, holds no model of vlmkit, or one of other parts."""
     folder = expand_path(path)
     saved = _check(folder, "config.json")
     language = config.text_config
@@ -78,11 +71,8 @@ def load_with_config(path: str | Path, config: VideoLMConfig) -> VideoLM:
 
 
 def load_head(path: str | Path, head: DistillationHead) -> None:
-    """Give `head` the weights of the distillation head in the folder `path`, if there is one.
-
-    Raises:
-        CheckpointError: it is a head for other layers, another teacher or another language model.
-    """
+    """Give `head` the weights of the distillation head in the folder `path`, if there is one. A CheckpointError where
+    it is for other layers, another teacher or another language model."""
     file = expand_path(path) / DISTILLATION
     check_folder(file.parent, MODEL_REMEDY)
     if not is_file(file):

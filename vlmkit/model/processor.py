@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import BatchFeature, ProcessorMixin
 
 from vlmkit.api.aligner import AlignerSpec
@@ -25,7 +26,7 @@ from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import check_installed, refuse_code, restore
-from vlmkit.model.tokens import IGNORE, VIDEO, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
+from vlmkit.model.tokens import IGNORE, VIDEO, Ids, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
 from vlmkit.spec.loading import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -245,15 +246,13 @@ class VideoLMProcessor(ProcessorMixin):
         return Tokens(tokens.ids[:max_length], tokens.labels[:max_length])
 
     def _pad(self, tokens: Sequence[Tokens], side: Side) -> Encoded:
-        shape = (len(tokens), max(len(item.ids) for item in tokens))
-        ids = torch.full(shape, self.tokenizer.pad_token_id)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORE)
-        for row, item in enumerate(tokens):
-            length = len(item.ids)
-            where = slice(shape[1] - length, None) if side == "left" else slice(length)
-            ids[row, where], labels[row, where] = torch.from_numpy(item.ids), torch.from_numpy(item.labels)
-            mask[row, where] = 1
-        return Encoded(ids, mask, labels)
+        def padded(rows: Sequence[Ids], value: int) -> Tensor:
+            tensors = [torch.from_numpy(row) for row in rows]
+            return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)
+
+        ids, labels = [item.ids for item in tokens], [item.labels for item in tokens]
+        mask = padded([np.ones_like(row) for row in ids], 0)
+        return Encoded(padded(ids, self.tokenizer.pad_token_id), mask, padded(labels, IGNORE))
 
 
 def _listed(videos: Video | Sequence[Video] | None) -> Sequence[Video]:

@@ -23,6 +23,7 @@ from vlmkit.errors import UserError, shown
 __all__ = [
     "IGNORE",
     "VIDEO",
+    "Ids",
     "Tokens",
     "check_generation",
     "check_rows",
@@ -48,11 +49,7 @@ _SOURCES = ("video", "path", "url")
 
 def text_messages(conversation: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
     """Return the conversation as texts, with `<video>` where a video stands and each part on a line of its own; and the
-    videos that its parts name.
-
-    Raises:
-        UserError: it is no list of messages, or a part is neither a text nor a video.
-    """
+    videos that its parts name. A UserError where a message or a part is none."""
     messages: list[dict[str, Any]] = []
     videos: list[Any] = []
     for message in conversation:

@@ -65,11 +65,8 @@ class MetricsLine(BaseModel):
 
 
 def read_metrics(path: Path) -> list[MetricsLine]:
-    """Return the lines by ascending step; of a step that was repeated after an interruption, the last one.
-
-    Raises:
-        RunError: a line is damaged.
-    """
+    """Return the lines by ascending step; of a step that was repeated after an interruption, the last one. A RunError
+    where a line is damaged."""
     lines = {line.step: line for line in read_json_lines(path, MetricsLine)}
     return [lines[step] for step in sorted(lines)]
 
@@ -88,11 +85,8 @@ class MetricsFile:
         return checksum(self.path)
 
     def restore(self, mark: Checksum | None) -> None:
-        """Make the file what it was at a checkpoint, or empty: what came after will be written again.
-
-        Raises:
-            RunError: what it held then is missing or damaged.
-        """
+        """Make the file what it was at a checkpoint, or empty: what came after will be written again. A RunError where
+        what it held then is missing or damaged."""
         size = mark.bytes if mark else 0
         content = self.path.read_bytes()[:size] if is_present(self.path) else b""
         if mark and mark != Checksum(bytes=len(content), xxh3_128=xxh3_128(content).hexdigest()):
@@ -124,10 +118,10 @@ class StageRecord(BaseModel):
     files: dict[str, Checksum]
 
 
-def read_stage_record(folder: Path, remedy: str = "remove the file and run the command again") -> StageRecord | None:
+def read_stage_record(folder: Path) -> StageRecord | None:
     """Return the record in the folder of a stage; None where the stage is not done. A RunError where it is damaged."""
     file = folder / STAGE_RECORD
-    return read_record(file, StageRecord, remedy) if is_present(file) else None
+    return read_record(file, StageRecord) if is_present(file) else None
 
 
 class StageProgress(Progress):

@@ -50,11 +50,7 @@ def named_parameters(model: nn.Module, head: nn.Module | None) -> NamedParameter
 
 def assign_parameters(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> dict[str, list[str]]:
     """Return the names of the parameters that each pattern of `stage.train` trains, each parameter once; the longest
-    match wins.
-
-    Raises:
-        SpecError: a pattern matches no parameter.
-    """
+    match wins. A SpecError where a pattern matches no parameter."""
     prefixes = {prefix for name in named for prefix in _prefixes(name)}
     for pattern in stage.train:
         if pattern not in prefixes:
@@ -166,11 +162,8 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_weights(path: Path, model: nn.Module, head: nn.Module | None) -> None:
-    """Copy a file of `save_weights` into the model and the head, bit by bit.
-
-    Raises:
-        CheckpointError: it is missing or damaged, or holds names or shapes that the model does not have.
-    """
+    """Copy a file of `save_weights` into the model and the head, bit by bit. A CheckpointError where it is missing or
+    damaged, or holds names or shapes that the model does not have."""
     own = dict(model.state_dict(keep_vars=True))
     if head is not None:
         own |= with_part("distillation", head.state_dict(keep_vars=True))
