@@ -14,6 +14,7 @@ channels, K heads.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,17 +53,6 @@ class InternVideo2Attention(nn.Module):
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class InternVideo2Mlp(nn.Module):
-    def __init__(self, spec: InternVideo2Spec) -> None:
-        super().__init__()
-        self.approximate = "tanh" if spec.activation == "gelu_tanh" else "none"
-        self.fc1 = nn.Linear(spec.width, spec.mlp)
-        self.fc2 = nn.Linear(spec.mlp, spec.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
-
-
 class LayerScale(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -79,7 +69,9 @@ class InternVideo2Block(nn.Module):
         self.attn = InternVideo2Attention(spec)
         self.ls1 = LayerScale(spec.width)
         self.norm2 = nn.RMSNorm(spec.width, _EPS)
-        self.mlp = InternVideo2Mlp(spec)
+        gelu = nn.GELU("tanh" if spec.activation == "gelu_tanh" else "none")
+        fc1, fc2 = nn.Linear(spec.width, spec.mlp), nn.Linear(spec.mlp, spec.width)
+        self.mlp = nn.Sequential(OrderedDict(fc1=fc1, act=gelu, fc2=fc2))
         self.ls2 = LayerScale(spec.width)
 
     def forward(self, x: Tensor) -> Tensor:

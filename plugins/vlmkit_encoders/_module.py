@@ -16,12 +16,14 @@ Shape letters: B videos, T frames, F = B*T, H W pixels, h w patches, N = 1 + h*w
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
+from transformers.activations import ACT2FN
 
 from vlmkit.api import CheckpointError, Encoder, reading
 from vlmkit.nn import tile_grid
@@ -64,18 +66,6 @@ class ClipAttention(nn.Module):
         return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
-class ClipMlp(nn.Module):
-    def __init__(self, spec: ClipSpec) -> None:
-        super().__init__()
-        self.quick = spec.activation == "quick_gelu"
-        self.fc1 = nn.Linear(spec.width, spec.mlp)
-        self.fc2 = nn.Linear(spec.mlp, spec.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.fc1(x)
-        return self.fc2(hidden * torch.sigmoid(1.702 * hidden) if self.quick else F.gelu(hidden))
-
-
 class ClipLayer(nn.Module):
     """A pre-norm block; with a temporal table, attention over the frames at each position comes before it."""
 
@@ -83,7 +73,8 @@ class ClipLayer(nn.Module):
         super().__init__()
         self.self_attn = ClipAttention(spec.width, spec.heads)
         self.layer_norm1 = nn.LayerNorm(spec.width, spec.eps)
-        self.mlp = ClipMlp(spec)
+        fc1, fc2 = nn.Linear(spec.width, spec.mlp), nn.Linear(spec.mlp, spec.width)
+        self.mlp = nn.Sequential(OrderedDict(fc1=fc1, act=ACT2FN[spec.activation], fc2=fc2))
         self.layer_norm2 = nn.LayerNorm(spec.width, spec.eps)
         self.over_time = spec.frame_table > 0
         if self.over_time:

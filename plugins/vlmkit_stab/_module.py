@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.activations import ACT2FN
 
 from vlmkit.api import Aligner, Downsampler, VideoBatch, VisualTokens
 from vlmkit.nn import (
@@ -138,21 +139,6 @@ class Lste(nn.Module):
         return x
 
 
-class QuickGeluMlp(nn.Module):
-    """Linear, QuickGELU, dropout, linear."""
-
-    def __init__(self, width: int, ratio: int, dropout: float) -> None:
-        super().__init__()
-        self.expand = nn.Linear(width, ratio * width)
-        self.dropout = nn.Dropout(dropout)
-        self.contract = nn.Linear(ratio * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C) -> (N, C)."""
-        x = self.expand(x)
-        return self.contract(self.dropout(x * torch.sigmoid(1.702 * x)))
-
-
 class Gstra(nn.Module):
     """A learned query reads all patches of a chunk: pre-norm cross attention and MLP (UniFormerV2's Extractor).
 
@@ -167,7 +153,10 @@ class Gstra(nn.Module):
         self.norm_context = nn.LayerNorm(width)
         self.attention = nn.MultiheadAttention(width, heads)  # its parameters; `attend` computes it with them
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = QuickGeluMlp(width, mlp_ratio, dropout)
+        expand, contract = nn.Linear(width, mlp_ratio * width), nn.Linear(mlp_ratio * width, width)
+        self.mlp = nn.Sequential(
+            OrderedDict(expand=expand, act=ACT2FN["quick_gelu"], dropout=nn.Dropout(dropout), contract=contract)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, S, C) -> (N, C)."""
@@ -183,8 +172,8 @@ class Gstra(nn.Module):
 
 def build_head(width: int, dropout: float) -> nn.Module:
     """Build the head of the CLS tokens, (F, C) -> (F, C)."""
-    layers = {"norm": nn.LayerNorm(width), "dropout": nn.Dropout(dropout), "linear": nn.Linear(width, width)}
-    return nn.Sequential(OrderedDict(layers))
+    norm, linear = nn.LayerNorm(width), nn.Linear(width, width)
+    return nn.Sequential(OrderedDict(norm=norm, dropout=nn.Dropout(dropout), linear=linear))
 
 
 class Stab(Aligner):

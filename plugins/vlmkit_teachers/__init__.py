@@ -1,8 +1,5 @@
-"""Teachers of the distillation: a frozen encoder's patch features, or histograms of oriented gradients and color.
-
-A teacher is an encoder of `vlmkit_encoders`, its CLS token dropped, and the pixels that it wants. `hog` needs no
-weights. Each can keep its features on disk (`cache`).
-"""
+"""Teachers of the distillation: the patch features of a frozen encoder of `vlmkit_encoders`, or histograms of oriented
+gradients and color, which need no weights. Each can keep its features on disk (`cache`)."""
 
 from collections.abc import Sequence
 
