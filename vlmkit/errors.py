@@ -31,6 +31,7 @@ __all__ = [
     "did_you_mean",
     "from_pydantic",
     "half_character",
+    "shortened",
     "shown",
 ]
 
@@ -130,15 +131,16 @@ _REPR, _JSON = _Repr(), _Json()
 
 def shown(value: object, limit: int = 80) -> str:
     """Return `repr(value)` for a message, at most `limit` characters of it."""
-    return _shortened(_REPR.repr(value), limit)
+    return shortened(_REPR.repr(value), limit)
 
 
 def as_written(value: object) -> str:
     """Return the beginning of a value for a message, as a spec file could have it: `"big"`, `null`, `true`."""
-    return _shortened(_JSON.repr(value), 80)
+    return shortened(_JSON.repr(value))
 
 
-def _shortened(text: str, limit: int) -> str:
+def shortened(text: str, limit: int = 80) -> str:
+    """Return a text, or its beginning, in at most `limit` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["columns", "count", "duration", "large", "learning_rate", "plural"]
-
-
-def count(number: int) -> str:
-    """1234567 -> 1,234,567."""
-    return f"{number:,}"
+__all__ = ["columns", "duration", "large", "learning_rate", "plural"]
 
 
 def plural(number: int, noun: str) -> str:

@@ -1,8 +1,6 @@
-"""Whose fault it is: what a component or a library raises becomes one message that says so.
+"""Exceptions of components and libraries become one message that names the component, or the user's file.
 
-What the code of a component raises is the fault of its package, which is named; what a library raises over a user's
-files is said of those files. What is raised on purpose, a UserError, passes as it is, and so does what the machine
-lacks: memory, disk.
+A UserError passes as it is, and so does what the machine lacks: memory, disk.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vlmkit.errors import PluginError, SpecError, UserError
+from vlmkit.errors import PluginError, SpecError, UserError, shortened
 from vlmkit.files import UNREADABLE, is_file, is_folder
 
 __all__ = [
@@ -39,13 +37,12 @@ __all__ = [
 ]
 
 FAULTS = (Exception, SystemExit)
-"""Whatever the code of a plugin raises is the plugin's fault, also the wish to leave."""
+"""Exceptions for which a plugin is at fault when its code raises them; `sys.exit` is one."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_TORCH = ("OutOfMemoryError", "_StopRecomputationError")
 _TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking")
 """What torch says of sizes that no machine has room for."""
 _SPEC = "_vlmkit_spec"
-_LONGEST = 300
 _REMEDY = "this is a fault of that package: install another version of it, or tell its authors (--debug shows where)"
 
 
@@ -107,8 +104,7 @@ def error_text(error: BaseException) -> str:
         message = " ".join(str(error).split())
     except Exception:  # also its message can be wrong
         message = ""
-    cut = message if len(message) <= _LONGEST else message[: _LONGEST - 1] + "…"
-    return f"{type(error).__name__}: {cut}" if cut else type(error).__name__
+    return f"{type(error).__name__}: {shortened(message, 300)}" if message else type(error).__name__
 
 
 def is_machine_error(error: BaseException) -> bool:
@@ -146,9 +142,7 @@ def component_label(component: object) -> str:
     return f"{name} ({package_of(cls) or f'module {cls.__module__}'})"
 
 
-POINTER = (
-    "a pointer of Git LFS that stands for the file; run `git lfs pull` in its folder, or download the folder again"
-)
+POINTER = "a pointer of Git LFS that stands for the file; run `git lfs pull` in its folder, or download that again"
 """What to say of a file that is one."""
 _BEGIN = b"version https://git-lfs.github.com/spec/"
 _ERROR = re.compile(r"^\w*Error: ")
@@ -174,10 +168,10 @@ def reading(
     except (UserError, MemoryError):
         raise
     except BaseException as problem:
-        # a panic of a library in Rust is no Exception
-        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+        kind = type(problem).__name__
+        if not isinstance(problem, Exception) and kind != "PanicException":  # of a library in Rust: no Exception
             raise
-        if type(problem).__name__ == "OutOfMemoryError":  # torch's, of an accelerator
+        if kind == "OutOfMemoryError":  # torch's, of an accelerator
             raise
         if isinstance(problem, OSError) and problem.errno in UNREADABLE:
             where = f"{expected} ({problem.filename})" if problem.filename else expected

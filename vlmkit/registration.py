@@ -80,10 +80,8 @@ def check_module(module: ModuleType, where: str, manager: PluginManager) -> None
     version = getattr(module, "VLMKIT_API", None)
     if version != hookspecs.API_VERSION:
         found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
-        raise PluginError(
-            f"expected VLMKIT_API = {hookspecs.API_VERSION} in {where}, found {found}; "
-            "install a version of the plugin made for this vlmkit"
-        )
+        wanted = f"expected VLMKIT_API = {hookspecs.API_VERSION} in {where}"
+        raise PluginError(f"{wanted}, found {found}; install a version of the plugin made for this vlmkit")
     for name in dir(module):
         options = manager.parse_hookimpl_opts(module, name)
         if options is not None:
@@ -121,9 +119,8 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
             f'write `type: Literal["{name}"] = "{name}"`'
         )
     if lacking := sorted(getattr(spec, "__abstractmethods__", ())):
-        raise PluginError(
-            f"{spec.__name__} lacks {', '.join(lacking)}, as {base.__name__} asks for; add it, or correct its name"
-        )
+        wanted = f"{', '.join(lacking)}, as {base.__name__} asks for"
+        raise PluginError(f"{spec.__name__} lacks {wanted}; add it, or correct its name")
 
 
 def _is_of_vlmkit(spec: type[ComponentSpec], option: str) -> bool:
@@ -145,12 +142,9 @@ def ambiguous(kind: str, name: str, offers: list[Component]) -> str:
     """Return what to say of a name that several plugins offer, or one plugin twice."""
     owners = {id(offer.plugin): f"{offer.plugin.name} ({offer.plugin.package})" for offer in offers}
     if len(owners) == 1:
-        [owner] = owners.values()
-        classes = " and ".join(offer.spec.__name__ for offer in offers)
-        return (
-            f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}; remove one of "
-            "them from that list"
-        )
+        [owner], classes = owners.values(), " and ".join(offer.spec.__name__ for offer in offers)
+        found = f"plugin {owner} offers {kind} {name!r} twice: its vlmkit_components returned {classes}"
+        return f"{found}; remove one of them from that list"
     choices = " or ".join(f"`{qualifier(offer, offers)}:{name}`" for offer in offers)
     return (
         f"two plugins offer {kind} {name!r}: {' and '.join(owners.values())}; say which one: {choices}, or name in "

@@ -242,17 +242,18 @@ def validate_slot(kind: str, value: object) -> ComponentSpec:
     """Return the spec that `value` describes. Errors inside keep their dotted location."""
     if isinstance(value, ComponentSpec):
         if value.kind != kind:
-            found = {"kind": kind, "found": f"{value.kind}/{value.type}"}
-            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}", found)
+            context = {"kind": kind, "found": f"{value.kind}/{value.type}"}
+            raise PydanticCustomError("wrong_kind", "expected a component of kind {kind}, found {found}", context)
         return value
     options = {"type": value} if isinstance(value, str) else value
     if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
-        names = ", ".join(registry().names(kind)) or "none"
-        raise PydanticCustomError(
-            "no_component",
-            "expected a name, or a mapping with `type: name` and options; {found}; installed of kind {kind}: {names}",
-            {"kind": kind, "names": names, "found": _found(options)},
-        )
+        found = as_written(options)
+        if isinstance(options, Mapping):
+            found = f"`type: {as_written(options['type'])}`" if "type" in options else "a mapping without `type`"
+        wanted = "a name, or a mapping with `type: name` and options"
+        known = f"installed of kind {kind}: {', '.join(registry().names(kind)) or 'none'}"
+        message = {"message": f"expected {wanted}; found {found}; {known}"}
+        raise PydanticCustomError("no_component", "{message}", message)
     try:
         component = registry().get(kind, str(options["type"]))
     except PluginError as error:
@@ -273,12 +274,6 @@ def _validated(spec: type[ComponentSpec], options: dict[str, Any]) -> ComponentS
         if os.environ.get("VLMKIT_DEBUG"):  # for pydantic the PluginError is one problem of the spec among others
             traceback.print_exception(error)
         raise component_error(spec, f"looking at its options raised {error_text(error)}") from error
-
-
-def _found(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "found a mapping without `type`" if "type" not in value else f"found `type: {as_written(value['type'])}`"
-    return f"found {as_written(value)}"
 
 
 guard.package_of = _package_of

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -220,17 +221,10 @@ _FILES = (
 def check_file_types(run: Path) -> None:
     """Raise a RunError where something in a run folder is a pipe or device, or a file where a folder belongs, or the
     other way round. Nothing is opened."""
-    for name in _FOLDERS:
-        if is_file(run / name):
-            raise _refusal(run / name, "a folder", "a file")
-    for found in (found for pattern in _FILES for found in run.glob(pattern)):
-        if is_folder(found):
-            raise _refusal(found, "a file", "a folder")
-    for below, _, files in os.walk(run):
-        for file in (Path(below, name) for name in files):
-            if not is_file(file) and file.exists():
-                raise _refusal(file, "a file", "a pipe or device")
-
-
-def _refusal(place: Path, expected: str, found: str) -> RunError:
-    return RunError(f"{place}: expected {expected}, found {found}; remove it and run the command again")
+    no_folders = ((run / name, "a folder", "a file") for name in _FOLDERS if is_file(run / name))
+    known_files = (file for pattern in _FILES for file in run.glob(pattern))
+    no_files = ((file, "a file", "a folder") for file in known_files if is_folder(file))
+    all_files = (Path(below, name) for below, _, names in os.walk(run) for name in names)
+    no_content = ((file, "a file", "a pipe or device") for file in all_files if not is_file(file) and file.exists())
+    for place, expected, found in chain(no_folders, no_files, no_content):
+        raise RunError(f"{place}: expected {expected}, found {found}; remove it and run the command again")

@@ -53,8 +53,8 @@ def check_launcher() -> None:
     """Raise a UserError where a part of what a launcher says is missing or malformed, before torch reads it."""
     count = world_size()
     if count > 1:
-        missing = [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
-        if missing:
+        names = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+        if missing := [name for name in names if not os.environ.get(name)]:
             raise UserError(
                 f"environment: WORLD_SIZE says that this is one of {count} processes, but there is no "
                 f"{', '.join(missing)}; {_REMEDY}"
@@ -66,11 +66,12 @@ def check_launcher() -> None:
 
 def set_single_process_defaults() -> None:
     """Set what torch and DeepSpeed read from the environment where no launcher has: this process is the only one."""
-    values = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
-    for name, value in values.items():
-        os.environ.setdefault(name, value)
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    os.environ.update(alone | os.environ)
     if "MASTER_PORT" not in os.environ:
-        os.environ["MASTER_PORT"] = str(_free_port())
+        with socket.socket() as probe:  # the system chooses a free one
+            probe.bind(("127.0.0.1", 0))
+            os.environ["MASTER_PORT"] = str(probe.getsockname()[1])
 
 
 def wait_unless_first() -> None:
@@ -106,13 +107,6 @@ def _number(name: str, default: int, least: int = 0, most: int = 10**6) -> int:
             f"{_REMEDY}"
         )
     return int(text)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4

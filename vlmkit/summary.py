@@ -94,10 +94,8 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
             parts["teacher"] = count_parameters(build_meta_teacher(distillation.teacher, aligner.input.frames))
         for stage, stage_plan in zip(spec.training.stages, plan.stages, strict=True):
             needed = estimate_memory(spec, stage, plan, stage_plan, parts.get("teacher", 0), tokens["square"])
-            memory = {str(gpus): size for gpus, size in needed.items()}
-            stages.append(
-                StageSummary(name=stage.name, trains=stage_plan.trains, rates=dict(stage.train), memory=memory)
-            )
+            memory, rates = {str(gpus): size for gpus, size in needed.items()}, dict(stage.train)
+            stages.append(StageSummary(name=stage.name, trains=stage_plan.trains, rates=rates, memory=memory))
     macs = count_macs(model.aligner, aligner.input)
     summary = Summary(name=spec.name, parts=parts, tokens=tokens, macs=macs, frames=aligner.input.frames, stages=stages)
     return ComposedSummary(summary, model, plan)

@@ -24,14 +24,12 @@ def _language_model(spec: BackboneSpec, answer: Any) -> Any:
 
     model: Any = answer
     if not isinstance(answer, nn.Module) or not hasattr(answer, "get_input_embeddings"):
-        raise ContractError(
-            f"gives {type_name(answer)}, expected a causal language model of transformers (PreTrainedModel)"
-        )
+        wanted = "a causal language model of transformers (PreTrainedModel)"
+        raise ContractError(f"gives {type_name(answer)}, expected {wanted}")
     width = model.get_input_embeddings().weight.shape[1]
     if width != spec.width:
-        raise ContractError(
-            f"gives a model with embeddings of {width} channels, expected {spec.width}, as its `width` says"
-        )
+        found = f"a model with embeddings of {width} channels"
+        raise ContractError(f"gives {found}, expected {spec.width}, as its `width` says")
     return answer
 
 
@@ -41,9 +39,7 @@ def _tokenizer(spec: object, answer: Any, *_: object, **__: object) -> Any:
     if not isinstance(answer, PreTrainedTokenizerBase):
         raise ContractError(f"gives {type_name(answer)}, expected a tokenizer of transformers")
     if not answer.is_fast:
-        raise ContractError(
-            "gives a slow tokenizer, expected a fast one: it has to say where in the text a token stands"
-        )
+        raise ContractError("gives a slow tokenizer, expected a fast one: it must say where in the text a token stands")
     return answer
 
 

@@ -32,13 +32,12 @@ def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualToke
     spec = spec_of(aligner)
     if spec is None:
         if tokens.embeddings.ndim != 3 or tokens.patches.ndim != 4:
-            found = f"embeddings of the shape {_shape(tokens.embeddings)} and patches of {_shape(tokens.patches)}"
-            raise ContractError(f"gives {found}, expected (B, N, D) and (B, T, h, w)")
+            shapes = f"{tuple(tokens.embeddings.shape)} and patches of {tuple(tokens.patches.shape)}"
+            raise ContractError(f"gives embeddings of the shape {shapes}, expected (B, N, D) and (B, T, h, w)")
         count, width, grid = *tokens.embeddings.shape[1:], tuple(tokens.patches.shape[2:])
     else:
         layouts = [_layout(aligner, spec, shape) for shape in video.shapes()]
-        count, grid = max(tokens for tokens, _ in layouts), layouts[0][1]
-        width = aligner._llm_width
+        count, grid, width = max(tokens for tokens, _ in layouts), layouts[0][1], aligner._llm_width
     as_said = "" if spec is None else f", as its layout says of {_videos(video)}"
     _has_shape(tokens.embeddings, (videos, count, width), "embeddings", as_said)
     _has_shape(tokens.mask, (videos, count), "a mask", as_said)
@@ -127,9 +126,8 @@ def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> 
         stands = torch.arange(mask.shape[1]) < layout.tokens
         if not torch.equal(mask[index], stands):
             wanted = f"that the first {layout.tokens} are there and no other, as its layout says of {shape}"
-            raise ContractError(
-                f"gives a mask with {int(mask[index].sum())} tokens of video {index}, expected {wanted}"
-            )
+            found = f"a mask with {int(mask[index].sum())} tokens of video {index}"
+            raise ContractError(f"gives {found}, expected {wanted}")
         if not torch.equal(patches[index], torch.from_numpy(layout.patches)):
             raise ContractError(f"gives patches of video {index} that differ from those of its layout of {shape}")
 
@@ -137,24 +135,13 @@ def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> 
 def check_finite(values: Tensor, what: str) -> None:
     """Check that there is neither NaN nor infinity. Waits for the device."""
     if not torch.isfinite(values).all():
-        raise ContractError(
-            f"gives {what} that hold NaN or infinity, expected finite numbers; are its weights damaged?"
-        )
+        raise ContractError(f"gives {what} with NaN or infinity, expected finite numbers; are its weights damaged?")
 
 
 def _has_shape(found: Tensor, expected: tuple[int, ...], what: str, as_said: str) -> None:
-    if _shape(found) != expected:
-        raise ContractError(
-            f"gives {what}{' ' if what else ''}of the shape {_shape(found)}, expected {expected}{as_said}"
-        )
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape)
-
-
-def _anything(component: object, answer: object) -> None:
-    """Nobody looks at it."""
+    if (shape := tuple(found.shape)) != expected:
+        subject = f"{what} of" if what else "of"
+        raise ContractError(f"gives {subject} the shape {shape}, expected {expected}{as_said}")
 
 
 class _ComponentModule(nn.Module, ABC):
@@ -162,7 +149,7 @@ class _ComponentModule(nn.Module, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        enforce(cls, {"load_pretrained": Promise(_anything), **cls._promises}, torch.compiler.is_compiling)
+        enforce(cls, {"load_pretrained": Promise(lambda *_: None), **cls._promises}, torch.compiler.is_compiling)
 
     def load_pretrained(self) -> None:
         """Load the outside weights that the spec names (`path`). The constructor only initializes.

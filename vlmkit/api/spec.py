@@ -31,8 +31,6 @@ __all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "SlotMarker", "Spec", "default_
 _BUILT_IN = frozenset(get_args(ErrorType))
 _MOST_HINTS = 50
 """Unknown keys for which a near one is looked for, which takes time."""
-_LONGEST_KEY = 80
-"""Characters of an unknown key that are shown."""
 SLOT_MARK = "x-vlmkit-slot"
 """Key that marks a slot in a JSON schema."""
 
@@ -117,7 +115,7 @@ def _detail(error: ErrorDetails, model: type[BaseModel], hints: bool) -> InitErr
     kind: PydanticCustomError | str = error["type"]
     context = error.get("ctx", {})
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
-        key, known = str(error["loc"][0])[:_LONGEST_KEY], list(model.model_fields)
+        key, known = str(error["loc"][0])[:80], list(model.model_fields)
         context = {"key": key, "hint": did_you_mean(key, known) if hints else "", "known": ", ".join(known)}
         kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
     elif kind not in _BUILT_IN:

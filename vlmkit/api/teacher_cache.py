@@ -1,12 +1,9 @@
 """Features of each video kept on disk, found again by the content of its pixels. Any teacher's: `TeacherSpec.cache`.
 
 An entry belongs to the teacher (its options, the version of its package and every byte of its weights) and to the
-fitted pixels, so that it can never be another video's, another sampling's or another teacher's; a mirrored clip is a
-video of its own. Only weights that are changed through `.data`, and only a few values of a tensor, may pass unnoticed
-(see `_weights_digest`). Hashing
-a video costs milliseconds where a forward costs seconds. Features are stored bit by bit, in the dtype in which they
-were computed. A video that is not there is computed by itself: its features do not depend on what else was in the
-batch.
+fitted pixels: it can never be another video's, another sampling's or another teacher's. Hashing a video costs
+milliseconds where a forward costs seconds. Features are stored bit by bit. A video that is not there is computed by
+itself: its features do not depend on what else was in the batch.
 """
 
 from __future__ import annotations
@@ -36,10 +33,8 @@ __all__ = ["CachedTeacher"]
 
 FORMAT = 3
 """Changes whenever entries look different."""
-
 SAMPLE = 8
 """Values of each weight, at least, that are compared at each call."""
-
 log = logging.getLogger(__name__)
 
 
@@ -79,9 +74,8 @@ class CachedTeacher(Teacher):
         return torch.stack([self._one(_part(video, index), folder) for index in range(len(video.pixels))])
 
     def _one(self, video: VideoBatch, folder: Path) -> Tensor:
-        entry = _digest(
-            f"{video.pixels.dtype} {tuple(video.pixels.shape)}", video.pixels, video.content_box, video.frame_mask
-        )
+        form = f"{video.pixels.dtype} {tuple(video.pixels.shape)}"
+        entry = _digest(form, video.pixels, video.content_box, video.frame_mask)
         file = folder / entry[:2] / f"{entry}.safetensors"
         features = _read(file)
         if features is not None:
@@ -97,16 +91,17 @@ class CachedTeacher(Teacher):
         return self.folder / _digest(f"{FORMAT} {self._teacher} {autocast} {self._weights_digest()}")
 
     def _weights_digest(self) -> str:
-        """Of all weights; computed again when one of them has moved, been converted or been written to.
+        """Return a digest of all weights; computed again when one has moved, been converted or been written to.
 
         torch does not count writes through `.data`: those show where they change one of a few values of each weight.
-        It counts none at all of inference tensors: their digest is computed each time.
+        It counts none of inference tensors.
         """
         state = {**dict(self.teacher.named_parameters()), **dict(self.teacher.named_buffers())}
         if any(tensor.is_inference() for tensor in state.values()):
             return _digest(" ".join(state), *state.values())
         counted = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in state.values()]
-        seen = counted, _digest("", *(_sample(tensor) for tensor in state.values()))
+        few = (tensor.detach().reshape(-1)[:: max(1, tensor.numel() // SAMPLE)] for tensor in state.values())
+        seen = counted, _digest("", *few)
         if self._weights[0] != seen:
             self._weights = seen, _digest(" ".join(state), *state.values())
         return self._weights[1]
@@ -115,10 +110,6 @@ class CachedTeacher(Teacher):
 def _part(video: VideoBatch, index: int) -> VideoBatch:
     one = slice(index, index + 1)
     return VideoBatch(video.pixels[one], video.content_box[one], video.frame_mask[one])
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    return tensor.detach().reshape(-1)[:: max(1, tensor.numel() // SAMPLE)]
 
 
 def _digest(text: str, *tensors: Tensor) -> str:
@@ -130,7 +121,7 @@ def _digest(text: str, *tensors: Tensor) -> str:
 
 
 def _own_digest(file: Path, features: Tensor) -> str:
-    """Of features and the name by which they are found: those of another video or teacher do not pass for them."""
+    """Return a digest of features and their name: those of another video or teacher do not pass for them."""
     name = f"{file.parent.parent.name}/{file.stem}"
     return _digest(f"{name} {features.dtype} {tuple(features.shape)}", features)
 
@@ -164,7 +155,5 @@ def _write(file: Path, features: Tensor) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"cannot keep the teacher's features in {file.parent} ({error}); free some space, choose another "
-            "`cache` of the teacher, or leave it out"
-        ) from error
+        remedy = "free some space, choose another `cache` of the teacher, or leave it out"
+        raise DataError(f"cannot keep the teacher's features in {file.parent} ({error}); {remedy}") from error

@@ -65,10 +65,10 @@ def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
     fewer = "lower the aligner's `input.frames` or `input.size`"
     positions = spec.model.backbone.positions
     if positions is not None and tokens >= positions:
-        message = f"{video} into the {positions:,} positions of the backbone; {fewer}, or give it more positions"
-        yield Problem(
-            ("model", "backbone"), f"{message} (max_position_embeddings)", ("config", "max_position_embeddings")
-        )
+        key = "max_position_embeddings"
+        more = f"{fewer}, or give it more positions ({key})"
+        message = f"{video} into the {positions:,} positions of the backbone; {more}"
+        yield Problem(("model", "backbone"), message, ("config", key))
     for index, stage in enumerate(spec.training.stages if spec.training is not None else ()):
         if tokens >= stage.max_length and stage.parts & {"aligner", "distillation"}:
             message = f"{video} into max_length {stage.max_length:,}; raise it, or {fewer}"
@@ -80,9 +80,8 @@ def _stages(training: TrainingSpec) -> Iterator[Problem]:
     for index, stage in enumerate(training.stages):
         where = ("training", "stages", index)
         if stage.name in seen:
-            yield Problem(
-                (*where, "name"), f"stage {seen[stage.name] + 1} has the name {stage.name!r} too; give another"
-            )
+            number = seen[stage.name] + 1
+            yield Problem((*where, "name"), f"stage {number} has the name {stage.name!r} too; give another")
         seen.setdefault(stage.name, index)
         for pattern in stage.train:
             if (part := part_of(pattern)) not in PARTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
@@ -60,9 +61,8 @@ class BenchmarkUse(Spec):
     @classmethod
     def _names_the_video(cls, template: str | None) -> str | None:
         if template is not None and "{video}" not in template:
-            raise ValueError(
-                f"expected a template with {{video}} in it, e.g. msvd_{{video}}{{ext}}; found {template!r}"
-            )
+            example = "msvd_{video}{ext}"
+            raise ValueError(f"expected a template with {{video}} in it, e.g. {example}; found {template!r}")
         return template
 
     @property
@@ -88,9 +88,7 @@ class EvaluationSpec(Spec):
     @model_validator(mode="after")
     def _labels_differ(self) -> EvaluationSpec:
         names = [use.result_name for use in self.benchmarks]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    f"{names.count(name)} benchmarks have the name {name!r}: give each a `label` of its own"
-                )
+        name, count = Counter(names).most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"{count} benchmarks have the name {name!r}: give each a `label` of its own")
         return self

@@ -55,31 +55,23 @@ def _merge(base: Placed, over: Placed, path: KeyPath) -> Placed:
     """
     old, new = base.value, over.value
     if isinstance(old, list) and isinstance(new, dict):
-        return Placed(_merge_items(old, over, path), over.place)
+        items, names = list(old), _names(old)
+        for key, value in new.items():
+            index = _index(names, len(old), key, path, value.place)
+            items[index] = _merge(items[index], value, (*path, index))
+        return Placed(items, over.place)
     if isinstance(old, str) and isinstance(new, dict) and "type" not in new:
         old = {"type": base}
     if isinstance(new, str) and isinstance(old, dict) and "type" in old:
         new = {"type": over}
-    if not isinstance(old, dict) or not isinstance(new, dict) or _other_type(old, new):
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return Placed(new, over.place)
+    if "type" in new and ("type" not in old or new["type"].value != old["type"].value):
         return Placed(new, over.place)
     merged = dict(old)
     for key, value in new.items():
         merged[key] = _merge(old[key], value, (*path, key)) if key in old else value
     return Placed(merged, over.place)
-
-
-def _other_type(old: Mapping[str, Placed], new: Mapping[str, Placed]) -> bool:
-    return "type" in new and ("type" not in old or new["type"].value != old["type"].value)
-
-
-def _merge_items(base: list[Placed], over: Placed, path: KeyPath) -> list[Placed]:
-    """Return the list with each value of `over` on top of the item that its key names."""
-    merged = list(base)
-    names = _names(base)
-    for key, value in over.value.items():
-        index = _index(names, len(base), key, path, value.place)
-        merged[index] = _merge(merged[index], value, (*path, index))
-    return merged
 
 
 def apply(spec: Placed, dotted: str, value: Any) -> Placed:

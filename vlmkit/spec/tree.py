@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.api.spec import Spec
-from vlmkit.errors import KeyPath, Problem, SpecError, half_character, shown
+from vlmkit.errors import KeyPath, Problem, SpecError, half_character, shortened, shown
 
 __all__ = [
     "DEEPEST",
@@ -21,7 +21,6 @@ __all__ = [
     "Scalar",
     "fits",
     "placed",
-    "plain",
     "spec_error",
     "too_deep",
     "whole",
@@ -37,8 +36,6 @@ MOST_DIGITS = 300
 """Digits of a whole number: fewer than Python refuses to write, and few enough for a float."""
 _MOST_PROBLEMS = 40
 """Problems that one message lists."""
-_LONGEST_KEY = 80
-"""Characters of a key that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,26 @@ class Placed:
 
     @property
     def data(self) -> Any:
-        """The value without places. A SpecError where it would be more than a spec can be."""
-        return plain(self)
+        """The value without places. A SpecError for more than `MOST_VALUES` values or `DEEPEST` levels."""
+        count = 0
+
+        def walk(node: Placed, depth: int) -> Any:
+            nonlocal count
+            count += 1
+            if count > MOST_VALUES:
+                raise SpecError(
+                    f"{self.place}: this stands for more than {MOST_VALUES:,} values (an alias `*x` counts as often as "
+                    "it is used); shorten it"
+                )
+            if depth > DEEPEST:
+                raise too_deep(self.place)
+            if isinstance(node.value, dict):
+                return {key: walk(below, depth + 1) for key, below in node.value.items()}
+            if isinstance(node.value, list):
+                return [walk(below, depth + 1) for below in node.value]
+            return node.value
+
+        return walk(self, 0)
 
     def place_of(self, path: KeyPath) -> str:
         """Return where the value at a path was given, or the nearest above it that was."""
@@ -64,29 +79,6 @@ class Placed:
                 break
             node = below[key]
         return node.place
-
-
-def plain(root: Placed) -> Any:
-    """Return the value without places. A SpecError for more than `MOST_VALUES` values or `DEEPEST` levels."""
-    count = 0
-
-    def walk(node: Placed, depth: int) -> Any:
-        nonlocal count
-        count += 1
-        if count > MOST_VALUES:
-            raise SpecError(
-                f"{root.place}: this stands for more than {MOST_VALUES:,} values (an alias `*x` counts as often as it "
-                "is used); shorten it"
-            )
-        if depth > DEEPEST:
-            raise too_deep(root.place)
-        if isinstance(node.value, dict):
-            return {key: walk(below, depth + 1) for key, below in node.value.items()}
-        if isinstance(node.value, list):
-            return [walk(below, depth + 1) for below in node.value]
-        return node.value
-
-    return walk(root, 0)
 
 
 def too_deep(place: str) -> SpecError:
@@ -115,7 +107,7 @@ def placed(value: Any, place: str) -> Placed:
         return known[id(value)]
 
     root = walk(value.model_dump(mode="json") if isinstance(value, Spec) else value, 0)
-    plain(root)
+    _ = root.data  # within the limits
     return root
 
 
@@ -178,8 +170,4 @@ def _line(problem: Problem, name: str, tree: Placed | None) -> str:
 
 
 def _dotted(path: KeyPath) -> str:
-    return ".".join(_cut(str(part)) for part in path) or "the whole spec"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_KEY else f"{text[: _LONGEST_KEY - 1]}…"
+    return ".".join(shortened(str(part)) for part in path) or "the whole spec"

@@ -15,7 +15,7 @@ import yaml
 
 from vlmkit.errors import SpecError, UserError, shown
 from vlmkit.files import read_text
-from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, fits, plain, too_deep, whole
+from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, fits, too_deep, whole
 
 __all__ = ["parse_scalar", "read", "write"]
 
@@ -133,7 +133,7 @@ def parse_scalar(text: str, place: str = "--set") -> Any:
     """Return the value of `--set key=TEXT`: YAML, so that numbers, lists and mappings can be written."""
     if len(text) > LARGEST_FILE:
         raise SpecError(f"{place}: expected a value of at most {LARGEST_FILE:,} characters, found {len(text):,}")
-    return plain(_Reader(place, lines=False, error=SpecError).read(text))
+    return _Reader(place, lines=False, error=SpecError).read(text).data
 
 
 class _Reader:
@@ -153,7 +153,7 @@ class _Reader:
             self._check_breaks(text)
             node = _Loader(text, self.source).get_single_node()
             root = Placed(None, self.source) if node is None else self._value(node)
-            plain(root)
+            _ = root.data  # within the limits
         except yaml.YAMLError as problem:
             raise self.error(self._malformed(text, problem)) from None
         except UserError as problem:
