@@ -71,7 +71,7 @@ def vision(
 
 
 def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list[ExperimentSpec]:
-    """The specs, with folder and file in the names that several of them have."""
+    """Return the specs, with folder and file in the names that several of them have."""
     names = Counter(spec.name for spec in loaded)
     return [
         spec.model_copy(update={"name": f"{spec.name} ({Path(*file.parts[-2:])})"}) if names[spec.name] > 1 else spec
@@ -80,7 +80,7 @@ def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list
 
 
 def _make_folder(folder: Path) -> None:
-    """Now, not when everything has been measured. A UserError where nothing can be written there."""
+    """Make the folder before anything is measured. A UserError where nothing can be written there."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: expected a folder, found a file")
     try:
@@ -91,7 +91,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:
-    """A header and one row per spec; `x` compares with the first spec."""
+    """Return a header and one row per spec; `x` compares with the first spec."""
     table = []
     for result in results:
         figures: dict[str, Any] = result.as_dict()

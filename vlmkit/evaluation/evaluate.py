@@ -181,7 +181,7 @@ def _measure(
 
 
 def _forget_unreadable(run: RunFolder, where: str) -> None:
-    """Each unreadable video is met, and written down, every time; those that were repaired should not stay."""
+    """Remove the lines of one benchmark: what is still unreadable is met, and written down, again."""
     lines = run.bad_lines()
     kept = [line for line in lines if line.where != where]
     if len(kept) < len(lines):

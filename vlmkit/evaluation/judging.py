@@ -39,7 +39,7 @@ class VerdictStore:
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """A RunError where the file holds something else. With `read_only` nothing is written and no file needed."""
+        """Open the file, with `read_only` also one that is not there. A RunError where it holds something else."""
         self._path = path
         is_present(path)
         # A killed process loses nothing in this mode, and not every verdict waits for the disk.

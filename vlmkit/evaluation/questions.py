@@ -101,7 +101,7 @@ def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
 
 
 def _check_prompts(name: str, evaluator: Evaluator, documents: Sequence[Document], files: str) -> None:
-    """A prompt has one video, for which `<video>` stands; so no question can have it too."""
+    """Raise a DataError where a prompt has `<video>` other than once, because the question has it too."""
     for document in documents:
         if (count := evaluator.prompt(document).count("<video>")) != 1:
             raise DataError(

@@ -12,7 +12,7 @@ from vlmkit.api.evaluator import Document, Evaluator
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.evaluation.records import Answer, Metric, Question, Scores, TypeScores
 
-__all__ = ["Estimate", "QuestionScore", "estimate", "score_answer", "score_answers", "summarize_scores", "wilson"]
+__all__ = ["Estimate", "estimate", "score_answer", "score_answers", "wilson"]
 
 _LEVEL = 0.975
 _Z = NormalDist().inv_cdf(_LEVEL)
@@ -21,14 +21,8 @@ JudgeAnswer = Callable[[Document, str], Verdict | Unscored]
 """A document and the model's answer, to a verdict."""
 
 
-class QuestionScore(NamedTuple):
-    """The values of one question."""
-
-    type: str
-    video: str
-    values: Mapping[str, float]
-    """By metric; empty where it was skipped or not scored."""
-    skipped: bool = False
+_Scored = tuple[str, Mapping[str, float]]
+"""The video that was asked about, and the values of the answer by metric."""
 
 
 def score_answers(
@@ -39,13 +33,22 @@ def score_answers(
     metrics: Sequence[str],
 ) -> Scores:
     """Judge and score the answers to some questions and sum them up; `metrics` names those of the evaluator to use."""
-    scores = []
+    scored: list[_Scored] = []
+    types: dict[str, list[_Scored]] = defaultdict(list)
+    skipped = unscored = 0
     for question in questions:
         document, prediction = question.document, answers[question.document.id].prediction
-        values = {} if prediction is None else score_answer(evaluator, metrics, document, judge(document, prediction))
-        scores.append(QuestionScore(document.type, document.video, values, prediction is None))
-    ranges = evaluator.metrics()
-    return summarize_scores(scores, {name: ranges[name] for name in metrics})
+        of_type = types[document.type]  # it is listed even if none of its questions is scored
+        if prediction is None:
+            skipped += 1
+        elif values := score_answer(evaluator, metrics, document, judge(document, prediction)):
+            scored.append((document.video, values))
+            of_type.append((document.video, values))
+        else:
+            unscored += 1
+    ranges = {name: evaluator.metrics()[name] for name in metrics}
+    by_type = {name: _summarize(types[name], ranges) for name in sorted(types)}
+    return Scores(skipped=skipped, unscored=unscored, by_type=by_type, **dict(_summarize(scored, ranges)))
 
 
 def score_answer(
@@ -58,27 +61,12 @@ def score_answer(
     return {name: values[name] for name in metrics}
 
 
-def summarize_scores(scores: Sequence[QuestionScore], ranges: Mapping[str, tuple[float, float]]) -> Scores:
-    """Return counts and means, overall and by question type. `ranges` has the lowest and highest value of a metric."""
-    types: dict[str, list[QuestionScore]] = defaultdict(list)
-    for score in scores:
-        types[score.type].append(score)
-    whole, skipped = _summarize(scores, ranges), sum(score.skipped for score in scores)
-    return Scores(
-        n=whole.n,
-        skipped=skipped,
-        unscored=len(scores) - whole.n - skipped,
-        metrics=whole.metrics,
-        by_type={name: _summarize(types[name], ranges) for name in sorted(types)},
-    )
-
-
-def _summarize(scores: Sequence[QuestionScore], ranges: Mapping[str, tuple[float, float]]) -> TypeScores:
-    scored = [score for score in scores if score.values]
-    videos = [score.video for score in scored]
+def _summarize(scored: Sequence[_Scored], ranges: Mapping[str, tuple[float, float]]) -> TypeScores:
+    """Return counts and means. `ranges` has the lowest and highest value of each metric."""
+    videos = [video for video, _ in scored]
     metrics = {}
     for name, (lowest, highest) in ranges.items() if scored else ():
-        mean, low, high = estimate([score.values[name] for score in scored], videos, lowest, highest)
+        mean, low, high = estimate([values[name] for _, values in scored], videos, lowest, highest)
         metrics[name] = Metric(value=mean, ci95=[low, high])
     return TypeScores(n=len(scored), metrics=metrics)
 
@@ -97,9 +85,9 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
     """
     z2 = _Z * _Z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+    return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
 
 
 def estimate(
@@ -152,7 +140,7 @@ def _effective(deviations: Sequence[float], videos: Sequence[Hashable], share: f
 
 
 def _t(degrees: int) -> float:
-    """The 97.5% quantile of Student's t."""
+    """Return the 97.5% quantile of Student's t."""
     from scipy.special import stdtrit  # type: ignore[import-untyped]
 
     return float(stdtrit(degrees, _LEVEL))

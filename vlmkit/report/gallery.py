@@ -6,15 +6,17 @@ import base64
 import io
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from vlmkit.api.reader import Reader
+from vlmkit.api.video import FrameSelection
 from vlmkit.data import select_frames
 from vlmkit.errors import DataError, UserError
 from vlmkit.evaluation import PreparedBenchmark, prepare_benchmark
 from vlmkit.evaluation.records import JudgedAnswer
 from vlmkit.report.run_files import RunFiles
-from vlmkit.spec.experiment import ExperimentSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,10 @@ FRAMES = 8
 """Most frames per strip."""
 SIDE = 160
 """Longest side of a frame, pixels. Smaller ones stay as they are."""
+
+
+ReadStrip = Callable[[str], "list[StripFrame]"]
+"""The name of a video, to frames of it. A `DataError` where it cannot be read."""
 
 
 class StripFrame(NamedTuple):
@@ -77,10 +83,10 @@ def _gallery(
     answered = [answer for answer in answers if answer.prediction is not None]
     chosen = choose(answered, wanted, run.spec.seed)
     try:
-        strips, problem = _strips(run, name, prepared), ""
+        read, problem = _strip_reader(run, name, prepared), ""
     except UserError as error:
-        strips, problem = None, str(error)
-    cards = [_card(answer, strips) for answer in chosen]
+        read, problem = None, str(error)
+    cards = [_card(answer, read) for answer in chosen]
     return Gallery(name, cards, Counter(map(outcome, chosen)), Counter(map(outcome, answered)), problem)
 
 
@@ -105,44 +111,37 @@ def choose(answers: Sequence[JudgedAnswer], wanted: int, seed: int) -> list[Judg
     return sorted(chosen, key=lambda answer: (answer.type, outcome(answer)))
 
 
-def _card(answer: JudgedAnswer, strips: FrameStrips | None) -> Card:
+def _card(answer: JudgedAnswer, read: ReadStrip | None) -> Card:
     try:
-        frames, problem = strips.read(answer.video) if strips else [], ""
+        frames, problem = read(answer.video) if read else [], ""
     except UserError as error:
         frames, problem = [], str(error)
     return Card(answer, outcome(answer), frames, problem)
 
 
-def _strips(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark]) -> FrameStrips:
-    """The videos of the result of this name. A UserError where they are not known or gone."""
-    if run.experiment is None:
+def _strip_reader(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark]) -> ReadStrip:
+    """Return what reads the videos of the result of this name. A UserError where they are not known or gone."""
+    if (spec := run.experiment) is None:
         raise DataError(run.spec_problem)
-    if found := next((benchmark for benchmark in prepared if benchmark.name == name), None):
-        return FrameStrips(run.experiment, found)
-    uses = run.experiment.evaluation.benchmarks if run.experiment.evaluation else []
-    if not (use := next((use for use in uses if use.result_name == name), None)):
-        raise DataError(f"the spec has no benchmark {name} any more, so its videos are not known")
-    return FrameStrips(run.experiment, prepare_benchmark(use))
+    benchmark = next((benchmark for benchmark in prepared if benchmark.name == name), None)
+    if benchmark is None:
+        uses = spec.evaluation.benchmarks if spec.evaluation else []
+        if not (use := next((use for use in uses if use.result_name == name), None)):
+            raise DataError(f"the spec has no benchmark {name} any more, so its videos are not known")
+        benchmark = prepare_benchmark(use)
+    return partial(_read_strip, spec.data.reader.build(), spec.model.aligner.input, benchmark)
 
 
-class FrameStrips:
-    """Reads the videos of one benchmark with the reader and the sampler of a spec."""
-
-    def __init__(self, spec: ExperimentSpec, benchmark: PreparedBenchmark) -> None:
-        self._files, self._missing = benchmark.videos, benchmark.missing
-        self._reader = spec.data.reader.build()
-        self._input = spec.model.aligner.input
-
-    def read(self, name: str) -> list[StripFrame]:
-        """The frames of the video of this name. A `DataError` where there is none, or it cannot be decoded."""
-        if name not in self._files:
-            raise DataError(self._missing.get(name, f"the benchmark has no video {name}"))
-        selected = select_frames(self._reader, self._files[name], self._input)
-        distinct = sorted(set(selected.positions))
-        count = min(FRAMES, len(distinct))
-        positions = [distinct[i * len(distinct) // count] for i in range(count)]
-        frames = zip(positions, selected.video.frames(positions), strict=True)
-        return [StripFrame(selected.seconds(position), _jpeg(frame)) for position, frame in frames]
+def _read_strip(reader: Reader, frames: FrameSelection, benchmark: PreparedBenchmark, name: str) -> list[StripFrame]:
+    """Return frames of the video of this name. A `DataError` where there is none, or it cannot be decoded."""
+    if name not in benchmark.videos:
+        raise DataError(benchmark.missing.get(name, f"the benchmark has no video {name}"))
+    selected = select_frames(reader, benchmark.videos[name], frames)
+    distinct = sorted(set(selected.positions))
+    count = min(FRAMES, len(distinct))
+    positions = [distinct[i * len(distinct) // count] for i in range(count)]
+    pictures = zip(positions, selected.video.frames(positions), strict=True)
+    return [StripFrame(selected.seconds(position), _jpeg(picture)) for position, picture in pictures]
 
 
 def _jpeg(frame: npt.NDArray[np.uint8]) -> str:

@@ -40,7 +40,7 @@ class StageCurves(NamedTuple):
 
 
 def stage_curves(name: str, lines: Sequence[MetricsLine]) -> StageCurves:
-    """How a stage went that has logged something."""
+    """Return the training of a stage that has logged something."""
     paces = [line.seconds_per_step for line in lines if line.seconds_per_step is not None]
     wide, narrow = (curves(lines, f"{name}-{stacked}", stacked) for stacked in (False, True))
     return StageCurves(

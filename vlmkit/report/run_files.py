@@ -211,7 +211,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _check_log(log: Path) -> None:
-    """A CheckpointError where the log of a stage that is done is not what it was then."""
+    """Raise a CheckpointError where the log of a stage that is done is not what it was then."""
     record = read_stage_record(log.parent)
     if record is not None and log.name in record.files:
         remedy = "restore it, or remove it: the report then does without its curves"
