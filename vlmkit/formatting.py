@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["columns", "duration", "large", "learning_rate", "plural"]
+__all__ = ["columns", "count", "duration", "large", "learning_rate", "plural"]
+
+
+def count(number: int) -> str:
+    """1234567 -> 1,234,567."""
+    return f"{number:,}"
 
 
 def plural(number: int, noun: str) -> str:

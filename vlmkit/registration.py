@@ -20,7 +20,7 @@ __all__ = [
     "Plugin",
     "alike",
     "ambiguous",
-    "answer",
+    "call_hook",
     "check_module",
     "check_offer",
     "qualifier",
@@ -67,12 +67,12 @@ class Component:
 
 
 class Gathered(NamedTuple, Generic[T]):
-    """The answers of plugins to one hook."""
+    """The items that plugins return from one hook."""
 
     found: list[tuple[Plugin, T]]
     """Each item with the plugin that offers it."""
     faults: list[str]
-    """What is wrong with the plugins that raised, or answered something else."""
+    """A message for each plugin that raised, or returned something else."""
 
 
 def check_module(module: ModuleType, where: str, manager: PluginManager) -> None:
@@ -129,12 +129,12 @@ def _is_of_vlmkit(spec: type[ComponentSpec], option: str) -> bool:
     return not any(option in base.model_fields for base in own) and any(option in base.__dict__ for base in own)
 
 
-def answer(hook: str, function: Callable[[], Any], what: type[T], item: str = "") -> list[T]:
-    """Return the list of `what`, in words `item`, that one plugin answers; text is no list."""
+def call_hook(hook: str, function: Callable[[], Any], kind: type[T], expected: str = "") -> list[T]:
+    """Return the items of one type that the hook of one plugin returns. A PluginError, in words `expected`, else."""
     found = function()
     items = list(found) if isinstance(found, Iterable) and not isinstance(found, str | bytes) else None
-    if items is None or not all(isinstance(item, what) for item in items):
-        raise PluginError(f"{hook} returned {found!r}; expected a list of {item or what.__name__}")
+    if items is None or not all(isinstance(item, kind) for item in items):
+        raise PluginError(f"{hook} returned {found!r}; expected a list of {expected or kind.__name__}")
     return items
 
 

@@ -39,7 +39,7 @@ from vlmkit.registration import (
     Plugin,
     alike,
     ambiguous,
-    answer,
+    call_hook,
     check_module,
     check_offer,
     qualifier,
@@ -125,7 +125,7 @@ class Registry:
         check_module(module, point.value, self.manager)
         offers: list[type[ComponentSpec]] = []
         if components := getattr(module, "vlmkit_components", None):
-            offers = answer("vlmkit_components", components, type, "subclasses of ComponentSpec")
+            offers = call_hook("vlmkit_components", components, type, "subclasses of ComponentSpec")
         for spec in offers:
             check_offer(spec, KINDS)
         key = f"{point.name}={point.value}"
@@ -139,7 +139,7 @@ class Registry:
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = self._by_key[implementation.plugin_name]
             try:
-                gathered.found.extend((plugin, item) for item in answer(hook, implementation.function, what))
+                gathered.found.extend((plugin, item) for item in call_hook(hook, implementation.function, what))
             except FAULTS as error:
                 if is_machine_error(error):
                     raise

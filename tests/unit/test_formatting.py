@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vlmkit.formatting import columns, duration, large, learning_rate, plural
+from vlmkit.formatting import columns, count, duration, large, learning_rate, plural
 
 
 def test_numbers() -> None:
+    assert count(45066578) == "45,066,578"
     assert (plural(1, "question"), plural(1200, "question")) == ("1 question", "1,200 questions")
 
 

@@ -13,20 +13,7 @@ from typing import Any
 from vlmkit.api.spec import Spec
 from vlmkit.errors import KeyPath, Problem, SpecError, half_character, shortened, shown
 
-__all__ = [
-    "DEEPEST",
-    "MOST_DIGITS",
-    "MOST_VALUES",
-    "Placed",
-    "Scalar",
-    "fits",
-    "placed",
-    "spec_error",
-    "too_deep",
-    "whole",
-]
-
-Scalar = bool | int | float | str | None
+__all__ = ["DEEPEST", "MOST_DIGITS", "MOST_VALUES", "Placed", "fits", "placed", "spec_error", "too_deep", "whole"]
 
 MOST_VALUES = 50_000
 """Values that a spec may stand for; each use of an alias counts anew. No spec comes near."""
@@ -117,7 +104,7 @@ def _key(key: object, place: str) -> str:
     raise SpecError(f"{place}: expected text as the key of a mapping, found {shown(key)}")
 
 
-def _scalar(value: object, place: str) -> Scalar:
+def _scalar(value: object, place: str) -> bool | int | float | str | None:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str | Path):

@@ -15,7 +15,7 @@ import yaml
 
 from vlmkit.errors import SpecError, UserError, shown
 from vlmkit.files import read_text
-from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, Scalar, fits, too_deep, whole
+from vlmkit.spec.tree import DEEPEST, MOST_DIGITS, MOST_VALUES, Placed, fits, too_deep, whole
 
 __all__ = ["parse_scalar", "read", "write"]
 
@@ -41,7 +41,7 @@ _BASES = {"0o": 8, "0x": 16}
 _KNOWN = {_TAG + name for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
-def _construct(tag: str, text: str) -> Scalar:
+def _construct(tag: str, text: str) -> bool | int | float | str | None:
     """Return the value of a scalar. A ValueError, with what was expected, where the text is none of the tag's type."""
     name = tag.removeprefix(_TAG)
     if name == "str":
@@ -113,10 +113,7 @@ def write(data: Any) -> str:
 def read(path: Path, expected: str = "a spec file", error: type[UserError] = SpecError) -> Placed:
     """Return what a YAML file says; an empty mapping where it is empty.
 
-    Args:
-        path: a regular file.
-        expected: what it should be, for the message.
-        error: what is raised, with line and column, where it is missing, malformed, or more than a spec can be.
+    `error`, with what was `expected`, line and column, where it is missing, malformed, or more than a spec can be.
     """
     try:
         size = path.stat().st_size
