@@ -42,17 +42,12 @@ class HarnessModel(HFLM):
         trust_remote_code: bool = False,
         **options: Any,
     ) -> None:
-        """Load the model in the folder `path`, in the types in which it was saved.
+        """Load the model in the folder `path`, e.g. `runs/quickstart/model`, in the types in which it was saved.
 
-        Args:
-            path: the folder of a saved model, e.g. `runs/quickstart/model`.
-            device: `cpu`, `cuda` or `cuda:N`; None: `cuda` where there is one.
-            batch_size: requests per pass; for text also `auto` or `auto:N`.
-            trust_remote_code: for data sets of lm-eval; code in the model's folder is never run.
-            options: of the language side, as lm-eval's type `hf` has them (`max_length`, `add_bos_token`, …).
+        A `batch_size` of `auto` or `auto:N` is for text alone. `trust_remote_code` is for data sets of lm-eval: code in
+        the model's folder is never run. `options` are those of lm-eval's type `hf` in `_OF_TEXT`.
 
-        Raises:
-            UserError: an option is unknown or has no meaning here, or the folder holds no model that can be used.
+        A UserError where an option is unknown or has no meaning here, or the folder holds no model that can be used.
         """
         _check_options(path, batch_size, options)
         model, self._processor = load(path)

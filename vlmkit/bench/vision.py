@@ -192,11 +192,34 @@ def _peak(spec: ExperimentSpec, options: TimingOptions) -> int | None:
 
 
 def _peak_here(spec: ExperimentSpec, options: TimingOptions) -> int | None:
+    """Return the bytes that a forward pass needs beyond what is allocated before; None where that is not known.
+
+    On a CPU the kernel's own high-water mark of resident memory (Linux): run it in a fresh process, since memory that
+    an earlier pass gave back to the allocator would hide what this one needs.
+    """
     torch.set_num_threads(options.threads)
     aligner = _TimedAligner(spec, options)
+    device = aligner.device
     if options.compile:
         aligner.warm()
-    return _peak_above(aligner.forward, aligner.device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        aligner.forward()
+        return torch.cuda.max_memory_allocated(device) - before
+    high_water_mark = Path("/proc/self/clear_refs")
+    if not high_water_mark.exists():
+        return None
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    high_water_mark.write_text("5")  # sets it to what is in use
+    before = _status("VmRSS")
+    aligner.forward()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> int:
+    [kib] = re.findall(rf"^{key}:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(kib) * 1024
 
 
 def machine(options: TimingOptions) -> dict[str, Any]:
@@ -242,29 +265,3 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     left, right, out = (torch.randn(side, side, device=device).to(dtype) for _ in range(3))
     torch.mm(left, right, out=out)  # the first one also loads what it needs
     return side**3 / min(timed(lambda: torch.mm(left, right, out=out), device) for _ in range(3))
-
-
-def _peak_above(work: Callable[[], object], device: torch.device) -> int | None:
-    """Return the bytes that `work` needs at its peak beyond what is allocated before; None where that is not known.
-
-    On a CPU the kernel's own high-water mark of resident memory (Linux): run it in a fresh process, since memory that
-    an earlier pass gave back to the allocator would hide what this one needs.
-    """
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        return torch.cuda.max_memory_allocated(device) - before
-    high_water_mark = Path("/proc/self/clear_refs")
-    if not high_water_mark.exists():
-        return None
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    high_water_mark.write_text("5")  # sets it to what is in use
-    before = _status("VmRSS")
-    work()
-    return _status("VmHWM") - before
-
-
-def _status(key: str) -> int:
-    [kib] = re.findall(rf"^{key}:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(kib) * 1024

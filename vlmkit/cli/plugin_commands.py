@@ -39,7 +39,13 @@ def plugin_command(name: str) -> Any:
 
     @app.command(name, help=_help(points), add_help_option=False, context_settings=_SETTINGS)
     def run(context: typer.Context) -> None:
-        _run(points, context.args)
+        function = _load(points)
+        try:
+            function(context.args)
+        except Exception as error:
+            if isinstance(error, UserError) or is_machine_error(error):
+                raise
+            raise PluginError(f"{_whose(points[0])} raised {error_text(error)} (--debug shows where)") from error
 
     return typer.main.get_command(app)
 
@@ -68,16 +74,6 @@ def _load(points: list[EntryPoint]) -> Callable[[list[str]], object]:
             f"{_whose(points[0])}: expected a function in {points[0].value}, found {type(function).__name__}"
         )
     return function
-
-
-def _run(points: list[EntryPoint], arguments: list[str]) -> None:
-    function = _load(points)
-    try:
-        function(arguments)
-    except Exception as error:
-        if isinstance(error, UserError) or is_machine_error(error):
-            raise
-        raise PluginError(f"{_whose(points[0])} raised {error_text(error)} (--debug shows where)") from error
 
 
 def _whose(point: EntryPoint) -> str:
