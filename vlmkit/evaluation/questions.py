@@ -210,7 +210,7 @@ def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
     if use.annotations is not None and use.annotation_root is not None:
         raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
     files = _registered(use, split, where) if use.annotations is None else [
-        _verified(file.path, file.sha256, where, "spec", "correct the path under `annotations`",
+        _verified(file.path, file.sha256, where, False, "correct the path under `annotations`",
                   "restore the file, or correct the checksum under `annotations`")
         for file in use.annotations
     ]  # fmt: skip
@@ -224,15 +224,15 @@ def _registered(use: BenchmarkUse, split: Split, where: str) -> list[FileUsed]:
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
                         "other files under `annotations`")  # fmt: skip
     return [
-        _verified(str(Path(use.annotation_root) / file.name), file.sha256, where, "registry",
+        _verified(str(Path(use.annotation_root) / file.name), file.sha256, where, True,
                   f"get it from {file.source}, or correct `annotation_root`",
                   f"get it again from {file.source}, or, to use this one on purpose, list it under `annotations`")
         for file in split.files
     ]  # fmt: skip
 
 
-def _verified(written: str, sha256: str | None, where: str, by: str, absent: str, changed: str) -> FileUsed:
-    """Hash a file and compare it with the checksum `by` the spec or the registry.
+def _verified(written: str, sha256: str | None, where: str, registered: bool, absent: str, changed: str) -> FileUsed:
+    """Hash a file and compare it with the checksum that the registry, or else the spec, has of it.
 
     Its path is kept as it is written there: no result should depend on whose home folder `~` is.
     """
@@ -241,7 +241,8 @@ def _verified(written: str, sha256: str | None, where: str, by: str, absent: str
         raise DataError(f"{where}: there is no annotation file {path}; {absent}")
     found = file_sha256(path)
     if sha256 not in (None, found):
-        raise DataError(f"{where}: {path}: expected sha256 {sha256} as the {by} says, found {found}; {changed}")
+        problem, by = (" is not the registered annotation file", "") if registered else ("", " as the spec says")
+        raise DataError(f"{where}: {path}{problem}: expected sha256 {sha256}{by}, found {found}; {changed}")
     return FileUsed(path=written, sha256=found)
 
 
