@@ -264,7 +264,7 @@ def test_annotations_and_videos_that_are_missing_stop_before_the_training(
     for name in ("test_qa.json", "youtube_mapping.txt"):
         (tmp_path / "notes" / name).write_text("[]")
     message = cli("run", spec).refusal()
-    assert "notes/test_qa.json: expected sha256 61b02e89" in message
+    assert "notes/test_qa.json is not the registered annotation file: expected sha256 61b02e89" in message
     assert "found 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945" in message
     assert "list it under `annotations`" in message
     spec = write(more=EVALUATION.replace("annotation_root: notes", "annotations: [{path: notes/test_qa.json}]"))
