@@ -141,7 +141,7 @@ def test_finds_a_forward_that_gives_something_else(kind: str, given: object, sai
         ("patches", Tensor.int, "patches of torch.int32, expected torch.int64"),
         ("patches", lambda patches: patches[0], "patches of the shape"),
         ("patches", lambda patches: patches.flip(1), "patches of video 0 that differ from those of its layout"),
-        ("embeddings", lambda embeddings: embeddings * torch.nan, "embeddings that hold NaN"),
+        ("embeddings", lambda embeddings: embeddings * torch.nan, "embeddings with NaN"),
         ("embeddings", lambda embeddings: embeddings[:, 1:], "embeddings of the shape"),
     ],
 )

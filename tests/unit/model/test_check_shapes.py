@@ -99,7 +99,7 @@ def test_tokens_that_differ_from_the_layout(
 @pytest.mark.parametrize(
     ("name", "changed", "said"),
     [
-        ("embeddings", lambda x: x * torch.inf, "gives embeddings that hold NaN or infinity"),
+        ("embeddings", lambda x: x * torch.inf, "gives embeddings with NaN or infinity"),
         ("mask", torch.logical_not, "gives a mask with 0 tokens of video 0, expected that the first 28"),
         ("patches", lambda x: x.flip(-1), "gives patches of video 0 that differ from those of its layout"),
     ],

@@ -116,7 +116,7 @@ def test_limit_and_fingerprint(tmp_path: Path) -> None:
         ({"Video": "a.mp4", "conversations": _say("a", "b")}, "its video should stand under `video`"),
         ({"id": True, "conversations": _say("a", "b")}, "`id` should be text or a whole number, found true"),
         ({"id": 1.0, "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found 1\.0"),
-        ({"id": float("nan"), "conversations": _say("a", "b")}, "`id` should be text or a whole number, found NaN"),
+        ({"id": float("nan"), "conversations": _say("a", "b")}, "`id` should be text or a whole number, found nan"),
         ({"id": ["x"], "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found \[\"x\"\]"),
         ({"conversations": {}}, r"`conversations` should hold pairs .* found \{\}"),
         ({"conversations": [{"from": 1, "value": "a"}, *_say("a")]}, "message 0: expected {from: human, value: text}"),
