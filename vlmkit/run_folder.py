@@ -2,6 +2,7 @@
 
     runs/NAME/  spec.yaml  environment.json  model.json  bad_samples.jsonl
       stages/1-align/{checkpoint-100/, data.json, metrics.jsonl, stage.json, weights.safetensors}
+      stages/components.json
       model/   eval/BENCHMARK/   report.html
 
 A run belongs to one spec from the first file of a stage on. What may change without a new run is listed in
