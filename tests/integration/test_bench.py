@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from vlmkit.api import VideoBatch
 from vlmkit.bench import TimingOptions, bench_vision, vision
 from vlmkit.cli import app
+from vlmkit.formatting import large
 from vlmkit.spec.loading import load_spec
 
 SPEC = "specs/quickstart.yaml"
@@ -41,6 +42,7 @@ def test_what_a_benchmark_leaves(tmp_path: Path) -> None:
     assert result["median"] > 0
     assert result["train_to_forward"] > 1
     assert result["macs"] > 0
+    assert large(result["macs"]) in done.output  # of a small model too
     assert figures["machine"]["matmul_gmacs_per_second"] > 0
     assert (tmp_path / "new" / "folder" / "vision.svg").read_text().startswith("<?xml")
 

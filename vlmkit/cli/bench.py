@@ -16,7 +16,7 @@ import typer
 from vlmkit.cli.experiments import Overrides
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path, write_atomic
-from vlmkit.formatting import columns
+from vlmkit.formatting import columns, large
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, parse_overrides
 
@@ -101,7 +101,7 @@ def _rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:
             "spread": f"±{result.spread * 1000:,.1f} ms",
             "x": f"{result.median / results[0].median:.2f}",
             "of matmul rate": f"{figures['fraction']:.0%}",
-            "GMAC": f"{result.macs / 1e9:,.1f}",
+            "MAC": large(result.macs),
             "parameters": f"{result.parameters:,}",
             "peak MiB": "-" if result.peak_bytes is None else f"{result.peak_bytes / 2**20:,.0f}",
             "tokens": f"{result.tokens:,}",
