@@ -171,6 +171,7 @@ def _grids(teacher: TeacherSpec, spec: ExperimentSpec) -> Iterator[Problem]:
     if (patches < 0).all():
         message = f"aligner {aligner.type!r} has no tokens that stand for patches: there is nothing to distil into"
         yield Problem(_WHERE, message)
+        return
     try:
         check_grids(patches.shape[1:], theirs)
     except ValueError as error:

@@ -145,6 +145,13 @@ def test_what_does_not_fit_together_is_refused(small_file: Path, small: str, old
     assert said in message(small_file, small.replace(old, new))
 
 
+def test_a_grid_is_not_blamed_where_no_token_stands_for_a_patch(small_file: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        load_spec(small_file, set={"model.aligner.downsampler": {"type": "perceiver", "latents": 13}})
+    assert "this spec has 1 problem\n" in str(error.value)
+    assert "has no tokens that stand for patches" in str(error.value)
+
+
 def test_all_layers_may_be_fused_in_one_step(small_file: Path, small: str) -> None:
     small_file.write_text(small.replace("layer_rate: 2", "layer_rate: 4"))
     load_spec(small_file)
