@@ -89,9 +89,10 @@ def _changes(draw: st.DrawFn, tree: Any, pool: Any) -> str:
     """A file that extends the other one and changes a few of its parts."""
     names = ["base.yaml"] * 8 + ["spec.yaml", "./base.yaml", "x", "."]
     over: dict[str, Any] = {"extends": draw(st.sampled_from(names))}
-    part = draw(st.sampled_from([key for key in tree if isinstance(key, str)] or ["model"])) if tree else "model"
-    if isinstance(tree, dict) and part in tree:
-        over[part] = mutate(tree[part], draw(edits(6, 3)), pool)
+    parts = tree if isinstance(tree, dict) else {}  # the whole can have become a list or a scalar
+    part = draw(st.sampled_from([key for key in parts if isinstance(key, str)] or ["model"]))
+    if part in parts:
+        over[part] = mutate(parts[part], draw(edits(6, 3)), pool)
     return to_yaml(over)
 
 
