@@ -216,7 +216,7 @@ def test_files_that_are_no_lists_of_entries(tmp_path: Path) -> None:
         "7": r"expected a JSON list of conversations, or one JSON object per line; found 7",
         "[{]": r"no\.json: expected a JSON list .*no JSON: .*column 3",
         json.dumps(ENTRIES[0]) + "\n{]\n": r"no\.json, line 2: expected a JSON list",
-        "[" * 5000 + "]" * 5000: "nested too deeply",
+        "[" * 100_000 + "]" * 100_000: "nested too deeply",
         "": "the file is empty",
         f'[{{"id": {"9" * 5000}}}]': "too many digits",
         f'{{"id": {"9" * 5000}}}': "line 1: .*too many digits",

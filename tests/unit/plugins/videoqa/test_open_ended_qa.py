@@ -152,7 +152,7 @@ def test_a_file_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "qa.json"
     contents = {
         "{": r"qa\.json, line 1: expected a JSON list",
-        "[" * 5000 + "]" * 5000: "expected a JSON list.* nested too deeply",
+        "[" * 100_000 + "]" * 100_000: "expected a JSON list.* nested too deeply",
         f'[{{"id": {"9" * 5000}}}]': "too many digits",
         "": "the file is empty",
         "[1": "this is no JSON",
