@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from vlmkit.api.aligner import AlignerSpec, Projector
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
+from vlmkit.api.document import Document, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
-from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
@@ -81,6 +82,7 @@ __all__ = [
     "OpenVideo",
     "PluginError",
     "Projector",
+    "Prompt",
     "PublishedFormat",
     "Reader",
     "ReaderSpec",
@@ -123,6 +125,7 @@ __all__ = [
     "reading",
     "refuse_pointers",
     "shown",
+    "template_fields",
     "text_of",
     "whole_text",
     "write_manifest",

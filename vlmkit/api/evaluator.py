@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_number, check_text, check_type
+from vlmkit.api.document import Document, check_document
 from vlmkit.api.judge import Verdict
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
 
-__all__ = ["Document", "Evaluator", "EvaluatorSpec"]
+__all__ = ["Evaluator", "EvaluatorSpec", "Prompt"]
 
 
 @dataclass(frozen=True)
-class Document:
-    """One question of a benchmark."""
+class Prompt:
+    """How a question is put to a model."""
 
-    id: str
-    """Unique within the benchmark and split."""
-    video: str
-    """Name of the video, as the annotations have it; the benchmark says where its file lies."""
-    question: str
-    answer: str
-    """The reference answer."""
-    type: str
-    """Question type, for the break-down of the scores."""
+    user: str
+    """The user's words; `<video>` stands in them once, where the video goes."""
+    system: str = ""
+    """The system message; empty: none."""
+    reply: str = ""
+    """Words that the model's reply is made to begin with; they are no part of its answer."""
 
 
 def _documents(evaluator: object, answer: object, files: Sequence[Path]) -> list[Document]:
@@ -38,9 +36,7 @@ def _documents(evaluator: object, answer: object, files: Sequence[Path]) -> list
         raise ContractError(f"gives no document of {place}, expected at least one")
     seen = set()
     for number, document in enumerate(documents):
-        check_type(document, Document)
-        for field in fields(Document):
-            check_text(getattr(document, field.name), f"document {number} of {place} with `{field.name}`")
+        check_document(document, f"document {number} of {place}")
         if document.id in seen:
             raise ContractError(f"gives two documents with the id {document.id!r} of {place}, expected ids that differ")
         seen.add(document.id)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmkit._version import __version__
-from vlmkit.api.evaluator import Document
+from vlmkit.api.document import Document
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from vlmkit.api.contract import type_name
 from vlmkit.api.dataset import DatasetSpec
-from vlmkit.api.evaluator import Document, Evaluator, EvaluatorSpec
+from vlmkit.api.document import Document
+from vlmkit.api.evaluator import Evaluator, EvaluatorSpec
 from vlmkit.errors import DataError
 from vlmkit.evaluation.benchmarks import Benchmark, Split, find_benchmark, find_videos
 from vlmkit.evaluation.fingerprint import question_fingerprint

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vlmkit.api.evaluator import Document
+from vlmkit.api.document import Document
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.files import is_file, write_atomic
@@ -53,7 +53,7 @@ class Question:
 
     def fields(self) -> dict[str, str]:
         """Return the fields of an `Answer` to this question that the question decides."""
-        own = asdict(self.document)
+        own = {name: getattr(self.document, name) for name in ("id", "video", "question", "answer", "type")}
         return own if self.shown == self.document.video else {**own, "shown": self.shown}
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-from vlmkit.api.evaluator import Document, Evaluator
+from vlmkit.api.document import Document
+from vlmkit.api.evaluator import Evaluator
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.evaluation.records import Answer, Metric, Question, Scores, TypeScores
 
