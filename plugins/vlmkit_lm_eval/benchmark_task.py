@@ -47,7 +47,7 @@ class BenchmarkTask(Task):
             raise DataError(f"{error} (lm-eval takes options of a benchmark from {where})") from None
         benchmark = prepared.benchmark
         self.VERSION = benchmark.version
-        self._evaluator, self._metrics = prepared.evaluator, benchmark.metrics
+        self._evaluator, self._metrics = prepared.rules.base.evaluator, prepared.rules.protocol.metrics
         self._questions = {question.document.id: question for question in own_questions(prepared)}
         self._judge = evaluation.judge.build()
         # Task.__init__ would load a data set of the hub; like lm-eval's ConfigurableTask, this one does without it.
@@ -55,7 +55,7 @@ class BenchmarkTask(Task):
             task=name,
             task_alias=config.get("task_alias"),
             num_fewshot=0,
-            generation_kwargs={"max_gen_toks": benchmark.generation.max_new_tokens, "do_sample": False, "until": []},
+            generation_kwargs={"max_gen_toks": prepared.rules.base.max_new_tokens, "do_sample": False, "until": []},
             metadata={"version": benchmark.version, "split": prepared.split, "options": options},
         )
         self._filters = [build_filter_ensemble("none", [["take_first", None]])]

@@ -144,10 +144,10 @@ def test_the_benchmark_is_found_and_its_annotations_are_the_ones_it_names(instal
     [file] = split.files
     path = installed / file.name
     assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-    options = dict(benchmark.evaluator)
+    options = dict(benchmark.protocol(None).evaluator)
     evaluator = _spec("evaluator", options.pop("type"), **options).build()
     documents = evaluator.documents([path])
     assert [document.answer for document in documents] == ["green", "three"]
     assert len(documents) == split.questions
     assert evaluator.prompt(documents[1]) == "<video>\nHow many cars pass?"
-    assert set(benchmark.metrics) <= set(evaluator.metrics())
+    assert set(benchmark.protocol(None).metrics) <= set(evaluator.metrics())

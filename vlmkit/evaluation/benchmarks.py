@@ -7,11 +7,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from vlmkit.errors import DataError, did_you_mean
+from vlmkit.evaluation.protocols import Protocol, read_protocols
 from vlmkit.files import is_file, is_folder, shipped_folder
 from vlmkit.registry import registry
 from vlmkit.spec.evaluation import BenchmarkUse
@@ -53,10 +54,6 @@ class _VideoFiles(_Entry):
     extensions: tuple[str, ...] = ()
 
 
-class _Generation(_Entry):
-    max_new_tokens: int
-
-
 class PublishedModel(_Entry):
     """The scores that others report of one model."""
 
@@ -85,9 +82,11 @@ class Benchmark(_Entry):
     default_split: str
     splits: dict[str, Split]
     video: _VideoFiles
-    generation: _Generation
-    evaluator: dict[str, Any]
-    metrics: tuple[str, ...]
+    protocols: dict[str, Protocol]
+    """By name, the default first."""
+    cluster: Literal["video", "group"] = "video"
+    break_down: tuple[str, ...] = ()
+    size: str = ""
     published: PublishedResults | None = None
 
     def split(self, name: str | None) -> tuple[str, Split]:
@@ -97,6 +96,14 @@ class Benchmark(_Entry):
             known = f"{did_you_mean(chosen, self.splits)}splits: {', '.join(self.splits)}"
             raise DataError(f"{self.name}: there is no split {chosen!r}; {known}")
         return chosen, self.splits[chosen]
+
+    def protocol(self, name: str | None) -> Protocol:
+        """Return a protocol by name, or the default one. A DataError that lists them where there is none of it."""
+        chosen = name or next(iter(self.protocols))
+        if chosen not in self.protocols:
+            known = f"{did_you_mean(chosen, self.protocols)}protocols: {', '.join(self.protocols)}"
+            raise DataError(f"{self.name}: there is no protocol {chosen!r}; {known}")
+        return self.protocols[chosen]
 
 
 def _core() -> Path:
@@ -159,7 +166,7 @@ def read_benchmark(folder: Path) -> Benchmark:
     problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
     if problems:
         raise DataError("\n".join([f"{file}: this benchmark has {len(problems)} problem(s)", *problems]))
-    return Benchmark(name=folder.name, folder=folder, **data)
+    return Benchmark.model_validate({**data, "name": folder.name, "folder": folder, "protocols": read_protocols(data)})
 
 
 def _schema_problems(data: object) -> Iterable[str]:

@@ -105,7 +105,7 @@ def _evaluate(
     """Measure one benchmark, unless its result is there, and tell the observers that have not heard of it."""
     assert spec.evaluation is not None
     options, folder = spec.evaluation, run.evaluation(benchmark.name)
-    longest = options.max_new_tokens or benchmark.benchmark.generation.max_new_tokens
+    longest = options.max_new_tokens or benchmark.rules.base.max_new_tokens
     decoding = Decoding(greedy=True, max_new_tokens=longest, batch_size=options.batch_size)
     sets = question_sets(benchmark, spec, shared_fingerprint(spec, model, decoding))
     judge = options.judge.build()
@@ -158,8 +158,9 @@ def _measure(
         frames = spec.model.aligner.input
         loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
         generate_answers(asked, generate, lambda path: loader.load(path)["aligner"], bad, conditions.decoding)
+        rules = benchmark.rules
         own, *blind = (
-            score_answers(questions, file.answers, verdict, benchmark.evaluator, benchmark.benchmark.metrics)
+            score_answers(questions, file.answers, verdict, rules.base.evaluator, rules.protocol.metrics)
             for questions, file in answered
         )
     for questions, file in answered:

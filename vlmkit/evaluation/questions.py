@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from vlmkit.api.contract import type_name
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.document import Document
-from vlmkit.api.evaluator import Evaluator, EvaluatorSpec
 from vlmkit.errors import DataError
 from vlmkit.evaluation.benchmarks import Benchmark, Split, find_benchmark, find_videos
 from vlmkit.evaluation.fingerprint import question_fingerprint
+from vlmkit.evaluation.protocols import Rules, build_rules
 from vlmkit.evaluation.records import AnnotationsUsed, FileUsed, Question
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.guard import component_error, guarded
@@ -38,7 +38,7 @@ class PreparedBenchmark(NamedTuple):
     """Name of the result and of its folder in the run."""
     benchmark: Benchmark
     split: str
-    evaluator: Evaluator
+    rules: Rules
     documents: Sequence[Document]
     annotations: Annotations
     videos: Mapping[str, Path]
@@ -80,36 +80,37 @@ def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
     benchmark = find_benchmark(use.name)
     split_name, split = benchmark.split(use.split)
     annotations = _locate(use, split_name, split)
-    options = read_component("evaluator", benchmark.evaluator, f"{benchmark.folder}, `evaluator`")
-    assert isinstance(options, EvaluatorSpec)
-    evaluator = options.build()
-    if unknown := [metric for metric in benchmark.metrics if metric not in evaluator.metrics()]:
-        known = ", ".join(evaluator.metrics())
-        raise DataError(f"{benchmark.folder}: evaluator {options.type!r} has no metric {unknown[0]!r}; it has: {known}")
-    documents, files = evaluator.documents(annotations.files), ", ".join(map(str, annotations.files))
+    rules = build_rules(benchmark.protocol(use.protocol), str(benchmark.folder))
+    documents, files = rules.base.evaluator.documents(annotations.files), ", ".join(map(str, annotations.files))
     if annotations.used.registered and split.questions is not None and len(documents) != split.questions:
         raise DataError(
             f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
             f"found {len(documents)} in {files}; correct {benchmark.folder}"
         )
     documents = documents[: use.limit]
-    _check_prompts(use.name, evaluator, documents, files)
+    _check_prompts(use.name, rules, documents, files)
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
-    made_of = origins(options, annotations.dataset)
+    made_of = rules.origins | origins(annotations.dataset)
     return PreparedBenchmark(
-        use.result_name, benchmark, split_name, evaluator, documents, annotations, videos, missing, use.limit, made_of
+        use.result_name, benchmark, split_name, rules, documents, annotations, videos, missing, use.limit, made_of
     )
 
 
-def _check_prompts(name: str, evaluator: Evaluator, documents: Sequence[Document], files: str) -> None:
+def _check_prompts(name: str, rules: Rules, documents: Sequence[Document], files: str) -> None:
     """Raise a DataError where a prompt has `<video>` other than once, because the question has it too."""
     for document in documents:
-        if (count := evaluator.prompt(document).count("<video>")) != 1:
+        if (count := prompt_of(rules, document).count("<video>")) != 1:
             raise DataError(
                 f"{name}: expected <video> once in a prompt, found it {count} times in that of question "
                 f"{document.id!r} of {files}: {document.question!r}; change the question there, or the evaluator's "
                 "prompt"
             )
+
+
+def prompt_of(rules: Rules, document: Document) -> str:
+    """Return the user's words of one question."""
+    prompt = rules.of(document).evaluator.prompt(document)
+    return prompt if isinstance(prompt, str) else prompt.user
 
 
 def _check_missing(benchmark: PreparedBenchmark, max_fraction: float) -> None:
@@ -144,7 +145,7 @@ def _questions(benchmark: PreparedBenchmark, others: Mapping[str, str], shared: 
     """Return each question, about the video that `others` has for its own, if it has one."""
     questions = []
     for document in benchmark.documents:
-        name, prompt = others.get(document.video, document.video), benchmark.evaluator.prompt(document)
+        name, prompt = others.get(document.video, document.video), prompt_of(benchmark.rules, document)
         path, problem = benchmark.videos.get(name), benchmark.missing.get(name, "")
         if path is not None and not is_file(path):  # it went while the model was trained
             path, problem = None, f"{path} is gone"

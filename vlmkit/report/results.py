@@ -57,7 +57,7 @@ class BenchmarkSection:
 
     def published_scores(self, model: PublishedModel) -> list[str | None]:
         """The metrics of one published model, in the order of the registry."""
-        found, names = model.metrics, self.benchmark.metrics if self.benchmark else ()
+        found, names = model.metrics, self.benchmark.protocol(None).metrics if self.benchmark else ()
         return [_figure(found[name], name) if name in found else None for name in names]
 
 

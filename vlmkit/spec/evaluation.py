@@ -33,6 +33,8 @@ class BenchmarkUse(Spec):
     """Name of the result; None: the entry's name. Needed where one benchmark is used twice, e.g. for two splits."""
     split: str | None = None
     """Split; None: the entry's default."""
+    protocol: str | None = None
+    """How it is put and scored; None: the entry's default."""
     annotation_root: str | None = None
     """Folder of the entry's annotation files; their checksums are verified."""
     annotations: Annotated[list[AnnotationFile], Field(max_length=1000)] | None = None
