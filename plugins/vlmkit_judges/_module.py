@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from vlmkit.api import Judge, Verdict
+from vlmkit.api import Judge, JudgeRequest, Verdict
 
 __all__ = ["ExactJudge", "normalize"]
 
@@ -16,15 +16,17 @@ _APOSTROPHES = str.maketrans("", "", "'\u2019")
 
 
 class ExactJudge(Judge):
-    """Right (score 5) when the normalized prediction equals the normalized reference, else wrong (score 0)."""
+    """Right (score 5) when the normalized answer equals a normalized reference, else wrong (score 0)."""
 
     version = "2"
 
-    def judge(self, question: str, reference: str, prediction: str) -> Verdict:
-        """Return the verdict; `raw` shows the two texts that were compared."""
-        expected, found = normalize(reference), normalize(prediction)
-        correct = expected == found
-        return Verdict(correct, 5.0 if correct else 0.0, raw=f"{found!r} {'==' if correct else '!='} {expected!r}")
+    def judge_one(self, request: JudgeRequest) -> Verdict:
+        """Return the verdict; `raw` shows the texts that were compared."""
+        found = normalize(request.answer)
+        expected = [normalize(reference) for reference in request.references]
+        correct = found in expected
+        shown = repr(found) if correct else " or ".join(map(repr, expected))
+        return Verdict(correct, 5.0 if correct else 0.0, raw=f"{found!r} {'==' if correct else '!='} {shown}")
 
 
 def normalize(text: str) -> str:

@@ -13,7 +13,7 @@ from lm_eval.api.task import Task, TaskConfig
 from lm_eval.filters import build_filter_ensemble
 from pydantic import ValidationError
 
-from vlmkit.api import DataError, UserError, Verdict, shown
+from vlmkit.api import DataError, JudgeRequest, UserError, Verdict, shown
 from vlmkit.evaluation import EvaluationSpec, own_questions, prepare_benchmark, score_answer
 
 __all__ = ["BenchmarkTask"]
@@ -125,7 +125,8 @@ class BenchmarkTask(Task):
     def process_results(self, doc: Mapping[str, str], results: Sequence[str]) -> Mapping[str, float]:
         """Return the values of one question by metric; none where the judge failed."""
         document = self._questions[doc["id"]].document
-        verdict = self._judge.judge(document.question, document.answer, results[0])
+        request = JudgeRequest(document.question, document.references, results[0])
+        [(_, verdict)] = self._judge.judge([request])
         if not isinstance(verdict, Verdict):
             _log.warning("%s, question %s: left out of all metrics: %s", self.task_name, doc["id"], verdict.reason)
         return score_answer(self._evaluator, self._metrics, document, verdict)

@@ -89,8 +89,11 @@ class OpenEndedQa(Evaluator):
         return self._prompt.replace("{question}", document.question)
 
     def score(self, document: Document, verdict: Verdict) -> dict[str, float]:
-        """Return the judge's verdict as numbers."""
-        return {"accuracy": float(verdict.correct), "score": float(verdict.score)}
+        """Return the judge's verdict as numbers. Of label and score one can stand for the other."""
+        correct, score = verdict.correct, verdict.score
+        if score is None:
+            score = 5.0 if correct else 0.0
+        return {"accuracy": float(correct is True), "score": score}
 
     def metrics(self) -> dict[str, tuple[float, float]]:
         """Return the ranges of the two."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vlmkit.api import DataError, Unscored, VideoInput
+from vlmkit.api import DataError, JudgeRequest, Unscored, VideoInput
 from vlmkit.evaluation.benchmarks import find_benchmark
 from vlmkit.registry import KINDS, registry
 from vlmkit.testing import checks
@@ -133,9 +133,10 @@ def test_the_dataset_reads_a_table(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_the_judge_compares() -> None:
     judge = _spec("judge", "contains").build()
-    assert judge.judge("Which way?", "left", "It moves to the LEFT.").correct is True
-    assert judge.judge("Which way?", "left", "right").score == 0
-    assert isinstance(judge.judge("Which way?", " ", "right"), Unscored)
+    asked = [JudgeRequest("Which way?", ("left",), said) for said in ("It moves to the LEFT.", "right")]
+    found = dict(judge.judge([*asked, JudgeRequest("Which way?", (" ",), "right")]))
+    assert (found[0].correct, found[1].score) == (True, 0)
+    assert isinstance(found[2], Unscored)
 
 
 def test_the_benchmark_is_found_and_its_annotations_are_the_ones_it_names(installed: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 import vlmkit
+from vlmkit.api import JudgeRequest
 from vlmkit.model import load
 from vlmkit_judges.spec import ExactSpec
 
@@ -95,7 +96,7 @@ def test_training_questions_are_learnt_by_heart(
                 ids = model.generate(**inputs, max_new_tokens=4, do_sample=False)
             said = processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
             messages.append({"role": "assistant", "content": said})
-            right.append(judge.judge(question, answer, said).correct)
+            right.append(judge.judge_one(JudgeRequest(question, (answer,), said)).correct)
     assert len(right) == 131
     assert sum(right) >= 0.95 * 131
 

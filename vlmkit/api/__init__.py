@@ -17,7 +17,8 @@ from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
-from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
+from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
+from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
@@ -78,6 +79,9 @@ __all__ = [
     "EvaluatorSpec",
     "Fit",
     "Judge",
+    "JudgeEstimate",
+    "JudgePrompt",
+    "JudgeRequest",
     "JudgeSpec",
     "OpenVideo",
     "PluginError",

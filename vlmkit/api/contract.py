@@ -49,8 +49,9 @@ class Promise(NamedTuple):
     check: Check
     refuses: bool = False
     """True where it may raise a ValueError, with both numbers, for what does not fit its options."""
-    failed: Callable[[PluginError, BaseException], Any] | None = None
-    """Returns the answer where it fails, from the error that names the component and what was raised."""
+    failed: Callable[..., Any] | None = None
+    """`failed(problem, error, *arguments)` returns the answer where it fails, from the error that names the component
+    and what was raised."""
 
 
 Promises = Mapping[str, Promise]
@@ -117,7 +118,7 @@ def _watched(
                 raise
             problem = _problem(self, name, args, error)
             if promise.failed is not None:
-                return promise.failed(problem, error)
+                return promise.failed(problem, error, *args, **kwargs)
             if isinstance(error, UserError):
                 raise
             raise problem from error

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenVideo", "Reader", "ReaderSpec"]
 
 
-def _unreadable(problem: PluginError, error: BaseException) -> NoReturn:
+def _unreadable(problem: PluginError, error: BaseException, *_: object, **__: object) -> NoReturn:
     """A decoder's own error is one about this video: it is skipped, written down with this reason, and counted."""
     if isinstance(error, UserError):
         raise error

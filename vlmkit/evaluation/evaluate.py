@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vlmkit._version import __version__
 from vlmkit.api.document import Document
 from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, generate_answers, load_when_asked
@@ -149,16 +150,23 @@ def _measure(
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-
-        def verdict(document: Document, prediction: str) -> Verdict | Unscored:
-            return store.judge(name.name, judge, document.question, document.answer, prediction, name.version)
-
         asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
         bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
         frames = spec.model.aligner.input
         loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
         generate_answers(asked, generate, lambda path: loader.load(path)["aligner"], bad, conditions.decoding)
         rules = benchmark.rules
+        requests = [
+            _request(one.document, prediction)
+            for questions, file in answered
+            for one in questions
+            if (prediction := file.answers[one.document.id].prediction) is not None
+        ]
+        store.judge_all(name.name, judge, requests, name.version)
+
+        def verdict(document: Document, prediction: str) -> Verdict | Unscored:
+            return store.find(name.name, name.version, _request(document, prediction)) or Unscored("not judged")
+
         own, *blind = (
             score_answers(questions, file.answers, verdict, rules.base.evaluator, rules.protocol.metrics)
             for questions, file in answered
@@ -179,6 +187,10 @@ def _measure(
     result = BenchmarkResult.model_validate(written)
     write_result(folder / "result.json", result)
     return result
+
+
+def _request(document: Document, prediction: str) -> JudgeRequest:
+    return JudgeRequest(document.question, document.references, prediction)
 
 
 def _forget_unreadable(run: RunFolder, where: str) -> None:

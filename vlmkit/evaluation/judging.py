@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import sqlite3
@@ -14,6 +13,7 @@ from typing import Any
 from xxhash import xxh3_128
 
 from vlmkit.api.judge import Judge, Unscored, Verdict
+from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import RunError, shown
 from vlmkit.evaluation.records import Answer, JudgedAnswer, JudgeName, read_answers, read_result
 from vlmkit.json_files import is_present
@@ -22,6 +22,15 @@ from vlmkit.run_folder import RunFolder
 __all__ = ["VerdictStore", "read_predictions"]
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
+_OWN = (
+    *("judge", "version", "digest", "question", "reference", "prediction"),
+    *("correct", "score", "raw", "cost", "unscored"),
+)
+_LATER = {"prompt": "TEXT", "model": "TEXT", "input_tokens": "INTEGER", "output_tokens": "INTEGER", "seconds": "REAL"}
+"""Columns that the files of earlier versions lack. In a row they are NULL where they are not known."""
+_COLUMNS = (*_OWN, *_LATER, "checksum")
+_MARKS = ", ".join("?" * len(_COLUMNS))
+_INSERT = f"INSERT OR REPLACE INTO verdicts ({', '.join(_COLUMNS)}) VALUES ({_MARKS})"  # noqa: S608
 _TABLE = """
 CREATE TABLE IF NOT EXISTS verdicts (
     judge TEXT, version TEXT, digest TEXT,
@@ -33,7 +42,7 @@ CREATE TABLE IF NOT EXISTS verdicts (
 
 
 class VerdictStore:
-    """`verdicts.sqlite`: a row per judge, version of the judge (its model, prompt and rules) and answered question.
+    """`verdicts.sqlite`: a row per judge, version of the judge (its model and rules) and request (answer and prompt).
 
     A failure of the judge is kept with its reason, so that it can be shown, and the judge is asked again next time.
     """
@@ -53,6 +62,13 @@ class VerdictStore:
             raise self._refusal(error) from None
         for query in (*modes, _TABLE):
             self._ask(query)
+        there = {row[1] for row in self._ask_all("PRAGMA table_info(verdicts)")}
+        lacking = [name for name in _LATER if name not in there]
+        for name in () if read_only else lacking:
+            self._ask(f"ALTER TABLE verdicts ADD COLUMN {name} {_LATER[name]}")
+        absent = {name: f"NULL AS {name}" for name in lacking} if read_only else {}
+        columns = ", ".join(absent.get(name, name) for name in _COLUMNS)
+        self._select = f"SELECT {columns} FROM verdicts WHERE judge = ? AND version = ? AND digest = ?"  # noqa: S608
         if (said := self._ask("PRAGMA integrity_check(1)")) != ("ok",):
             raise self._unusable(f"damaged: {said[0]}")
 
@@ -60,54 +76,75 @@ class VerdictStore:
         """Close the file."""
         self._db.close()
 
-    def find(
-        self, judge: str, version: str, question: str, reference: str, prediction: str
-    ) -> Verdict | Unscored | None:
+    def find(self, judge: str, version: str, request: JudgeRequest) -> Verdict | Unscored | None:
         """Return the verdict on an answer; None where it was not judged."""
-        row = self._ask(
-            "SELECT * FROM verdicts WHERE judge = ? AND version = ? AND digest = ?",
-            (judge, version, _digest(question, reference, prediction)),
-        )
+        row = self._ask(self._select, (judge, version, request.sha256))
         if row is None:
             return None
         *values, found = row
-        verdict = self._verdict(values[-5:])
+        verdict = self._verdict(values)
         if found != _checksum(values):
-            raise self._unusable(f"damaged: the checksum of the verdict about {shown(prediction)} is wrong")
+            raise self._unusable(f"damaged: the checksum of the verdict about {shown(request.answer)} is wrong")
         return verdict
 
-    def judge(
-        self, name: str, judge: Judge, question: str, reference: str, prediction: str, version: str = ""
-    ) -> Verdict | Unscored:
-        """Return the stored verdict, or a new one, which is stored; under the judge's own `version` or this one."""
+    def unjudged(self, judge: str, version: str, requests: Sequence[JudgeRequest]) -> list[JudgeRequest]:
+        """Return the requests that have no verdict yet, those that are the same once."""
+        different = {request.sha256: request for request in requests}
+        return [one for one in different.values() if not isinstance(self.find(judge, version, one), Verdict)]
+
+    def judge_all(
+        self, name: str, judge: Judge, requests: Sequence[JudgeRequest], version: str = ""
+    ) -> list[Verdict | Unscored]:
+        """Return the verdict of each request. What is not stored yet is asked for once and stored as soon as it comes.
+
+        Args:
+            name: name of the judge.
+            judge: the judge.
+            requests: answers to be judged; some may be the same.
+            version: the version that verdicts are stored under; empty: the judge's own.
+        """
         version = version or judge.version
-        known = self.find(name, version, question, reference, prediction)
-        if isinstance(known, Verdict):
-            return known
-        verdict = judge.judge(question, reference, prediction)
-        values: tuple[object, ...] = (None, None, None, None, verdict.reason) if isinstance(verdict, Unscored) else (
-            int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
+        asked = self.unjudged(name, version, requests)
+        for index, verdict in judge.judge(asked) if asked else ():
+            self._keep(name, version, asked[index], verdict)
+        return [self.find(name, version, request) or Unscored("not judged") for request in requests]
+
+    def _keep(self, name: str, version: str, request: JudgeRequest, verdict: Verdict | Unscored) -> None:
+        said: tuple[object, ...] = (None, None, None, None, verdict.reason) if isinstance(verdict, Unscored) else (
+            None if verdict.correct is None else int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
         )  # fmt: skip
-        digest = _digest(question, reference, prediction)
-        row = (name, version, digest, question, reference, prediction, *values)
-        self._ask("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, _checksum(row)))
-        return verdict
+        reply = (None,) * 4 if isinstance(verdict, Unscored) else (
+            verdict.model or None, verdict.input_tokens, verdict.output_tokens, verdict.seconds
+        )  # fmt: skip
+        reference = request.references[0] if len(request.references) == 1 else json.dumps(request.references)
+        asked = (name, version, request.sha256, request.question, reference, request.answer)
+        row = (*asked, *said, request.prompt and request.prompt.sha256, *reply)
+        self._ask(_INSERT, (*row, _checksum(row)))
 
     def _ask(self, query: str, values: tuple[object, ...] = ()) -> Any:
         """Return the first row, if there is one."""
+        return next(iter(self._ask_all(query, values)), None)
+
+    def _ask_all(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
         try:
-            return self._db.execute(query, values).fetchone()
+            return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._refusal(error) from None
 
     def _verdict(self, row: Sequence[Any]) -> Verdict | Unscored:
         """Return the verdict of a row. SQLite takes any value in any column."""
-        correct, score, raw, cost, unscored = row
+        correct, score, raw, cost, unscored, prompt, model, *reply = row[len(_OWN) - 5 :]
         if isinstance(unscored, str):
             return Unscored(unscored)
-        if correct in (0, 1) and _is_number(score) and isinstance(raw, str) and (cost is None or _is_number(cost)):
-            return Verdict(bool(correct), score, raw, cost)
-        raise self._unusable(f"expected the verdict of a judge (correct, score, raw, cost), found {shown(row[:-1])}")
+        if (
+            correct in (0, 1, None)
+            and not (correct is None and score is None)
+            and all(number is None or _is_number(number) for number in (score, cost, *reply))
+            and isinstance(raw, str)
+            and all(text is None or isinstance(text, str) for text in (prompt, model))
+        ):
+            return Verdict(None if correct is None else bool(correct), score, raw, cost, model or "", *reply)
+        raise self._unusable(f"expected the verdict of a judge (correct, score, raw, cost, …), found {shown(row[6:])}")
 
     def _unusable(self, said: str) -> RunError:
         return RunError(f"{self._path}: {said}; remove it and run `vlmkit eval`: what it held is judged anew")
@@ -134,12 +171,9 @@ def _is_number(value: object) -> bool:
 
 
 def _checksum(row: Sequence[object]) -> str:
+    row = row if any(value is not None for value in row[len(_OWN) :]) else row[: len(_OWN)]  # as earlier versions wrote
     kept = [float(value) if isinstance(value, int | float) else value for value in row]  # as SQLite keeps them
     return xxh3_128(repr([None if value != value else value for value in kept]).encode()).hexdigest()
-
-
-def _digest(question: str, reference: str, prediction: str) -> str:
-    return hashlib.sha256(json.dumps([question, reference, prediction]).encode()).hexdigest()
 
 
 def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False) -> list[JudgedAnswer]:
@@ -165,5 +199,5 @@ def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False)
 def _known(answer: Answer, store: VerdictStore, judge: JudgeName) -> Verdict | Unscored | None:
     if answer.prediction is None:
         return None
-    known = store.find(judge.name, judge.version, answer.question, answer.answer, answer.prediction)
-    return known or Unscored("not judged")
+    request = JudgeRequest(answer.question, (answer.answer,), answer.prediction)
+    return store.find(judge.name, judge.version, request) or Unscored("not judged")

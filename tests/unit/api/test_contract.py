@@ -26,6 +26,8 @@ from vlmkit.api import (
     Evaluator,
     EvaluatorSpec,
     Judge,
+    JudgeEstimate,
+    JudgeRequest,
     JudgeSpec,
     OpenVideo,
     PluginError,
@@ -161,7 +163,7 @@ class _Judge(Judge):
     def __init__(self, answer: Callable[[], Any]) -> None:
         self.answer = answer
 
-    def judge(self, question: str, reference: str, prediction: str) -> Verdict | Unscored:
+    def judge_one(self, request: JudgeRequest) -> Verdict | Unscored:
         return self.answer()
 
 
@@ -172,36 +174,154 @@ class _JudgeSpec(JudgeSpec):
         return _Judge(lambda: Verdict(True, np.float32(4), "yes"))  # type: ignore[arg-type]
 
 
+REQUEST = JudgeRequest("q", ("r",), "p")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         (lambda: Verdict(True, 100), "the score 100, expected a number from 0 to 5"),
         (lambda: Verdict(True, -1), "the score -1, expected a number from 0 to 5"),
         (lambda: Verdict(True, float("nan")), "the score nan, expected a finite number"),
-        (lambda: Verdict(1, 5.0), "gives `correct` a int, expected a bool"),
+        (lambda: Verdict(1, 5.0), "gives `correct` a int, expected a bool or None"),
+        (lambda: Verdict(None, None, "well"), "gives a Verdict without `correct` and score, expected one of them"),
         (lambda: Verdict(True, 5.0, None), "gives `raw` None"),
+        (lambda: Verdict(True, 5.0, model=None), "gives `model` None"),
         (lambda: Verdict(True, 5.0, cost="2"), "the cost '2', expected a finite number"),
+        (lambda: Verdict(True, 5.0, seconds=-1), "the seconds -1, expected a number from 0"),
+        (lambda: Verdict(True, 5.0, input_tokens=1.5), "the tokens 1.5, expected a whole number"),
         (lambda: Unscored(None), "an Unscored whose reason is None"),
-        (lambda: "yes", "judge gives a str, expected a vlmkit.api.Verdict or Unscored"),
-        (lambda: _raise(TimeoutError("no answer")), "judge raised TimeoutError: no answer"),
-        (lambda: _raise(SystemExit()), "judge raised SystemExit"),
+        (lambda: "yes", "judge_one gives a str, expected a vlmkit.api.Verdict or Unscored"),
+        (lambda: _raise(TimeoutError("no answer")), "judge_one raised TimeoutError: no answer"),
+        (lambda: _raise(SystemExit()), "judge_one raised SystemExit"),
         (lambda: _raise(UserError("set OPENAI_API_KEY")), "set OPENAI_API_KEY"),
     ],
 )
 def test_a_judge_that_fails_leaves_the_question_unscored(answer: Callable[[], Any], said: str) -> None:
     judge = _JudgeSpec().build()
     judge.answer = answer  # type: ignore[attr-defined]
-    found = judge.judge("q", "r", "p")
+    [(index, found)] = judge.judge([REQUEST])
+    assert index == 0
+    assert found == judge.judge_one(REQUEST)
     assert isinstance(found, Unscored)
     assert said in found.reason
     assert found.reason.startswith("judge 'mine' (") or said.startswith("set")
 
 
 def test_a_verdict_holds_plain_numbers() -> None:
-    found = _JudgeSpec().build().judge("q", "r", "p")
+    found = _JudgeSpec().build().judge_one(REQUEST)
     assert found == Verdict(True, 4.0, "yes", 0.0)
     assert isinstance(found, Verdict)
     assert type(found.score) is float
+
+
+@pytest.mark.parametrize(
+    ("correct", "score", "contradicts"),
+    [
+        (True, 2.9, True),
+        (True, 3.0, False),
+        (False, 3.0, True),
+        (False, 2.9, False),
+        (None, 5.0, False),
+        (True, None, False),
+    ],
+)
+def test_a_label_can_contradict_the_score(correct: bool | None, score: float | None, contradicts: bool) -> None:
+    assert Verdict(correct, score).contradicts is contradicts
+
+
+class _Many(Judge):
+    """Gives for three requests what it is told to."""
+
+    version = "1"
+
+    def __init__(self, given: Callable[[], Any]) -> None:
+        self.given = given
+
+    def judge(self, requests: Any) -> Any:
+        return self.given()
+
+
+def _yields(*given: Any, then: Exception | None = None) -> Callable[[], Any]:
+    def generator() -> Iterator[Any]:
+        yield from given
+        if then is not None:
+            raise then
+
+    return generator
+
+
+GOOD = Verdict(False, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (_yields((2, GOOD)), "the judge gave no verdict on this answer"),
+        (_yields((2, GOOD), then=TimeoutError("asleep")), "judge raised TimeoutError: asleep; this is a fault of"),
+        (_yields((2, GOOD), then=UserError("no such model")), "no such model"),
+        (
+            _yields((2, GOOD), (0, Verdict(True, 9)), (1, Verdict(True, 9))),
+            "judge gives the score 9, expected a number",
+        ),
+        (_yields((2, GOOD), (0, None), (1, "yes")), "expected a vlmkit.api.Verdict or Unscored"),
+        (lambda: iter([(2, GOOD)]), "no verdict"),
+        (lambda: [(2, GOOD)], "no verdict"),
+    ],
+)
+def test_a_judge_of_many_has_a_verdict_for_each(given: Callable[[], Any], said: str) -> None:
+    found = dict(_Many(given).judge([REQUEST] * 3))
+    assert found[2] == GOOD
+    for index in (0, 1):
+        assert isinstance(found[index], Unscored)
+        assert said in found[index].reason
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda: _raise(ConnectionError("no server")), "judge raised ConnectionError: no server"),
+        (lambda: None, "judge gives None"),
+    ],
+)
+def test_a_judge_of_many_that_fails_at_once(given: Callable[[], Any], said: str) -> None:
+    for _, found in _Many(given).judge([REQUEST] * 3):
+        assert isinstance(found, Unscored)
+        assert said in found.reason
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (_yields((1, GOOD), (1, GOOD)), "judge gives two verdicts on request 1, expected one of each"),
+        (_yields((3, GOOD)), r"judge gives \(3, Verdict\(.*, expected \(index of the request, verdict\)"),
+        (_yields((-1, GOOD)), r"expected \(index of the request, verdict\)"),
+        (_yields(GOOD), r"expected \(index of the request, verdict\)"),
+    ],
+)
+def test_a_judge_that_counts_wrong_is_named(given: Callable[[], Any], said: str) -> None:
+    with pytest.raises(PluginError, match=rf"^_Many \(module .*\): {said}|{said}"):
+        list(_Many(given).judge([REQUEST] * 3))
+
+
+def test_verdicts_come_one_by_one() -> None:
+    def endless() -> Iterator[Any]:
+        yield 0, GOOD
+        raise AssertionError("asked for more than was wanted")
+
+    assert next(iter(_Many(endless).judge([REQUEST] * 3))) == (0, GOOD)
+
+
+@pytest.mark.parametrize("answer", [3, {"requests": 3}])
+def test_an_estimate_is_one(answer: Any) -> None:
+    class Dear(_Judge):
+        def estimate(self, requests: Sequence[JudgeRequest]) -> JudgeEstimate | None:
+            return self.answer()
+
+    assert _JudgeSpec().build().estimate([REQUEST]) is None
+    assert Dear(lambda: None).estimate([REQUEST]) is None
+    with pytest.raises(PluginError, match=r"estimate gives .*, expected a vlmkit\.api\.JudgeEstimate"):
+        Dear(lambda: answer).estimate([REQUEST])
 
 
 @pytest.mark.parametrize("version", [None, 2, ""])

@@ -12,7 +12,7 @@ import pytest
 
 import vlmkit
 from vlmkit import hookimpl
-from vlmkit.api import Judge, JudgeSpec, PluginError, Unscored, Verdict
+from vlmkit.api import Judge, JudgeRequest, JudgeSpec, PluginError, Unscored, Verdict
 from vlmkit.errors import RunError
 from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_predictions
 from vlmkit.registry import registry
@@ -111,7 +111,7 @@ def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
 ) -> None:
     assert measured(experiment()).metrics["accuracy"].value == 0
     monkeypatch.setattr(ExactJudge, "version", "new")
-    monkeypatch.setattr(ExactJudge, "judge", lambda *_: Verdict(correct=True, score=5.0))
+    monkeypatch.setattr(ExactJudge, "judge_one", lambda *_: Verdict(correct=True, score=5.0))
     result = measured(experiment())
     assert (result.judge.version, result.metrics["accuracy"].value) == (
         f"new (vlmkit {vlmkit.__version__})",
@@ -128,7 +128,7 @@ def test_what_the_judge_failed_on_is_judged_again(
     if blind:
         measured(experiment())
     with monkeypatch.context() as failing:
-        failing.setattr(ExactJudge, "judge", lambda *_: Unscored("no answer"))
+        failing.setattr(ExactJudge, "judge_one", lambda *_: Unscored("no answer"))
         failed = measured(experiment(blind=blind))
     asked = len(oracle.batches)
     judged = measured(experiment(blind=blind))
@@ -193,8 +193,8 @@ def test_another_version_of_a_package_is_another_result(
 ) -> None:
     first = measured(experiment())
     said: list[str] = []
-    judge = ExactJudge.judge
-    monkeypatch.setattr(ExactJudge, "judge", lambda self, *asked: said.append(asked[0]) or judge(self, *asked))
+    judge = ExactJudge.judge_one
+    monkeypatch.setattr(ExactJudge, "judge_one", lambda self, asked: said.append(asked.question) or judge(self, asked))
     _now_of(monkeypatch, component, "9.9")
     result = measured(experiment())
     assert (len(oracle.batches), len(said)) == (asked, judged)
@@ -259,7 +259,7 @@ class _GrumpyJudge(Judge):
     version = "1"
     asked = 0
 
-    def judge(self, question: str, reference: str, prediction: str) -> Verdict:
+    def judge_one(self, request: JudgeRequest) -> Verdict:
         self.asked += 1
         if self.asked % 2:
             raise TimeoutError("no answer within 30 s")

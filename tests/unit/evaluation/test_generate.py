@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vlmkit
-from vlmkit.api import Unscored, Verdict
+from vlmkit.api import JudgeRequest, Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_predictions
@@ -213,12 +213,12 @@ def test_more_unreadable_videos_than_allowed(experiment: Experiment, tmp_path: P
 def test_a_judge_failure_is_not_a_wrong_answer(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = ExactJudge.judge
+    judge = ExactJudge.judge_one
 
-    def fails(self: ExactJudge, question: str, reference: str, prediction: str) -> Verdict | Unscored:
-        return Unscored("no answer") if question.startswith("who") else judge(self, question, reference, prediction)
+    def fails(self: ExactJudge, request: JudgeRequest) -> Verdict | Unscored:
+        return Unscored("no answer") if request.question.startswith("who") else judge(self, request)
 
-    monkeypatch.setattr(ExactJudge, "judge", fails)
+    monkeypatch.setattr(ExactJudge, "judge_one", fails)
     result = run_it(experiment(), tmp_path, knows_what)
     assert (result.n, result.skipped, result.unscored) == (8, 0, 4)
     assert result.metrics["accuracy"].value == pytest.approx(1 / 8)

@@ -18,7 +18,7 @@ import pytest
 import vlmkit.evaluation.benchmarks
 import vlmkit.registry
 import vlmkit.spec.identity
-from vlmkit.api import Judge, Verdict
+from vlmkit.api import Judge, JudgeRequest, Verdict
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.registry import Registry
 from vlmkit.spec.loading import load_spec, read_resolved, resolved, sha256
@@ -222,8 +222,9 @@ class Same(Judge):
 
     version = "3"
 
-    def judge(self, question: str, reference: str, prediction: str) -> Verdict:
-        return Verdict(reference == prediction, 5.0 * (reference == prediction))
+    def judge_one(self, request: JudgeRequest) -> Verdict:
+        correct = request.answer in request.references
+        return Verdict(correct, 5.0 * correct)
 
 
 def questions(clips: list[Path], number: int) -> list[dict[str, str]]:
@@ -246,8 +247,11 @@ def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
         closing(VerdictStore(target / "verdicts.sqlite")) as verdicts,
         (target / "predictions.jsonl").open("w") as file,
     ):
+        asked = [
+            JudgeRequest(one["question"], (one["answer"],), said) for one, said in zip(documents, answers, strict=True)
+        ]
+        verdicts.judge_all("same", Same(), asked)
         for document, said in zip(documents, answers, strict=True):
-            verdicts.judge("same", Same(), document["question"], document["answer"], said)
             file.write(json.dumps({**document, "asked": "0", "prediction": said}) + "\n")
     kinds = {kind: [said for d, said in zip(documents, answers, strict=True) if d["type"] == kind] for kind in TYPES}
     blind = {kind: metric(round(0.37 * len(group)), len(group)) for kind, group in kinds.items()}

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from vlmkit.api import JudgeRequest, Verdict
 from vlmkit_judges._module import normalize
 from vlmkit_judges.spec import ExactSpec
+
+
+def _judged(references: tuple[str, ...], answer: str) -> Verdict:
+    verdict = ExactSpec().build().judge_one(JudgeRequest("who?", references, answer))
+    assert isinstance(verdict, Verdict)
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -39,11 +46,18 @@ def test_normalize(text: str, expected: str) -> None:
     [("man", "A man.", True), ("man", "men", False), ("man", "the man runs", False), ("two", "", False)],
 )
 def test_verdicts(reference: str, prediction: str, correct: bool) -> None:
-    verdict = ExactSpec().build().judge("who?", reference, prediction)
+    verdict = _judged((reference,), prediction)
     assert verdict.correct is correct
     assert verdict.score == (5.0 if correct else 0.0)
     assert verdict.cost == 0
 
 
 def test_the_verdict_shows_what_was_compared() -> None:
-    assert ExactSpec().build().judge("who?", "The Man", "cat").raw == "'cat' != 'man'"
+    assert _judged(("The Man",), "cat").raw == "'cat' != 'man'"
+    assert _judged(("The Man", "a boy"), "cat").raw == "'cat' != 'man' or 'boy'"
+
+
+def test_any_reference_will_do() -> None:
+    verdict = _judged(("man", "boy"), "The boy")
+    assert (verdict.correct, verdict.raw) == (True, "'boy' == 'boy'")
+    assert _judged((), "").correct is False

@@ -92,9 +92,9 @@ def test_answers_are_kept_between_calls(saved: Any, clips: Any, tmp_path: Path, 
 
 def test_a_judge_that_fails_leaves_the_question_out(saved: Any, clips: Any, monkeypatch: Any) -> None:
     judge: Any = type(registry().get("judge", "exact").spec().build())
-    usual = judge.judge
+    usual = judge.judge_one
     monkeypatch.setattr(
-        judge, "judge", lambda self, *asked: Unscored("?") if asked[1] == "how" else usual(self, *asked)
+        judge, "judge_one", lambda self, asked: Unscored("?") if asked.references == ("how",) else usual(self, asked)
     )
     found = _simple(saved.model, metadata={"msvd-qa": clips.options})
     assert found["n-samples"]["msvd-qa"] == {"original": 12, "effective": 9}

@@ -1,0 +1,115 @@
+"""The prompt of a judge that is a language model, and the request that fills it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import Literal
+
+from vlmkit.errors import SpecError
+
+__all__ = ["JudgePrompt", "JudgeRequest", "ReplyForm"]
+
+ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "option"]
+"""What a judge is told to write, and so how it is read:
+
+| form | reply |
+|---|---|
+| `pred-score` | `{'pred': 'yes', 'score': 4}`: right or wrong (yes, no, correct, incorrect) and 0 to 5 |
+| `score` | `{'score': 4}`: 0 to 5 alone |
+| `two-scores` | two scores of 1 to 5, whose mean is the score |
+| `correct-incorrect` | `Correct` or `Incorrect` |
+| `option` | `Answer: B. …`: the option that the answer describes; right where it is the reference |
+"""
+_FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class JudgePrompt:
+    """What a judge is told. `{question}` and other fields of the request stand for its texts."""
+
+    name: str
+    version: str
+    user: str
+    """The user's message. Of braces, those around the name of a field alone are replaced."""
+    reply: ReplyForm
+    system: str = ""
+    max_tokens: int = 256
+    """Longest reply, tokens."""
+    temperature: float = 0.0
+    source: str = ""
+    """Repository and file of the published text."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of all that changes what is asked and how the reply is read; name, version and source do not."""
+        asked = [self.system, self.user, self.reply, self.max_tokens, self.temperature]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that the two texts use."""
+        return frozenset(_FIELD.findall(f"{self.system}\n{self.user}"))
+
+    def messages(self, request: JudgeRequest) -> list[dict[str, str]]:
+        """Return the chat to be continued: `{role, content}` of system, where there is one, and user.
+
+        Texts are put in once, so that braces in an answer stay what they are. A SpecError where the request lacks a
+        field.
+        """
+        texts = request.fields()
+        if lacking := sorted(self.fields - texts.keys()):
+            raise SpecError(
+                f"judge prompt {self.name}: expected requests with {', '.join(lacking)}, found {', '.join(texts)}; "
+                "use a prompt that is made for this benchmark"
+            )
+        said = [("system", self.system)] if self.system else []
+        return [
+            {"role": role, "content": _FIELD.sub(lambda found: texts[found[1]], text)}
+            for role, text in [*said, ("user", self.user)]
+        ]
+
+
+@dataclass(frozen=True)
+class JudgeRequest:
+    """One answer to be judged."""
+
+    question: str
+    references: tuple[str, ...]
+    """Answers that count as right; the first is the one that a prompt shows."""
+    answer: str
+    """The model's answer."""
+    options: tuple[str, ...] = ()
+    """Of a multiple-choice question, without letters."""
+    prompt: JudgePrompt | None = None
+    """What a judge that is a language model is told; the others do without."""
+    other_question: str = ""
+    """A second question whose answer is judged together with this one."""
+    other_answer: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Further texts for the prompt, by the name of their field."""
+
+    def fields(self) -> dict[str, str]:
+        """Return the texts for a prompt, by name; those that are empty are left out, except for question and answer."""
+        lettered = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, self.options, strict=False)]
+        more = {
+            "reference": self.references[0] if self.references else "",
+            "options": "\n".join(lettered),
+            "other_question": self.other_question,
+            "other_answer": self.other_answer,
+        }
+        kept = {name: text for name, text in more.items() if text}
+        return {**self.tags, "question": self.question, "answer": self.answer, **kept}
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of all of it, by which its verdict is found again."""
+        plain = [self.question, *self.references, self.answer]
+        prompt = self.prompt and self.prompt.sha256
+        more = [self.options, prompt, self.other_question, self.other_answer, sorted(self.tags.items())]
+        text = json.dumps([plain, more] if any(more) or len(plain) != 3 else plain)
+        return hashlib.sha256(text.encode()).hexdigest()
