@@ -137,7 +137,8 @@ class VerdictStore:
         if isinstance(unscored, str):
             return Unscored(unscored)
         if (
-            correct in (0, 1, None)
+            unscored is None
+            and correct in (0, 1, None)
             and not (correct is None and score is None)
             and all(number is None or _is_number(number) for number in (score, cost, *reply))
             and isinstance(raw, str)
