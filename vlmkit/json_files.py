@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -77,15 +77,19 @@ def parse_json(
     expected: str = "JSON",
     error: type[UserError] = DataError,
     remedy: str = "correct it",
+    pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
 ) -> Any:
     """Return what JSON stands for, in UTF-8 with or without a byte order mark; `error` where it is none.
 
-    The message begins with `where`, file and line, says what was `expected`, and ends with the `remedy`.
+    The message begins with `where`, file and line, says what was `expected`, and ends with the `remedy`. Keys and
+    values of each object go through `pairs`, which sees keys that stand twice; without it the last one counts.
     """
     if isinstance(text, bytes):
         text = decode(text, where, expected, error, remedy)
     try:
-        return json.loads(text.removeprefix("\ufeff"))
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs)
+    except UserError:
+        raise
     except RecursionError:
         raise error(f"{where}: expected {expected}; its lists and objects are nested too deeply; {remedy}") from None
     except json.JSONDecodeError as problem:

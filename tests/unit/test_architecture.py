@@ -21,7 +21,7 @@ LAYERS = (
     "spec data runtime testing",
     "model run_folder",
     "checkpoints evaluation training",
-    "summary",
+    "answers summary",
     "report bench",
     "runner",
     "cli",

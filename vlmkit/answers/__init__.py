@@ -1,0 +1,1 @@
+"""Answers made elsewhere: other tools' files in, results for other tools out."""
