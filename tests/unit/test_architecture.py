@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = (
     "_version errors",
-    "files formatting progress",
+    "files formatting progress statistics",
     "guard",
     "json_files",
     "manifest",

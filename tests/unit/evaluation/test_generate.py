@@ -15,11 +15,11 @@ from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_predictions
 from vlmkit.evaluation.records import Decoding, TypeScores
-from vlmkit.evaluation.scores import estimate
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import sha256
+from vlmkit.statistics.intervals import estimate
 from vlmkit_judges._module import ExactJudge
 
 Experiment = Callable[..., ExperimentSpec]

@@ -1,0 +1,1 @@
+"""How sure a score is: intervals and comparisons; functions of plain numbers."""

@@ -1,0 +1,171 @@
+"""Means over questions that share a video or group: variances, standard errors, design effect.
+
+Letters: n questions in S strata (tasks, types) and m clusters (videos, groups); stratum s has n_s questions in m_s
+clusters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["ClusteredMean", "StandardErrors", "checked", "clustered_mean", "codes", "standard_errors", "student_t"]
+
+
+class ClusteredMean(NamedTuple):
+    """A mean with its variance, from the weighted deviations d = w (x - mean of the stratum) / span.
+
+    Weights are n / (S n_s): 1 where there is one stratum.
+    """
+
+    value: float
+    n: int
+    strata: int
+    clusters: int
+    variance: float
+    """Of a single answer: sum of d^2 / n, each stratum's part times n_s (n-1) / ((n_s-1) n)."""
+    clustered: float
+    """Variance of the mean over clusters; infinite with a single cluster."""
+    degrees: float
+    """Degrees of freedom of `clustered`."""
+    kish: float
+    """The number of independent answers that n are worth where all answers in a cluster are alike, n^2 / sum of the
+    squares of the clusters' weights (Kish, Survey Sampling (1965))."""
+
+    @property
+    def independent(self) -> float:
+        """Variance of the mean if all answers were independent of each other; infinite for a single answer."""
+        return self.variance / (self.n - 1) if self.n > 1 else math.inf
+
+
+def clustered_mean(
+    values: Sequence[float], clusters: Sequence[Hashable], strata: Sequence[Hashable] | None = None, span: float = 1.0
+) -> ClusteredMean:
+    """The mean of `values`, or with `strata` the mean of the strata's means, and its variance over clusters.
+
+    A cluster may have questions in several strata: its deviations are summed over all of them before they are squared.
+
+        clustered = m/(m-1) * sum over clusters of (sum over strata of c_s * sum of d)^2 / n^2
+
+    With c_s^2 = [m_s/(m_s-1)] / [m/(m-1)], so each stratum has its own correction for few clusters (with one stratum c
+    is 1: the estimator CR1). A stratum with a single cluster shows no variance of its own: its deviations are from the
+    mean of all (as `lonely.psu = "adjust"` of R's `survey`), and its c is 1. Degrees of freedom are Satterthwaite's
+    over the strata, at most m - 1. Variances are in units of `span`^2.
+
+    Sources: Miller, arXiv:2411.00640; Cameron and Miller, Journal of Human Resources 50 (2015), for CR1; Satterthwaite,
+    Biometrics Bulletin 2 (1946).
+    """
+    import numpy as np
+
+    x = checked(values, clusters)
+    n, (cluster, m) = len(x), codes(clusters)
+    if strata is None:
+        stratum, s = np.zeros(n, dtype=np.intp), 1
+        means = np.array([math.fsum(x) / n])
+    else:
+        checked(values, strata, "strata")
+        stratum, s = codes(strata)
+        means = np.bincount(stratum, x) / np.bincount(stratum)
+    value = math.fsum(means) / s
+    sizes = np.bincount(stratum)
+    cell, cells = codes((stratum * m + cluster).tolist())  # the questions of one cluster in one stratum
+    first = np.unique(cell, return_index=True)[1]
+    cell_stratum, cell_cluster = stratum[first], cluster[first]
+    held = np.bincount(cell_stratum, minlength=s)  # m_s
+    lonely = held == 1
+    centers = np.where(lonely, value, means)
+    weights = n / (s * sizes)
+    deviations = weights[stratum] * ((x - centers[stratum]) / span)
+    of_answers = np.where(sizes > 1, sizes * (n - 1) / np.maximum((sizes - 1) * n, 1), 1.0)
+    of_clusters = np.where(lonely, 1.0, held * (m - 1) / np.maximum((held - 1) * m, 1))
+    totals = np.bincount(cell, deviations, minlength=cells) * np.sqrt(of_clusters)[cell_stratum]
+    sums = np.bincount(cell_cluster, totals, minlength=m)
+    clustered = m / (m - 1) * math.fsum(sums * sums) / (n * n) if m > 1 else math.inf
+    shares = np.bincount(cluster, weights[stratum], minlength=m)
+    return ClusteredMean(
+        value,
+        n,
+        s,
+        m,
+        math.fsum(of_answers[stratum] * deviations * deviations) / n,
+        clustered,
+        _degrees(np.bincount(cell_stratum, totals * totals, minlength=s), held, m),
+        n * n / math.fsum(shares * shares),
+    )
+
+
+def _degrees(parts: np.ndarray, held: np.ndarray, m: int) -> float:
+    """Satterthwaite's degrees of freedom of a sum of variances, each of `held` clusters; at most m - 1."""
+    import numpy as np
+
+    total = parts.sum()
+    if m == 1 or not total > 0:
+        return m - 1
+    return float(min(m - 1, (m - 1) / np.sum((parts / total) ** 2 * (m - 1) / np.maximum(held - 1, 1))))
+
+
+class StandardErrors(NamedTuple):
+    """Standard errors of a mean as evaluations publish them, and the ratio of their squares."""
+
+    independent: float
+    """s / sqrt(n), as if all answers were independent of each other."""
+    clustered: float
+    """sqrt(sum over clusters of (sum of deviations)^2) / n."""
+    design_effect: float
+    """clustered^2 / independent^2: this many times more questions are needed. 1 where all values are alike."""
+
+
+def standard_errors(
+    values: Sequence[float], clusters: Sequence[Hashable], strata: Sequence[Hashable] | None = None
+) -> StandardErrors:
+    """The standard errors of a mean, or with `strata` of a mean of means, without correction for few clusters (CR0).
+
+    Equation 4 of Miller, arXiv:2411.00640, and what published figures are made with; intervals use the corrected
+    variance of `clustered_mean`. In the unit of the values.
+    """
+    import numpy as np
+
+    x = checked(values, clusters)
+    strata = [0] * len(x) if strata is None else strata
+    checked(values, strata, "strata")
+    (cluster, _), (stratum, s) = codes(clusters), codes(strata)
+    sizes = np.bincount(stratum)
+    deviations = (x - (np.bincount(stratum, x) / sizes)[stratum]) / (s * sizes)[stratum]
+    sums = np.bincount(cluster, deviations)
+    independent, clustered = math.fsum(deviations * deviations), math.fsum(sums * sums)
+    effect = clustered / independent if independent > 0 else 1.0
+    return StandardErrors(math.sqrt(independent), math.sqrt(clustered), effect)
+
+
+def checked(values: Sequence[float], labels: Sequence[Hashable], what: str = "clusters") -> np.ndarray:
+    """Return the values as an array. A ValueError where lengths differ, there is none, or one is not finite."""
+    import numpy as np
+
+    if len(values) != len(labels) or not len(values):
+        raise ValueError(f"expected as many values as {what} and at least one, found {len(values)} and {len(labels)}")
+    x = np.asarray(values, dtype=float)
+    finite = np.isfinite(x)
+    if not finite.all():
+        place = int(np.argmin(finite))
+        raise ValueError(f"value {place} of {len(x)} is {x[place]}: expected a finite number")
+    return x
+
+
+def codes(labels: Sequence[Hashable]) -> tuple[np.ndarray, int]:
+    """Return a number from 0 for each label, in the order in which they come, and how many differ."""
+    import numpy as np
+
+    known: dict[Hashable, int] = {}
+    numbers = [known.setdefault(label, len(known)) for label in labels]
+    return np.array(numbers, dtype=np.intp), len(known)
+
+
+def student_t(degrees: float, level: float = 0.975) -> float:
+    """Return a quantile of Student's t, by default the 97.5% one."""
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+    return float(stdtrit(degrees, level))

@@ -1,0 +1,88 @@
+"""Two systems on the same questions: difference, McNemar's test, where they part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from vlmkit.statistics.clustering import checked, clustered_mean, student_t
+from vlmkit.statistics.intervals import Estimate
+
+__all__ = ["Paired", "mcnemar", "paired"]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The comparison of a first system with a second one, question by question."""
+
+    first: float
+    """The first system's mean."""
+    second: float
+    """The second system's mean."""
+    difference: Estimate
+    """First minus second, in the unit of the values."""
+    only_first: tuple[int, ...]
+    """Positions of the questions on which the first system has the higher value."""
+    only_second: tuple[int, ...]
+    """Positions of the questions on which the second system has the higher value."""
+    p: float
+    """Of McNemar's exact test, two-sided: how likely so uneven a split is where neither system is better."""
+
+
+def paired(
+    first: Sequence[float],
+    second: Sequence[float],
+    clusters: Sequence[Hashable],
+    lowest: float = 0.0,
+    highest: float = 1.0,
+    strata: Sequence[Hashable] | None = None,
+) -> Paired:
+    """Compare two systems on the same questions, right-or-wrong or graded between `lowest` and `highest`.
+
+    `first[i]` and `second[i]` are the values of both on question i, `clusters[i]` its video or group. With `strata`
+    both means are means of the strata's means, and so is the difference.
+
+    The interval is d -+ t * sqrt(v), with d the mean of the questions' differences, v its variance over clusters and t
+    the 97.5% quantile of Student's distribution (both of `clustering.clustered_mean`). Where at most one cluster shows
+    a difference, or all differences are equal, v tells nothing; it is then at least that of one difference more for
+    each side, 2 (largest difference / k)^2, with k the number of independent questions (Kish). So two systems that
+    agree on k questions have about -+2.8/k, near the 3/k below which "none of k" puts a share.
+
+    Source: Miller, arXiv:2411.00640, section 4.2.
+    """
+    import numpy as np
+
+    a, b = checked(first, clusters), checked(second, clusters)
+    differences = a - b
+    mean = clustered_mean(differences.tolist(), clusters, strata)
+    span = highest - lowest
+    half = math.inf
+    if mean.clusters > 1:
+        variance = mean.clustered
+        if len({clusters[place] for place in differences.nonzero()[0]}) < 2 or np.ptp(differences) == 0:
+            variance = max(variance, 2 * ((float(abs(differences).max()) or span) / mean.kish) ** 2)
+        half = student_t(mean.degrees) * math.sqrt(variance)
+    up, down = (tuple(sign.nonzero()[0].tolist()) for sign in (differences > 0, differences < 0))
+    return Paired(
+        clustered_mean(a.tolist(), clusters, strata).value,
+        clustered_mean(b.tolist(), clusters, strata).value,
+        Estimate(mean.value, max(-span, mean.value - half), min(span, mean.value + half)),
+        up,
+        down,
+        mcnemar(len(up), len(down)),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The exact two-sided p of McNemar's test; for graded answers, the sign test. 1 where nothing differs.
+
+    Questions count as independent of each other; the interval of `paired` is the one that knows of clusters.
+
+    Source: McNemar, Psychometrika 12 (1947), with the binomial distribution in the place of its approximation.
+    """
+    from scipy.stats import binomtest  # type: ignore[import-untyped]
+
+    if only_first + only_second == 0:
+        return 1.0
+    return float(binomtest(only_first, only_first + only_second).pvalue)
