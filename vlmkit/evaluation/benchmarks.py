@@ -34,9 +34,12 @@ class AnnotationSource(_Entry):
     """One annotation file of a split."""
 
     name: str
-    sha256: str
+    sha256: str | None = None
+    """None where nobody who wrote the entry could have it; a pin adds it, see `vlmkit.evaluation.pins`."""
     source: str
     """Where to get it."""
+    second_hand: str | None = None
+    """Why it is a copy, where it is not the authors' own file."""
 
 
 class Split(_Entry):
@@ -44,6 +47,9 @@ class Split(_Entry):
 
     questions: int | None = None
     """How many the annotation files hold."""
+    videos: int | None = None
+    """How many they are about."""
+    answers_public: bool = True
     files: tuple[AnnotationSource, ...] = ()
     dataset: dict[str, Any] | None = None
     """`{type: name, …}`."""
@@ -78,6 +84,8 @@ class Benchmark(_Entry):
     name: str
     folder: Path
     title: str
+    paper: str
+    licence: str
     version: str
     default_split: str
     splits: dict[str, Split]

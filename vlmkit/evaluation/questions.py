@@ -1,4 +1,4 @@
-"""The questions of a benchmark: annotation files verified, videos found, and who is shown which video.
+"""The questions of a benchmark, ready to be asked, and who is shown which video.
 
 A control changes the video that is shown: the blind one asks each question about another clip's video.
 """
@@ -8,25 +8,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
-from vlmkit.api.contract import type_name
-from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError
-from vlmkit.evaluation.benchmarks import Benchmark, Split, find_benchmark, find_videos
+from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos
 from vlmkit.evaluation.fingerprint import question_fingerprint
+from vlmkit.evaluation.locating import Annotations, check_counts, locate
 from vlmkit.evaluation.protocols import Rules, build_rules
-from vlmkit.evaluation.records import AnnotationsUsed, FileUsed, Question
-from vlmkit.files import expand_path, file_sha256, is_file, is_folder
-from vlmkit.guard import component_error, guarded
+from vlmkit.evaluation.records import Question
+from vlmkit.files import is_file
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import Origins, origins
-from vlmkit.spec.loading import read_component
 
 __all__ = [
-    "PreparedBenchmark", "QuestionDataset", "QuestionSet", "other_clips", "own_questions", "prepare_benchmark",
+    "PreparedBenchmark", "QuestionSet", "other_clips", "own_questions", "prepare_benchmark",
     "prepare_benchmarks", "question_sets",
 ]  # fmt: skip
 
@@ -78,15 +75,11 @@ def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
 def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
     """Prepare one benchmark of a spec. A DataError where something is missing or not what the registry says."""
     benchmark = find_benchmark(use.name)
-    split_name, split = benchmark.split(use.split)
-    annotations = _locate(use, split_name, split)
+    split_name, _ = benchmark.split(use.split)
+    annotations = locate(use, benchmark, split_name)
     rules = build_rules(benchmark.protocol(use.protocol), str(benchmark.folder))
     documents, files = rules.base.evaluator.documents(annotations.files), ", ".join(map(str, annotations.files))
-    if annotations.used.registered and split.questions is not None and len(documents) != split.questions:
-        raise DataError(
-            f"{use.name}, split {split_name}: expected {split.questions} questions as the registry says, "
-            f"found {len(documents)} in {files}; correct {benchmark.folder}"
-        )
+    check_counts(use, benchmark, split_name, annotations, documents)
     documents = documents[: use.limit]
     _check_prompts(use.name, rules, documents, files)
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
@@ -166,113 +159,3 @@ def other_clips(clips: Iterable[str], seed: int) -> dict[str, str]:
             "use more questions (`limit`), or set evaluation.blind to false"
         )
     return dict(zip(circle, circle[1:] + circle[:1], strict=True))
-
-
-@runtime_checkable
-class QuestionDataset(Protocol):
-    """The spec of a dataset from which a benchmark can take its questions."""
-
-    def prepare(self) -> Path:
-        """Make what is missing of the files below."""
-
-    def annotations(self) -> Path:
-        """Return the path of a JSON list of `{id, video, question, answer, type}`."""
-
-    def video_root(self) -> Path:
-        """Return the folder of the video files."""
-
-
-class Annotations(NamedTuple):
-    """Annotation files on this machine and the folder of their videos."""
-
-    files: tuple[Path, ...]
-    video_root: Path
-    used: AnnotationsUsed
-    """The same for the result."""
-    dataset: DatasetSpec | None = None
-    """The dataset that provides them, if one does."""
-
-
-def _locate(use: BenchmarkUse, split_name: str, split: Split) -> Annotations:
-    """Find and verify the annotation files of one split; each is read once.
-
-    A DataError, with what to set, where something is missing or has changed.
-    """
-    where = f"{use.name}, split {split_name}"
-    if split.dataset is not None:
-        for key in ("annotations", "annotation_root", "video_root"):
-            if getattr(use, key) is not None:
-                raise DataError(f"{where}: `{key}` cannot be set: questions and videos come from the dataset "
-                                f"{split.dataset['type']!r}, whose options are under `dataset`")  # fmt: skip
-        return _from_dataset(use, split.dataset, where)
-    if use.dataset is not None:
-        raise DataError(
-            f"{where}: `dataset` cannot be set: the questions come from annotation files, not from a dataset"
-        )
-    if use.annotations is not None and use.annotation_root is not None:
-        raise DataError(f"{where}: set either `annotation_root` or `annotations`, not both")
-    files = _registered(use, split, where) if use.annotations is None else [
-        _verified(file.path, file.sha256, where, False, "correct the path under `annotations`",
-                  "restore the file, or correct the checksum under `annotations`")
-        for file in use.annotations
-    ]  # fmt: skip
-    used = AnnotationsUsed(files=files, registered=use.annotations is None)
-    return Annotations(tuple(expand_path(file.path) for file in files), _video_root(use, where), used)
-
-
-def _registered(use: BenchmarkUse, split: Split, where: str) -> list[FileUsed]:
-    if use.annotation_root is None:
-        names, sources = ", ".join(file.name for file in split.files), "; ".join(file.source for file in split.files)
-        raise DataError(f"{where}: set `annotation_root` to the folder that holds {names} (from {sources}), or list "
-                        "other files under `annotations`")  # fmt: skip
-    return [
-        _verified(str(Path(use.annotation_root) / file.name), file.sha256, where, True,
-                  f"get it from {file.source}, or correct `annotation_root`",
-                  f"get it again from {file.source}, or, to use this one on purpose, list it under `annotations`")
-        for file in split.files
-    ]  # fmt: skip
-
-
-def _verified(written: str, sha256: str | None, where: str, registered: bool, absent: str, changed: str) -> FileUsed:
-    """Hash a file and compare it with the checksum that the registry, or else the spec, has of it.
-
-    Its path is kept as it is written there: no result should depend on whose home folder `~` is.
-    """
-    path = expand_path(written)
-    if not is_file(path):
-        raise DataError(f"{where}: there is no annotation file {path}; {absent}")
-    found = file_sha256(path)
-    if sha256 not in (None, found):
-        problem, by = (" is not the registered annotation file", "") if registered else ("", " as the spec says")
-        raise DataError(f"{where}: {path}{problem}: expected sha256 {sha256}{by}, found {found}; {changed}")
-    return FileUsed(path=written, sha256=found)
-
-
-def _video_root(use: BenchmarkUse, where: str) -> Path:
-    if use.video_root is None:
-        raise DataError(f"{where}: set `video_root` to the folder of the video files")
-    root = expand_path(use.video_root)
-    if not is_folder(root):
-        raise DataError(f"{where}: there is no folder of videos {root} (seen from {Path.cwd()}); correct `video_root`")
-    return root
-
-
-def _from_dataset(use: BenchmarkUse, own: Mapping[str, Any], where: str) -> Annotations:
-    spec = read_component("dataset", {**own, **(use.dataset or {})}, f"{where}, `dataset`")
-    if not isinstance(spec, QuestionDataset):
-        raise DataError(f"{where}: a benchmark cannot take its questions from dataset {spec.type!r}: it has no "
-                        "prepare(), annotations() and video_root()")  # fmt: skip
-    with guarded(spec, "prepare()"):
-        spec.prepare()
-    used = AnnotationsUsed(dataset=spec.model_dump(mode="json"), registered=not use.dataset)
-    files, root = _path(spec, "annotations"), _path(spec, "video_root")
-    assert isinstance(spec, DatasetSpec)
-    return Annotations((files,), root, used, spec)
-
-
-def _path(spec: QuestionDataset, member: str) -> Path:
-    with guarded(spec, f"{member}()"):
-        path = getattr(spec, member)()
-    if not isinstance(path, Path):
-        raise component_error(spec, f"{member}() gives {type_name(path)}, expected a pathlib.Path")
-    return path

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import vlmkit
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks, questions
+from vlmkit.evaluation import locating, prepare_benchmark, prepare_benchmarks, questions
 from vlmkit.evaluation.questions import other_clips
 from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
@@ -249,17 +249,17 @@ def test_a_command_prepares_a_benchmark_once(
     """From the check before the training to the page: annotations are hashed once and videos looked for once."""
     counts: Counter[str] = Counter()
 
-    def count(name: str) -> None:
-        function = getattr(questions, name)
+    def count(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
 
         def counted(*args: Any) -> Any:
             counts[name] += 1
             return function(*args)
 
-        monkeypatch.setattr(questions, name, counted)
+        monkeypatch.setattr(module, name, counted)
 
-    for name in ("prepare_benchmark", "find_videos", "file_sha256"):
-        count(name)
+    for module, name in ((questions, "prepare_benchmark"), (questions, "find_videos"), (locating, "file_sha256")):
+        count(module, name)
     spec = experiment(blind=True)
     if trained:
         data = {"type": "moving-shapes", "clips": 4, "size": 32, "root": str(tmp_path / "drawn")}
