@@ -133,7 +133,7 @@ def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
     """Name, split and title of each. A DataError where the registry has no such benchmark or split."""
     from vlmkit.evaluation import find_benchmark
 
-    entries = [(use, find_benchmark(use.name)) for use in evaluation.benchmarks]
+    entries = [(use, find_benchmark(use.name, evaluation.benchmarks_path)) for use in evaluation.benchmarks]
     return [(use.result_name, f"split {entry.split(use.split)[0]}", entry.title) for use, entry in entries]
 
 

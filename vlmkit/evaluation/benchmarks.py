@@ -1,19 +1,25 @@
-"""The benchmark registry: entries `NAME/benchmark.yaml`, validated and found by name, and their video files."""
+"""The benchmark registry: entries `NAME/benchmark.yaml`, validated and found by name, and their video files.
+
+Entries lie in vlmkit's own folder, in those of plugins, in those that the environment variable VLMKIT_BENCHMARKS_PATH
+lists (separated as in PATH), and in further ones that a spec or a command names.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from vlmkit.errors import DataError, did_you_mean
+from vlmkit.evaluation.pins import pinned
 from vlmkit.evaluation.protocols import Protocol, read_protocols
-from vlmkit.files import is_file, is_folder, shipped_folder
+from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
 from vlmkit.registry import registry
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.yaml import read as read_yaml
@@ -22,6 +28,9 @@ __all__ = [
     "AnnotationSource", "Benchmark", "PublishedModel", "PublishedResults", "Split", "benchmark_folders",
     "find_benchmark", "find_videos", "read_benchmark",
 ]  # fmt: skip
+
+
+_VARIABLE = "VLMKIT_BENCHMARKS_PATH"
 
 
 class _Entry(BaseModel):
@@ -118,7 +127,20 @@ def _core() -> Path:
     return shipped_folder("benchmarks_registry")
 
 
-def _entries() -> tuple[dict[str, list[Path]], list[str]]:
+def _further(more: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders that the user names. A DataError where there is none."""
+    listed = [(folder, _VARIABLE) for folder in os.environ.get(_VARIABLE, "").split(os.pathsep)]
+    for folder, name in [*listed, *((folder, "benchmarks_path") for folder in more)]:
+        if folder:
+            path = expand_path(folder)
+            if not is_folder(path):
+                raise DataError(
+                    f"{name}: there is no folder of benchmarks {path} (seen from {Path.cwd()}); correct its path"
+                )
+            yield path
+
+
+def _entries(more: Sequence[str]) -> tuple[dict[str, list[Path]], list[str]]:
     """Return the folders by name, several where a plugin offers a name that is taken, and the faults of plugins."""
     gathered = registry().gather("vlmkit_benchmarks", Path)
     faults = list(gathered.faults)
@@ -132,28 +154,28 @@ def _entries() -> tuple[dict[str, list[Path]], list[str]]:
                 "none; reinstall it"
             )
     found: dict[str, list[Path]] = defaultdict(list)
-    for place in places:
+    for place in dict.fromkeys(path.resolve() for path in (*places, *_further(more))):
         for file in place.glob("*/benchmark.yaml"):
             found[file.parent.name].append(file.parent)
     return dict(sorted(found.items())), faults
 
 
-def benchmark_folders() -> dict[str, Path]:
-    """Return the folder of every entry, by name, sorted: vlmkit's own and those of plugins.
+def benchmark_folders(more: Sequence[str] = ()) -> dict[str, Path]:
+    """Return the folder of every entry, by name, sorted: vlmkit's own, those of plugins and in `more` folders.
 
     Of a name that several folders offer the first one; `find_benchmark` refuses it.
     """
-    return {name: folders[0] for name, folders in _entries()[0].items()}
+    return {name: folders[0] for name, folders in _entries(more)[0].items()}
 
 
-def find_benchmark(name: str) -> Benchmark:
-    """Return the entry of this name.
+def find_benchmark(name: str, more: Sequence[str] = ()) -> Benchmark:
+    """Return the entry of this name, also from `more` folders of entries, with what the user has pinned of it.
 
     Raises:
         DataError: there is none (with the nearest name, the list, and what is wrong with plugins that may offer it), or
             several folders offer it.
     """
-    entries, faults = _entries()
+    entries, faults = _entries(more)
     if name not in entries:
         known = f"{did_you_mean(name, entries)}benchmarks: {', '.join(entries)}"
         broken = "".join(f"; a plugin that may offer it is at fault: {fault}" for fault in faults)
@@ -161,10 +183,10 @@ def find_benchmark(name: str) -> Benchmark:
     if len(folders := entries[name]) > 1:
         places = " and ".join(map(str, folders))
         raise DataError(
-            f"{len(folders)} folders offer the benchmark {name!r}: {places}; remove one, or name in VLMKIT_PLUGINS the "
-            "plugins that should be loaded"
+            f"{len(folders)} folders offer the benchmark {name!r}: {places}; remove or rename one, or name in "
+            "VLMKIT_PLUGINS the plugins that should be loaded"
         )
-    return read_benchmark(entries[name][0])
+    return pinned(read_benchmark(entries[name][0]))
 
 
 def read_benchmark(folder: Path) -> Benchmark:

@@ -64,7 +64,7 @@ def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
     if options is None:
         return []
     options.judge.build()
-    prepared = [prepare_benchmark(use) for use in options.benchmarks]
+    prepared = [prepare_benchmark(use, options.benchmarks_path) for use in options.benchmarks]
     for benchmark in prepared:
         _check_missing(benchmark, spec.data.max_bad_fraction)
         if options.blind:
@@ -72,9 +72,12 @@ def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
     return prepared
 
 
-def prepare_benchmark(use: BenchmarkUse) -> PreparedBenchmark:
-    """Prepare one benchmark of a spec. A DataError where something is missing or not what the registry says."""
-    benchmark = find_benchmark(use.name)
+def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBenchmark:
+    """Prepare one benchmark of a spec, whose entry may lie in `more` folders of entries.
+
+    A DataError where something is missing or not what the registry says.
+    """
+    benchmark = find_benchmark(use.name, more)
     split_name, _ = benchmark.split(use.split)
     annotations = locate(use, benchmark, split_name)
     rules = build_rules(benchmark.protocol(use.protocol), str(benchmark.folder))

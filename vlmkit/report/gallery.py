@@ -125,10 +125,11 @@ def _strip_reader(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark
         raise DataError(run.spec_problem)
     benchmark = next((benchmark for benchmark in prepared if benchmark.name == name), None)
     if benchmark is None:
-        uses = spec.evaluation.benchmarks if spec.evaluation else []
-        if not (use := next((use for use in uses if use.result_name == name), None)):
+        options = spec.evaluation
+        use = next((use for use in options.benchmarks if use.result_name == name), None) if options else None
+        if not options or not use:
             raise DataError(f"the spec has no benchmark {name} any more, so its videos are not known")
-        benchmark = prepare_benchmark(use)
+        benchmark = prepare_benchmark(use, options.benchmarks_path)
     return partial(_read_strip, spec.data.reader.build(), spec.model.aligner.input, benchmark)
 
 

@@ -46,13 +46,14 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
     versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
     answers = {name: read_predictions(run.folder, name) for name in run.results}
     unscored = [(name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None]
+    more = run.experiment.evaluation.benchmarks_path if run.experiment and run.experiment.evaluation else []
     template = page_templates().get_template("page.html")
     return template.render(
         run=run,
         versions=list(versions) or [__version__],
         plugins=_loaded_plugins(run),
         sha256=sha256(run.experiment) if run.experiment else "",
-        results=[benchmark_section(name, result) for name, result in run.results.items()],
+        results=[benchmark_section(name, result, more) for name, result in run.results.items()],
         curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
         galleries=galleries(run, answers, prepared),
         unscored=unscored,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlmkit.evaluation.benchmarks import Benchmark, PublishedModel, benchmark_folders, read_benchmark
 from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
+from vlmkit.files import expand_path, is_folder
 
 __all__ = ["EN_DASH", "BenchmarkSection", "benchmark_section", "interval", "primary_metric", "score"]
 
@@ -61,10 +62,10 @@ class BenchmarkSection:
         return [_figure(found[name], name) if name in found else None for name in names]
 
 
-def benchmark_section(name: str, result: BenchmarkResult) -> BenchmarkSection:
-    """Arrange the result of this name."""
+def benchmark_section(name: str, result: BenchmarkResult, more: Sequence[str] = ()) -> BenchmarkSection:
+    """Arrange the result of this name, whose entry may lie in `more` folders of entries, where they are still there."""
     metric = primary_metric(result.metrics)
-    folder = benchmark_folders().get(result.benchmark)
+    folder = benchmark_folders([folder for folder in more if is_folder(expand_path(folder))]).get(result.benchmark)
     benchmark = read_benchmark(folder) if folder else None
     return BenchmarkSection(name, result, benchmark, metric, _types(result, metric) if metric else [])
 

@@ -78,6 +78,9 @@ class EvaluationSpec(Spec):
 
     benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)]
     """Names of registry entries, or mappings with their options."""
+    benchmarks_path: list[str] = Field(default_factory=list, max_length=100)
+    """Further folders of entries (`FOLDER/NAME/benchmark.yaml`), beside those of vlmkit, of plugins and of the
+    environment variable VLMKIT_BENCHMARKS_PATH; relative paths start at the current folder."""
     judge: Slot[JudgeSpec] = default_component("exact")
     """Decides whether an answer is right."""
     blind: bool = False

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import benchmark_folders, benchmarks, find_benchmark, prepare_benchmark
+from vlmkit.evaluation import benchmark_folders, benchmarks, find_benchmark, prepare_benchmark, prepare_benchmarks
 from vlmkit.registry import Gathered, Plugin
 from vlmkit.spec.evaluation import BenchmarkUse
 
@@ -131,3 +131,34 @@ def test_an_evaluator_that_is_none(tiny: SimpleNamespace, evaluator: dict[str, A
     use = BenchmarkUse(name="tiny", annotation_root=str(tiny.annotations.parent), video_root=str(tiny.folder))
     with pytest.raises(SpecError, match=said):
         prepare_benchmark(use)
+
+
+def _moved(tiny: SimpleNamespace, folder: Path) -> Path:
+    """Move the entry where no plugin offers it, and give the folder that holds it."""
+    folder.mkdir()
+    tiny.folder.rename(folder / "tiny")
+    return folder
+
+
+def test_further_folders_of_entries(tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = _moved(tiny, tmp_path / "mine")
+    with pytest.raises(DataError, match="there is no benchmark 'tiny'"):
+        find_benchmark("tiny")
+    assert find_benchmark("tiny", [str(mine)]).folder == mine / "tiny"
+    monkeypatch.setenv("VLMKIT_BENCHMARKS_PATH", f"{tmp_path / 'more'}:{mine}")
+    assert find_benchmark("tiny", [f"{mine}/../mine"]).name == "tiny", "the same folder again is no second one"
+    assert "tiny" in benchmark_folders()
+
+
+def test_a_further_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"benchmarks_path: there is no folder of benchmarks /nowhere"):
+        find_benchmark("msvd-qa", ["/nowhere"])
+    monkeypatch.setenv("VLMKIT_BENCHMARKS_PATH", str(tmp_path / "gone"))
+    with pytest.raises(DataError, match=r"VLMKIT_BENCHMARKS_PATH: there is no folder of benchmarks .*gone"):
+        benchmark_folders()
+
+
+def test_a_spec_names_further_folders(experiment: Any, tiny: SimpleNamespace, tmp_path: Path) -> None:
+    mine = _moved(tiny, tmp_path / "mine")
+    [prepared] = prepare_benchmarks(experiment(benchmarks_path=[str(mine)]))
+    assert prepared.benchmark.folder == mine / "tiny"
