@@ -10,7 +10,7 @@ from vlmkit.api.document import Document
 from vlmkit.errors import DataError, as_written, shown
 from vlmkit.files import whole_text
 
-__all__ = ["ImportedAnswer", "StoredVerdict", "answer_text", "check_ids", "letter", "same_text", "without_letters"]
+__all__ = ["ImportedAnswer", "StoredVerdict", "answer_text", "check_ids", "letter", "without_letters"]
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,6 @@ def without_letters(options: Sequence[str]) -> tuple[str, ...]:
             return tuple(options)
         bare.append(option.removeprefix(start).strip())
     return tuple(bare)
-
-
-def same_text(one: str, other: str) -> bool:
-    """Return whether two texts are the same but for blanks at the ends, `</s>` and runs of blanks."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(text: str) -> list[str]:
-    return text.replace("</s>", " ").split()
 
 
 def check_ids(answers: Sequence[ImportedAnswer]) -> None:

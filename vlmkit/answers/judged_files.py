@@ -62,10 +62,13 @@ def read_tempcompass(content: AnswerContent) -> Iterator[ImportedAnswer]:
 
 
 def _rating(row: Mapping[str, Any], given: str | None) -> StoredVerdict | None:
-    """A rating is 1, 0, or -1 where the judge failed; without words of the judge the authors' rule gave it."""
+    """A rating is 1, 0, or -1 where the judge failed; without words of the judge the authors' rule gave it.
+
+    An answer that is null is rated 0 in the judge's place.
+    """
     if row.get("rating") not in (0, 1):
         return None
-    said = row.get("chatgpt-response")
+    said = "(no answer)" if given is None else row.get("chatgpt-response")
     if said is None and "chatgpt-answer" in row:
         said = f"Reasoning: {row.get('chatgpt-reasoning', '')} Answer: {row['chatgpt-answer']}"
     return StoredVerdict("" if said is None else _TEMPCOMPASS_JUDGE, row["rating"] == 1, None, said or "", given or "")

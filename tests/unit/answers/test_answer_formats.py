@@ -86,14 +86,16 @@ def test_ratings_of_tempcompass_say_who_gave_them(read: Read) -> None:
     row = {"question": "?", "gt-answer": "A. up", "video-llm-prediction": "up", "match_success": False, "rating": 1}
     caption = {"gt-answer": "A. up", "video-llm-prediction": "It rises.", "chatgpt-answer": "B. down", "rating": 0,
                "chatgpt-reasoning": "It falls."}  # fmt: skip
-    failed = {**row, "rating": -1}
-    rule, judge, shown, none = read({"7": {"speed": [row, {**row, "chatgpt-response": "Correct"}, caption, failed]}})
+    failed, refusal = {**row, "rating": -1}, {**row, "rating": 0, "video-llm-prediction": None}
+    rows = [row, {**row, "chatgpt-response": "Correct"}, caption, failed, refusal]
+    rule, judge, shown, none, refused = read({"7": {"speed": rows}})
     assert rule.verdict == StoredVerdict("", True, judged="up")
     assert judge.verdict == StoredVerdict("gpt-3.5-turbo-1106", True, None, "Correct", "up")
     assert shown.verdict == StoredVerdict(
         "gpt-3.5-turbo-1106", False, None, "Reasoning: It falls. Answer: B. down", "It rises."
     )
     assert none.verdict is None
+    assert refused.verdict == StoredVerdict("gpt-3.5-turbo-1106", False, raw="(no answer)")
 
 
 def test_pairs_of_verdict_and_answer_as_judges_write_them(read: Read) -> None:

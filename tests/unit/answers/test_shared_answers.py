@@ -26,7 +26,7 @@ from vlmkit.answers.answer_formats import ReadOptions, read_answer_files
         ("next_qa/hga-bert-ft", 4996, 0, 0, ""),
         ("next_qa/hqga-bert", 8564, 0, 0, ""),
         ("tempcompass/gemini/predictions", 7540, 54, 0, ""),
-        ("tempcompass/gemini/verdicts", 7540, 54, 2237, ""),
+        ("tempcompass/gemini/verdicts", 7540, 54, 2237 + 54, ""),
         ("tempcompass/video-llava/verdicts", 7540, 0, 2011, ""),
         ("tempcompass/reka-flash/predictions", 4033, 0, 0, ""),
         ("video_mme/video-xl-2/answers.csv", 2700, 0, 0, ""),
