@@ -152,6 +152,12 @@ class WorkerContext(SpawnContext):
         self._started.append(process)
         return process
 
+    def terminate(self) -> None:
+        """End all processes that were started, whatever they do."""
+        for process in self._started:
+            if process.pid is not None:
+                process.kill()  # does nothing where it has ended
+
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Raise a UserError, in place of what comes of it, where a worker has ended by `exit_in_worker`."""

@@ -14,8 +14,8 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 from transformers.utils.logging import tqdm
 
-from vlmkit.api import UserError, did_you_mean, shown
-from vlmkit.evaluation import batches_by_video, generate_batch
+from vlmkit.api import UnreadableVideo, UserError, did_you_mean, shown
+from vlmkit.evaluation import LoadedModel, ModelQuestion, VideoPart, ask
 from vlmkit.model import load
 
 __all__ = ["HarnessModel"]
@@ -78,13 +78,18 @@ class HarnessModel(HFLM):
                 "--batch_size a whole number"
             )
         longest, until = _decoding(numbered[0][1])
-        fitted: dict[str, Any] = {}
-        for batch in batches_by_video(numbered, lambda item: _video(item[1]), self.batch_size):
-            paths = [_video(request) for _, request in batch]
-            fitted = {path: fitted[path] if path in fitted else self._processor.fit(path) for path in set(paths)}
-            prompts = [request.args[0] for _, request in batch]
-            answers = generate_batch(self.model, self._processor, prompts, [fitted[path] for path in paths], longest)
-            for (place, request), answer in zip(batch, answers, strict=True):
+
+        def question_of(item: tuple[int, Instance]) -> ModelQuestion:
+            return ModelQuestion(item[1].args[0], VideoPart(_video(item[1])), longest)
+
+        def load(part: VideoPart) -> Any:
+            return self._processor.fit(part.path)
+
+        model = LoadedModel(lambda: (self.model, self._processor))
+        for batch in ask(numbered, question_of, model, load, self.batch_size):
+            for (place, request), answer in batch:
+                if isinstance(answer, UnreadableVideo):
+                    raise answer
                 cut = postprocess_generated_text(answer, until, None)
                 self.cache_hook.add_partial("generate_until", request.args, cut)
                 yield place, cut

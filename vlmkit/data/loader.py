@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SelectedFrames", "VideoLoader", "select_frames"]
 
+Span = tuple[float, float]
+"""Start and end of a part of a video, seconds."""
 Views = dict[str, FittedVideo]
 _AT_ONCE = 1 << 28
 """Bytes of decoded frames that are in memory at once, where they are bigger than one frame."""
@@ -37,13 +40,38 @@ class SelectedFrames(NamedTuple):
         return position / self.video.fps if self.video.fps else 0.0
 
 
-def select_frames(reader: Reader, path: str | Path, frames: FrameSelection) -> SelectedFrames:
-    """Open a video and choose its frames. An `UnreadableVideo` with the reason where that fails."""
+def select_frames(reader: Reader, path: str | Path, frames: FrameSelection, span: Span | None = None) -> SelectedFrames:
+    """Open a video and choose its frames, with a span as if that part were a video of its own.
+
+    An `UnreadableVideo` with the reason where that fails, or the part lies outside of the video.
+    """
     video = reader.open(path)
     if video.num_frames < 1:
         raise UnreadableVideo(f"{path}: it holds no frames")
-    sampler = frames.sampler.build()
-    return SelectedFrames(video, list(sampler.positions(video.num_frames, video.fps, video.times, frames.frames)))
+    first, count, times = 0, video.num_frames, video.times
+    if span is not None:
+        part = _part(video, path, span)
+        first, count = part.start, len(part)
+        times = None if times is None else [float(second - times[first]) for second in times[first : part.stop]]
+    positions = frames.sampler.build().positions(count, video.fps, times, frames.frames)
+    return SelectedFrames(video, [first + position for position in positions])
+
+
+def _part(video: OpenVideo, path: str | Path, span: Span) -> range:
+    """Return the positions of the frames that are shown from the start of a span until before its end."""
+    start, end = span
+    times = video.times
+    if times is None:
+        if not video.fps:
+            raise UnreadableVideo(f"{path}: the part from {start:g} to {end:g} s cannot be found: it has no frame rate")
+        times = [position / video.fps for position in range(video.num_frames)]
+    length = max(video.duration, times[-1])
+    if not 0 <= start < min(end, length):
+        raise UnreadableVideo(
+            f"{path}: the part from {start:g} to {end:g} s lies outside of the video, which is {length:g} s long"
+        )
+    first = max(bisect_right(times, start) - 1, 0)
+    return range(first, max(bisect_left(times, end), first + 1))
 
 
 class VideoLoader:
@@ -61,18 +89,19 @@ class VideoLoader:
             raise ValueError("expected at least one canvas, found none")
         self.reader, self.frames, self.canvases = reader, frames, dict(canvases)
         self.cache_bytes, self.cached_bytes = cache_bytes, 0
-        self._cache: OrderedDict[str, Views] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, Span | None], Views] = OrderedDict()
         self._opener: Reader | None = None
 
-    def load(self, path: str | Path, flip: bool = False) -> Views:
-        """Return one video on each of `canvases`, by their names; with `flip` all of them mirrored left to right.
+    def load(self, path: str | Path, flip: bool = False, span: Span | None = None) -> Views:
+        """Return one video, or the `span` of it, on each of `canvases`, by their names.
 
-        An `UnreadableVideo` with the reason where the video cannot be decoded.
+        With `flip` all of them are mirrored left to right. An `UnreadableVideo` with the reason where the video cannot
+        be decoded, or ends before the span.
         """
-        key = str(path)
+        key = str(path), span
         views = self._cache.get(key)
         if views is None:
-            views = self._read(key)
+            views = self._read(*key)
             self._remember(key, views)
         else:
             self._cache.move_to_end(key)
@@ -85,10 +114,10 @@ class VideoLoader:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "cached_bytes": 0, "_cache": OrderedDict(), "_opener": None}
 
-    def _read(self, path: str) -> Views:
+    def _read(self, path: str, span: Span | None) -> Views:
         if self._opener is None:
             self._opener = self.reader.build()
-        video, positions = select_frames(self._opener, path, self.frames)
+        video, positions = select_frames(self._opener, path, self.frames, span)
         slots = self.frames.slots(len(positions))
         fittings = {
             name: Fitting(canvas, video.width, video.height, len(positions), slots)
@@ -103,7 +132,7 @@ class VideoLoader:
                     fitting.put(slot, frame)
         return {name: fitting.fitted for name, fitting in fittings.items()}
 
-    def _remember(self, key: str, views: Views) -> None:
+    def _remember(self, key: tuple[str, Span | None], views: Views) -> None:
         size = _size(views)
         if size > self.cache_bytes:
             return

@@ -5,10 +5,12 @@ Importing it costs no torch; `evaluate_benchmarks` imports what it needs.
 
 from __future__ import annotations
 
+from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
 from vlmkit.evaluation.evaluate import evaluate_benchmarks
-from vlmkit.evaluation.generate import batches_by_video, generate_batch
+from vlmkit.evaluation.generate import ModelQuestion, ask
 from vlmkit.evaluation.judging import read_predictions
+from vlmkit.evaluation.prefetch import VideoPart
 from vlmkit.evaluation.questions import PreparedBenchmark, own_questions, prepare_benchmark, prepare_benchmarks
 from vlmkit.evaluation.records import BenchmarkResult, JudgedAnswer, read_result
 from vlmkit.evaluation.scores import score_answer
@@ -19,12 +21,14 @@ __all__ = [
     "BenchmarkResult",
     "EvaluationSpec",
     "JudgedAnswer",
+    "LoadedModel",
+    "ModelQuestion",
     "PreparedBenchmark",
-    "batches_by_video",
+    "VideoPart",
+    "ask",
     "benchmark_folders",
     "evaluate_benchmarks",
     "find_benchmark",
-    "generate_batch",
     "own_questions",
     "prepare_benchmark",
     "prepare_benchmarks",

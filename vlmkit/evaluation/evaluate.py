@@ -13,9 +13,11 @@ from vlmkit.api.document import Document
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import SpecError
+from vlmkit.evaluation.answer_model import AnswerModel, FunctionModel, GenerateBatch, LoadedModel
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
-from vlmkit.evaluation.generate import AskedQuestion, GenerateBatch, generate_answers, load_when_asked
+from vlmkit.evaluation.generate import AskedQuestion, generate_answers
 from vlmkit.evaluation.judging import VerdictStore
+from vlmkit.evaluation.prefetch import AlignerVideos
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
     AnswerFile,
@@ -75,14 +77,14 @@ def evaluate_benchmarks(
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
     prepared = prepare_benchmarks(spec) if prepared is None else prepared
-    generate = generate or load_when_asked(lambda: load_model(spec, run, on_meta))
+    model = FunctionModel(generate) if generate else LoadedModel(lambda: load_model(spec, run, on_meta))
     from vlmkit.model.config import refuse_code
 
     with run.locked():
         refuse_code(run.model)
         run.check_model(spec)  # a damaged one must not take the place of a result that stands
         digest = model_sha256(spec, run)
-        return {benchmark.name: _evaluate(benchmark, spec, run, digest, generate) for benchmark in prepared}
+        return {benchmark.name: _evaluate(benchmark, spec, run, digest, model) for benchmark in prepared}
 
 
 def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = None) -> tuple[Any, Any]:
@@ -101,21 +103,21 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
 
 
 def _evaluate(
-    benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, model: str, generate: GenerateBatch
+    benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, digest: str, model: AnswerModel
 ) -> BenchmarkResult:
     """Measure one benchmark, unless its result is there, and tell the observers that have not heard of it."""
     assert spec.evaluation is not None
     options, folder = spec.evaluation, run.evaluation(benchmark.name)
     longest = options.max_new_tokens or benchmark.rules.base.max_new_tokens
     decoding = Decoding(greedy=True, max_new_tokens=longest, batch_size=options.batch_size)
-    sets = question_sets(benchmark, spec, shared_fingerprint(spec, model, decoding))
+    sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
     judge = options.judge.build()
-    conditions = conditions_of(spec, benchmark, sets, judge, model, decoding)
+    conditions = conditions_of(spec, benchmark, sets, judge, digest, decoding)
 
     result = _finished(folder / "result.json", conditions, sha256(spec))
     if result is None:
         write_pending(folder, registry().listeners(_EVENT))
-        result = _measure(benchmark, sets, judge, conditions, spec, run, generate)
+        result = _measure(benchmark, sets, judge, conditions, spec, run, model)
     if pending := read_pending(folder):
         event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
         write_pending(folder, registry().tell(_EVENT, pending, **event))
@@ -139,13 +141,13 @@ def _measure(
     conditions: Conditions,
     spec: ExperimentSpec,
     run: RunFolder,
-    generate: GenerateBatch,
+    model: AnswerModel,
 ) -> BenchmarkResult:
     """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
     from vlmkit.data import BadSamples, VideoLoader
 
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
-    assert conditions.decoding is not None
+    assert spec.evaluation is not None and conditions.decoding is not None  # noqa: PT018
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
@@ -153,8 +155,8 @@ def _measure(
         asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
         bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
         frames = spec.model.aligner.input
-        loader = VideoLoader(spec.data.reader, frames, {"aligner": frames}, spec.data.cache_mib << 20)
-        generate_answers(asked, generate, lambda path: loader.load(path)["aligner"], bad, conditions.decoding)
+        load = AlignerVideos(VideoLoader(spec.data.reader, frames, {"aligner": frames}))
+        generate_answers(asked, model, load, bad, conditions.decoding, spec.evaluation.workers)
         rules = benchmark.rules
         requests = [
             _request(one.document, prediction)

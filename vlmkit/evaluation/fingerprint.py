@@ -40,8 +40,11 @@ def model_sha256(spec: ExperimentSpec, run: RunFolder) -> str:
 
 
 def shared_fingerprint(spec: ExperimentSpec, model_sha256: str, decoding: Decoding) -> str:
-    """Return what all answers to a benchmark depend on: the model, its components, and how answers are generated."""
-    return json.dumps([model_sha256, decoding.max_new_tokens, decoding.batch_size, _answering(spec)])
+    """Return what all answers to a benchmark depend on: the model, its components, and how answers are generated.
+
+    The size of batches is none of it: see `vlmkit.evaluation.answer_model.LoadedModel`.
+    """
+    return json.dumps([model_sha256, decoding.max_new_tokens, _answering(spec)])
 
 
 def question_fingerprint(prompt: str, video: Path | None, shared: str) -> str:

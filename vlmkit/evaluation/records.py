@@ -159,7 +159,7 @@ class Decoding(_Record):
     greedy: bool
     max_new_tokens: int
     batch_size: int
-    """Questions per forward pass, which changes the last digits of a forward."""
+    """Questions per forward pass, as the spec has it. No answer depends on it, but for rounding."""
 
 
 class JudgeName(_Record):

@@ -26,6 +26,7 @@ from vlmkit.errors import UserError
 from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import check_installed, refuse_code, restore
+from vlmkit.model.prompts import render_prompt
 from vlmkit.model.tokens import IGNORE, VIDEO, Ids, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
 from vlmkit.spec.loading import read_component
 
@@ -90,10 +91,16 @@ class VideoLMProcessor(ProcessorMixin):
         check_saved(pretrained_model_name_or_path, subfolder=kwargs.get("subfolder"))
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs | {"trust_remote_code": False})
 
-    def prompt(self, question: str) -> str:
-        """Return one user turn as the chat template renders it, up to where the answer begins."""
-        text: str = self.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True)
-        return text
+    def prompt(self, user: str, system: str = "", reply: str = "") -> str:
+        """Return one user turn as the chat template renders it, up to where the answer begins.
+
+        Args:
+            user: the user's words, with `<video>` where a video goes.
+            system: words of the system before them. A chat template that has no place for them, as many have none,
+                gets them as the first line of the user's.
+            reply: words that the answer is made to begin with; the model goes on after them.
+        """
+        return render_prompt(self.tokenizer, user, system, reply)
 
     def apply_chat_template(
         self,
@@ -162,7 +169,7 @@ class VideoLMProcessor(ProcessorMixin):
         texts = [text] if isinstance(text, str) else list(text)
         fitted = [self.fit(video) for video in _listed(videos)]
         shapes = self._deal(texts, [video.shape for video in fitted])
-        encoded = self._pad(self._expand(tokenize(self.tokenizer, texts), shapes), padding_side)
+        encoded = self.pad(self.tokenize(texts, shapes), padding_side)
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
         if fitted:
             features |= to_batch(fitted, self.aligner.input).model_inputs()
@@ -201,7 +208,14 @@ class VideoLMProcessor(ProcessorMixin):
                 chat template is none that can be trained on.
         """
         tokens = self._expand(tokenize_turns(self.tokenizer, samples), shapes)
-        return self._pad([self._cut(item, max_length) for item in tokens], padding_side)
+        return self.pad([self._cut(item, max_length) for item in tokens], padding_side)
+
+    def tokenize(self, texts: Sequence[str], shapes: Sequence[VideoShape | None]) -> list[Tokens]:
+        """Tokenize prompts, as `prompt` gives them, with as many placeholders as their videos have tokens.
+
+        `pad` makes a batch of them. Errors as those of `encode`.
+        """
+        return self._expand(tokenize(self.tokenizer, texts), shapes)
 
     def _deal(self, texts: Sequence[str], shapes: Sequence[VideoShape]) -> list[VideoShape | None]:
         """Assign the videos, in their order, to the texts that have a placeholder."""
@@ -245,7 +259,9 @@ class VideoLMProcessor(ProcessorMixin):
             )
         return Tokens(tokens.ids[:max_length], tokens.labels[:max_length])
 
-    def _pad(self, tokens: Sequence[Tokens], side: Side) -> Encoded:
+    def pad(self, tokens: Sequence[Tokens], side: Side = "left") -> Encoded:
+        """Return B token sequences as one batch; shorter ones are padded on this side."""
+
         def padded(rows: Sequence[Ids], value: int) -> Tensor:
             tensors = [torch.from_numpy(row) for row in rows]
             return pad_sequence(tensors, batch_first=True, padding_value=value, padding_side=side)

@@ -42,7 +42,7 @@ class VideoLMOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
     """L + 1 of (B, S, D), the embeddings first, the last after the final norm."""
     visual: VisualTokens | None = None
-    """The visual tokens of the V videos."""
+    """The visual tokens of the V videos; without `patches` where they came as `visual_embeds`."""
     positions: Tensor | None = None
     """(V, N, 2) int64: row and column of each visual token among B and S, -1 where there is none."""
 
@@ -106,6 +106,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         pixel_values_videos: Tensor | None = None,
         content_box: Tensor | None = None,
         frame_mask: Tensor | None = None,
+        visual_embeds: Tensor | None = None,
+        visual_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         past_key_values: Any = None,
@@ -122,6 +124,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             pixel_values_videos: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
             content_box: (V, 4) as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T) as `VideoBatch`; by default True.
+            visual_embeds: (V, N, D) instead of `pixel_values_videos`: what `get_video_features` gave for them before.
+            visual_mask: (V, N) bool, True where a token stands; by default everywhere. For `visual_embeds`.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
             labels: (B, S), -100 where there is no loss.
             past_key_values: the cache of what came before.
@@ -137,8 +141,11 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             inputs_embeds = self.get_input_embeddings()(
                 input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
             )
-            if pixel_values_videos is not None:
+            if visual_embeds is not None:
+                visual = _as_visual_tokens(visual_embeds, visual_mask)
+            elif pixel_values_videos is not None:
                 visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
+            if visual is not None:
                 positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
                 inputs_embeds = insert_visual_tokens(inputs_embeds, visual, positions)
         if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
@@ -153,6 +160,17 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             loss = language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
         cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
         return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions)
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As in transformers; visual tokens are given once where the cache keeps what became of them."""
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
+        )
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            inputs |= {"visual_embeds": None, "visual_mask": None}
+        return inputs
 
     def get_video_features(
         self, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
@@ -258,6 +276,13 @@ def _restore_buffers(model: VideoLM) -> None:
         fresh = build_aligner(model.config.spec())
     for name in lost:
         model.aligner.get_buffer(name).copy_(fresh.get_buffer(name))
+
+
+def _as_visual_tokens(embeds: Tensor, mask: Tensor | None) -> VisualTokens:
+    """Return (V, N, D) tokens that were computed before; nobody needs to know any more which patches they stand for."""
+    if mask is None:
+        mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    return VisualTokens(embeds, mask, mask.new_empty((len(embeds), 0, 0, 0), dtype=torch.int64))
 
 
 def _count_positions(attention_mask: Tensor, length: int) -> Tensor:

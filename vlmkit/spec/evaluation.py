@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
-from vlmkit.api.bounds import Batch, Count, Length, Name, Sha256
+from vlmkit.api.bounds import Batch, Count, Length, Name, Processes, Sha256
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 
@@ -87,6 +87,9 @@ class EvaluationSpec(Spec):
     """Also ask each question about another clip's video: what remains is what the model answers without seeing."""
     batch_size: Batch = 16
     """Questions per forward pass."""
+    workers: Processes | None = None
+    """Processes that decode videos ahead; None: as many as there are CPUs, but at most 4, and one for 8 videos. 0:
+    videos are decoded when the model is done with those before."""
     max_new_tokens: Length | None = None
     """Longest answer, tokens; None: the registry entry's."""
 

@@ -170,3 +170,37 @@ def test_importing_the_data_side_costs_no_torch() -> None:
     code = "import sys, vlmkit.data, vlmkit_datasets.spec, vlmkit_readers.spec; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_span_is_sampled_as_a_video_of_its_own() -> None:
+    videos = loader(cache_bytes=1 << 20)
+    part, whole = videos.load("a", span=(1.0, 2.0)), videos.load("a")
+    assert asked == [[10, 13, 16, 19], [0, 13, 26, 39]]
+    assert part["aligner"].pixels[:, 0, 0, 0].tolist() == asked[0]
+    assert whole["aligner"].pixels[:, 0, 0, 0].tolist() == asked[1]
+    again = videos.load("a", span=(1.0, 2.0))["aligner"], videos.load("a", span=(1.0, 2.1))["aligner"]
+    assert again[0] is part["aligner"]
+    assert asked[2:] == [[10, 13, 16, 20]]
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [((0.0, 99.0), [0, 13, 26, 39]), ((3.85, 9.0), [38, 38, 38, 39]), ((0.52, 0.58), [5, 5, 5, 5])],
+)
+def test_which_frames_a_span_shows(span: tuple[float, float], expected: list[int]) -> None:
+    assert select_frames(_Reader(), "a", ALIGNER, span).positions == expected
+
+
+def test_a_span_goes_by_the_times_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [0.0, 0.1, 0.2, 3.0, 3.1, 4.0, 5.0]
+    monkeypatch.setattr(_Counting, "times", property(lambda video: times))
+    frames = VideoInput.model_validate({"sampling": {"type": "fps", "fps": 1}})
+    assert select_frames(_Reader(length=7), "a", frames, (3.05, 5.0)).positions == [3, 5]
+
+
+@pytest.mark.parametrize("span", [(4.0, 5.0), (7.5, 8.0), (2.0, 1.0), (-1.0, 2.0)])
+def test_a_span_outside_of_the_video_is_told_with_numbers(span: tuple[float, float]) -> None:
+    start, end = span
+    said = f"a.mp4: the part from {start:g} to {end:g} s lies outside of the video, which is 4 s long"
+    with pytest.raises(UnreadableVideo, match=said):
+        loader().load("a.mp4", span=span)

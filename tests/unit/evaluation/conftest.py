@@ -125,7 +125,7 @@ def experiment(tiny: SimpleNamespace, clips: Path) -> Callable[..., ExperimentSp
                 "name": "measured",
                 "model": MODEL,
                 "data": data or {},
-                "evaluation": {"benchmarks": [used], "batch_size": 5, **evaluation},
+                "evaluation": {"benchmarks": [used], "batch_size": 5, "workers": 0, **evaluation},
             }
         )
 

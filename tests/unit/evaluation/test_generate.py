@@ -105,7 +105,9 @@ def test_a_video_is_decoded_once(
 ) -> None:
     loaded: list[str] = []
     load = VideoLoader.load
-    monkeypatch.setattr(VideoLoader, "load", lambda self, path: (loaded.append(Path(path).name), load(self, path))[1])
+    monkeypatch.setattr(
+        VideoLoader, "load", lambda self, path, **part: (loaded.append(Path(path).name), load(self, path, **part))[1]
+    )
     run_it(experiment(blind=True), tmp_path, oracle)
     assert sorted(loaded) == ["ada.mp4", "bob.mp4", "cy.mp4", "dee.mp4"]
     assert [len(batch) for batch in oracle.batches] == [5, 5, 5, 5, 4]
@@ -115,13 +117,13 @@ class KilledError(BaseException):
     """As a kill: nothing may catch it."""
 
 
-@pytest.mark.parametrize(("after", "torn"), [(0, False), (3, False), (3, True)])
+@pytest.mark.parametrize(("after", "torn"), [(0, 0), (3, 0), (3, 1)])
 def test_an_interrupted_evaluation_goes_on(
-    experiment: Experiment, tmp_path: Path, oracle: Any, after: int, torn: bool
+    experiment: Experiment, tmp_path: Path, oracle: Any, after: int, torn: int
 ) -> None:
     spec = experiment(blind=True)
     expected = run_it(spec, tmp_path / "whole", oracle)
-    asked, oracle.batches = oracle.batches, []
+    oracle.batches = []
 
     def killed(prompts: Sequence[str], videos: Sequence[FittedVideo], longest: int) -> Sequence[str]:
         if len(oracle.batches) == after:
@@ -131,14 +133,12 @@ def test_an_interrupted_evaluation_goes_on(
     with pytest.raises(KilledError):
         run_it(spec, tmp_path / "cut", killed)
     folders = [tmp_path / name / "measured" / "eval" / "tiny" for name in ("whole", "cut")]
-    again = after
     if torn:
         journal = folders[1] / "predictions.jsonl"
         journal.write_bytes(journal.read_bytes()[:-7])
-        again = after - 1
     oracle.batches = []
     assert scores(run_it(spec, tmp_path / "cut", oracle)) == scores(expected)
-    assert len(oracle.batches) == len(asked) - again
+    assert sum(map(len, oracle.batches)) == 24 - 5 * after + torn, "no question that has its answer"
     for name in ("predictions.jsonl", "blind_predictions.jsonl"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 

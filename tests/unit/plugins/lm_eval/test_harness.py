@@ -86,7 +86,7 @@ def test_answers_end_where_a_user_says(saved: Any, clips: Any) -> None:
 def test_answers_are_kept_between_calls(saved: Any, clips: Any, tmp_path: Path, monkeypatch: Any) -> None:
     options = {"metadata": {"msvd-qa": clips.options}, "use_cache": str(tmp_path / "answers")}
     first = _simple(saved.model, **options)
-    monkeypatch.setattr("vlmkit_lm_eval.harness_model.generate_batch", None)
+    monkeypatch.setattr("vlmkit_lm_eval.harness_model.ask", None)
     assert _simple(saved.model, **options)["results"] == first["results"]
 
 

@@ -70,7 +70,7 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch: pytest.MonkeyPatch, saved:
     def fails(*_: Any) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("vlmkit_lm_eval.harness_model.generate_batch", fails)
+    monkeypatch.setattr("vlmkit_lm_eval.harness_model.ask", fails)
     with pytest.raises(ZeroDivisionError):
         _run(saved.model, "--tasks", "msvd-qa", "--metadata", json.dumps({"msvd-qa": clips.options}))
 
