@@ -1,1 +1,1 @@
-"""How sure a score is: intervals and comparisons; functions of plain numbers."""
+"""How sure a score is: intervals, comparisons, judges; functions of plain numbers."""

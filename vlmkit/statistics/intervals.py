@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vlmkit.statistics.clustering import ClusteredMean, checked, clustered_mean, student_t
 
@@ -82,7 +82,7 @@ def macro(
 
 def all_right(
     values: Sequence[float], groups: Sequence[Hashable], *columns: Sequence[Hashable]
-) -> tuple[list[float], *tuple[list[Hashable], ...]]:
+) -> tuple[list[Any], ...]:
     """One value per group, the lowest of its questions' (1 where all are right), for the aggregates and comparisons.
 
     `columns` are attributes of the questions that a group shares, as its cluster or stratum: of each, one list with a

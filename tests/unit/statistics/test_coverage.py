@@ -34,7 +34,7 @@ def test_clustered_mean(sizes: Sequence[int], alpha: float, beta: float) -> None
     videos = video.tolist()
 
     def draw(rng: np.random.Generator) -> Estimate:
-        return estimate(rng.random(len(video)) < rng.beta(alpha, beta, len(sizes))[video], videos)
+        return estimate((rng.random(len(video)) < rng.beta(alpha, beta, len(sizes))[video]).tolist(), videos)
 
     assert 0.93 <= _coverage(draw, alpha / (alpha + beta)) <= 0.97
 
@@ -52,7 +52,8 @@ def test_macro(shares: Sequence[float], tasks_of_a_video: str) -> None:
 
     def draw(rng: np.random.Generator) -> Estimate:
         effect = rng.beta(2, 2, video.max() + 1) - 0.5
-        return macro(rng.random(len(task)) < share[task] + strength[task] * effect[video], tasks, videos)
+        right = rng.random(len(task)) < share[task] + strength[task] * effect[video]
+        return macro(right.tolist(), tasks, videos)
 
     assert 0.93 <= _coverage(draw, share.mean()) <= 0.97
 
@@ -64,7 +65,8 @@ def test_groups_that_have_to_be_all_right() -> None:
 
     def draw(rng: np.random.Generator) -> Estimate:
         right = rng.random(480) < rng.beta(6, 2, 60)[group // 2]
-        return macro(*all_right(right.tolist(), *columns))
+        grouped, tasks, videos = all_right(right.tolist(), *columns)
+        return macro(grouped, tasks, videos)
 
     truth = math.prod((6 + step) / (8 + step) for step in range(4))
     assert 0.93 <= _coverage(draw, truth) <= 0.97
@@ -83,6 +85,7 @@ def test_paired_difference(videos: int, each: int, first: float, second: float, 
     def draw(rng: np.random.Generator) -> Estimate:
         luck, scale = rng.random(len(video)), 2 * rng.beta(3, 3, (2, videos))
         one, other = first * scale[0][video], second * scale[1][video]
-        return paired(luck < one, (one <= luck) & (luck < one + other), names, strata=strata).difference
+        alone, other_alone = luck < one, (one <= luck) & (luck < one + other)
+        return paired(alone.tolist(), other_alone.tolist(), names, strata=strata).difference
 
     assert 0.93 <= _coverage(draw, first - second) <= 0.97
