@@ -26,6 +26,7 @@ from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import EvaluatorSpec
+from vlmkit.api.extractor import ExtractorSpec
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.sampler import SamplerSpec
@@ -60,6 +61,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
         DownsamplerSpec,
         EncoderSpec,
         EvaluatorSpec,
+        ExtractorSpec,
         JudgeSpec,
         ReaderSpec,
         SamplerSpec,

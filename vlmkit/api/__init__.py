@@ -16,6 +16,7 @@ from vlmkit.api.document import Document, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
+from vlmkit.api.extractor import Extractor, ExtractorSpec, Reading, random_option
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
@@ -77,6 +78,8 @@ __all__ = [
     "EncoderSpec",
     "Evaluator",
     "EvaluatorSpec",
+    "Extractor",
+    "ExtractorSpec",
     "Fit",
     "Judge",
     "JudgeEstimate",
@@ -90,6 +93,7 @@ __all__ = [
     "PublishedFormat",
     "Reader",
     "ReaderSpec",
+    "Reading",
     "RunError",
     "Sample",
     "Sampler",
@@ -123,6 +127,7 @@ __all__ = [
     "parse_json",
     "parse_rows",
     "quiet_transformers",
+    "random_option",
     "read_bytes",
     "read_json",
     "read_text",

@@ -17,8 +17,9 @@ from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 from vlmkit.registry import KINDS, unknown_kind
+from vlmkit.testing.extractor_checks import check_extractor
 
-__all__ = ["checks"]
+__all__ = ["check_extractor", "checks"]
 
 Check = Callable[[Any], None]
 
@@ -72,6 +73,7 @@ def checks(kind: str) -> tuple[Check, ...]:
     own: dict[str, Iterable[Check]] = {
         "aligner": AlignerChecks(),
         "downsampler": DownsamplerChecks(),
+        "extractor": (check_extractor,),
         "sampler": (positions_are_those_of_frames, is_deterministic),
         "teacher": TeacherChecks(),
     }

@@ -1,0 +1,59 @@
+"""The rules of the authors of MVBench, Video-MME and MLVU."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from vlmkit.api import Document, Reading
+from vlmkit_extractors._choices import accepting, chosen, letters_of, unreadable
+
+__all__ = ["FUSED", "first_capital", "mlvu", "mvbench", "names_option", "video_mme"]
+
+FUSED = (
+    "The best answer is",
+    "The correct answer is",
+    "The answer is",
+    "The answer",
+    "The best option isThe correct option is",
+    "Best answer:Best option:",
+)
+"""What Video-MME's script deletes, in this order: two pairs of phrases are one, for lack of a comma."""
+_CAPITAL = re.compile("[ABCD]")
+
+
+def mvbench(document: Document, answer: str) -> Reading:
+    """The first line of the reply, behind the bracket with which the reply was made to begin."""
+    lines = answer.strip().split("\n", 1)
+    word = f"({lines[0]}".lower().split(" ", 1)[0]
+    return accepting(document, lambda position: names_option(word, position), "first word and bracket")
+
+
+def names_option(word: str, position: int) -> bool:
+    """Return whether a word in lower case, without its full stops, is a part of `(c)`, or contains it: `` and `(` are
+    parts of every option's letter."""
+    label = f"({chr(ord('a') + position)})"
+    return word.replace(".", "") in label or label in word
+
+
+def video_mme(document: Document, answer: str) -> Reading:
+    """The first capital letter A-D of the answer, anywhere; without one the question is dropped."""
+    letter = first_capital(answer, FUSED)
+    return chosen(document, letter, f"first capital {letter}") if letter else Reading("dropped", why="no capital A-D")
+
+
+def first_capital(answer: str, phrases: Iterable[str]) -> str:
+    """Return the first of the letters A-D, within words too, after phrases were deleted; empty where there is none."""
+    for phrase in phrases:
+        answer = answer.replace(phrase, "")
+    found = _CAPITAL.search(answer)
+    return found[0] if found else ""
+
+
+def mlvu(document: Document, answer: str) -> Reading:
+    """The character before the first closing bracket; without a bracket the answer must be the letter itself."""
+    before, bracket, _ = answer.partition(")")
+    letter = before[-1:] if bracket else answer
+    if len(letter) == 1 and letter in letters_of(document):
+        return chosen(document, letter, f"{letter} before the first bracket" if bracket else f"letter {letter} alone")
+    return unreadable("no letter before the first bracket" if bracket else "more or less than a capital letter")

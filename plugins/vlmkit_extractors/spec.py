@@ -1,0 +1,145 @@
+"""The options of the extractors. What each reads, and where it was published; details stand beside the rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from vlmkit.api import Extractor, ExtractorSpec
+
+__all__ = ["SPECS"]
+
+
+class _RuleSpec(ExtractorSpec):
+    """A rule of `_module.RULES`; what it lets one choose is passed on."""
+
+    rule_version: ClassVar[str] = "1"
+    """Changes whenever readings may."""
+
+    def build(self) -> Extractor:
+        """Return the extractor."""
+        from vlmkit_extractors._module import RuleExtractor
+
+        return RuleExtractor(self.type, self.rule_version, **self.model_dump(exclude={"type"}))
+
+
+class MvbenchSpec(_RuleSpec):
+    """MVBench's authors (arXiv:2311.17005, OpenGVLab/Ask-Anything 4dd8210): the first word behind an added bracket is a
+    part of `(c)` or contains it. An empty answer is right, `Answer: C` is unreadable."""
+
+    type: Literal["mvbench"] = "mvbench"
+
+
+class VideoMmeSpec(_RuleSpec):
+    """Video-MME's authors (arXiv:2405.21075): the first capital A-D anywhere, also within a word, once phrases like
+    `The answer is` were deleted. An answer without one is dropped from the mean."""
+
+    type: Literal["video-mme"] = "video-mme"
+
+
+class MlvuSpec(_RuleSpec):
+    """MLVU's authors (arXiv:2406.04264, JUNJIE99/MLVU fd060c1): the character before the first closing bracket, else
+    the whole answer must be the letter. `C.` is unreadable."""
+
+    type: Literal["mlvu"] = "mlvu"
+
+
+class TempcompassMultiChoiceSpec(_RuleSpec):
+    """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): one letter A-D, or `A.` or `A)` at the
+    start. All else goes to a judge."""
+
+    type: Literal["tempcompass-multi-choice"] = "tempcompass-multi-choice"
+
+
+class TempcompassYesNoSpec(_RuleSpec):
+    """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): begins with `yes` or `no`, so that `not` and
+    `nothing` are no. All else goes to a judge."""
+
+    type: Literal["tempcompass-yes-no"] = "tempcompass-yes-no"
+
+
+class TempcompassCaptionMatchingSpec(_RuleSpec):
+    """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): equals an option's line, sentence, name
+    (`Option 1`) or label. All else goes to a judge."""
+
+    type: Literal["tempcompass-caption-matching"] = "tempcompass-caption-matching"
+
+
+class LmmsEvalMvbenchSpec(_RuleSpec):
+    """lmms-eval's MVBench (tasks/mvbench/utils.py, 75571cf): `C. text` at the start, else the first letter a-e alone,
+    in either case: the article `a` is option A. An empty answer is dropped from the mean."""
+
+    type: Literal["lmms-eval-mvbench"] = "lmms-eval-mvbench"
+
+
+class LmmsEvalPerceptionTestSpec(_RuleSpec):
+    """lmms-eval's Perception Test (tasks/perceptiontest, 75571cf): the first capital A-D that stands alone."""
+
+    type: Literal["lmms-eval-perception-test"] = "lmms-eval-perception-test"
+
+
+class LmmsEvalNextQaSpec(_RuleSpec):
+    """lmms-eval's NExT-QA (tasks/nextqa/utils.py, 75571cf): MMMU's parser; the last of several letters, and an
+    option at random for an answer without any. Here it is drawn by the question's id, so that scores repeat."""
+
+    type: Literal["lmms-eval-next-qa"] = "lmms-eval-next-qa"
+
+
+class LmmsEvalEgoschemaSpec(_RuleSpec):
+    """lmms-eval's EgoSchema (tasks/egoschema/utils.py, 75571cf): MMMU's parser; the first of several letters, and an
+    option at random for an answer without any. Here it is drawn by the question's id, so that scores repeat."""
+
+    type: Literal["lmms-eval-egoschema"] = "lmms-eval-egoschema"
+
+
+class LmmsEvalMcqSpec(_RuleSpec):
+    """lmms-eval's shared rule, of Video-MME and MLVU (tasks/_task_utils/mcq_extract.py, 75571cf): the letter in the
+    most trusted place, from the start of the answer down to any capital within a word."""
+
+    type: Literal["lmms-eval-mcq"] = "lmms-eval-mcq"
+    letters: Annotated[str, Field(pattern="^[A-Z]{1,26}$")] = "ABCD"
+    """The letters that are looked for, whatever options a question has."""
+
+
+class VlmevalkitMvbenchSpec(_RuleSpec):
+    """VLMEvalKit's MVBench (dataset/utils/mvbench.py, e8e78f0): the authors' rule without the added bracket, then the
+    text of one option. An empty answer and a failure of the API are right."""
+
+    type: Literal["vlmevalkit-mvbench"] = "vlmevalkit-mvbench"
+    judge: bool = False
+    """Ask a judge where neither says right; false: VLMEvalKit's `exact_matching`."""
+
+
+class VlmevalkitVideoMmeSpec(_RuleSpec):
+    """VLMEvalKit's Video-MME (dataset/utils/videomme.py, e8e78f0): the authors' rule with two more phrases, then the
+    text of one option. Nothing is dropped."""
+
+    type: Literal["vlmevalkit-video-mme"] = "vlmevalkit-video-mme"
+    judge: bool = False
+    """Ask a judge about an answer with neither; false: VLMEvalKit's `exact_matching`."""
+
+
+class YesNoSpec(_RuleSpec):
+    """Ours: the answer begins with yes or no, or says `The answer is yes`, and nothing else of the two. All else is
+    unreadable: no judge, no guess."""
+
+    type: Literal["yes-no"] = "yes-no"
+
+
+SPECS: list[type[ExtractorSpec]] = [
+    LmmsEvalEgoschemaSpec,
+    LmmsEvalMcqSpec,
+    LmmsEvalMvbenchSpec,
+    LmmsEvalNextQaSpec,
+    LmmsEvalPerceptionTestSpec,
+    MlvuSpec,
+    MvbenchSpec,
+    TempcompassCaptionMatchingSpec,
+    TempcompassMultiChoiceSpec,
+    TempcompassYesNoSpec,
+    VideoMmeSpec,
+    VlmevalkitMvbenchSpec,
+    VlmevalkitVideoMmeSpec,
+    YesNoSpec,
+]
