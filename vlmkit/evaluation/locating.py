@@ -17,7 +17,10 @@ from vlmkit.guard import component_error, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.loading import read_component
 
-__all__ = ["Annotations", "QuestionDataset", "annotation_files", "check_counts", "file_place", "locate", "video_folder"]
+__all__ = [
+    "Annotations", "QuestionDataset", "annotation_files", "check_counts", "file_place", "locate", "registered_file",
+    "video_folder",
+]  # fmt: skip
 
 
 @runtime_checkable
@@ -62,7 +65,7 @@ def locate(use: BenchmarkUse, benchmark: Benchmark, split_name: str) -> Annotati
             f"{where}: `dataset` cannot be set: the questions come from annotation files, not from a dataset"
         )
     files, used = annotation_files(use, benchmark, split_name)
-    return Annotations(files, video_folder(use, where), used)
+    return Annotations(files, video_folder(use, split_name), used)
 
 
 def annotation_files(
@@ -75,12 +78,18 @@ def annotation_files(
     if use.annotations is not None:
         own = [_own(file, benchmark, split_name, where) for file in use.annotations]
         return tuple(expand_path(file.path) for file in own), AnnotationsUsed(files=own, registered=False)
-    places = [file_place(use, benchmark, file, where) for file in benchmark.splits[split_name].files]
-    files = [
-        FileUsed(path=written, sha256=_verified(path, file, benchmark, split_name, where))
-        for (path, written), file in zip(places, benchmark.splits[split_name].files, strict=True)
-    ]
-    return tuple(path for path, _ in places), AnnotationsUsed(files=files, registered=True)
+    files = [registered_file(use, benchmark, split_name, file) for file in benchmark.splits[split_name].files]
+    used = AnnotationsUsed(files=[used for _, used in files], registered=True)
+    return tuple(path for path, _ in files), used
+
+
+def registered_file(
+    use: BenchmarkUse, benchmark: Benchmark, split_name: str, file: AnnotationSource
+) -> tuple[Path, FileUsed]:
+    """Find an annotation file of an entry, and verify its checksum. A DataError as above."""
+    where = _where(use, split_name)
+    path, written = file_place(use, benchmark, file, where)
+    return path, FileUsed(path=written, sha256=_verified(path, file, benchmark, split_name, where))
 
 
 def file_place(use: BenchmarkUse, benchmark: Benchmark, file: AnnotationSource, where: str) -> tuple[Path, str]:
@@ -167,11 +176,17 @@ def check_counts(
             )
 
 
-def video_folder(use: BenchmarkUse, where: str) -> Path:
-    """Return the folder of the video files. A DataError where it is not set or not there."""
+def video_folder(use: BenchmarkUse, split_name: str) -> Path:
+    """Return the folder of the video files: the one of the benchmark's name in `video_root`, or else that itself.
+
+    A DataError where it is not set or not there.
+    """
+    where = _where(use, split_name)
     if use.video_root is None:
         raise DataError(f"{where}: set `video_root` to the folder of the video files")
     root = expand_path(use.video_root)
+    if is_folder(root / use.name):
+        return root / use.name
     if not is_folder(root):
         raise DataError(f"{where}: there is no folder of videos {root} (seen from {Path.cwd()}); correct `video_root`")
     return root

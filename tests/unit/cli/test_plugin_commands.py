@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmkit.cli import main, plugin_commands
+from vlmkit.cli import plugin_commands
 
 Install = Callable[..., None]
 Call = Callable[..., int]
@@ -31,19 +31,6 @@ def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Install:
         monkeypatch.setattr(plugin_commands, "entry_points", lambda **wanted: found.select(**wanted))
 
     return add
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The exit code of a command line."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["vlmkit", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return int(end.value.code or 0)
-
-    return run
 
 
 GREET = 'def command(arguments):\n    """Greet people.\n\n    More."""\n    print("called with", arguments)\n'
