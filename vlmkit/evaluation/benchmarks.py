@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from vlmkit.errors import DataError, did_you_mean
+from vlmkit.evaluation.annotation_options import AnnotationOptions, annotation_options
 from vlmkit.evaluation.pins import pinned
 from vlmkit.evaluation.protocols import Protocol, read_protocols
 from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
@@ -60,6 +61,7 @@ class Split(_Entry):
     """How many they are about."""
     answers_public: bool = True
     files: tuple[AnnotationSource, ...] = ()
+    annotations: dict[str, Any] | None = None
     dataset: dict[str, Any] | None = None
     """`{type: name, …}`."""
 
@@ -98,6 +100,7 @@ class Benchmark(_Entry):
     version: str
     default_split: str
     splits: dict[str, Split]
+    annotations: dict[str, Any] | None = None
     video: _VideoFiles
     protocols: dict[str, Protocol]
     """By name, the default first."""
@@ -113,6 +116,11 @@ class Benchmark(_Entry):
             known = f"{did_you_mean(chosen, self.splits)}splits: {', '.join(self.splits)}"
             raise DataError(f"{self.name}: there is no split {chosen!r}; {known}")
         return chosen, self.splits[chosen]
+
+    def annotation_options(self, split: str) -> AnnotationOptions:
+        """Return how the annotation files of a split are read."""
+        where = f"{self.folder / 'benchmark.yaml'}, split {split}"
+        return annotation_options(self.annotations, self.splits[split].annotations, where=where)
 
     def protocol(self, name: str | None) -> Protocol:
         """Return a protocol by name, or the default one. A DataError that lists them where there is none of it."""
@@ -196,7 +204,11 @@ def read_benchmark(folder: Path) -> Benchmark:
     problems = list(_schema_problems(data)) or list(_entry_problems(data, folder))
     if problems:
         raise DataError("\n".join([f"{file}: this benchmark has {len(problems)} problem(s)", *problems]))
-    return Benchmark.model_validate({**data, "name": folder.name, "folder": folder, "protocols": read_protocols(data)})
+    protocols = read_protocols(data)
+    benchmark = Benchmark.model_validate({**data, "name": folder.name, "folder": folder, "protocols": protocols})
+    for split in benchmark.splits:
+        benchmark.annotation_options(split)
+    return benchmark
 
 
 def _schema_problems(data: object) -> Iterable[str]:

@@ -10,9 +10,10 @@ from vlmkit.api.contract import type_name
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError
+from vlmkit.evaluation.annotation_files import annotation_file, content_sha256
 from vlmkit.evaluation.benchmarks import AnnotationSource, Benchmark
 from vlmkit.evaluation.records import AnnotationsUsed, FileUsed
-from vlmkit.files import expand_path, file_sha256, is_file, is_folder
+from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import component_error, guarded
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.loading import read_component
@@ -96,18 +97,19 @@ def file_place(use: BenchmarkUse, benchmark: Benchmark, file: AnnotationSource, 
     """Return where an annotation file of an entry lies, and how its path is written in results.
 
     That is `annotation_root`, the folder of the benchmark's name in it, or the folder of the entry itself. No result
-    depends on whose home folder `~` is, or on where an entry is installed. A DataError where the file is missing.
+    depends on whose home folder `~` is, or on where an entry is installed. The file may lie there as gzip. A DataError
+    where it is missing.
     """
     inside = f"{benchmark.name}/{file.name}"
-    if use.annotation_root is None and not is_file(benchmark.folder / file.name):
+    if use.annotation_root is None and not is_file(annotation_file(benchmark.folder / file.name)):
         raise DataError(f"{where}: set `annotation_root` to the folder that holds {file.name} (from {file.source}), or "
                         "list other files under `annotations`")  # fmt: skip
     written = [] if use.annotation_root is None else [Path(use.annotation_root) / file.name,
                                                       Path(use.annotation_root) / inside]  # fmt: skip
     tried = [*((expand_path(path), str(path)) for path in written), (benchmark.folder / file.name, inside)]
     for path, name in tried:
-        if is_file(path):
-            return path, name
+        if is_file(found := annotation_file(path)):
+            return found, name
     raise DataError(
         f"{where}: there is no annotation file {tried[0][0]}; get it from {file.source}, or correct `annotation_root`"
     )
@@ -118,7 +120,7 @@ def _own(file: AnnotationFile, benchmark: Benchmark, split_name: str, where: str
     path = expand_path(file.path)
     if not is_file(path):
         raise DataError(f"{where}: there is no annotation file {path}; correct the path under `annotations`")
-    found = file_sha256(path)
+    found = content_sha256(path)
     if file.sha256 not in (None, found):
         raise DataError(f"{where}: {path}: expected sha256 {file.sha256} as the spec says, found {found}; restore the "
                         "file, or correct the checksum under `annotations`")  # fmt: skip
@@ -129,7 +131,7 @@ def _own(file: AnnotationFile, benchmark: Benchmark, split_name: str, where: str
 
 def _verified(path: Path, file: AnnotationSource, benchmark: Benchmark, split_name: str, where: str) -> str:
     """Return the checksum of a registered file. A DataError where it is another one than the entry, or a pin, has."""
-    found = file_sha256(path)
+    found = content_sha256(path)
     if file.sha256 in (None, found):
         return found
     other = _other_split(found, benchmark, split_name)

@@ -258,7 +258,7 @@ def test_a_command_prepares_a_benchmark_once(
 
         monkeypatch.setattr(module, name, counted)
 
-    for module, name in ((questions, "prepare_benchmark"), (questions, "find_videos"), (locating, "file_sha256")):
+    for module, name in ((questions, "prepare_benchmark"), (questions, "find_videos"), (locating, "content_sha256")):
         count(module, name)
     spec = experiment(blind=True)
     if trained:
@@ -269,4 +269,4 @@ def test_a_command_prepares_a_benchmark_once(
     assert done.results["tiny"].n == 12
     assert done.report_path is not None
     assert done.report_path.read_text().count("<img") > 4, "the page has frames of the videos"
-    assert counts == {"prepare_benchmark": 1, "find_videos": 1, "file_sha256": 1}
+    assert counts == {"prepare_benchmark": 1, "find_videos": 1, "content_sha256": 1}
