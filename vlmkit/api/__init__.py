@@ -20,6 +20,7 @@ from vlmkit.api.extractor import Extractor, ExtractorSpec, Reading, random_optio
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
+from vlmkit.api.judge_reply import read_reply
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
@@ -130,6 +131,7 @@ __all__ = [
     "random_option",
     "read_bytes",
     "read_json",
+    "read_reply",
     "read_text",
     "reading",
     "refuse_pointers",

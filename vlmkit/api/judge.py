@@ -66,7 +66,7 @@ class Unscored:
 
 @dataclass(frozen=True)
 class JudgeEstimate:
-    """What it takes to judge some answers, before anything is asked."""
+    """Requests, tokens and money that judging some answers will take, known before anything is asked."""
 
     requests: int
     input_tokens: int

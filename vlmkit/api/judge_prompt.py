@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
 
 from vlmkit.errors import SpecError
 
 __all__ = ["JudgePrompt", "JudgeRequest", "ReplyForm"]
 
 ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "option"]
-"""What a judge is told to write, and so how it is read:
+"""Form of the reply that a judge is told to write, by which it is read:
 
 | form | reply |
 |---|---|
@@ -30,7 +32,9 @@ _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 @dataclass(frozen=True)
 class JudgePrompt:
-    """What a judge is told. `{question}` and other fields of the request stand for its texts."""
+    """The texts that a judge is given. `{question}` and other fields of the request stand for its texts."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str
     version: str
@@ -38,16 +42,17 @@ class JudgePrompt:
     """The user's message. Of braces, those around the name of a field alone are replaced."""
     reply: ReplyForm
     system: str = ""
-    max_tokens: int = 256
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Longest reply, tokens."""
-    temperature: float = 0.0
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     source: str = ""
     """Repository and file of the published text."""
 
     @property
     def sha256(self) -> str:
         """Checksum of all that changes what is asked and how the reply is read; name, version and source do not."""
-        asked = [self.system, self.user, self.reply, self.max_tokens, self.temperature]
+        asked = [self.system, self.user, self.reply, self.max_tokens, self.temperature, self.presence_penalty]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     @property
@@ -94,11 +99,19 @@ class JudgeRequest:
     """Further texts for the prompt, by the name of their field."""
 
     def fields(self) -> dict[str, str]:
-        """Return the texts for a prompt, by name; those that are empty are left out, except for question and answer."""
+        """Return the texts for a prompt, by name; those that are empty are left out, except for question and answer.
+
+        `full_question` is the question with its options below it, and `full_reference` the reference with its letter,
+        `B. a ball`, where it is one of the options.
+        """
         lettered = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, self.options, strict=False)]
+        reference = self.references[0] if self.references else ""
+        full = lettered[self.options.index(reference)] if reference in self.options else reference
         more = {
-            "reference": self.references[0] if self.references else "",
+            "reference": reference,
+            "full_reference": full,
             "options": "\n".join(lettered),
+            "full_question": "\n".join([self.question, *lettered]),
             "other_question": self.other_question,
             "other_answer": self.other_answer,
         }
