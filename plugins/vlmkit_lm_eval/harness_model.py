@@ -90,7 +90,7 @@ class HarnessModel(HFLM):
             for (place, request), answer in batch:
                 if isinstance(answer, UnreadableVideo):
                     raise answer
-                cut = postprocess_generated_text(answer, until, None)
+                cut = postprocess_generated_text(answer.text, until, None)
                 self.cache_hook.add_partial("generate_until", request.args, cut)
                 yield place, cut
 

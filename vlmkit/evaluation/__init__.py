@@ -5,7 +5,7 @@ Importing it costs no torch; `evaluate_benchmarks` imports what it needs.
 
 from __future__ import annotations
 
-from vlmkit.evaluation.answer_model import LoadedModel
+from vlmkit.evaluation.answer_model import LoadedModel, score_continuations
 from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
 from vlmkit.evaluation.evaluate import evaluate_benchmarks
 from vlmkit.evaluation.generate import ModelQuestion, ask
@@ -35,4 +35,5 @@ __all__ = [
     "read_predictions",
     "read_result",
     "score_answer",
+    "score_continuations",
 ]

@@ -1,6 +1,6 @@
 """The model as an evaluation asks it: a video becomes tokens once, then questions about it are answered in batches.
 
-Shape letters: B questions, S positions, V videos of a batch, N visual tokens of a video, D LLM width.
+Shape letters: B rows of a batch, S positions, K positions that are kept, V videos, N visual tokens, D LLM width.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
     from vlmkit.model.tokens import Tokens
 
-__all__ = ["AnswerModel", "EncodedPrompt", "EncodedVideo", "FunctionModel", "GenerateBatch", "LoadedModel"]
+__all__ = ["AnswerModel", "EncodedPrompt", "EncodedVideo", "FunctionModel", "GenerateBatch", "Likelihood",
+           "LoadedModel", "score_continuations"]  # fmt: skip
 
-GenerateBatch = Callable[[Sequence[Any], "Sequence[FittedVideo]", int], Sequence[str]]
+GenerateBatch = Callable[[Sequence[Any], "Sequence[FittedVideo | None]", int], Sequence[str]]
 """Prompts, their videos and the longest answer in tokens, to answers."""
 
 
@@ -45,6 +46,15 @@ class EncodedPrompt(NamedTuple):
     """Tokens, those of the video included."""
 
 
+class Likelihood(NamedTuple):
+    """How likely a model finds one continuation of a prompt."""
+
+    logprob: float
+    """Natural logarithm of its probability: the sum over its tokens."""
+    tokens: int
+    """How many tokens it has."""
+
+
 class AnswerModel(ABC):
     """What answers the questions of an evaluation."""
 
@@ -53,14 +63,23 @@ class AnswerModel(ABC):
         """Return what all questions about a video share."""
 
     @abstractmethod
-    def encode_prompts(self, prompts: Sequence[str | Prompt], videos: Sequence[EncodedVideo]) -> list[EncodedPrompt]:
-        """Return the prompts, each with one `<video>`, ready for any batch."""
+    def encode_prompt(
+        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+    ) -> EncodedPrompt:
+        """Return a prompt, with `<video>` where it has a video, ready for any batch: of `answer`, or with continuations
+        of `score`."""
 
     @abstractmethod
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
     ) -> Sequence[str]:
-        """Return the answers to the B prompts of a batch, each about its video and with at most so many tokens."""
+        """Return the answers to the prompts of a batch, each about its video and with at most so many tokens."""
+
+    @abstractmethod
+    def score(
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]
+    ) -> Sequence[Sequence[Likelihood]]:
+        """Return the likelihood of each continuation of the prompts of a batch."""
 
 
 class LoadedModel(AnswerModel):
@@ -93,49 +112,83 @@ class LoadedModel(AnswerModel):
         embeds_ND = tokens.embeddings[0, tokens.mask[0]]
         return EncodedVideo(embeds_ND, video.shape, embeds_ND.numel() * embeds_ND.element_size())
 
-    def encode_prompts(self, prompts: Sequence[str | Prompt], videos: Sequence[EncodedVideo]) -> list[EncodedPrompt]:
-        """Return the token ids of the prompts as the chat template renders them."""
+    def encode_prompt(
+        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+    ) -> EncodedPrompt:
+        """Return the token ids of a prompt as the chat template renders it; of each continuation those with it."""
         _, processor = self._loaded
+        parts = Prompt(prompt) if isinstance(prompt, str) else prompt
+        text = processor.prompt(parts.user, parts.system, parts.reply)
+        shape = None if video is None else video.shape
+        if not continuations:
+            [tokens] = processor.tokenize([text], [shape])
+            return EncodedPrompt(tokens, len(tokens.ids))
+        whole = [processor.prompt(parts.user, parts.system, parts.reply + more) for more in continuations]
         texts = [
-            processor.prompt(prompt)
-            if isinstance(prompt, str)
-            else processor.prompt(prompt.user, prompt.system, prompt.reply)
-            for prompt in prompts
+            each if each.startswith(text) else text + more for each, more in zip(whole, continuations, strict=True)
         ]
-        tokens = processor.tokenize(texts, [video.shape for video in videos])
-        return [EncodedPrompt(item, len(item.ids)) for item in tokens]
+        rows = processor.tokenize_continuations(text, texts, shape)
+        return EncodedPrompt(rows, max(len(row.ids) for row in rows))
 
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
     ) -> list[str]:
         """Return the greedy answers of the model."""
         import torch
 
         model, processor = self._loaded
-        inputs = self._batch([prompt.content for prompt in prompts], videos)
+        inputs, _ = self._batch([prompt.content for prompt in prompts], videos)
         with torch.inference_mode():
             ids_BS = model.generate(**inputs, max_new_tokens=max(max_new_tokens), do_sample=False, num_beams=1)
         new_BS = ids_BS[:, inputs["input_ids"].shape[1] :].tolist()
         new_BS = [row[:longest] for row, longest in zip(new_BS, max_new_tokens, strict=True)]
         return [answer.strip() for answer in processor.tokenizer.batch_decode(new_BS, skip_special_tokens=True)]
 
-    def _batch(self, tokens: Sequence[Tokens], videos: Sequence[EncodedVideo]) -> dict[str, Tensor]:
-        """Return the keyword arguments of a forward pass: B rows padded left, the tokens of their videos."""
+    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]) -> list[list[Likelihood]]:
+        """Return the likelihoods, from passes of as many rows as there are prompts: a row holds one continuation."""
+        rows = [(row, video) for prompt, video in zip(prompts, videos, strict=True) for row in prompt.content]
+        by_length = sorted(range(len(rows)), key=lambda place: -len(rows[place][0].ids))
+        found: dict[int, Likelihood] = {}
+        for start in range(0, len(rows), len(prompts)):
+            places = by_length[start : start + len(prompts)]
+            likelihoods = self._likelihoods([rows[place][0] for place in places], [rows[place][1] for place in places])
+            found |= dict(zip(places, likelihoods, strict=True))
+        in_order = iter([found[place] for place in range(len(rows))])
+        return [[next(in_order) for _ in prompt.content] for prompt in prompts]
+
+    def _likelihoods(self, rows: Sequence[Tokens], videos: Sequence[EncodedVideo | None]) -> list[Likelihood]:
+        import torch
+
+        from vlmkit.model.tokens import IGNORE
+
+        model, _ = self._loaded
+        inputs, labels_BS = self._batch(rows, videos)
+        is_label_BS = labels_BS != IGNORE
+        kept = labels_BS.shape[1] - int(is_label_BS.any(0).int().argmax())  # rows end together: the labels stand last
+        with torch.inference_mode():
+            logits_BKV = model(**inputs, logits_to_keep=kept + 1, use_cache=False).logits[:, :-1].float()
+        targets_BK, is_label_BK = labels_BS[:, -kept:].clamp(min=0).to(logits_BKV.device), is_label_BS[:, -kept:]
+        logprobs_BK = logits_BKV.log_softmax(-1).gather(-1, targets_BK[..., None])[..., 0].cpu()
+        sums, counts = logprobs_BK.double().masked_fill(~is_label_BK, 0).sum(1), is_label_BK.sum(1)
+        return [Likelihood(*pair) for pair in zip(sums.tolist(), counts.tolist(), strict=True)]
+
+    def _batch(
+        self, tokens: Sequence[Tokens], videos: Sequence[EncodedVideo | None]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the keyword arguments of a forward pass and its (B, S) labels: B rows, padded left, with the tokens of
+        their videos."""
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
         model, processor = self._loaded
         encoded = processor.pad(tokens)
-        embeds = [video.content for video in videos]
-        lengths_V = torch.tensor([len(each) for each in embeds])
-        embeds_VND = pad_sequence(embeds, batch_first=True)
-        inputs = {
-            "input_ids": encoded.input_ids,
-            "attention_mask": encoded.attention_mask,
-            "visual_embeds": embeds_VND,
-            "visual_mask": torch.arange(embeds_VND.shape[1]) < lengths_V[:, None],
-        }
-        return {name: value.to(model.device) for name, value in inputs.items()}
+        inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
+        if embeds := [video.content for video in videos if video is not None]:
+            lengths_V = torch.tensor([len(each) for each in embeds])
+            embeds_VND = pad_sequence(embeds, batch_first=True)
+            mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
+            inputs |= {"visual_embeds": embeds_VND, "visual_mask": mask_VN}
+        return {name: value.to(model.device) for name, value in inputs.items()}, encoded.labels
 
 
 class FunctionModel(AnswerModel):
@@ -148,14 +201,46 @@ class FunctionModel(AnswerModel):
         """Return the video itself."""
         return EncodedVideo(video, video.shape, video.pixels.nbytes)
 
-    def encode_prompts(self, prompts: Sequence[str | Prompt], videos: Sequence[EncodedVideo]) -> list[EncodedPrompt]:
-        """Return the prompts themselves, of about equal length."""
-        return [EncodedPrompt(prompt, 0) for prompt in prompts]
+    def encode_prompt(
+        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+    ) -> EncodedPrompt:
+        """Return the prompt itself; all have about equal length."""
+        return EncodedPrompt((prompt, continuations), 0)
 
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
     ) -> Sequence[str]:
         """Return the answers of the function."""
-        return self._generate(
-            [prompt.content for prompt in prompts], [video.content for video in videos], max(max_new_tokens)
-        )
+        shown = [None if video is None else video.content for video in videos]
+        return self._generate([prompt.content[0] for prompt in prompts], shown, max(max_new_tokens))
+
+    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]) -> list[list[Likelihood]]:
+        """Return likelihoods by which the function's own answer is the likeliest continuation."""
+        answers = self.answer(prompts, videos, [1] * len(prompts))
+        return [
+            [Likelihood(0.0 if more == answer else -1.0, 1) for more in prompt.content[1]]
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+
+
+def score_continuations(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[str | Prompt],
+    videos: Sequence[FittedVideo | None],
+    continuations: Sequence[Sequence[str]],
+) -> list[list[Likelihood]]:
+    """Return how likely a model finds each continuation of each prompt, all in batches of as many as there are prompts.
+
+    Args:
+        model: a `VideoLM`.
+        processor: its processor, which renders the prompts.
+        prompts: with `<video>` where they have a video.
+        videos: for each prompt its fitted video, or None.
+        continuations: for each prompt at least one text that its answer could be.
+    """
+    loaded = LoadedModel(lambda: (model, processor))
+    known = {id(video): loaded.encode_video(video) for video in videos if video is not None}
+    encoded = [known.get(id(video)) for video in videos]
+    rows = [loaded.encode_prompt(*each) for each in zip(prompts, encoded, continuations, strict=True)]
+    return loaded.score(rows, encoded)

@@ -21,7 +21,7 @@ class ReadyQuestion(NamedTuple, Generic[T]):
 
     item: T
     prompt: EncodedPrompt
-    video: EncodedVideo
+    video: EncodedVideo | None
 
 
 class BatchPool(Generic[T]):
@@ -50,7 +50,7 @@ class BatchPool(Generic[T]):
             yield self._take(0)
 
     def _is_full(self) -> bool:
-        videos = {id(ready.video): ready.video.size for ready in self._waiting}
+        videos = {id(ready.video): ready.video.size for ready in self._waiting if ready.video is not None}
         return len(self._waiting) >= _WINDOW * self.size or sum(videos.values()) > _MOST_BYTES
 
     def _padding(self, start: int) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from vlmkit.api.evaluator import Prompt
 from vlmkit.errors import UnreadableVideo
-from vlmkit.evaluation.answer_model import AnswerModel
+from vlmkit.evaluation.answer_model import AnswerModel, EncodedPrompt, EncodedVideo, Likelihood
 from vlmkit.evaluation.batching import BatchPool, ReadyQuestion
 from vlmkit.evaluation.prefetch import VideoPart, load_ahead, worker_count
 from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
@@ -17,21 +17,39 @@ from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
 if TYPE_CHECKING:
     from vlmkit.data import BadSamples, FittedVideo
 
-__all__ = ["AskedQuestion", "LoadVideo", "ModelQuestion", "ask", "generate_answers"]
+__all__ = ["ArrangeFrames", "AskedQuestion", "LoadVideo", "ModelAnswer", "ModelQuestion", "ask", "generate_answers"]
 
 T = TypeVar("T")
 LoadVideo = Callable[[VideoPart], "FittedVideo"]
 """A video to how the aligner sees it. An `UnreadableVideo` where it cannot be decoded."""
+ArrangeFrames = Callable[["FittedVideo", str, VideoPart], "FittedVideo"]
+"""A video, the arrangement that is wanted and where it comes from, to the video with its frames arranged so."""
 
 
 class ModelQuestion(NamedTuple):
     """What a model is asked."""
 
     prompt: str | Prompt
-    """With one `<video>`."""
-    part: VideoPart
+    """With one `<video>`, unless there is none."""
+    part: VideoPart | None
+    """The video that is shown."""
     max_new_tokens: int
     """Longest answer, tokens."""
+    continuations: tuple[str, ...] = ()
+    """Where there are any, the answer is the likeliest of them."""
+    arrangement: str = ""
+    """How the frames are arranged, in words of the function that does it; empty: as they are."""
+
+
+class ModelAnswer(NamedTuple):
+    """What a model says."""
+
+    text: str
+    likelihoods: Sequence[Likelihood] = ()
+    """Of the continuations, where there are any."""
+
+
+Ready = ReadyQuestion[tuple[T, ModelQuestion]]
 
 
 class AskedQuestion(NamedTuple):
@@ -48,35 +66,66 @@ def ask(
     load: LoadVideo,
     batch_size: int,
     workers: int | None = 0,
-) -> Generator[list[tuple[T, str | UnreadableVideo]]]:
+    arrange: ArrangeFrames | None = None,
+) -> Generator[list[tuple[T, ModelAnswer | UnreadableVideo]]]:
     """Yield the answers in batches, as they come: those of several videos together, in no order that means anything.
 
-    Each video is loaded and encoded once, in the order in which the videos come first, and dropped with its last
-    question. `workers` processes load ahead, as `evaluation.workers` says.
+    Each video is loaded once, in the order in which the videos come first, encoded once for each arrangement of its
+    frames, and dropped with its last question. `workers` processes load ahead, as `evaluation.workers` says.
     """
-    by_part: dict[VideoPart, list[tuple[T, ModelQuestion]]] = defaultdict(list)
+    by_part: dict[VideoPart | None, list[tuple[T, ModelQuestion]]] = defaultdict(list)
     for item in items:
         question = question_of(item)
         by_part[question.part].append((item, question))
     pool = BatchPool[tuple[T, ModelQuestion]](batch_size)
 
-    def answered(batch: Sequence[ReadyQuestion[tuple[T, ModelQuestion]]]) -> list[tuple[T, str | UnreadableVideo]]:
-        longest = [ready.item[1].max_new_tokens for ready in batch]
-        answers = model.answer([ready.prompt for ready in batch], [ready.video for ready in batch], longest)
-        return [(ready.item[0], answer) for ready, answer in zip(batch, answers, strict=True)]
+    def ready(video: FittedVideo | None, about: Sequence[tuple[T, ModelQuestion]]) -> Iterator[Ready[T]]:
+        encoded: dict[str, EncodedVideo] = {}
+        for item, question in about:
+            way = question.arrangement
+            if video is not None and way not in encoded:
+                encoded[way] = model.encode_video(arranged(video, question) if way else video)
+            prompt = model.encode_prompt(question.prompt, encoded.get(way), question.continuations)
+            yield ReadyQuestion((item, question), prompt, encoded.get(way))
 
-    parts = list(by_part)
+    def arranged(video: FittedVideo, question: ModelQuestion) -> FittedVideo:
+        assert arrange is not None, question.arrangement
+        assert question.part is not None
+        return arrange(video, question.arrangement, question.part)
+
+    def answered(batch: Sequence[Ready[T]]) -> list[tuple[T, ModelAnswer | UnreadableVideo]]:
+        answers = _answers(model, [(each.item[1], each.prompt, each.video) for each in batch])
+        return [(each.item[0], answer) for each, answer in zip(batch, answers, strict=True)]
+
+    yield from map(answered, pool.add([*ready(None, by_part.pop(None, []))]))
+    parts = [part for part in by_part if part is not None]
     with closing(load_ahead(load, parts, worker_count(workers, len(parts)))) as videos:
         for part, video in zip(parts, videos, strict=True):
             about = by_part.pop(part)
             if isinstance(video, UnreadableVideo):
                 yield [(item, video) for item, _ in about]
-                continue
-            encoded = model.encode_video(video)
-            prompts = model.encode_prompts([question.prompt for _, question in about], [encoded] * len(about))
-            ready = [ReadyQuestion(item, prompt, encoded) for item, prompt in zip(about, prompts, strict=True)]
-            yield from map(answered, pool.add(ready))
+            else:
+                yield from map(answered, pool.add([*ready(video, about)]))
     yield from map(answered, pool.rest())
+
+
+def _answers(
+    model: AnswerModel, batch: Sequence[tuple[ModelQuestion, EncodedPrompt, EncodedVideo | None]]
+) -> list[ModelAnswer]:
+    """Return the answers to a batch, of which some are generated and others chosen."""
+    answers: dict[int, ModelAnswer] = {}
+    open_ended = [place for place, (question, _, _) in enumerate(batch) if not question.continuations]
+    chosen = [place for place, (question, _, _) in enumerate(batch) if question.continuations]
+    if open_ended:
+        questions, prompts, videos = zip(*(batch[place] for place in open_ended), strict=True)
+        texts = model.answer(prompts, videos, [question.max_new_tokens for question in questions])
+        answers |= {place: ModelAnswer(text) for place, text in zip(open_ended, texts, strict=True)}
+    if chosen:
+        questions, prompts, videos = zip(*(batch[place] for place in chosen), strict=True)
+        for place, question, found in zip(chosen, questions, model.score(prompts, videos), strict=True):
+            best = max(range(len(found)), key=lambda number: found[number].logprob)
+            answers[place] = ModelAnswer(question.continuations[best], found)
+    return [answers[place] for place in range(len(batch))]
 
 
 def generate_answers(
@@ -102,7 +151,7 @@ def generate_answers(
         part = VideoPart(str(question.path), question.document.span)
         return ModelQuestion(question.prompt, part, decoding.max_new_tokens)
 
-    def note(some: Sequence[tuple[AskedQuestion, str | UnreadableVideo]]) -> None:
+    def note(some: Sequence[tuple[AskedQuestion, ModelAnswer | UnreadableVideo]]) -> None:
         _keep(some)
         _count([item for item, _ in some], bad)
         progress.advance(len(some))
@@ -126,14 +175,14 @@ def _is_answered(item: AskedQuestion) -> bool:
     return answer is not None and answer.asked == item.question.fingerprint and answer.skipped is None
 
 
-def _keep(some: Sequence[tuple[AskedQuestion, str | UnreadableVideo]]) -> None:
+def _keep(some: Sequence[tuple[AskedQuestion, ModelAnswer | UnreadableVideo]]) -> None:
     """Write the answers of a batch into their files."""
     lines: dict[AnswerFile, list[Answer]] = defaultdict(list)
     for (question, file), answer in some:
         if isinstance(answer, UnreadableVideo):
             lines[file].append(Answer.to(question, None, str(answer)))
         else:
-            lines[file].append(Answer.to(question, answer))
+            lines[file].append(Answer.to(question, answer.text))
     for file, answers in lines.items():
         file.append(answers)
 

@@ -27,7 +27,17 @@ from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import check_installed, refuse_code, restore
 from vlmkit.model.prompts import render_prompt
-from vlmkit.model.tokens import IGNORE, VIDEO, Ids, Tokens, expand_placeholder, text_messages, tokenize, tokenize_turns
+from vlmkit.model.tokens import (
+    IGNORE,
+    VIDEO,
+    Ids,
+    Tokens,
+    expand_placeholder,
+    text_messages,
+    tokenize,
+    tokenize_continuations,
+    tokenize_turns,
+)
 from vlmkit.spec.loading import read_component
 
 __all__ = ["Encoded", "VideoLMProcessor"]
@@ -216,6 +226,12 @@ class VideoLMProcessor(ProcessorMixin):
         `pad` makes a batch of them. Errors as those of `encode`.
         """
         return self._expand(tokenize(self.tokenizer, texts), shapes)
+
+    def tokenize_continuations(
+        self, prompt: str, texts: Sequence[str], shape: VideoShape | None = None
+    ) -> list[Tokens]:
+        """Tokenize texts that begin with a prompt, as `prompt` gives it; the tokens behind it are the labels."""
+        return self._expand(tokenize_continuations(self.tokenizer, prompt, texts), [shape] * len(texts))
 
     def _deal(self, texts: Sequence[str], shapes: Sequence[VideoShape]) -> list[VideoShape | None]:
         """Assign the videos, in their order, to the texts that have a placeholder."""

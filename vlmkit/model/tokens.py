@@ -35,6 +35,7 @@ __all__ = [
     "positions_with_targets",
     "text_messages",
     "tokenize",
+    "tokenize_continuations",
     "tokenize_turns",
 ]
 
@@ -97,6 +98,11 @@ def tokenize_turns(tokenizer: Any, conversations: Sequence[Sequence[Turn]]) -> l
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[Tokens]:
     """Tokenize texts that are rendered already, without labels."""
     return _encode(tokenizer, [_Rendered(text, []) for text in texts])
+
+
+def tokenize_continuations(tokenizer: Any, prompt: str, texts: Sequence[str]) -> list[Tokens]:
+    """Tokenize texts that begin with a prompt; the tokens that end behind it are the labels."""
+    return _encode(tokenizer, [_Rendered(text, [(len(prompt), len(text))]) for text in texts])
 
 
 def expand_placeholder(tokens: Tokens, video_token_id: int, count: int) -> Tokens:

@@ -57,7 +57,7 @@ def answers(loaded: Any, items: Sequence[Item], batch_size: int) -> dict[int, st
     model = LoadedModel(lambda: loaded)
     batches = list(ask(items, lambda item: item[1], model, load, batch_size))
     assert sum(map(len, batches)) == len(items)
-    return {item[0]: str(answer) for batch in batches for item, answer in batch}
+    return {item[0]: answer.text for batch in batches for item, answer in batch}
 
 
 def test_answers_depend_on_nothing_but_the_question(loaded: Any, items: list[Item]) -> None:
