@@ -1,5 +1,8 @@
-"""Judges of free-form answers. `exact` works offline: an answer is right when it equals the reference after both have
-been normalized, so that case, punctuation, articles and spacing make no difference."""
+"""Judges of free-form answers.
+
+`exact` works offline: an answer is right when it equals a reference after both have been normalized, so that case,
+punctuation, articles and spacing make no difference. `openai` asks a language model behind an endpoint.
+"""
 
 from collections.abc import Sequence
 
@@ -14,6 +17,6 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[JudgeSpec]]:
     """Return the judges."""
-    from vlmkit_judges.spec import ExactSpec
+    from vlmkit_judges.spec import ExactSpec, OpenAISpec
 
-    return [ExactSpec]
+    return [ExactSpec, OpenAISpec]

@@ -1,12 +1,20 @@
-"""Options of the judge `exact`."""
+"""Options of the judges `exact` and `openai`."""
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from vlmkit.api import Judge, JudgeSpec
+from pydantic import Field, field_validator
 
-__all__ = ["ExactSpec"]
+from vlmkit.api import Judge, JudgeSpec, SpecError, shown
+from vlmkit.api.bounds import Seed, Tokens
+
+__all__ = ["ExactSpec", "OpenAISpec"]
+
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+_Price = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class ExactSpec(JudgeSpec):
@@ -19,3 +27,66 @@ class ExactSpec(JudgeSpec):
         from vlmkit_judges._module import ExactJudge
 
         return ExactJudge()
+
+
+class OpenAISpec(JudgeSpec):
+    """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, SGLang, Ollama, `transformers serve`.
+
+    Where temperature or the longest reply is not set, the prompt's is used.
+    """
+
+    type: Literal["openai"] = "openai"
+    model: Annotated[str, Field(min_length=1, max_length=300)]
+    """As the server calls it; a dated version (`gpt-4o-2024-08-06`) does not change under you."""
+    base_url: str = "https://api.openai.com/v1"
+    """Address of the endpoint."""
+    api_key_env: str | None = "OPENAI_API_KEY"
+    """Environment variable with the key, which is written nowhere; None: the endpoint needs none."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    seed: Seed | None = None
+    """For servers that draw reproducibly."""
+    max_tokens: Tokens | None = None
+    """Longest reply, tokens."""
+    max_completion_tokens: bool = False
+    """Send the longest reply under this name, as OpenAI's reasoning models demand."""
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Most requests on their way at any time."""
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 5
+    """How often a request is repeated after a time-out, a lost connection, status 408, 409, 429 or 5xx."""
+    timeout: _Seconds = 60.0
+    """Longest silence of the server, seconds."""
+    deadline: _Seconds = 600.0
+    """Longest time for one answer with all repetitions, seconds."""
+    input_price: _Price | None = None
+    """US dollars per million tokens; None: not known."""
+    output_price: _Price | None = None
+    """US dollars per million tokens; None: not known."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(f"expected an address such as https://api.openai.com/v1; found {shown(url)}")
+        return url
+
+    @classmethod
+    def tiny(cls) -> OpenAISpec:
+        """A server on this machine."""
+        return cls(model="tiny", base_url="http://127.0.0.1:8000/v1", api_key_env=None)
+
+    def build(self) -> Judge:
+        """Return the judge. A SpecError where the key is not set."""
+        from vlmkit_judges._endpoint import EndpointJudge
+
+        key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
+        if self.api_key_env and not key:
+            raise SpecError(
+                f"judge openai: the environment variable {self.api_key_env} is not set; put the key of "
+                f"{urlsplit(self.base_url).hostname} there, or set api_key_env to null where none is needed"
+            )
+        return EndpointJudge(self, key)
