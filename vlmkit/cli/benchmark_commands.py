@@ -133,6 +133,10 @@ def check(
     name: Name,
     split: SplitName = None,
     annotation_root: AnnotationRoot = None,
+    annotations: Annotated[
+        list[str] | None,
+        typer.Option("--annotations", metavar="FILE", help="A file in place of the entry's own. Repeatable."),
+    ] = None,
     video_root: VideoRoot = None,
     video_file: Annotated[
         str | None, typer.Option(metavar="TEMPLATE", help="How videos are called, e.g. msvd_{video}{ext}.")
@@ -144,7 +148,8 @@ def check(
     from vlmkit.evaluation.benchmark_check import check_benchmark
     from vlmkit.spec.experiment import DataSpec
 
-    use = _use(name, split, annotation_root, video_root=video_root, video_file=video_file)
+    own = [{"path": path} for path in annotations] if annotations else None
+    use = _use(name, split, annotation_root, annotations=own, video_root=video_root, video_file=video_file)
     reader = DataSpec().reader.build() if decode else None
     _tell(check_benchmark(use, _more(context, benchmarks_path), reader))
 
@@ -184,9 +189,9 @@ def _more(context: typer.Context, own: Sequence[str] | None) -> list[str]:
     return [*context.obj, *(own or [])]
 
 
-def _use(name: str, split: str | None, annotation_root: str | None, **videos: Any) -> BenchmarkUse:
+def _use(name: str, split: str | None, annotation_root: str | None, **more: Any) -> BenchmarkUse:
     try:
-        return BenchmarkUse(name=name, split=split, annotation_root=annotation_root, **videos)
+        return BenchmarkUse(name=name, split=split, annotation_root=annotation_root, **more)
     except ValidationError as error:
         [problem, *_] = from_pydantic(error)
         raise UserError(f"--{'-'.join(map(str, problem.path)).replace('_', '-')}: {problem.message}") from None

@@ -11,9 +11,11 @@ from typing import NamedTuple
 from vlmkit.api.document import Document
 from vlmkit.api.reader import Reader
 from vlmkit.errors import DataError, UnreadableVideo
+from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos, read_benchmark
 from vlmkit.evaluation.locating import (
     Annotations,
+    annotation_files,
     check_counts,
     locate,
     registered_file,
@@ -49,10 +51,13 @@ def check_benchmark(use: BenchmarkUse, more: Sequence[str] = (), reader: Reader 
     frame are decoded by `reader`; None: none is.
 
     Raises:
-        DataError: there is no such benchmark or split, or no video of it at all.
+        DataError: there is no such benchmark or split, one of its protocols cannot be built, a file is malformed, or
+            there is no video of it at all.
     """
     benchmark = find_benchmark(use.name, more)
     split_name, split = benchmark.split(use.split)
+    for protocol in benchmark.protocols.values():
+        build_rules(protocol, str(benchmark.folder))
     report = CheckReport(f"{benchmark.name}, split {split_name}", [], [])
     if split.dataset is not None:
         located = locate(use, benchmark, split_name)
@@ -77,6 +82,10 @@ def check_benchmark(use: BenchmarkUse, more: Sequence[str] = (), reader: Reader 
 
 def _files(use: BenchmarkUse, benchmark: Benchmark, split_name: str, report: CheckReport) -> Annotations | None:
     """Verify each annotation file. None where one is missing or not the right one."""
+    if use.annotations is not None:
+        own, own_used = annotation_files(use, benchmark, split_name)
+        report.verified.extend(f"{file.path}: sha256 {file.sha256}" for file in own_used.files or ())
+        return Annotations(own, Path(), own_used)
     paths: list[Path] = []
     used: list[FileUsed] = []
     for file in benchmark.splits[split_name].files:
@@ -98,18 +107,13 @@ def _questions(
     use: BenchmarkUse, benchmark: Benchmark, split_name: str, annotations: Annotations, report: CheckReport
 ) -> Sequence[Document]:
     """Read the questions and compare their number with the entry's."""
-    documents = _documents(benchmark, annotations)
+    documents = read_documents(annotations.files, benchmark.annotation_options(split_name))
     try:
         check_counts(use, benchmark, split_name, annotations, documents)
     except DataError as error:
         report.problems.append(str(error))
     report.verified.append(_counted(documents))
     return documents
-
-
-def _documents(benchmark: Benchmark, annotations: Annotations) -> Sequence[Document]:
-    rules = build_rules(benchmark.protocol(None), str(benchmark.folder))
-    return rules.base.evaluator.documents(annotations.files)
 
 
 def _counted(documents: Sequence[Document]) -> str:
@@ -164,7 +168,7 @@ def pin_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> CheckReport:
     located = Annotations(
         tuple(path for path, _ in files), Path(), AnnotationsUsed(files=[used for _, used in files], registered=True)
     )
-    documents = _documents(benchmark, located)
+    documents = read_documents(located.files, benchmark.annotation_options(split_name))
     check_counts(use, benchmark, split_name, located, documents)
     lacking = {
         file.name: used.sha256 for file, (_, used) in zip(split.files, files, strict=True) if file.sha256 is None

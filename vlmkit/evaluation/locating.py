@@ -158,7 +158,8 @@ def check_counts(
     Files of the user's own may hold any number, but not exactly that of another split.
     """
     split, where = benchmark.splits[split_name], _where(use, split_name)
-    files = ", ".join(map(str, annotations.files))
+    first, *rest = map(str, annotations.files)
+    files = f"{first} and {len(rest)} more" if len(rest) > 1 else ", ".join([first, *rest])
     counts = {"questions": len(documents), "videos": len({document.video for document in documents})}
     if split.questions is not None and counts["questions"] != split.questions:
         others = [name for name, other in benchmark.splits.items() if other.questions == counts["questions"]]

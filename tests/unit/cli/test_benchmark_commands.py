@@ -98,9 +98,10 @@ def test_the_list_needs_no_torch() -> None:
 def test_show(call: Call, said: Said) -> None:
     assert call("benchmarks", "show", "msvd-qa") == 0
     out, _ = said()
-    for part in ("paper: Xu et al.", "split test (default): 13,157 questions", "split val: 6,415 questions",
+    for part in ("paper: Xu et al.", "split test (default): 13,157 questions, 504 videos", "split val: 6,415",
                  "  youtube_mapping.txt: sha256 28ad09f8b345eab", "from https://github.com/fanchenyou/HME-VideoQA",
-                 "protocol authors@1: accuracy, score", "Video-Panda    same data       accuracy 0.647"):  # fmt: skip
+                 "protocol video-chatgpt@1: accuracy, score", "protocol authors@1: accuracy",
+                 "Video-Panda    same data       accuracy 0.647  score 3.8"):  # fmt: skip
         assert part in out
 
 
@@ -245,18 +246,13 @@ def test_nothing_to_pin(call: Call, said: Said, crossing: Path, name: str, why: 
     assert why in err
 
 
-def test_clips_of_msvd_decode(call: Call, said: Said, crossing: Path, shared: Path) -> None:
+@pytest.mark.parametrize(("split", "questions", "clips"), [("test", 73, 3), ("train", 131, 4), ("val", 22, 1)])
+def test_clips_of_msvd_decode(call: Call, said: Said, shared: Path, split: str, questions: int, clips: int) -> None:
     """Real files: the questions about the clips beside the checkout, in the layout of Video-ChatGPT."""
-    text = (crossing / "benchmark.yaml").read_text()
-    text = text.replace("    questions: 2\n", "").replace('"{video}{ext}"', '"msvd_{video}{ext}"')
-    files = "files: [{name: test_q.json, source: x}, {name: test_a.json, source: x}]"
-    (crossing / "benchmark.yaml").write_text(
-        text.replace("files: [{name: questions.jsonl, source: beside this file}]", files)
-    )
-    for split, counts in (("test", (73, 3)), ("train", (131, 4)), ("val", (22, 1))):
-        annotations = shared / "annotations" / "mini" / f"MSVD_{split}"
-        assert call("benchmarks", "check", "crossing", "--benchmarks-path", str(crossing.parent),
-                    "--annotation-root", str(annotations), "--video-root", str(shared / "videos")) == 0  # fmt: skip
-        out, _ = said()
-        assert f"{counts[0]} questions about {counts[1]} video" in out
-        assert f"videos: {counts[1]} of {counts[1]} decode" in out
+    mini = shared / "annotations" / "mini" / f"MSVD_{split}"
+    files = [part for name in ("test_q.json", "test_a.json") for part in ("--annotations", str(mini / name))]
+    assert call("benchmarks", "check", "msvd-qa", "--split", split, *files, "--video-root", str(shared / "videos"),
+                "--video-file", "msvd_{video}{ext}") == 0  # fmt: skip
+    out, _ = said()
+    assert f"{questions} questions about {clips} video" in out
+    assert f"videos: {clips} of {clips} decode" in out

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from vlmkit.errors import DataError, SpecError
@@ -29,21 +28,6 @@ def test_every_shipped_entry_is_valid() -> None:
         assert entry.split(None)[0] == entry.default_split
 
 
-def test_msvd_qa_repeats_what_the_paper_prints(shared: Path) -> None:
-    table = yaml.safe_load((shared / "published" / "video-panda.yaml").read_text())["table_1_open_ended_videoqa"]
-    column = table["columns"].index("msvd_qa")
-    expected = [
-        (row[0], row[1], row[2], {"accuracy": row[column][0] / 100} | ({"score": score} if score is not None else {}))
-        for row in table["rows"]
-        for score in (row[column][1],)
-    ]
-    published = find_benchmark("msvd-qa").published
-    assert published is not None
-    found = [(row.model, row.data, row.vision_parameters_m, row.metrics) for row in published.results]
-    assert [row[:3] for row in found] == [row[:3] for row in expected]
-    assert [row[3] for row in found] == [pytest.approx(row[3]) for row in expected]
-
-
 def test_an_entry_of_a_plugin_is_found(tiny: SimpleNamespace) -> None:
     assert find_benchmark("tiny").version == "7"
     assert "msvd-qa" in benchmark_folders()
@@ -51,7 +35,7 @@ def test_an_entry_of_a_plugin_is_found(tiny: SimpleNamespace) -> None:
 
 def test_an_unknown_benchmark_names_the_nearest_and_all(tiny: SimpleNamespace) -> None:
     with pytest.raises(
-        DataError, match=r"'mvsd-qa'; did you mean 'msvd-qa'\? benchmarks: moving-shapes, msvd-qa, tiny"
+        DataError, match=r"'mvsd-qa'; did you mean 'msvd-qa'\? benchmarks: .*moving-shapes, .*msvd-qa, .*tiny"
     ):
         find_benchmark("mvsd-qa")
 
