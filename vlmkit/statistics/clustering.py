@@ -33,8 +33,8 @@ class ClusteredMean(NamedTuple):
     degrees: float
     """Degrees of freedom of `clustered`."""
     kish: float
-    """The number of independent answers that n are worth where all answers in a cluster are alike, n^2 / sum of the
-    squares of the clusters' weights (Kish, Survey Sampling (1965))."""
+    """k: how many independent answers tell as much where all answers in a cluster are alike, the square of the sum of
+    the clusters' weights over the sum of their squares (Kish, Survey Sampling (1965))."""
 
     @property
     def independent(self) -> float:
@@ -43,21 +43,30 @@ class ClusteredMean(NamedTuple):
 
 
 def clustered_mean(
-    values: Sequence[float], clusters: Sequence[Hashable], strata: Sequence[Hashable] | None = None, span: float = 1.0
+    values: Sequence[float],
+    clusters: Sequence[Hashable],
+    strata: Sequence[Hashable] | None = None,
+    span: float = 1.0,
+    *,
+    by_size: bool = True,
 ) -> ClusteredMean:
     """The mean of `values`, or with `strata` the mean of the strata's means, and its variance over clusters.
 
     A cluster may have questions in several strata: its deviations are summed over all of them before they are squared.
 
-        clustered = m/(m-1) * sum over clusters of (sum over strata of c_s * sum of d)^2 / n^2
+        clustered = k/(k-1) * sum over clusters of (sum over strata of c_s * sum of d)^2 / n^2
 
-    With c_s^2 = [m_s/(m_s-1)] / [m/(m-1)], so each stratum has its own correction for few clusters (with one stratum c
-    is 1: the estimator CR1). A stratum with a single cluster shows no variance of its own: its deviations are from the
-    mean of all (as `lonely.psu = "adjust"` of R's `survey`), and its c is 1. Degrees of freedom are Satterthwaite's
-    over the strata, at most m - 1. Variances are in units of `span`^2.
+    With c_s^2 = [k_s/(k_s-1)] / [k/(k-1)], so each stratum has its own correction for few clusters. k is Kish's number,
+    to which a cluster counts by its size: where one video has a third of all questions, intervals that count it as one
+    of m are too narrow. With clusters of one size k is m; `by_size=False` puts m, and m_s, in its place everywhere
+    (CR1).
 
-    Sources: Miller, arXiv:2411.00640; Cameron and Miller, Journal of Human Resources 50 (2015), for CR1; Satterthwaite,
-    Biometrics Bulletin 2 (1946).
+    A stratum with a single cluster shows no variance of its own: its deviations are from the mean of all (as
+    `lonely.psu = "adjust"` of R's `survey`), and its c is 1. Degrees of freedom are Satterthwaite's over the strata, at
+    most k - 1 and at least 1. Variances are in units of `span`^2.
+
+    Sources: Miller, arXiv:2411.00640; Cameron and Miller, Journal of Human Resources 50 (2015), for CR1 and for fewer
+    effective clusters where sizes differ; Satterthwaite, Biometrics Bulletin 2 (1946).
     """
     import numpy as np
 
@@ -72,40 +81,45 @@ def clustered_mean(
         means = np.bincount(stratum, x) / np.bincount(stratum)
     value = math.fsum(means) / s
     sizes = np.bincount(stratum)
-    cell, cells = codes((stratum * m + cluster).tolist())  # the questions of one cluster in one stratum
+    cell, _ = codes((stratum * m + cluster).tolist())  # the questions of one cluster in one stratum
     first = np.unique(cell, return_index=True)[1]
     cell_stratum, cell_cluster = stratum[first], cluster[first]
-    held = np.bincount(cell_stratum, minlength=s)  # m_s
-    lonely = held == 1
-    centers = np.where(lonely, value, means)
+    held = np.bincount(cell_stratum)  # m_s
     weights = n / (s * sizes)
-    deviations = weights[stratum] * ((x - centers[stratum]) / span)
+    kish = _kish(np.bincount(cluster, weights[stratum]))
+    k_s = sizes**2 / np.bincount(cell_stratum, np.bincount(cell) ** 2) if by_size else held
+    k = kish if by_size else m
+    lonely = held == 1
+    deviations = weights[stratum] * ((x - np.where(lonely, value, means)[stratum]) / span)
     of_answers = np.where(sizes > 1, sizes * (n - 1) / np.maximum((sizes - 1) * n, 1), 1.0)
-    of_clusters = np.where(lonely, 1.0, held * (m - 1) / np.maximum((held - 1) * m, 1))
-    totals = np.bincount(cell, deviations, minlength=cells) * np.sqrt(of_clusters)[cell_stratum]
-    sums = np.bincount(cell_cluster, totals, minlength=m)
-    clustered = m / (m - 1) * math.fsum(sums * sums) / (n * n) if m > 1 else math.inf
-    shares = np.bincount(cluster, weights[stratum], minlength=m)
+    of_clusters = np.ones(s)
+    of_clusters[~lonely] = k_s[~lonely] * (k - 1) / ((k_s[~lonely] - 1) * k)
+    totals = np.bincount(cell, deviations) * np.sqrt(of_clusters)[cell_stratum]
+    sums = np.bincount(cell_cluster, totals)
+    parts = np.bincount(cell_stratum, totals * totals)
     return ClusteredMean(
         value,
         n,
         s,
         m,
         math.fsum(of_answers[stratum] * deviations * deviations) / n,
-        clustered,
-        _degrees(np.bincount(cell_stratum, totals * totals, minlength=s), held, m),
-        n * n / math.fsum(shares * shares),
+        k / (k - 1) * math.fsum(sums * sums) / (n * n) if m > 1 else math.inf,
+        _degrees(parts, np.where(lonely, 2, k_s), k),
+        kish,
     )
 
 
-def _degrees(parts: np.ndarray, held: np.ndarray, m: int) -> float:
-    """Satterthwaite's degrees of freedom of a sum of variances, each of `held` clusters; at most m - 1."""
-    import numpy as np
+def _kish(weights: np.ndarray) -> float:
+    """How many independent answers tell as much, where all answers of a cluster are alike."""
+    return math.fsum(weights) ** 2 / math.fsum(weights * weights)
 
+
+def _degrees(parts: np.ndarray, counts: np.ndarray, k: float) -> float:
+    """Satterthwaite's degrees of freedom of a sum of variances, each of so many clusters; between 1 and k - 1."""
     total = parts.sum()
-    if m == 1 or not total > 0:
-        return m - 1
-    return float(min(m - 1, (m - 1) / np.sum((parts / total) ** 2 * (m - 1) / np.maximum(held - 1, 1))))
+    shares = parts / total if total > 0 else parts
+    lost = float((shares**2 * (k - 1) / (counts - 1)).sum())
+    return max(1.0, min(k - 1, (k - 1) / lost if lost > 0 else math.inf))
 
 
 class StandardErrors(NamedTuple):

@@ -59,7 +59,7 @@ def estimate(
     Sources: Korn and Graubard, Survey Methodology 24 (1998), for n* and its t correction; Miller, arXiv:2411.00640, for
     the clustered variance of evaluations; Kish, Survey Sampling (1965), for the floor.
     """
-    return _interval(values, clusters, None, lowest, highest)
+    return _interval(clustered_mean(values, clusters, None, _span(lowest, highest), by_size=False), lowest, highest)
 
 
 def macro(
@@ -72,12 +72,13 @@ def macro(
     """The mean of the strata's means (tasks, question types, dimensions) and its 95% interval.
 
     As `estimate`, with the clustered variance and the degrees of freedom of `clustering.clustered_mean`, n - S in the
-    place of n - 1, and the clusters' weights in Kish's floor. Every stratum counts the same, those with few questions
-    too; one of whose questions none has a value is not among `strata`, and whether it may be left out is the caller's
-    decision.
+    place of n - 1, and the clusters' weights in Kish's floor. Clusters count by their size here, so with one stratum it
+    is `estimate` where all have one size, and wider where few videos have most of the questions. Every stratum counts
+    the same, those with few questions too; one of whose questions none has a value is not among `strata`, and whether
+    it may be left out is the caller's decision.
     """
     checked(values, strata, "strata")
-    return _interval(values, clusters, strata, lowest, highest)
+    return _interval(clustered_mean(values, clusters, strata, _span(lowest, highest)), lowest, highest)
 
 
 def all_right(
@@ -106,21 +107,17 @@ def all_right(
     return list(lowest.values()), *(list(known.values()) for known in shared)
 
 
-def _interval(
-    values: Sequence[float],
-    clusters: Sequence[Hashable],
-    strata: Sequence[Hashable] | None,
-    lowest: float,
-    highest: float,
-) -> Estimate:
+def _span(lowest: float, highest: float) -> float:
+    """What values are divided by: their range, 1 where that is infinite."""
+    return highest - lowest if math.isfinite(highest - lowest) else 1.0
+
+
+def _interval(mean: ClusteredMean, lowest: float, highest: float) -> Estimate:
     span = highest - lowest
     if not math.isfinite(span):
-        mean = clustered_mean(values, clusters, strata)
-        half = math.inf
-        if mean.clusters > 1:
-            half = student_t(mean.degrees) * math.sqrt(max(mean.clustered, mean.independent))
+        error = math.sqrt(max(mean.clustered, mean.independent))
+        half = student_t(mean.degrees) * error if mean.clusters > 1 else math.inf
         return Estimate(mean.value, max(lowest, mean.value - half), min(highest, mean.value + half))
-    mean = clustered_mean(values, clusters, strata, span)
     share = min(1.0, max(0.0, (mean.value - lowest) / span))
     low, high = wilson(share, _effective(mean, share))
     return Estimate(mean.value, lowest + span * low, lowest + span * high)

@@ -58,6 +58,20 @@ def test_macro(shares: Sequence[float], tasks_of_a_video: str) -> None:
     assert 0.93 <= _coverage(draw, share.mean()) <= 0.97
 
 
+@pytest.mark.parametrize("sizes", [[100] + [4] * 50, [1, 2, 3, 5, 8, 13, 21] * 4], ids=["one-third-in-one", "1-to-21"])
+def test_macro_with_videos_of_many_sizes(sizes: Sequence[int]) -> None:
+    video = np.repeat(np.arange(len(sizes)), sizes)
+    task = np.arange(len(video)) % 3
+    tasks, videos = task.tolist(), video.tolist()
+
+    def draw(rng: np.random.Generator) -> Estimate:
+        effect = rng.uniform(-0.25, 0.25, len(sizes))
+        right = rng.random(len(video)) < np.array([0.3, 0.5, 0.7])[task] + effect[video]
+        return macro(right.tolist(), tasks, videos)
+
+    assert 0.93 <= _coverage(draw, 0.5) <= 0.97
+
+
 def test_groups_that_have_to_be_all_right() -> None:
     """120 groups of four rotations, two groups per video, in three tasks."""
     group = np.repeat(np.arange(120), 4)
@@ -74,16 +88,17 @@ def test_groups_that_have_to_be_all_right() -> None:
 
 @pytest.mark.parametrize("by_task", [False, True])
 @pytest.mark.parametrize(
-    ("videos", "each", "first", "second"), [(80, 4, 0.10, 0.05), (150, 2, 0.03, 0.02), (10, 12, 0.2, 0.1)]
+    ("sizes", "first", "second"),
+    [([4] * 80, 0.10, 0.05), ([2] * 150, 0.03, 0.02), ([12] * 10, 0.2, 0.1), ([1, 2, 3, 5, 8, 13, 21] * 4, 0.1, 0.1)],
 )
-def test_paired_difference(videos: int, each: int, first: float, second: float, by_task: bool) -> None:
+def test_paired_difference(sizes: Sequence[int], first: float, second: float, by_task: bool) -> None:
     """`first` and `second`: the shares of questions that one system alone answers, more in some videos than others."""
-    video = np.repeat(np.arange(videos), each)
+    video = np.repeat(np.arange(len(sizes)), sizes)
     names = video.tolist()
     strata = (np.arange(len(video)) % 4 // 3).tolist() if by_task else None
 
     def draw(rng: np.random.Generator) -> Estimate:
-        luck, scale = rng.random(len(video)), 2 * rng.beta(3, 3, (2, videos))
+        luck, scale = rng.random(len(video)), 2 * rng.beta(3, 3, (2, len(sizes)))
         one, other = first * scale[0][video], second * scale[1][video]
         alone, other_alone = luck < one, (one <= luck) & (luck < one + other)
         return paired(alone.tolist(), other_alone.tolist(), names, strata=strata).difference

@@ -104,8 +104,18 @@ def test_macro_with_videos_in_both_strata() -> None:
 
 
 def test_macro_of_one_stratum_is_the_mean() -> None:
-    values, videos = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0] * 9, [index // 4 for index in range(63)]
-    assert macro(values, ["one"] * 63, videos) == estimate(values, videos)
+    values, videos = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0] * 8, [index // 4 for index in range(56)]
+    assert macro(values, ["one"] * 56, videos) == pytest.approx(estimate(values, videos))
+
+
+def test_macro_is_wider_where_few_videos_have_most_questions() -> None:
+    values, videos = (
+        [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0] * 8,
+        [0] * 20 + [1] * 10 + [2 + index // 2 for index in range(26)],
+    )
+    plain, by_size = estimate(values, videos), macro(values, ["one"] * 56, videos)
+    assert by_size.value == plain.value
+    assert by_size.high - by_size.low > plain.high - plain.low
 
 
 def test_macro_of_independent_strata() -> None:
