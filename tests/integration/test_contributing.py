@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -14,12 +14,17 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, JudgeRequest, Unscored, VideoInput
+from vlmkit.evaluation.annotations import read_documents
+from vlmkit.evaluation.benchmark_check import check_benchmark
 from vlmkit.evaluation.benchmarks import find_benchmark
+from vlmkit.evaluation.locating import annotation_files
+from vlmkit.evaluation.protocols import build_rules
 from vlmkit.registry import KINDS, registry
+from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.testing import checks
 
-PLUGINS = ("both_ends", "contains", "crossing", "halve", "patch_tokens", "question_table")
-_TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|json))")
+PLUGINS = ("both_ends", "contains", "halve", "patch_tokens", "question_table", "traffic")
+_TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|jsonl))")
 """The first line of a block of code names its file."""
 
 
@@ -33,7 +38,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[
     hook = (site / "halve/__init__.py").read_text(encoding="utf-8")
     hook = hook.replace("halve", "patch_tokens").replace("HalveSpec", "PatchTokensSpec")
     (site / "patch_tokens/__init__.py").write_text(hook, encoding="utf-8")
-    (site / "crossing/benchmarks/crossing/README.md").touch()
+    (site / "mine/crossing/README.md").touch()
     info = site / "examples-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: examples\nVersion: 1\n")
@@ -139,16 +144,22 @@ def test_the_judge_compares() -> None:
     assert isinstance(found[2], Unscored)
 
 
-def test_the_benchmark_is_found_and_its_annotations_are_the_ones_it_names(installed: Path) -> None:
-    benchmark = find_benchmark("crossing")
-    _, split = benchmark.split(None)
-    [file] = split.files
-    path = installed / file.name
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
-    options = dict(benchmark.protocol(None).evaluator)
-    evaluator = _spec("evaluator", options.pop("type"), **options).build()
-    documents = evaluator.documents([path])
+def test_the_benchmark_is_accepted_by_check_and_asked_as_it_says(installed: Path) -> None:
+    mine = str(installed / "mine")
+    assert len((installed / "mine/crossing/benchmark.yaml").read_text().splitlines()) <= 18
+    report = check_benchmark(BenchmarkUse(name="crossing"), [mine])
+    assert report.problems == []
+    benchmark = find_benchmark("crossing", [mine])
+    assert f"questions.jsonl: sha256 {benchmark.splits['test'].files[0].sha256}" in report.verified
+    files, _ = annotation_files(BenchmarkUse(name="crossing"), benchmark, "test")
+    documents = read_documents(files, benchmark.annotation_options("test"))
     assert [document.answer for document in documents] == ["green", "three"]
-    assert len(documents) == split.questions
-    assert evaluator.prompt(documents[1]) == "<video>\nHow many cars pass?"
-    assert set(benchmark.protocol(None).metrics) <= set(evaluator.metrics())
+    rules = build_rules(benchmark.protocol(None), "here")
+    assert "<video>\nHow many cars pass?" in str(rules.base.evaluator.prompt(documents[1])).replace("\\n", "\n")
+
+
+def test_a_package_ships_it_with_its_questions(installed: Path) -> None:
+    with pytest.raises(DataError, match=r"plugin 'traffic' \(examples 1\) offers the folder of benchmarks .*traffic"):
+        find_benchmark("crossing")
+    shutil.copytree(installed / "mine", installed / "traffic" / "benchmarks")
+    assert check_benchmark(BenchmarkUse(name="crossing")).problems == []

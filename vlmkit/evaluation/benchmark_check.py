@@ -1,4 +1,4 @@
-"""Whether what a benchmark needs is on this machine and whole: annotation files, questions, videos that decode."""
+"""The check that all a benchmark needs is here and whole: annotation files, questions, videos that decode; and pins."""
 
 from __future__ import annotations
 
