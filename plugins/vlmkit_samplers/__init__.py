@@ -17,9 +17,11 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
 
     return [
         spec.FpsSpec,
+        spec.InteriorPointsSpec,
         spec.OneFpsSpec,
         spec.ReferenceSpec,
         spec.SegmentCentreSpec,
         spec.SegmentMidpointSpec,
+        spec.SegmentStartSpec,
         spec.UniformSpec,
     ]

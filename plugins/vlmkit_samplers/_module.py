@@ -65,6 +65,15 @@ def _segment_centre(total: int, fps: float, wanted: int) -> list[int]:
     return [int(segment / 2 + round(segment * i)) for i in range(wanted)]
 
 
+def _segment_start(total: int, fps: float, wanted: int) -> list[int]:
+    return [i * total // wanted for i in range(wanted)]
+
+
+def _interior_points(total: int, fps: float, wanted: int) -> list[int]:
+    step = total / (wanted + 1)
+    return [int(i * step) for i in range(1, wanted + 1)]
+
+
 def _every_second(total: int, fps: float) -> range:
     stride = max(1, round(fps)) if math.isfinite(fps) else 1
     return range(0, total, stride)
@@ -75,10 +84,12 @@ def _thin(positions: range, wanted: int) -> list[int]:
 
 
 RULES: dict[str, Rule] = {
+    "interior-points": _interior_points,
     "one-fps": _one_fps,
     "reference": _reference,
     "segment-centre": _segment_centre,
     "segment-midpoint": _segment_midpoint,
+    "segment-start": _segment_start,
     "uniform": _uniform,
 }
 

@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from vlmkit.api import Sampler, SamplerSpec
 from vlmkit.api.bounds import Frames
 
-__all__ = ["FpsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMidpointSpec", "UniformSpec"]
+__all__ = [
+    "FpsSpec", "InteriorPointsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMidpointSpec",
+    "SegmentStartSpec", "UniformSpec",
+]  # fmt: skip
 
 
 class _RuleSpec(SamplerSpec):
@@ -49,6 +52,20 @@ class SegmentCentreSpec(_RuleSpec):
     shorter."""
 
     type: Literal["segment-centre"] = "segment-centre"
+
+
+class SegmentStartSpec(_RuleSpec):
+    """TempCompass (arXiv:2403.00476, script for GPT-4o): the first frame of each of so many equal segments, repeated
+    where the video is shorter."""
+
+    type: Literal["segment-start"] = "segment-start"
+
+
+class InteriorPointsSpec(_RuleSpec):
+    """VLMEvalKit (arXiv:2407.11691, dataset/video_base.py): the ends of so many and one more equal segments but for the
+    last, repeated where the video is shorter."""
+
+    type: Literal["interior-points"] = "interior-points"
 
 
 class OneFpsSpec(_RuleSpec):

@@ -34,7 +34,8 @@ _NAMES += (
 )
 _NAMES += rb"|\x1c\x53\xbb\x6b|\x00\x00\x01|\x47\x40|FLV|GIF8|\x30\x26\xb2\x75"
 _PLACES = re.compile(_NAMES, re.DOTALL)
-_SAMPLINGS = ("uniform", "reference", "one-fps", "segment-midpoint", "segment-centre", "fps")
+_SAMPLINGS = ("uniform", "reference", "one-fps", "segment-midpoint", "segment-centre", "segment-start",
+              "interior-points", "fps")  # fmt: skip
 Example = tuple[str, bytes, str, bool]
 
 

@@ -120,6 +120,7 @@ class AnnotationOptions(Spec):
     span: tuple[Text, Text] | None = None
     """First and last second."""
     tags: dict[str, Text] = Field(default_factory=dict)
+    """Columns for break-downs and templates of prompts; of a list one entry a line."""
     files: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Other options for the files whose name matches, e.g. `*_caption.json`, over these."""
 

@@ -28,7 +28,7 @@ def document_of(row: Row, options: AnnotationOptions, names: Mapping[str, str]) 
     elif answer is not None and not answer.strip():
         raise DataError(f"{where}: `answer` is empty; fill it in, or remove the entry")
     references = () if found.texts or not answer else (answer, *_references(row, options))
-    tags = {name: _optional(text, row, f"tags.{name}", plain_text) for name, text in options.tags.items()}
+    tags = {name: _optional(text, row, f"tags.{name}", _tag_text) for name, text in options.tags.items()}
     if found.labels:
         tags["labels"] = "\n".join(found.labels)
     return Document(
@@ -60,6 +60,12 @@ def required(text: TextOptions, row: Row, key: str, read: Read = name_of, *, emp
 
 def _optional(text: TextOptions | None, row: Row, key: str, read: Read = name_of) -> str:
     return "" if text is None else text_in(text, row, key, read) or ""
+
+
+def _tag_text(value: object, key: str, where: str) -> str:
+    """Return a tag: what `plain_text` takes, or a list of it, one a line."""
+    values = value if isinstance(value, list) else [value]
+    return "\n".join(plain_text(each, key, where) for each in values)
 
 
 def _answer(row: Row, options: AnnotationOptions, id_: str) -> str | None:

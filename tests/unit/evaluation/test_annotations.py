@@ -200,16 +200,26 @@ def test_rows_with_two_questions_and_companions(tmp_path: Path) -> None:
 
 def test_groups_types_spans_and_rows_that_count(tmp_path: Path) -> None:
     rows = [
-        {**ROW, "video": "7_reverse", "type": "TP", "start": 1.5, "end": 3, "lvl": True},
+        {**ROW, "video": "7_reverse", "type": "TP", "start": 1.5, "end": 3, "lvl": True, "points": ["a", 2]},
         {**ROW, "id": 4, "video": "8", "type": "CW"},
         {**ROW, "id": 5, "type": "XX"},
     ]
     documents = read(
         tmp_path, {"q": rows}, group={"template": "{video}", "pattern": "[^_]+"}, span=["{start}", "{end}"],
-        type={"template": "{type}", "map": {"TP": "TN"}}, where={"type": ["TP", "CW"]}, tags={"level": "{lvl}"},
+        type={"template": "{type}", "map": {"TP": "TN"}}, where={"type": ["TP", "CW"]},
+        tags={"level": "{lvl}", "points": "{points}"},
     )  # fmt: skip
     assert documents == [
-        Document("3", "7_reverse", "Who runs?", "man", "TN", group="7", span=(1.5, 3.0), tags={"level": "true"}),
+        Document(
+            "3",
+            "7_reverse",
+            "Who runs?",
+            "man",
+            "TN",
+            group="7",
+            span=(1.5, 3.0),
+            tags={"level": "true", "points": "a\n2"},
+        ),
         Document("4", "8", "Who runs?", "man", "CW"),
     ]
 

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from vlmkit.api import VideoInput
 
-RULES = ("one-fps", "reference", "segment-centre", "segment-midpoint", "uniform")
+RULES = (
+    "interior-points", "one-fps", "reference", "segment-centre", "segment-midpoint", "segment-start", "uniform",
+)  # fmt: skip
 
 
 def choose(rule: str, num_frames: int, fps: float, wanted: int) -> Sequence[int]:
@@ -42,7 +44,7 @@ def test_positions_are_ascending_and_inside(rule: str, total: int, wanted: int) 
     assert positions == sorted(positions)
     assert positions[0] >= 0
     assert positions[-1] < total
-    if rule in ("uniform", "segment-centre"):
+    if rule in ("interior-points", "segment-centre", "segment-start", "uniform"):
         assert len(positions) == wanted
     if rule == "segment-midpoint":
         assert len(positions) == min(total, wanted)
@@ -74,6 +76,13 @@ def test_segments_by_hand() -> None:
     assert choose("segment-centre", 10, 25.0, 4) == [1, 3, 5, 8]  # int(1.125 + round(2.25 i))
 
 
+def test_where_eight_frames_of_a_hundred_begin() -> None:
+    rules = {"interior-points": 11, "segment-centre": 6, "segment-start": 0, "uniform": 0}
+    assert {rule: choose(rule, 100, 25.0, 8)[0] for rule in rules} == rules
+    assert choose("interior-points", 100, 25.0, 4) == [20, 40, 60, 80]
+    assert choose("segment-start", 100, 25.0, 8) == [0, 12, 25, 37, 50, 62, 75, 87]
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_rules_keep_their_bare_names(rule: str) -> None:
     sampler = VideoInput(sampling=rule).sampler
@@ -85,6 +94,6 @@ def test_rules_keep_their_bare_names(rule: str) -> None:
 
 def test_other_names_are_refused() -> None:
     with pytest.raises(
-        ValidationError, match="no installed plugin offers sampler 'nearest'; installed: fps, one-fps, ref"
+        ValidationError, match="no installed plugin offers sampler 'nearest'; installed: fps, interior-p"
     ):
         _ = VideoInput(sampling="nearest").sampler
