@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vlmkit.api import DataError, Document, Extractor, Reading, shown
-from vlmkit_extractors import _authors, _lmms_eval, _mmmu, _tempcompass, _vlmevalkit, _yes_no
+from vlmkit_extractors import _authors, _lmms_eval, _mmmu, _strict, _tempcompass, _vlmevalkit, _yes_no
 from vlmkit_extractors._choices import Rule
 
 __all__ = ["CHOICE_RULES", "RULES", "RuleExtractor"]
@@ -18,6 +18,7 @@ CHOICE_RULES: dict[str, Rule] = {
     "lmms-eval-perception-test": _lmms_eval.perception_test,
     "mlvu": _authors.mlvu,
     "mvbench": _authors.mvbench,
+    "strict": _strict.strict,
     "tempcompass-caption-matching": _tempcompass.caption_matching,
     "tempcompass-multi-choice": _tempcompass.multi_choice,
     "video-mme": _authors.video_mme,

@@ -120,6 +120,13 @@ class VlmevalkitVideoMmeSpec(_RuleSpec):
     """Ask a judge about an answer with neither; false: VLMEvalKit's `exact_matching`."""
 
 
+class StrictSpec(_RuleSpec):
+    """Ours: a letter that is named as the answer, or the text of one option, and nothing that contradicts it. All else
+    is unreadable: nothing is dropped, drawn or guessed."""
+
+    type: Literal["strict"] = "strict"
+
+
 class YesNoSpec(_RuleSpec):
     """Ours: the answer begins with yes or no, or says `The answer is yes`, and nothing else of the two. All else is
     unreadable: no judge, no guess."""
@@ -135,6 +142,7 @@ SPECS: list[type[ExtractorSpec]] = [
     LmmsEvalPerceptionTestSpec,
     MlvuSpec,
     MvbenchSpec,
+    StrictSpec,
     TempcompassCaptionMatchingSpec,
     TempcompassMultiChoiceSpec,
     TempcompassYesNoSpec,
