@@ -76,6 +76,38 @@ def test_all_problems_are_reported_with_file_and_path(tiny: SimpleNamespace) -> 
     assert "version: 2 is not of type 'string'" in message
 
 
+def _one_file(**changes: Any) -> dict[str, Any]:
+    return {"splits": {"test": {"files": [{"name": "a.json", "source": "x", **changes}]}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (_one_file(sha256="abc"), "splits.test.files.0.sha256: 'abc' does not match"),
+        (_one_file(source=""), "splits.test.files.0.source: '' should be non-empty"),
+        (_one_file(sha265="0" * 64), "splits.test.files.0: Additional properties are not allowed ('sha265' was unexp"),
+        ({"splits": {"test": {"files": []}}}, "splits.test.files: [] should be non-empty"),
+        ({"splits": {"test": {"files": [{"name": "a.json"}]}}}, "splits.test.files.0: 'source' is a required property"),
+        (
+            {"splits": {"test": {"questions": 0, "dataset": {}}}},
+            "splits.test.questions: 0 is less than the minimum of 1",
+        ),
+        ({"splits": {"test": {"videos": "many"}}}, "splits.test.videos: 'many' is not of type 'integer'"),
+        ({"splits": {"test": {"answers_public": 1}}}, "splits.test.answers_public: 1 is not of type 'boolean'"),
+        ({"protocols": {"strict": {"version": "1"}}}, "protocols.strict: 'source' is a required property"),
+        ({"annotations": {"answer_is": "word"}}, "annotations.answer_is: 'word' is not one of"),
+        ({"size": 3}, "size: 3 is not of type 'string'"),
+        ({"metrics": []}, "metrics: [] should be non-empty"),
+        ({"video": {"file": "clip"}}, "video.file: 'clip' does not match"),
+    ],
+)
+def test_each_problem_has_its_path(tiny: SimpleNamespace, changes: dict[str, Any], message: str) -> None:
+    tiny.write(**changes)
+    with pytest.raises(DataError) as caught:
+        find_benchmark("tiny")
+    assert f"\n  {message}" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
