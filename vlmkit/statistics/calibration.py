@@ -18,7 +18,7 @@ __all__ = ["Calibration", "calibrate"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What human labels of some answers say of a judge and of the accuracy that it found."""
+    """A judge measured by human labels of some answers, and the accuracy that it found, corrected."""
 
     labels: int
     """Answers with a human label."""

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ClusteredMean", "StandardErrors", "checked", "clustered_mean", "codes", "standard_errors", "student_t"]
+__all__ = [
+    "ClusteredMean",
+    "StandardErrors",
+    "checked",
+    "clustered_mean",
+    "codes",
+    "mean_of",
+    "standard_errors",
+    "student_t",
+]
 
 
 class ClusteredMean(NamedTuple):
@@ -43,7 +52,7 @@ class ClusteredMean(NamedTuple):
 
 
 def clustered_mean(
-    values: Sequence[float],
+    values: Sequence[float] | np.ndarray,
     clusters: Sequence[Hashable],
     strata: Sequence[Hashable] | None = None,
     span: float = 1.0,
@@ -72,18 +81,10 @@ def clustered_mean(
 
     x = checked(values, clusters)
     n, (cluster, m) = len(x), codes(clusters)
-    if strata is None:
-        stratum, s = np.zeros(n, dtype=np.intp), 1
-        means = np.array([math.fsum(x) / n])
-    else:
-        checked(values, strata, "strata")
-        stratum, s = codes(strata)
-        means = np.bincount(stratum, x) / np.bincount(stratum)
-    value = math.fsum(means) / s
-    sizes = np.bincount(stratum)
-    cell, _ = codes((stratum * m + cluster).tolist())  # the questions of one cluster in one stratum
-    first = np.unique(cell, return_index=True)[1]
-    cell_stratum, cell_cluster = stratum[first], cluster[first]
+    stratum, means = _strata(x, strata)
+    value, s, sizes = math.fsum(means) / len(means), len(means), np.bincount(stratum)
+    cells, cell = np.unique(stratum * m + cluster, return_inverse=True)  # the questions of one cluster in one stratum
+    cell_stratum, cell_cluster = cells // m, cells % m
     held = np.bincount(cell_stratum)  # m_s
     weights = n / (s * sizes)
     kish = _kish(np.bincount(cluster, weights[stratum]))
@@ -107,6 +108,22 @@ def clustered_mean(
         _degrees(parts, np.where(lonely, 2, k_s), k),
         kish,
     )
+
+
+def mean_of(values: Sequence[float] | np.ndarray, strata: Sequence[Hashable] | None = None) -> float:
+    """The mean of `values`, or with `strata` the mean of the strata's means."""
+    means = _strata(values, strata)[1]
+    return math.fsum(means) / len(means)
+
+
+def _strata(values: Sequence[float] | np.ndarray, strata: Sequence[Hashable] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each value's stratum, and the strata's means."""
+    import numpy as np
+
+    if strata is None:
+        return np.zeros(len(values), dtype=np.intp), np.array([math.fsum(values) / len(values)])
+    stratum, _ = codes(strata)
+    return stratum, np.bincount(stratum, checked(values, strata, "strata")) / np.bincount(stratum)
 
 
 def _kish(weights: np.ndarray) -> float:
@@ -144,18 +161,15 @@ def standard_errors(
     import numpy as np
 
     x = checked(values, clusters)
-    strata = [0] * len(x) if strata is None else strata
-    checked(values, strata, "strata")
-    (cluster, _), (stratum, s) = codes(clusters), codes(strata)
-    sizes = np.bincount(stratum)
-    deviations = (x - (np.bincount(stratum, x) / sizes)[stratum]) / (s * sizes)[stratum]
+    (stratum, means), (cluster, _) = _strata(x, strata), codes(clusters)
+    deviations = (x - means[stratum]) / (len(means) * np.bincount(stratum))[stratum]
     sums = np.bincount(cluster, deviations)
     independent, clustered = math.fsum(deviations * deviations), math.fsum(sums * sums)
     effect = clustered / independent if independent > 0 else 1.0
     return StandardErrors(math.sqrt(independent), math.sqrt(clustered), effect)
 
 
-def checked(values: Sequence[float], labels: Sequence[Hashable], what: str = "clusters") -> np.ndarray:
+def checked(values: Sequence[float] | np.ndarray, labels: Sequence[Hashable], what: str = "clusters") -> np.ndarray:
     """Return the values as an array. A ValueError where lengths differ, there is none, or one is not finite."""
     import numpy as np
 

@@ -108,7 +108,7 @@ def all_right(
 
 
 def _span(lowest: float, highest: float) -> float:
-    """What values are divided by: their range, 1 where that is infinite."""
+    """Return the range, by which values are divided; 1 where it is infinite."""
     return highest - lowest if math.isfinite(highest - lowest) else 1.0
 
 

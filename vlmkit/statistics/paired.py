@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vlmkit.statistics.clustering import checked, clustered_mean, student_t
+from vlmkit.statistics.clustering import checked, clustered_mean, mean_of, student_t
 from vlmkit.statistics.intervals import Estimate
 
 __all__ = ["Paired", "mcnemar", "paired"]
@@ -55,18 +55,19 @@ def paired(
 
     a, b = checked(first, clusters), checked(second, clusters)
     differences = a - b
-    mean = clustered_mean(differences.tolist(), clusters, strata)
+    mean = clustered_mean(differences, clusters, strata)
     span = highest - lowest
     half = math.inf
     if mean.clusters > 1:
         variance = mean.clustered
-        if len({clusters[place] for place in differences.nonzero()[0]}) < 2 or np.ptp(differences) == 0:
+        differing = {clusters[place] for place in differences.nonzero()[0]}
+        if len(differing) < 2 or np.ptp(differences) == 0:
             variance = max(variance, 2 * ((float(abs(differences).max()) or span) / mean.kish) ** 2)
         half = student_t(mean.degrees) * math.sqrt(variance)
     up, down = (tuple(sign.nonzero()[0].tolist()) for sign in (differences > 0, differences < 0))
     return Paired(
-        clustered_mean(a.tolist(), clusters, strata).value,
-        clustered_mean(b.tolist(), clusters, strata).value,
+        mean_of(a, strata),
+        mean_of(b, strata),
         Estimate(mean.value, max(-span, mean.value - half), min(span, mean.value + half)),
         up,
         down,
@@ -81,8 +82,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Source: McNemar, Psychometrika 12 (1947), with the binomial distribution in the place of its approximation.
     """
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from scipy.special import bdtr  # type: ignore[import-untyped]
 
-    if only_first + only_second == 0:
-        return 1.0
-    return float(binomtest(only_first, only_first + only_second).pvalue)
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))

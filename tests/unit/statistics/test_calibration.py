@@ -64,14 +64,14 @@ def test_coverage(right: float, sensitivity: float, specificity: float, labels: 
     rng = np.random.default_rng(1)
     video = np.arange(600) // 5
     names, covered = video.tolist(), 0
-    for _ in range(2000):
+    for _ in range(1000):
         truth = rng.random(600) < rng.beta(8 * right, 8 * (1 - right), 120)[video]
         judge = np.where(truth, rng.random(600) < sensitivity, rng.random(600) >= specificity)
         seen = rng.permutation(600) < labels
         human = [bool(one) if shown else None for one, shown in zip(truth, seen, strict=True)]
         result = calibrate(judge.tolist(), human, names).corrected
         covered += result.low <= right <= result.high
-    assert 0.93 <= covered / 2000 <= 0.97
+    assert 0.93 <= covered / 1000 <= 0.97
 
 
 def test_too_few_labels_are_an_error() -> None:
