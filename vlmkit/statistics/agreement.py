@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Agreement", "Confusion", "Level", "agreement", "confusion"]
 
 Level = Literal["nominal", "ordinal", "interval"]
-"""What of the ratings counts: that they differ, how many ratings lie between them, or by how much they differ."""
+"""How ratings are compared: equal or not, by how many ratings lie between them, or by how much they differ."""
 Rating = str | float | None
 """Of one judge on one answer: a label or a number (true and false are both); None where it gave none."""
 
