@@ -31,10 +31,14 @@ from vlmkit.spec.identity import changes, identity, is_free
 from vlmkit.spec.loading import read_resolved, resolved
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["RunFolder", "check_file_types"]
+__all__ = ["RunBusyError", "RunFolder", "check_file_types"]
 
 
 _OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
+
+
+class RunBusyError(RunError):
+    """Another process works on the run."""
 
 
 class _Plugin(BaseModel):
@@ -146,12 +150,12 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out while this one works on the run. A RunError where another one is at work here."""
+        """Keep other processes out while this one works on the run. A RunBusyError where another one does."""
         try:
             with self.guarded(), lock_file(self.path / ".lock"):
                 yield
         except Locked:
-            raise RunError(
+            raise RunBusyError(
                 f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
             ) from None
 

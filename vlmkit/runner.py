@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,8 +84,7 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
         return evaluate(spec, output)
     prepared = _prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
     folder = train(spec, output)
-    if rank():  # one process of several measures
-        return Run(folder.path, folder.model)
+    _wait_for_first(folder.model)
     return _measure(spec, folder, prepared)
 
 
@@ -101,18 +101,21 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     return folder
 
 
-def evaluate(spec: ExperimentSpec, output: str | Path = "runs") -> Run:
-    """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one."""
+def evaluate(spec: ExperimentSpec, output: str | Path = "runs", shard: str | None = None) -> Run:
+    """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one.
+
+    Several processes of a launcher ask a share of the questions each, and so do launches on any machines that see the
+    run folder, with a `shard` such as `3/16`. Those that are not the last to end have no results.
+    """
     exit_in_worker()
     if spec.evaluation is None:
         raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
     model = RunFolder(Path(output) / spec.name).model
     if spec.training is not None and not model.is_dir():
         raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
-    if rank():  # one process of several measures
-        return Run(Path(output) / spec.name, model if spec.training else None)
     folder, composed = _open(spec, output)
-    return _measure(spec, folder, _prepare(spec), composed.model)
+    _wait_for_first(folder.spec_file)
+    return _measure(spec, folder, _prepare(spec), composed.model, shard)
 
 
 def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, ComposedSummary]:
@@ -136,15 +139,31 @@ def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
 
 
 def _measure(
-    spec: ExperimentSpec, folder: RunFolder, prepared: list[PreparedBenchmark], on_meta: VideoLM | None = None
+    spec: ExperimentSpec,
+    folder: RunFolder,
+    prepared: list[PreparedBenchmark],
+    on_meta: VideoLM | None = None,
+    shard: str | None = None,
 ) -> Run:
     """Evaluate, if the spec asks for it, and report."""
+    trained = folder.model if spec.training else None
     results: dict[str, BenchmarkResult] = {}
     if spec.evaluation is not None:
         keep_freed_memory()
-        from vlmkit.evaluation import evaluate_benchmarks
+        from vlmkit.evaluation import Shard, evaluate_benchmarks
 
-        results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta)
+        part = None if shard is None else Shard.parse(shard)
+        results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta, shard=part)
+        if not results:  # another process has them
+            return Run(folder.path, trained)
+    if rank():
+        return Run(folder.path, trained)
     from vlmkit.report import write_report
 
-    return Run(folder.path, folder.model if spec.training else None, results, write_report(folder.path, prepared))
+    return Run(folder.path, trained, results, write_report(folder.path, prepared))
+
+
+def _wait_for_first(path: Path) -> None:
+    """Wait, in every process but the first, for what that one writes; where it fails, the launcher ends this one."""
+    while rank() and not path.exists():
+        time.sleep(0.2)

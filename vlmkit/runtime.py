@@ -24,6 +24,7 @@ __all__ = [
     "environment",
     "exit_in_worker",
     "keep_freed_memory",
+    "local_rank",
     "lost_peers",
     "rank",
     "set_single_process_defaults",
@@ -49,6 +50,11 @@ def rank() -> int:
     return number
 
 
+def local_rank() -> int:
+    """Number of this process among those of its machine, from 0."""
+    return _number("LOCAL_RANK", 0)
+
+
 def check_launcher() -> None:
     """Raise a UserError where a part of what a launcher says is missing or malformed, before torch reads it."""
     count = world_size()
@@ -60,7 +66,7 @@ def check_launcher() -> None:
                 f"{', '.join(missing)}; {_REMEDY}"
             )
     rank()
-    _number("LOCAL_RANK", 0)
+    local_rank()
     _number("MASTER_PORT", 1, least=1, most=65535)
 
 

@@ -68,12 +68,23 @@ def train(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("run
         typer.echo(f"model: {folder.model}")
 
 
-def evaluate(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
-    """Evaluate the trained model of a run on the spec's benchmarks."""
+def evaluate(
+    spec: SpecFile,
+    set_: Overrides = None,
+    output: RunsFolder = Path("runs"),
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Ask only this share of the questions, e.g. 3/16; the last share measures."),
+    ] = None,
+) -> None:
+    """Evaluate the trained model of a run on the spec's benchmarks.
+
+    With torchrun each process asks a share; so do machines that see the same run folder, with --shard.
+    """
     experiment = _load(spec, set_)
     from vlmkit import runner
 
-    finished = runner.evaluate(experiment, output)
+    finished = runner.evaluate(experiment, output, shard)
     if not rank():
         typer.echo(finished.summary())
 

@@ -14,6 +14,7 @@ from vlmkit.evaluation.prefetch import VideoPart
 from vlmkit.evaluation.questions import PreparedBenchmark, own_questions, prepare_benchmark, prepare_benchmarks
 from vlmkit.evaluation.records import BenchmarkResult, JudgedAnswer, read_result
 from vlmkit.evaluation.scores import score_answer
+from vlmkit.evaluation.shards import Shard
 from vlmkit.spec.evaluation import EvaluationSpec
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LoadedModel",
     "ModelQuestion",
     "PreparedBenchmark",
+    "Shard",
     "VideoPart",
     "ask",
     "benchmark_folders",

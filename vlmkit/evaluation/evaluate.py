@@ -14,10 +14,10 @@ from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.answer_model import AnswerModel, FunctionModel, GenerateBatch, LoadedModel
+from vlmkit.evaluation.asking import answer_shards, ask_questions, shards_here
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
-from vlmkit.evaluation.generate import AskedQuestion, generate_answers
+from vlmkit.evaluation.generate import AskedQuestion
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.prefetch import AlignerVideos
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
     AnswerFile,
@@ -31,11 +31,13 @@ from vlmkit.evaluation.records import (
     write_result,
 )
 from vlmkit.evaluation.scores import score_answers
+from vlmkit.evaluation.shards import QuestionsOfFile, Shard, gather_shards
 from vlmkit.files import write_atomic
 from vlmkit.json_files import is_present, json_line
 from vlmkit.manifest import file_entries
 from vlmkit.registry import registry
-from vlmkit.run_folder import RunFolder
+from vlmkit.run_folder import RunBusyError, RunFolder
+from vlmkit.runtime import local_rank
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import sha256
 
@@ -57,8 +59,12 @@ def evaluate_benchmarks(
     prepared: Sequence[PreparedBenchmark] | None = None,
     generate: GenerateBatch | None = None,
     on_meta: VideoLM | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, BenchmarkResult]:
     """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
+
+    Several processes of a launcher, or with a `shard` several launches, ask a share of the questions each. The first
+    process of a launch that finds all of them answered goes on; for the others there is no result yet.
 
     Args:
         spec: the experiment, with an `evaluation`.
@@ -66,9 +72,10 @@ def evaluate_benchmarks(
         prepared: what `prepare_benchmarks` gives for the spec; None: that is done here.
         generate: the model; None: that of `load_model`, which is called once the first question comes.
         on_meta: the spec's model on the meta device, where it was composed already.
+        shard: the share of the questions that this launch asks; None: all of them.
 
     Returns:
-        The content of each `result.json`, by the name of the result.
+        The content of each `result.json`, by the name of the result; nothing where another process gives them.
 
     Raises:
         UserError: benchmark, split, annotations or videos are missing or changed, too many videos are unreadable, or
@@ -80,11 +87,23 @@ def evaluate_benchmarks(
     model = FunctionModel(generate) if generate else LoadedModel(lambda: load_model(spec, run, on_meta))
     from vlmkit.model.config import refuse_code
 
-    with run.locked():
+    if shards := shards_here(shard):
         refuse_code(run.model)
-        run.check_model(spec)  # a damaged one must not take the place of a result that stands
+        run.check_model(spec)
         digest = model_sha256(spec, run)
-        return {benchmark.name: _evaluate(benchmark, spec, run, digest, model) for benchmark in prepared}
+        files = {benchmark.name: _questions_of_files(benchmark, spec, run, digest) for benchmark in prepared}
+        if not answer_shards(files, shards, model, spec, run):
+            return {}
+    try:
+        with run.locked():
+            refuse_code(run.model)
+            run.check_model(spec)  # a damaged one must not take the place of a result that stands
+            digest = model_sha256(spec, run)
+            return {benchmark.name: _evaluate(benchmark, spec, run, digest, model) for benchmark in prepared}
+    except RunBusyError:
+        if shards:  # the last two have ended at once, and the other one goes on
+            return {}
+        raise
 
 
 def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = None) -> tuple[Any, Any]:
@@ -99,7 +118,8 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
             model, processor = load(run.model)
         else:
             model, processor = compose(spec.model, seed=spec.seed, reader=spec.data.reader, on_meta=on_meta)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu"), processor
+    device = f"cuda:{local_rank() % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
+    return model.to(device), processor
 
 
 def _evaluate(
@@ -108,8 +128,7 @@ def _evaluate(
     """Measure one benchmark, unless its result is there, and tell the observers that have not heard of it."""
     assert spec.evaluation is not None
     options, folder = spec.evaluation, run.evaluation(benchmark.name)
-    longest = options.max_new_tokens or benchmark.rules.base.max_new_tokens
-    decoding = Decoding(greedy=True, max_new_tokens=longest, batch_size=options.batch_size)
+    decoding = _decoding(benchmark, spec)
     sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
     judge = options.judge.build()
     conditions = conditions_of(spec, benchmark, sets, judge, digest, decoding)
@@ -122,6 +141,20 @@ def _evaluate(
         event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
         write_pending(folder, registry().tell(_EVENT, pending, **event))
     return result
+
+
+def _decoding(benchmark: PreparedBenchmark, spec: ExperimentSpec) -> Decoding:
+    assert spec.evaluation is not None
+    longest = spec.evaluation.max_new_tokens or benchmark.rules.base.max_new_tokens
+    return Decoding(greedy=True, max_new_tokens=longest, batch_size=spec.evaluation.batch_size)
+
+
+def _questions_of_files(
+    benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, digest: str
+) -> tuple[list[QuestionsOfFile], Decoding]:
+    decoding = _decoding(benchmark, spec)
+    sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
+    return [(some.questions, run.evaluation(benchmark.name) / some.file) for some in sets], decoding
 
 
 def _finished(path: Path, conditions: Conditions, spec_sha256: str) -> BenchmarkResult | None:
@@ -144,19 +177,15 @@ def _measure(
     model: AnswerModel,
 ) -> BenchmarkResult:
     """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
-    from vlmkit.data import BadSamples, VideoLoader
-
     started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
-    assert spec.evaluation is not None and conditions.decoding is not None  # noqa: PT018
+    assert conditions.decoding is not None
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
+    gather_shards(answered)
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
         asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
-        bad = BadSamples(run.bad_samples, spec.data.max_bad_fraction, benchmark.name)
-        frames = spec.model.aligner.input
-        load = AlignerVideos(VideoLoader(spec.data.reader, frames, {"aligner": frames}))
-        generate_answers(asked, model, load, bad, conditions.decoding, spec.evaluation.workers)
+        ask_questions(asked, benchmark.name, model, conditions.decoding, spec, run)
         rules = benchmark.rules
         requests = [
             _request(one.document, prediction)

@@ -135,6 +135,7 @@ def generate_answers(
     bad: BadSamples,
     decoding: Decoding,
     workers: int | None = 0,
+    title: str = "",
 ) -> None:
     """Ask what has no answer yet; the answers to a batch are in their files before the next one is asked.
 
@@ -142,7 +143,7 @@ def generate_answers(
     video could not be read, is tried again: path and size of a video do not tell whether it was repaired.
 
     `asked` has the questions of all sets, so that a video is decoded once for all of them; `bad` counts the videos: a
-    DataError where too many cannot be read.
+    DataError as soon as too many cannot be read. `title` names the job to the user.
     """
     from vlmkit.progress import Progress
 
@@ -161,13 +162,12 @@ def generate_answers(
     absent = [item for item in pending if item.question.path is None]
     present = [item for item in pending if item.question.path is not None]
     done = [item for item in asked if _is_answered(item)]
-    with Progress(bad.where, len(asked), len(done)) as progress:
+    with Progress(title or bad.where, len(asked), len(done)) as progress:
         _count(done, bad)
         note([(item, UnreadableVideo(item.question.problem)) for item in absent])
         with closing(ask(present, question_of, model, load, decoding.batch_size, workers)) as answers:
             for some in answers:
                 note(some)
-    bad.finish()
 
 
 def _is_answered(item: AskedQuestion) -> bool:

@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vlmkit.errors import RunError, UnreadableVideo
-from vlmkit.runtime import WorkerContext
+from vlmkit.runtime import WorkerContext, world_size
 
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo, VideoLoader
@@ -58,7 +58,7 @@ def worker_count(wanted: int | None, videos: int) -> int:
     """Return how many worker processes decode so many videos; `wanted` is `evaluation.workers`."""
     if wanted is not None:
         return min(wanted, videos)
-    return min(_MOST, os.cpu_count() or 1, videos // _WORTH)
+    return min(_MOST, max(1, (os.cpu_count() or 1) // world_size()), videos // _WORTH)
 
 
 def load_ahead(load: Callable[[K], T], keys: Sequence[K], workers: int) -> Generator[T | UnreadableVideo]:
