@@ -1,4 +1,4 @@
-"""Options of the judges `exact` and `openai`."""
+"""Options of the judges."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from vlmkit.api import Judge, JudgeSpec, SpecError, shown
-from vlmkit.api.bounds import Seed, Tokens
+from vlmkit.api.bounds import Batch, Fraction, Seed, Tokens
 
-__all__ = ["ExactSpec", "OpenAISpec"]
+__all__ = ["DecisionSpec", "ExactSpec", "LocalSpec", "OpenAISpec"]
 
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _Price = Annotated[float, Field(ge=0, le=10_000)]
@@ -90,3 +90,51 @@ class OpenAISpec(JudgeSpec):
                 f"{urlsplit(self.base_url).hostname} there, or set api_key_env to null where none is needed"
             )
         return EndpointJudge(self, key)
+
+
+class _CausalSpec(JudgeSpec):
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    """Folder of a causal language model of transformers, with its tokenizer."""
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    batch_size: Batch = 16
+    """Answers that are judged together; the size changes the last digits of a forward."""
+
+
+class LocalSpec(_CausalSpec):
+    """A language model of transformers on this machine. Its replies are greedy and read like those of an endpoint."""
+
+    type: Literal["local"] = "local"
+
+    @classmethod
+    def tiny(cls) -> LocalSpec:
+        """A folder that need not be there before the judge is built."""
+        return cls(path="models/judge")
+
+    def build(self) -> Judge:
+        """Return the judge. A SpecError where the folder holds no model."""
+        from vlmkit_judges._causal import CausalModel, model_identity
+        from vlmkit_judges._local import LocalJudge
+
+        return LocalJudge(CausalModel(self.path, self.dtype), model_identity(self.path), self.batch_size)
+
+
+class DecisionSpec(_CausalSpec):
+    """A language model of transformers on this machine that decides by the probabilities of yes and no and of the
+    scores 0 to 5, so that nothing is parsed."""
+
+    type: Literal["decision"] = "decision"
+    min_mass: Fraction = 0.5
+    """Least probability on the words of a reply; with less the answer is unscored."""
+
+    @classmethod
+    def tiny(cls) -> DecisionSpec:
+        """A folder that need not be there before the judge is built."""
+        return cls(path="models/judge")
+
+    def build(self) -> Judge:
+        """Return the judge. A SpecError where the folder holds no model."""
+        from vlmkit_judges._causal import CausalModel, model_identity
+        from vlmkit_judges._decision import DecisionJudge
+
+        model = CausalModel(self.path, self.dtype)
+        return DecisionJudge(model, model_identity(self.path), self.batch_size, self.min_mass)

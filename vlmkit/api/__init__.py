@@ -48,7 +48,7 @@ from vlmkit.errors import (
     did_you_mean,
     shown,
 )
-from vlmkit.files import expand_path, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
+from vlmkit.files import expand_path, file_sha256, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
 from vlmkit.guard import first_line, quiet_transformers, reading, refuse_pointers
 from vlmkit.json_files import name_of, parse_json, parse_rows, read_json, text_of
 from vlmkit.manifest import damaged_files, write_manifest
@@ -119,6 +119,7 @@ __all__ = [
     "default_component",
     "did_you_mean",
     "expand_path",
+    "file_sha256",
     "first_line",
     "hookimpl",
     "is_file",
