@@ -170,8 +170,8 @@ def test_video_mmmu_and_mmvu_have_open_questions(read: Read) -> None:
     assert all(
         (document.task == "Adaptation-open") == (not document.options) for document in read("video-mmmu", "test")
     )
-    tasks = Counter((document.task, bool(document.options)) for document in read("mmvu", "validation"))
-    assert tasks == {("multiple-choice", True): 625, ("open-ended", False): 375}
+    kinds = Counter((document.task, bool(document.options)) for document in read("mmvu", "validation"))
+    assert kinds == {("multiple-choice", True): 625, ("open-ended", False): 375}
 
 
 def test_tgif_counts(read: Read) -> None:
