@@ -1,4 +1,4 @@
-"""Annotation files: conversations, questions, answers and MSVD's table of names, changed as data and as text."""
+"""Annotation files: conversations, questions, answers, options, tables, MSVD's names, changed as data and as text."""
 
 from __future__ import annotations
 
@@ -36,12 +36,40 @@ _ASKED: list[Any] = [{"question": "what is it?", "question_id": "x", "video_name
                      {"question": "is it red?", "question_id": "y", "video_name": "v_2"}]  # fmt: skip
 _ANSWERED: list[Any] = [{"answer": "a cup", "question_id": "x", "type": 1},
                         {"answer": "yes", "question_id": "y", "type": 2}]  # fmt: skip
+_CHOICES: list[Any] = [
+    {
+        "qid": 0,
+        "video": "one",
+        "question": "Which?\n(A) red\n(B) blue",
+        "options": ["red", "blue"],
+        "answer": "B",
+        "start": 1,
+    },
+    {"qid": 1, "video": "two", "question": "What?\n(A) a dog", "options": {"A": "a dog"}, "answer": "A", "end": 2.5},
+]
+_NESTED: dict[str, Any] = {"v_1": {"speed": [{"question": "Is it fast?", "answer": "yes"}], "order": []},
+                           "v_2": {"speed": [{"question": "Is it slow?", "answer": "no"}]}}  # fmt: skip
+_TABLE = 'video,question,answer,qid,a0,a1\none,what is it,1,0,red,blue\ntwo,"which, one",0,1,a dog,\n'
 _LAYOUTS: dict[str, dict[str, Any]] = {
     "conversations": {"data.json": _CONVERSATIONS},
     "given": {"q.json": _GIVEN},
     "msvd": {"q.json": _MSVD, "names.txt": _NAMES},
     "two": {"q.json": _ASKED, "a.json": _ANSWERED},
+    "choices": {"q.json": _CHOICES, "more.json": {"0": "easy", "1": "hard"}},
+    "lines": {"q.json": _CHOICES},
+    "nested": {"q.json": _NESTED},
+    "table": {"q.csv": _TABLE},
 }
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "msvd": {"type": {"template": "{question}", "pattern": r"\S+", "lower": True}},
+    "choices": {
+        "id": "{video}_{qid}", "options": {"column": "options"}, "answer_is": "letter", "span": ["{start}", "{end}"],
+        "columns": {"level": {"file": "more.json", "path": ["{qid}"]}}, "tags": {"level": "{level}"},
+    },
+    "lines": {"id": "{row}", "options": {"line": r"\([A-D]\) (?P<text>.*)"}, "answer_is": "letter"},
+    "nested": {"nested": ["video", "aspect"], "id": "{video}/{aspect}/{index}", "type": "{aspect}"},
+    "table": {"id": "{video}_{qid}", "options": ["a0", "a1"], "answer_is": "index"},
+}  # fmt: skip
 Example = tuple[str, dict[str, bytes]]
 
 
@@ -52,7 +80,7 @@ def _files(draw: st.DrawFn) -> Example:
     for name, content in _LAYOUTS[layout].items():
         lines = draw(st.booleans())
         changed = draw(st.integers(0, 3)) > 0
-        if isinstance(content, list):
+        if not isinstance(content, str):
             tree = mutate(content, draw(edits(2, 3)), _POOL) if changed else content
             text = "".join(f"{to_json(row)}\n" for row in tree) if lines and isinstance(tree, list) else to_json(tree)
         else:
@@ -66,7 +94,7 @@ def _files(draw: st.DrawFn) -> Example:
 
 
 _POOL: dict[str, list[Any]] = {}
-for _rows in (_CONVERSATIONS, _GIVEN, _MSVD, _ASKED, _ANSWERED):
+for _rows in (_CONVERSATIONS, _GIVEN, _MSVD, _ASKED, _ANSWERED, _CHOICES):
     for _row in _rows:
         for _name, _value in _row.items():
             _POOL.setdefault(f".{_name}", []).append(_value)
@@ -122,11 +150,14 @@ class Target:
         return [*ids, *spoken, *(sample.video for sample in samples if sample.video is not None), dataset.fingerprint()]
 
     def _questions(self, layout: str, names: list[str]) -> list[Any]:
-        from vlmkit_videoqa.spec import OpenEndedQaSpec
+        from vlmkit.api.document import check_document
+        from vlmkit.evaluation.annotation_options import annotation_options
+        from vlmkit.evaluation.annotations import read_documents
 
-        given = "given" if layout == "given" else "first-word"
-        evaluator = OpenEndedQaSpec(question_type=given).build()  # type: ignore[arg-type]
-        documents = evaluator.documents([self.folder / name for name in names])
+        options = annotation_options(_OPTIONS.get(layout), where="entry")
+        documents = read_documents([self.folder / name for name in names], options)
         assert len({document.id for document in documents}) == len(documents), "two questions with one id"
-        rows = [(d.id, d.video, d.question, d.answer, d.type, evaluator.prompt(d)) for d in documents]
+        for document in documents:
+            check_document(document, "a document")
+        rows = [(d.id, d.video, d.question, d.answer, d.type, *d.options, *d.tags.values()) for d in documents]
         return [text for row in rows for text in row]
