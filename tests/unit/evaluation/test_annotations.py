@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vlmkit.api import DataError, Document
 from vlmkit.evaluation.annotation_files import annotation_file, content_sha256
@@ -235,3 +239,26 @@ def test_a_file_is_the_same_as_gzip(write_files: Write, tmp_path: Path) -> None:
     assert annotation_file(tmp_path / "b.json") == zipped
     assert annotation_file(tmp_path / "c.json") == tmp_path / "c.json"
     assert content_sha256(plain) == content_sha256(zipped)
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(str.strip)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_all_kinds_of_files_say_the_same(read: Read, texts: list[tuple[str, str, str]]) -> None:
+    rows = [
+        {"id": number, "video": video, "question": question, "answer": answer}
+        for number, (video, question, answer) in enumerate(texts)
+    ]
+    expected = [Document(str(number), *three) for number, three in enumerate(texts)]
+    lines = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    contents: list[Any] = [rows, lines, gzip.compress(lines.encode())]
+    for delimiter in (",", "\t"):
+        written = io.StringIO()
+        table = csv.DictWriter(written, rows[0], delimiter=delimiter)
+        table.writeheader()
+        table.writerows(rows)
+        contents.append(written.getvalue())
+    for content in contents:
+        assert read({"questions.any": content}) == expected
