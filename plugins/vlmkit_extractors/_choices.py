@@ -7,7 +7,7 @@ from string import ascii_uppercase
 
 from vlmkit.api import Document, Reading, random_option
 
-__all__ = ["Rule", "accepting", "chosen", "drawn", "letters_of", "span_of", "unreadable"]
+__all__ = ["Rule", "accepting", "chosen", "drawn", "labels_of", "letters_of", "span_of", "unreadable"]
 
 Rule = Callable[[Document, str], Reading]
 """Reads one answer."""
@@ -16,6 +16,12 @@ Rule = Callable[[Document, str], Reading]
 def letters_of(document: Document) -> str:
     """Return the letters of the options, A for the first; options behind Z have none."""
     return ascii_uppercase[: len(document.options)]
+
+
+def labels_of(document: Document) -> list[str]:
+    """Return the names that the annotations have for the options, e.g. `Caption A`: lines of the tag `labels`."""
+    labels = [label.strip(" :.") for label in document.tags.get("labels", "").split("\n")]
+    return labels if len(labels) == len(document.options) and all(labels) else []
 
 
 def span_of(letters: str) -> str:

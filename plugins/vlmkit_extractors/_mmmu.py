@@ -80,9 +80,9 @@ def egoschema(document: Document, answer: str) -> Reading:
     return _one(document, found, _first) if found else drawn(document, "no letter and no option's line")
 
 
-def video_mmmu(document: Document, answer: str, guess: bool = False) -> Reading:
+def video_mmmu(document: Document, answer: str) -> Reading:
     """`C.` or `C:`, else `(C)`, else `C` and a blank, else an option's text; the last of several. An empty answer is
-    dropped; one without any is unreadable or, with `guess`, an option at random."""
+    dropped; one without any is unreadable."""
     letters, text = letters_of(document), _padded(answer)
     if answer in ("", "API Error"):
         return Reading("dropped", why="empty" if not answer else "a failure of the API")
@@ -94,6 +94,4 @@ def video_mmmu(document: Document, answer: str, guess: bool = False) -> Reading:
         or _in_form(text, letters, "{} ", " {} ")
         or _in_words(text, letters, document.options)
     )
-    if found:
-        return _one(document, found, _last)
-    return drawn(document, "no letter and no option's text") if guess else unreadable("no letter and no option's text")
+    return _one(document, found, _last) if found else unreadable("no letter and no option's text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from vlmkit.api import DataError, Document, Extractor, Reading, shown
-from vlmkit_extractors import _authors, _lmms_eval, _mmmu, _strict, _tempcompass, _vlmevalkit, _yes_no
+from vlmkit_extractors import _authors, _lmms_eval, _mmmu, _mmvu, _numbers, _strict, _tempcompass, _vlmevalkit, _yes_no
 from vlmkit_extractors._choices import Rule
 
 __all__ = ["CHOICE_RULES", "RULES", "RuleExtractor"]
@@ -16,6 +16,7 @@ CHOICE_RULES: dict[str, Rule] = {
     "lmms-eval-mvbench": _lmms_eval.mvbench,
     "lmms-eval-next-qa": _mmmu.next_qa,
     "lmms-eval-perception-test": _lmms_eval.perception_test,
+    "lmms-eval-video-mmmu": _mmmu.video_mmmu,
     "mlvu": _authors.mlvu,
     "mvbench": _authors.mvbench,
     "strict": _strict.strict,
@@ -26,7 +27,13 @@ CHOICE_RULES: dict[str, Rule] = {
     "vlmevalkit-video-mme": _vlmevalkit.video_mme,
 }
 """Those that look for an option."""
-RULES: dict[str, Rule] = {**CHOICE_RULES, "tempcompass-yes-no": _tempcompass.yes_no, "yes-no": _yes_no.strict}
+RULES: dict[str, Rule] = {
+    **CHOICE_RULES,
+    "lmms-eval-mmvu": _mmvu.mmvu,
+    "number": _numbers.number,
+    "tempcompass-yes-no": _tempcompass.yes_no,
+    "yes-no": _yes_no.strict,
+}
 
 
 class RuleExtractor(Extractor):

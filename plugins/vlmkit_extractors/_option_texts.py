@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -37,11 +37,11 @@ def option_texts(options: Sequence[str]) -> list[str]:
     return [lowered(unmarked(option)).strip(ENDS) for option in options]
 
 
-def text_spans(lower: str, texts: Sequence[str], most: int) -> list[Span]:
+def text_spans(lower: str, texts: Iterable[tuple[int, str]], most: int) -> list[Span]:
     """Return where whole texts of options stand in a lowered answer, of each the first so many places; none that lies
     within a longer one."""
     spans = sorted(
-        (span for option, text in enumerate(texts) for span in islice(_places(lower, option, text), most)),
+        (span for option, text in texts for span in islice(_places(lower, option, text), most)),
         key=lambda span: (span.start, -span.end),
     )
     outer: list[Span] = []

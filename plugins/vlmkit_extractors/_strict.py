@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from vlmkit.api import Document, Reading
-from vlmkit_extractors._choices import chosen, letters_of, span_of, unreadable
+from vlmkit_extractors._choices import chosen, labels_of, letters_of, span_of, unreadable
 from vlmkit_extractors._marks import unmarked
 from vlmkit_extractors._mentions import Mention, denies, passing, plain_mentions
 from vlmkit_extractors._option_texts import ENDS, Span, lowered, option_texts, text_spans
@@ -36,7 +36,8 @@ def strict(document: Document, answer: str) -> Reading:
     - A letter counts alone (a small one too), at the start before a mark (`C.`, `(C)`, `C -`), in brackets, at the end
       behind a comma or `so`, or in words like `The answer is C`, `C is correct`, `I choose C`, `\\boxed{C}`.
     - The text of an option counts as the whole answer, or within a sentence that has no negation, no `or` and no other
-      option's text. A yes or no that is an option may have a sentence behind it.
+      option's text. A yes or no that is an option may have a sentence behind it. Names of options in the tag `labels`,
+      e.g. `Caption A`, count as their texts.
     - Several letters, a letter and the text of another option, a letter behind `not`, one that no option has: all these
       are unreadable. Of several lines the last one decides alone if it declares a letter and no other line declares
       another one.
@@ -46,24 +47,24 @@ def strict(document: Document, answer: str) -> Reading:
         return unreadable("reasoning without an end" if "<think>" in answer else "empty")
     if not _WORD.search(text):
         return unreadable("no word")
-    texts = option_texts(document.options)
-    whole = _whole(document, text, texts)
-    if whole is not None:
+    if (whole := _whole(document, text)) is not None:
         return whole
     first, _, last = text.rpartition("\n")
     if first and (declared := _declared(last)) and len(declared) == 1 and _declared(first) <= declared:
-        return _sentence(document, last, texts)
-    return _sentence(document, text, texts)
+        return _sentence(document, last)
+    return _sentence(document, text)
 
 
 def _declared(text: str) -> set[str]:
     return {mention.letter for mention in islice(plain_mentions(text), _MOST) if mention.declared}
 
 
-def _whole(document: Document, text: str, texts: list[str]) -> Reading | None:
-    """The reading where the answer is nothing but the text of an option."""
+def _whole(document: Document, text: str) -> Reading | None:
+    """The reading where the answer is nothing but the text of an option, or its name, e.g. `Option 2` or `2`."""
     bare = lowered(text).strip(ENDS)
-    same = [option for option, other in enumerate(texts) if other == bare and bare]
+    names = [{name, name.rpartition(" ")[2]} for name in option_texts(labels_of(document))]
+    same = [option for option, other in enumerate(option_texts(document.options)) if other == bare and bare]
+    same = same or [option for option, known in enumerate(names) if bare in known]
     if not same:
         return None
     letters = letters_of(document)
@@ -74,9 +75,9 @@ def _whole(document: Document, text: str, texts: list[str]) -> Reading | None:
     return Reading("read", same[0], why=f"the text of {_names(document, same)}")
 
 
-def _sentence(document: Document, text: str, texts: list[str]) -> Reading:
-    letters, lower = letters_of(document), lowered(text)
-    spans = text_spans(lower, texts, _MOST)
+def _sentence(document: Document, text: str) -> Reading:
+    letters, lower, texts = letters_of(document), lowered(text), option_texts(document.options)
+    spans = text_spans(lower, [*enumerate(texts), *enumerate(option_texts(labels_of(document)))], _MOST)
     mentions = [*_before_own_text(text, lower, texts), *islice(plain_mentions(text), _MOST)]
     if len(mentions) >= _MOST or len(spans) >= _MOST:
         return unreadable("the same again and again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from vlmkit.api import Document, Reading
-from vlmkit_extractors._choices import chosen
+from vlmkit_extractors._choices import chosen, labels_of
 from vlmkit_extractors._yes_no import said
 
 __all__ = ["caption_matching", "multi_choice", "yes_no"]
@@ -60,7 +60,6 @@ def caption_matching(document: Document, answer: str) -> Reading:
 
 def _names(document: Document, position: int) -> list[str]:
     """The names of an option: the one of the annotations, or all that there can be."""
-    labels = [label.strip(" :.") for label in re.split("[,\n]", document.tags.get("labels", ""))]
-    if position < len(labels) and labels[position]:
+    if labels := labels_of(document):
         return [labels[position]]
     return [f"{word} {label}" for word in _WORDS for label in (chr(ord("A") + position), str(position + 1))]

@@ -93,6 +93,21 @@ class LmmsEvalEgoschemaSpec(_RuleSpec):
     type: Literal["lmms-eval-egoschema"] = "lmms-eval-egoschema"
 
 
+class LmmsEvalVideoMmmuSpec(_RuleSpec):
+    """lmms-eval's Video-MMMU with options (tasks/videommmu/utils.py, 75571cf): MMMU's parser; the last of several
+    letters, and nothing at random. An empty answer is dropped from the mean."""
+
+    type: Literal["lmms-eval-video-mmmu"] = "lmms-eval-video-mmmu"
+
+
+class LmmsEvalMmvuSpec(_RuleSpec):
+    """lmms-eval's MMVU (tasks/mmvu/utils.py, 75571cf): with options, any mention of the right letter in either case or
+    its text; without, answer or reference contains the other, so that an empty answer is right. What is not right
+    of the latter goes to a judge."""
+
+    type: Literal["lmms-eval-mmvu"] = "lmms-eval-mmvu"
+
+
 class LmmsEvalMcqSpec(_RuleSpec):
     """lmms-eval's shared rule, of Video-MME and MLVU (tasks/_task_utils/mcq_extract.py, 75571cf): the letter in the
     most trusted place, from the start of the answer down to any capital within a word."""
@@ -120,6 +135,13 @@ class VlmevalkitVideoMmeSpec(_RuleSpec):
     """Ask a judge about an answer with neither; false: VLMEvalKit's `exact_matching`."""
 
 
+class StatedNumberSpec(_RuleSpec):
+    """Ours: the one number that an answer states, in digits or words (`3`, `three`, `twice`). Two numbers, bounds and
+    negations are unreadable."""
+
+    type: Literal["number"] = "number"
+
+
 class StrictSpec(_RuleSpec):
     """Ours: a letter that is named as the answer, or the text of one option, and nothing that contradicts it. All else
     is unreadable: nothing is dropped, drawn or guessed."""
@@ -137,11 +159,14 @@ class YesNoSpec(_RuleSpec):
 SPECS: list[type[ExtractorSpec]] = [
     LmmsEvalEgoschemaSpec,
     LmmsEvalMcqSpec,
+    LmmsEvalMmvuSpec,
     LmmsEvalMvbenchSpec,
     LmmsEvalNextQaSpec,
     LmmsEvalPerceptionTestSpec,
+    LmmsEvalVideoMmmuSpec,
     MlvuSpec,
     MvbenchSpec,
+    StatedNumberSpec,
     StrictSpec,
     TempcompassCaptionMatchingSpec,
     TempcompassMultiChoiceSpec,

@@ -62,7 +62,8 @@ def _reading(extractor: object, found: object, document: Document, answer: str) 
         correct = choice == document.correct
     if state == "random" and choice is None:
         raise ContractError(f"gives the state random {where} without a choice")
-    if state == "read" and document.references and (choice, correct, number) == (None, None, None):
+    public = document.correct is not None if document.options else bool(document.references)
+    if state == "read" and public and (choice, correct, number) == (None, None, None):
         raise ContractError(f"gives the state read {where} without a choice, `correct` or number")
     return replace(reading, correct=correct, number=number)
 

@@ -207,6 +207,18 @@ def test_equal_options_are_told_apart_by_letter_alone(read: Read, question: Docu
     assert read("strict", document, "B. up").choice == 1
 
 
+def test_names_of_options_count_as_their_texts(read: Read, question: Document) -> None:
+    named = replace(question, tags={"labels": "Caption A\nCaption B\nCaption C\nCaption D"})
+    for answer in ("Caption C", "caption C.", "Caption C: a green car", "Caption C is right", "It is caption C", "C"):
+        assert read("strict", named, answer).choice == 2, answer
+    for answer in ("Caption A or Caption C", "Caption E", "Caption C: a red kite", "not Caption C"):
+        assert read("strict", named, answer).state == "unreadable", answer
+    numbered = replace(question, tags={"labels": "Option 1\nOption 2\nOption 3\nOption 4"})
+    for answer in ("Option 3", "3", "3.", "Option 3.", "The answer is option 3"):
+        assert read("strict", numbered, answer).choice == 2, answer
+    assert read("strict", question, "Option 3").state == "unreadable"
+
+
 def test_many_options(read: Read, question: Document) -> None:
     document = _with(question, *(f"number {position}" for position in range(30)))
     assert read("strict", document, "I.").choice == 8

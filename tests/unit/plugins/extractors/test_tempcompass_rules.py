@@ -23,7 +23,7 @@ CAPTIONS = Document(
     "A kite rises.",
     options=("A kite falls.", "A kite rises."),
     correct=1,
-    tags={"labels": "Caption A, Caption B"},
+    tags={"labels": "Caption A\nCaption B"},
 )
 
 
@@ -85,7 +85,7 @@ def _document(task: str, row: dict[str, Any]) -> Document:
     matches = [re.fullmatch(LINES[task], line) for line in lines]
     labels, options = zip(*(match.groups() for match in matches if match), strict=True)
     correct = lines.index(row["gt-answer"])
-    tags = {"labels": ", ".join(labels)}
+    tags = {"labels": "\n".join(labels)}
     return Document("q", "v", question, options[correct], options=options, correct=correct, tags=tags)
 
 
