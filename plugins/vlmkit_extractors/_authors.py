@@ -18,7 +18,7 @@ FUSED = (
     "The best option isThe correct option is",
     "Best answer:Best option:",
 )
-"""What Video-MME's script deletes, in this order: two pairs of phrases are one, for lack of a comma."""
+"""Phrases that Video-MME's script deletes, in this order: two pairs of phrases are one, for lack of a comma."""
 _CAPITAL = re.compile("[ABCD]")
 
 

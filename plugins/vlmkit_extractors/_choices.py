@@ -1,4 +1,4 @@
-"""What the rules share: the letters of a question's options, and readings in the same words."""
+"""Parts that the rules share: the letters of a question's options, and readings in the same words."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _AFTER_A_LABEL = re.compile(
     re.IGNORECASE,
 )
 _AFTER_THE_LABEL_I = re.compile(r" (?:as|because|is|matches|seems|since)\b", re.IGNORECASE)
-"""What can follow these letters, where other words make them an article and a pronoun."""
+"""Words that can follow these letters, where other words make them an article and a pronoun."""
 
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|neither|nor|cannot|without|except|unlike|exclud\w{1,3}|eliminat\w{1,3}|wrong|incorrect|false"
@@ -119,7 +119,7 @@ def _mention(found: re.Match[str], declared: bool, how: str) -> Mention:
 
 
 def _is_label(text: str, found: re.Match[str], *, lower_ends: bool) -> bool:
-    """Whether this letter is one of an option: not an article, nor a pronoun.
+    """Return whether this letter is that of an option: no article, and no pronoun.
 
     A small letter is one in brackets and, with `lower_ends`, at the end of a clause.
     """

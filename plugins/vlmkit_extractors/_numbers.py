@@ -87,7 +87,7 @@ def _written(value: float) -> str:
 
 
 def _correct(document: Document, value: float) -> bool | None:
-    """Whether it is one of the document's references. A DataError where none of them is a number."""
+    """Return whether it is one of the document's references. A DataError where none of them is a number."""
     numbers = []
     for reference in document.references:
         try:

@@ -11,7 +11,7 @@ from vlmkit_extractors._marks import unmarked
 __all__ = ["ENDS", "Span", "lowered", "option_texts", "text_spans"]
 
 ENDS = " .,;:!?\"'()[]"
-"""What does not count at the ends of a text."""
+"""Characters that do not count at the ends of a text."""
 _SHORTEST = 3
 """Characters from which on a text is looked for within an answer: `no` or `up` may mean anything there."""
 

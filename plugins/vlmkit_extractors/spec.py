@@ -11,7 +11,7 @@ from vlmkit.api import Extractor, ExtractorSpec
 __all__ = ["SPECS"]
 
 
-class _RuleSpec(ExtractorSpec):
+class _ReadingRuleSpec(ExtractorSpec):
     """A rule of `_module.RULES`; what it lets one choose is passed on."""
 
     rule_version: ClassVar[str] = "1"
@@ -24,83 +24,83 @@ class _RuleSpec(ExtractorSpec):
         return RuleExtractor(self.type, self.rule_version, **self.model_dump(exclude={"type"}))
 
 
-class MvbenchSpec(_RuleSpec):
+class MvbenchSpec(_ReadingRuleSpec):
     """MVBench's authors (arXiv:2311.17005, OpenGVLab/Ask-Anything 4dd8210): the first word behind an added bracket is a
     part of `(c)` or contains it. An empty answer is right, `Answer: C` is unreadable."""
 
     type: Literal["mvbench"] = "mvbench"
 
 
-class VideoMmeSpec(_RuleSpec):
+class VideoMmeSpec(_ReadingRuleSpec):
     """Video-MME's authors (arXiv:2405.21075): the first capital A-D anywhere, also within a word, once phrases like
     `The answer is` were deleted. An answer without one is dropped from the mean."""
 
     type: Literal["video-mme"] = "video-mme"
 
 
-class MlvuSpec(_RuleSpec):
+class MlvuSpec(_ReadingRuleSpec):
     """MLVU's authors (arXiv:2406.04264, JUNJIE99/MLVU fd060c1): the character before the first closing bracket, else
     the whole answer must be the letter. `C.` is unreadable."""
 
     type: Literal["mlvu"] = "mlvu"
 
 
-class TempcompassMultiChoiceSpec(_RuleSpec):
+class TempcompassMultiChoiceSpec(_ReadingRuleSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): one letter A-D, or `A.` or `A)` at the
     start. All else goes to a judge."""
 
     type: Literal["tempcompass-multi-choice"] = "tempcompass-multi-choice"
 
 
-class TempcompassYesNoSpec(_RuleSpec):
+class TempcompassYesNoSpec(_ReadingRuleSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): begins with `yes` or `no`, so that `not` and
     `nothing` are no. All else goes to a judge."""
 
     type: Literal["tempcompass-yes-no"] = "tempcompass-yes-no"
 
 
-class TempcompassCaptionMatchingSpec(_RuleSpec):
+class TempcompassCaptionMatchingSpec(_ReadingRuleSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): equals an option's line, sentence, name
     (`Option 1`) or label. All else goes to a judge."""
 
     type: Literal["tempcompass-caption-matching"] = "tempcompass-caption-matching"
 
 
-class LmmsEvalMvbenchSpec(_RuleSpec):
+class LmmsEvalMvbenchSpec(_ReadingRuleSpec):
     """lmms-eval's MVBench (tasks/mvbench/utils.py, 75571cf): `C. text` at the start, else the first letter a-e alone,
     in either case: the article `a` is option A. An empty answer is dropped from the mean."""
 
     type: Literal["lmms-eval-mvbench"] = "lmms-eval-mvbench"
 
 
-class LmmsEvalPerceptionTestSpec(_RuleSpec):
+class LmmsEvalPerceptionTestSpec(_ReadingRuleSpec):
     """lmms-eval's Perception Test (tasks/perceptiontest, 75571cf): the first capital A-D that stands alone."""
 
     type: Literal["lmms-eval-perception-test"] = "lmms-eval-perception-test"
 
 
-class LmmsEvalNextQaSpec(_RuleSpec):
+class LmmsEvalNextQaSpec(_ReadingRuleSpec):
     """lmms-eval's NExT-QA (tasks/nextqa/utils.py, 75571cf): MMMU's parser; the last of several letters, and an
     option at random for an answer without any. Here it is drawn by the question's id, so that scores repeat."""
 
     type: Literal["lmms-eval-next-qa"] = "lmms-eval-next-qa"
 
 
-class LmmsEvalEgoschemaSpec(_RuleSpec):
+class LmmsEvalEgoschemaSpec(_ReadingRuleSpec):
     """lmms-eval's EgoSchema (tasks/egoschema/utils.py, 75571cf): MMMU's parser; the first of several letters, and an
     option at random for an answer without any. Here it is drawn by the question's id, so that scores repeat."""
 
     type: Literal["lmms-eval-egoschema"] = "lmms-eval-egoschema"
 
 
-class LmmsEvalVideoMmmuSpec(_RuleSpec):
+class LmmsEvalVideoMmmuSpec(_ReadingRuleSpec):
     """lmms-eval's Video-MMMU with options (tasks/videommmu/utils.py, 75571cf): MMMU's parser; the last of several
     letters, and nothing at random. An empty answer is dropped from the mean."""
 
     type: Literal["lmms-eval-video-mmmu"] = "lmms-eval-video-mmmu"
 
 
-class LmmsEvalMmvuSpec(_RuleSpec):
+class LmmsEvalMmvuSpec(_ReadingRuleSpec):
     """lmms-eval's MMVU (tasks/mmvu/utils.py, 75571cf): with options, any mention of the right letter in either case or
     its text; without, answer or reference contains the other, so that an empty answer is right. What is not right
     of the latter goes to a judge."""
@@ -108,7 +108,7 @@ class LmmsEvalMmvuSpec(_RuleSpec):
     type: Literal["lmms-eval-mmvu"] = "lmms-eval-mmvu"
 
 
-class LmmsEvalMcqSpec(_RuleSpec):
+class LmmsEvalMcqSpec(_ReadingRuleSpec):
     """lmms-eval's shared rule, of Video-MME and MLVU (tasks/_task_utils/mcq_extract.py, 75571cf): the letter in the
     most trusted place, from the start of the answer down to any capital within a word."""
 
@@ -117,7 +117,7 @@ class LmmsEvalMcqSpec(_RuleSpec):
     """The letters that are looked for, whatever options a question has."""
 
 
-class VlmevalkitMvbenchSpec(_RuleSpec):
+class VlmevalkitMvbenchSpec(_ReadingRuleSpec):
     """VLMEvalKit's MVBench (dataset/utils/mvbench.py, e8e78f0): the authors' rule without the added bracket, then the
     text of one option. An empty answer and a failure of the API are right."""
 
@@ -126,7 +126,7 @@ class VlmevalkitMvbenchSpec(_RuleSpec):
     """Ask a judge where neither says right; false: VLMEvalKit's `exact_matching`."""
 
 
-class VlmevalkitVideoMmeSpec(_RuleSpec):
+class VlmevalkitVideoMmeSpec(_ReadingRuleSpec):
     """VLMEvalKit's Video-MME (dataset/utils/videomme.py, e8e78f0): the authors' rule with two more phrases, then the
     text of one option. Nothing is dropped."""
 
@@ -135,21 +135,21 @@ class VlmevalkitVideoMmeSpec(_RuleSpec):
     """Ask a judge about an answer with neither; false: VLMEvalKit's `exact_matching`."""
 
 
-class StatedNumberSpec(_RuleSpec):
+class StatedNumberSpec(_ReadingRuleSpec):
     """Ours: the one number that an answer states, in digits or words (`3`, `three`, `twice`). Two numbers, bounds and
     negations are unreadable."""
 
     type: Literal["number"] = "number"
 
 
-class StrictSpec(_RuleSpec):
+class StrictSpec(_ReadingRuleSpec):
     """Ours: a letter that is named as the answer, or the text of one option, and nothing that contradicts it. All else
     is unreadable: nothing is dropped, drawn or guessed."""
 
     type: Literal["strict"] = "strict"
 
 
-class YesNoSpec(_RuleSpec):
+class YesNoSpec(_ReadingRuleSpec):
     """Ours: the answer begins with yes or no, or says `The answer is yes`, and nothing else of the two. All else is
     unreadable: no judge, no guess."""
 

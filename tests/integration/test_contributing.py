@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vlmkit.api import DataError, JudgeRequest, Unscored, VideoInput
+from vlmkit.api import DataError, Document, JudgeRequest, Reading, Unscored, VideoInput
 from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.benchmark_check import check_benchmark
 from vlmkit.evaluation.benchmarks import find_benchmark
@@ -23,7 +23,7 @@ from vlmkit.registry import KINDS, registry
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.testing import checks
 
-PLUGINS = ("both_ends", "contains", "halve", "patch_tokens", "question_table", "traffic")
+PLUGINS = ("both_ends", "contains", "halve", "last_letter", "patch_tokens", "question_table", "traffic")
 _TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|jsonl))")
 """The first line of a block of code names its file."""
 
@@ -78,7 +78,7 @@ def test_they_are_registered_and_their_lines_are_not_too_long(installed: Path) -
     assert {plugins[name].state for name in PLUGINS} == {"loaded"}
     assert registry().get("downsampler", "halve").plugin.package == "examples 1"
     files = sorted(installed.rglob("*.py"))
-    assert len(files) == 10
+    assert len(files) == 11
     for file in files:
         assert ast.get_docstring(ast.parse(file.read_text()))
         assert max(map(len, file.read_text().splitlines())) <= 120
@@ -100,7 +100,7 @@ def test_the_aligner_passes_the_kit(check, downsampler: str) -> None:
     check(_spec("aligner", "patch-tokens", **tiny | {"downsampler": downsampler}))
 
 
-OTHERS = [("dataset", "question-table"), ("judge", "contains"), ("sampler", "both-ends")]
+OTHERS = [("dataset", "question-table"), ("extractor", "last-letter"), ("judge", "contains"), ("sampler", "both-ends")]
 
 
 @pytest.mark.parametrize(("kind", "name"), OTHERS)
@@ -133,6 +133,14 @@ def test_the_dataset_reads_a_table(tmp_path: Path) -> None:
         _spec("dataset", "question-table", path=file).build()
     file.write_text("a.mp4\tWhich way?\tright\n")
     assert _spec("dataset", "question-table", path=file).build().fingerprint() != before
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_extractor_reads_the_last_letter() -> None:
+    extractor = _spec("extractor", "last-letter").build()
+    document = Document("q", "v", "Which way?", "left", options=("left", "right"), correct=0)
+    assert extractor.read(document, "B? No, A.") == Reading("read", 0, True, why="last letter A")
+    assert extractor.read(document, "C") == Reading("unreadable", why="no letter of an option")
 
 
 @pytest.mark.usefixtures("installed")

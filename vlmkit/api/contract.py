@@ -37,6 +37,7 @@ __all__ = [
     "enforce",
     "of_type",
     "type_name",
+    "versioned",
 ]
 
 Check = Callable[..., Any]
@@ -167,6 +168,17 @@ def builds(address: str, then: Check | None = None, *, refuses: bool = False) ->
         return answer if then is None else then(spec, answer, *args, **kwargs)
 
     return Promise(belongs, refuses)
+
+
+def versioned(name: str, what: str) -> Check:
+    """Return the check of a built object that states its `version`, which changes whenever `what` it gives may."""
+
+    def has_version(spec: object, built: object) -> object:
+        if not check_text(getattr(built, "version", None), f"{name} whose `version` is"):
+            raise ContractError(f"gives {name} whose `version` is empty; it changes whenever {what} may")
+        return built
+
+    return has_version
 
 
 def check_text(found: object, what: str) -> str:

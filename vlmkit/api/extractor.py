@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import ClassVar, Literal, get_args
 
-from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_number, check_text, check_type
+from vlmkit.api.contract import (
+    Contract,
+    ContractError,
+    Promise,
+    Promises,
+    builds,
+    check_number,
+    check_text,
+    check_type,
+    versioned,
+)
 from vlmkit.api.document import Document
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
@@ -28,7 +38,7 @@ class Reading:
     choice: int | None = None
     """Position of the option that the answer names."""
     correct: bool | None = None
-    """Whether the answer is right. With a `choice` it follows from the document and can be left out; None where the
+    """True for a right answer. With a `choice` it follows from the document and can be left out; None where the
     right answer is not public."""
     number: float | None = None
     """A number that was read."""
@@ -68,12 +78,6 @@ def _reading(extractor: object, found: object, document: Document, answer: str) 
     return replace(reading, correct=correct, number=number)
 
 
-def _version(spec: object, extractor: Extractor) -> Extractor:
-    if not check_text(getattr(extractor, "version", None), "an extractor whose `version` is"):
-        raise ContractError("gives an extractor whose `version` is empty; it changes whenever readings may")
-    return extractor
-
-
 class Extractor(Contract, ABC):
     """Reads answers: the same reading for the same document and answer, whatever was read before."""
 
@@ -92,7 +96,7 @@ class ExtractorSpec(ComponentSpec):
     """Options of an extractor."""
 
     kind: ClassVar[str] = "extractor"
-    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Extractor", _version)}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Extractor", versioned("an extractor", "readings"))}
 
     @abstractmethod
     def build(self) -> Extractor:

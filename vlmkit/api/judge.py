@@ -18,6 +18,7 @@ from vlmkit.api.contract import (
     check_text,
     check_type,
     type_name,
+    versioned,
 )
 from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.api.spec import ComponentSpec
@@ -159,12 +160,6 @@ def _estimate(judge: object, answer: object, requests: Sequence[JudgeRequest]) -
     return None if answer is None else check_type(answer, JudgeEstimate)
 
 
-def _version(spec: object, judge: Judge) -> Judge:
-    if not check_text(getattr(judge, "version", None), "a judge whose `version` is"):
-        raise ContractError("gives a judge whose `version` is empty; it changes whenever verdicts may")
-    return judge
-
-
 class Judge(Contract):
     """Compares an answer with the references. Where it fails, the question is unscored, never wrong.
 
@@ -198,7 +193,7 @@ class JudgeSpec(ComponentSpec):
     """Options of a judge."""
 
     kind: ClassVar[str] = "judge"
-    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Judge", _version)}
+    _promises: ClassVar[Promises] = {"build": builds(f"{__name__}:Judge", versioned("a judge", "verdicts"))}
 
     @abstractmethod
     def build(self) -> Judge:
