@@ -123,7 +123,8 @@ def _with_columns(
             rows = looked_up(rows, column, name, contents[column.file])
         else:
             rows = [_with({name: column}, row) for row in rows]
-    return asked._replace(rows=[_with(variant, row) for row in rows for variant in asked.options.variants or ({},)])
+    variants = asked.options.variants
+    return asked._replace(rows=[_with(variant, row) for row in rows for variant in variants] if variants else rows)
 
 
 def _check_found(asked: _Questions, everywhere: Sequence[Row]) -> None:

@@ -31,7 +31,7 @@ Read = Callable[[object, str, str], str]
 class Row(NamedTuple):
     """One row, and where it stands, for messages."""
 
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     where: str
 
 
@@ -49,10 +49,10 @@ def columns_of(template: str) -> list[tuple[str, ...]]:
 
 def value_at(data: object, path: str) -> object:
     """Return what stands under a key, or under keys with dots between them; else MISSING."""
-    if isinstance(data, Mapping) and path in data:
+    if isinstance(data, dict) and path in data:
         return data[path]
     key, dot, rest = path.partition(".")
-    if isinstance(data, Mapping) and dot and key in data:
+    if isinstance(data, dict) and dot and key in data:
         return value_at(data[key], rest)
     if isinstance(data, list) and key.isdecimal() and len(key) < 10 and int(key) < len(data):
         return value_at(data[int(key)], rest) if dot else data[int(key)]
