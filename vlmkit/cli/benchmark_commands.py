@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from vlmkit.errors import DataError, UserError, from_pydantic
-from vlmkit.evaluation.benchmarks import Benchmark, Split, benchmark_folders, find_benchmark
+from vlmkit.evaluation.benchmarks import Benchmark, Split, benchmark_folders, find_benchmark, registry_faults
 from vlmkit.evaluation.locating import file_place
 from vlmkit.evaluation.scaffold import QuestionKind, new_benchmark
 from vlmkit.files import expand_path, is_folder
@@ -48,6 +48,9 @@ def list_benchmarks(
 ) -> None:
     """List all entries, and how many of their annotation files and videos are here. No file is opened."""
     context.obj = benchmarks_path or []
+    for option, folder in (("--annotation-root", annotation_root), ("--video-root", video_root)):
+        if folder is not None and not is_folder(expand_path(folder)):
+            raise UserError(f"{option}: there is no folder {expand_path(folder)} (seen from {Path.cwd()})")
     if context.invoked_subcommand is None:
         for name in benchmark_folders(context.obj):
             try:
@@ -56,6 +59,8 @@ def list_benchmarks(
                 typer.echo(f"{name}\n  {str(error).replace(chr(10), f'{chr(10)}  ')}")
                 continue
             typer.echo("\n".join(_summary(entry, annotation_root, video_root)))
+        for fault in registry_faults():
+            typer.echo(f"entries are missing here: {fault}")
 
 
 def _summary(entry: Benchmark, annotation_root: str | None, video_root: str | None) -> Iterator[str]:

@@ -27,7 +27,7 @@ from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = [
     "AnnotationSource", "Benchmark", "PublishedModel", "PublishedResults", "Split", "benchmark_folders",
-    "find_benchmark", "find_videos", "read_benchmark",
+    "find_benchmark", "find_videos", "read_benchmark", "registry_faults",
 ]  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def _entries(more: Sequence[str]) -> tuple[dict[str, list[Path]], list[str]]:
             )
     found: dict[str, list[Path]] = defaultdict(list)
     for place in dict.fromkeys(path.resolve() for path in (*places, *_further(more))):
-        for file in place.glob("*/benchmark.yaml"):
+        for file in (*place.glob("benchmark.yaml"), *place.glob("*/benchmark.yaml")):
             found[file.parent.name].append(file.parent)
     return dict(sorted(found.items())), faults
 
@@ -174,6 +174,11 @@ def benchmark_folders(more: Sequence[str] = ()) -> dict[str, Path]:
     Of a name that several folders offer the first one; `find_benchmark` refuses it.
     """
     return {name: folders[0] for name, folders in _entries(more)[0].items()}
+
+
+def registry_faults() -> list[str]:
+    """Return what is wrong with plugins whose entries are missing."""
+    return _entries(())[1]
 
 
 def find_benchmark(name: str, more: Sequence[str] = ()) -> Benchmark:

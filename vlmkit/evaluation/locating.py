@@ -174,8 +174,8 @@ def check_counts(
     for what, found in counts.items():
         if (expected := getattr(split, what)) not in (None, found):
             raise DataError(
-                f"{where}: expected {expected} {what} as the registry says, found {found} in {files}; correct "
-                f"{benchmark.folder}"
+                f"{where}: expected {expected} {what} as the registry says, found {found} in {files}; get the files "
+                f"again or, where the entry is wrong, correct {benchmark.folder}"
             )
 
 

@@ -79,10 +79,16 @@ def _filled(split: Split, pin: Pin) -> Split:
 
 
 def add_pins(name: str, pins: dict[str, Pin]) -> Path:
-    """Write pins of a benchmark, by split, in place of those that these splits have; return their file."""
+    """Write pins of a benchmark, by split, in place of those that these splits have; return their file.
+
+    A DataError where it cannot be written.
+    """
     file, known = pins_file(), _read()
     known[name] = {**known.get(name, {}), **pins}
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = write_yaml(_PINS.dump_python(known, exclude_defaults=True))
-    write_atomic(file, f"# Written by `vlmkit benchmarks pin`.\n{text}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, f"# Written by `vlmkit benchmarks pin`.\n{text}")
+    except OSError as error:
+        raise DataError(f"{file}: it cannot be written: {error.strerror}; set VLMKIT_PINS to a file that can") from None
     return file

@@ -89,6 +89,6 @@ def new_benchmark(name: str, folder: Path, kind: QuestionKind) -> Path:
             (made / "benchmark.yaml").write_text(_ENTRY.format(name=name) + asked, encoding="utf-8")
             (made / "README.md").write_text(_PAGE.format(name=name), encoding="utf-8")
             (made / "questions.jsonl").write_text(questions, encoding="utf-8")
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise DataError(f"{place}: this folder cannot be made: {error.strerror}; choose another one") from None
     return place

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vlmkit.evaluation import benchmark_folders
-from vlmkit.registry import validate_slot
+from vlmkit.evaluation import benchmark_folders, benchmarks
+from vlmkit.registry import Gathered, Plugin, validate_slot
 
 Call = Callable[..., int]
 Said = Callable[[], tuple[str, str]]
@@ -133,6 +134,35 @@ def test_the_folder_can_be_given_to_the_group_or_in_the_environment(
     assert call("benchmarks", "--benchmarks-path", str(crossing.parent), "check", "crossing") == 0
     monkeypatch.setenv("VLMKIT_BENCHMARKS_PATH", str(crossing.parent))
     assert call("benchmarks", "check", "crossing") == 0
+
+
+def test_the_folder_of_an_entry_is_as_good_as_the_one_around_it(call: Call, crossing: Path) -> None:
+    assert call("benchmarks", "check", "crossing", "--benchmarks-path", str(crossing)) == 0
+
+
+def test_a_plugin_whose_entries_are_missing_is_named(call: Call, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered = Gathered([(Plugin("mine", "m", "mine", "1.0"), Path("/gone"))], [])
+    monkeypatch.setattr(benchmarks, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
+    assert call("benchmarks") == 0
+    assert said()[0].splitlines()[-1] == (
+        "entries are missing here: plugin 'mine' (mine 1.0) offers the folder of benchmarks /gone, but there is none; "
+        "reinstall it"
+    )
+
+
+@pytest.mark.parametrize("option", ["--annotation-root", "--video-root"])
+def test_the_list_needs_the_folders_that_it_is_given(call: Call, said: Said, option: str) -> None:
+    assert call("benchmarks", option, "/nowhere") == 2
+    assert said()[1].startswith(f"vlmkit: {option}: there is no folder /nowhere")
+
+
+def test_pins_that_cannot_be_written(
+    call: Call, said: Said, crossing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VLMKIT_PINS", str(tmp_path / "file" / "pins.yaml"))
+    assert call("benchmarks", "pin", "crossing", "--benchmarks-path", str(crossing.parent)) == 2
+    assert "it cannot be written: " in said()[1]
 
 
 def test_what_is_made_is_not_overwritten(call: Call, said: Said, crossing: Path) -> None:

@@ -166,6 +166,6 @@ def test_questions_of_cvrr_es_are_read_in_its_layout(tmp_path: Path) -> None:
     report = check_benchmark(BenchmarkUse(name="cvrr-es", annotation_root=str(tmp_path)))
     first = tmp_path / split.files[0].name
     assert report.problems == [
-        f"cvrr-es, split test: expected 2400 questions as the registry says, found 11 in {first} and 10 more; correct "
-        f"{entry.folder}"
+        f"cvrr-es, split test: expected 2400 questions as the registry says, found 11 in {first} and 10 more; get "
+        f"the files again or, where the entry is wrong, correct {entry.folder}"
     ]
