@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 
 from vlmkit.api import (
@@ -89,10 +90,20 @@ class CausalModel:
     def text(self, request: JudgeRequest) -> str:
         """Return what the model continues: the chat by its template, or the plain texts where it has none."""
         messages = prompt_of(request).messages(request)
-        if getattr(self.tokenizer, "chat_template", None):
-            text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            return text
-        return "\n\n".join(message["content"] for message in messages) + "\n"
+        together = "\n\n".join(message["content"] for message in messages)
+        if not getattr(self.tokenizer, "chat_template", None):
+            return f"{together}\n"
+        try:
+            return self._chat(messages)
+        except TemplateError:  # some families have no system's role
+            return self._chat([{"role": "user", "content": together}])
+
+    def _chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return a chat by the model's template; a reasoning model answers at once."""
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        return text
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a text; the template has written the special ones where there is one."""

@@ -101,17 +101,22 @@ class JudgeRequest:
     def fields(self) -> dict[str, str]:
         """Return the texts for a prompt, by name; those that are empty are left out, except for question and answer.
 
-        `full_question` is the question with its options below it, and `full_reference` the reference with its letter,
-        `B. a ball`, where it is one of the options.
+        `full_question` is the question with its options below it, and `full_reference` the reference with what stands
+        before it there, `B. a ball`, where it is one of the options. A question whose own lines end with the options is
+        full already.
         """
-        lettered = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, self.options, strict=False)]
+        ends = [(f": {option}", f". {option}", f") {option}") for option in self.options]
+        lines = [next((line for line in self.question.splitlines() if line.endswith(end)), "") for end in ends]
+        full_question = self.question
+        if not all(lines) or len(set(lines)) < len(lines):
+            lines = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, self.options, strict=False)]
+            full_question = "\n".join([self.question, *lines])
         reference = self.references[0] if self.references else ""
-        full = lettered[self.options.index(reference)] if reference in self.options else reference
         more = {
             "reference": reference,
-            "full_reference": full,
-            "options": "\n".join(lettered),
-            "full_question": "\n".join([self.question, *lettered]),
+            "full_reference": lines[self.options.index(reference)] if reference in self.options else reference,
+            "options": "\n".join(lines),
+            "full_question": full_question,
             "other_question": self.other_question,
             "other_answer": self.other_answer,
         }

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from vlmkit.api import JudgePrompt, JudgeRequest
 from vlmkit.errors import DataError, SpecError
+from vlmkit.evaluation.annotations import read_documents
+from vlmkit.evaluation.benchmarks import find_benchmark
 from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt, judge_prompts
 
 SHIPPED = {
     "cvrr-es": "dada629f7951589c",
     "mlvu-sub-scene": "0b7fbd46e222769c",
     "mlvu-summary": "67e5f0b8c4026e7f",
-    "tempcompass-caption-matching": "cd34d3159ef2f67b",
+    "tempcompass-caption-matching": "d0d124958f9dede0",
     "tempcompass-captioning": "cbc4943adfe0112a",
     "tempcompass-multi-choice": "406410f9e6cfa58d",
     "tempcompass-yes-no": "cabd33f5f2b34ca7",
@@ -70,6 +73,47 @@ def test_where_texts_go(name: str, texts: tuple[str, ...]) -> None:
     user = find_judge_prompt(name).messages(REQUEST)[1]["content"]
     for text in texts:
         assert text in user
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "full"),
+    [
+        ("Which?\nOption 1: a red ball\nOption 2: ball", ("ball", "a red ball"), "Option 2: ball"),
+        ("Which?\nCaption A: It rolls.\nCaption B: It flies.", ("It rolls.", "It flies."), "Caption A: It rolls."),
+        ("Does it roll or fly", ("fly", "roll"), "A. fly"),
+        ("Which?", (), "fly"),
+    ],
+)
+def test_the_reference_as_it_stands_in_the_question(question: str, options: tuple[str, ...], full: str) -> None:
+    reference = options[0] if options else "fly"
+    fields = JudgeRequest(question, (reference,), "x", options).fields()
+    assert (fields["reference"], fields["full_reference"]) == (reference, full)
+    assert fields["full_question"].startswith(question)
+    assert (fields["full_question"] == question) == (full != "A. fly")
+
+
+def test_tempcompass_s_prompts_are_those_of_its_authors(shared: Path) -> None:
+    """Of all questions, also where lines are options that were parted; 26 have other blanks there."""
+    folder, benchmark = shared / "annotations" / "tempcompass", find_benchmark("tempcompass")
+    names = [file.name for file in benchmark.splits["test"].files]
+    rows = {name: json.loads((folder / name).read_text()) for name in names}
+    documents = read_documents([folder / name for name in names], benchmark.annotation_options("test"))
+    same = 0
+    for document in documents:
+        task, video, aspect, index = document.id.rsplit("/", 3)
+        prompt = find_judge_prompt(f"tempcompass-{task.replace('_', '-')}")
+        tags = {name: text for name, text in document.tags.items() if name in prompt.fields}
+        request = JudgeRequest(document.question, document.references, "MODEL", document.options, tags=tags)
+        if task == "captioning":
+            row = rows["questions/multi-choice.json"][video][aspect][0]
+            expected = f"Video Description:MODEL\nMulti-Choice Question:\n{row['question']}\n"
+        else:
+            row = rows[f"questions/{task}.json"][video][aspect][int(index)]
+            expected = f"Question:\n{row['question']}\nGround-Truth Answer: {row['answer']}\nModel Prediction: MODEL"
+        user = prompt.messages(request)[1]["content"]
+        assert "".join(user.split()).endswith("".join(expected.split()))
+        same += user.endswith(expected)
+    assert (len(documents), same) == (7540, 7514)
 
 
 def test_braces_in_an_answer_are_text() -> None:

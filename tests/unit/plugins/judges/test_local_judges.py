@@ -258,6 +258,15 @@ def test_the_version_is_of_the_model_s_files(chain: Path, tmp_path: Path) -> Non
     assert LocalSpec(path=str(copy)).build().version != LocalSpec(path=str(chain)).build().version
 
 
+def test_a_template_without_a_system_gets_it_from_the_user(chain: Path) -> None:
+    causal = CausalModel(str(chain), "float32")
+    refuses = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}<{{ messages[0].content }}>"
+    )
+    causal.__dict__["tokenizer"] = tokenizer(refuses)
+    assert causal.text(requests(1, replace(PROMPT, system="you"))[0]) == "<you\n\n q0>"
+
+
 def test_without_a_template_the_texts_are_continued(chain: Path) -> None:
     causal = CausalModel(str(chain), "float32")
     causal.__dict__["tokenizer"] = tokenizer(None)
