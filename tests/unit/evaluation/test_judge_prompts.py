@@ -10,7 +10,7 @@ import pytest
 from vlmkit.api import JudgePrompt, JudgeRequest
 from vlmkit.errors import DataError, SpecError
 from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import find_benchmark
+from vlmkit.evaluation.benchmarks import benchmark_folders, find_benchmark
 from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt, judge_prompts
 
 SHIPPED = {
@@ -51,6 +51,16 @@ def test_the_shipped_prompts(name: str, checksum: str) -> None:
 def test_all_that_are_shipped_are_tested() -> None:
     assert list(judge_prompts()) == sorted(SHIPPED)
     assert DEFAULT_PROMPT in SHIPPED
+
+
+def test_every_prompt_that_an_entry_names_is_there() -> None:
+    named = set()
+    for name, folder in benchmark_folders().items():
+        for protocol in find_benchmark(name).protocols.values():
+            for prompt in (protocol.judge_prompt, *(task.judge_prompt for task in protocol.tasks.values())):
+                if prompt is not None:
+                    named.add(find_judge_prompt(prompt, folder).name)
+    assert named == set(SHIPPED)
 
 
 @pytest.mark.parametrize(
