@@ -59,11 +59,13 @@ def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
     lines = []
     for metric, found in result.metrics.items():
         low, high = found.ci95
-        blind = result.blind.metrics.get(metric) if result.blind else None  # an older result may lack it
-        beside = f", blind {blind.value:.3f}" if blind else ""
+        others = [(control, scores.metrics.get(metric)) for control, scores in result.controls.items()]
+        beside = "".join(f", {control} {other.value:.3f}" for control, other in others if other)
+        by = f", protocol {result.protocol}" if result.protocol else ""
+        by += f", judge {result.judge}" if result.judge else ""
         lines.append(
             f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
-            f"{plural(result.n, 'question')}, judge {result.judge}"
+            f"{plural(result.n, 'question')}{by}"
         )
     return lines
 

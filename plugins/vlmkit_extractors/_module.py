@@ -41,6 +41,7 @@ class RuleExtractor(Extractor):
 
     def __init__(self, name: str, version: str, **options: object) -> None:
         self.rule, self.version = partial(RULES[name], **options), version
+        self.judged = name.startswith("tempcompass") or bool(options.get("judge"))
         self._of_choices = name in CHOICE_RULES
 
     def read(self, document: Document, answer: str) -> Reading:

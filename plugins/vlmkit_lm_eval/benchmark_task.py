@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -13,8 +12,16 @@ from lm_eval.api.task import Task, TaskConfig
 from lm_eval.filters import build_filter_ensemble
 from pydantic import ValidationError
 
-from vlmkit.api import DataError, JudgeRequest, UserError, Verdict, shown
-from vlmkit.evaluation import EvaluationSpec, own_questions, prepare_benchmark, score_answer
+from vlmkit.api import DataError, JudgeRequest, Unscored, UserError, Verdict, shown
+from vlmkit.evaluation import (
+    Answer,
+    EvaluationSpec,
+    document_fields,
+    judge_of,
+    own_questions,
+    prepare_benchmark,
+    score_answers,
+)
 
 __all__ = ["BenchmarkTask"]
 
@@ -25,7 +32,8 @@ class BenchmarkTask(Task):
     """Questions about videos, answered freely and judged.
 
     A document of lm-eval is the question as `{id, video, question, answer, type}`; the arguments of an instance are the
-    prompt, the generation settings and `{visual: [path of the video]}`. What the judge fails on is in no metric.
+    user's words, the generation settings and `{visual: [path of the video], system, reply, span?, continuations?}`.
+    What the judge fails on is in no metric.
     """
 
     OUTPUT_TYPE = "generate_until"
@@ -47,9 +55,10 @@ class BenchmarkTask(Task):
             raise DataError(f"{error} (lm-eval takes options of a benchmark from {where})") from None
         benchmark = prepared.benchmark
         self.VERSION = benchmark.version
-        self._evaluator, self._metrics = prepared.rules.base.evaluator, prepared.rules.protocol.metrics
+        self._rules, self._metrics = prepared.rules, prepared.rules.protocol.metrics
         self._questions = {question.document.id: question for question in own_questions(prepared)}
-        self._judge = evaluation.judge.build()
+        judge = judge_of(evaluation, prepared)
+        self._judge = None if judge is None else judge.build()
         # Task.__init__ would load a data set of the hub; like lm-eval's ConfigurableTask, this one does without it.
         self._config = TaskConfig(
             task=name,
@@ -73,13 +82,13 @@ class BenchmarkTask(Task):
         """Return True: all documents are."""
         return True
 
-    def test_docs(self) -> list[dict[str, str]]:
+    def test_docs(self) -> list[dict[str, Any]]:
         """Return the questions, in the order of the benchmark."""
-        return [asdict(question.document) for question in self._questions.values()]
+        return [document_fields(question.document) for question in self._questions.values()]
 
     def doc_to_text(self, doc: Mapping[str, str]) -> str:
         """Return the prompt, with `<video>` where the video stands."""
-        return self._questions[doc["id"]].prompt
+        return self._questions[doc["id"]].prompt.user
 
     def doc_to_target(self, doc: Mapping[str, str]) -> str:
         """Return the reference answer."""
@@ -119,17 +128,30 @@ class BenchmarkTask(Task):
 
     def construct_requests(self, doc: dict[str, str], ctx: str, **kwargs: Any) -> Instance:
         """Return the request of one question."""
-        arguments = (ctx, dict(self.config.generation_kwargs), {"visual": self.doc_to_image(doc)})
+        question = self._questions[doc["id"]]
+        shown: dict[str, Any] = {
+            "visual": self.doc_to_image(doc),
+            "system": question.prompt.system,
+            "reply": question.prompt.reply,
+        }
+        more: dict[str, Any] = {"span": question.document.span, "continuations": question.continuations}
+        shown |= {name: value for name, value in more.items() if value}
+        arguments = (ctx, dict(self.config.generation_kwargs), shown)
         return Instance("generate_until", doc, arguments, 0, metadata=kwargs["metadata"])
 
     def process_results(self, doc: Mapping[str, str], results: Sequence[str]) -> Mapping[str, float]:
         """Return the values of one question by metric; none where the judge failed."""
-        document = self._questions[doc["id"]].document
-        request = JudgeRequest(document.question, document.references, results[0])
-        [(_, verdict)] = self._judge.judge([request])
-        if not isinstance(verdict, Verdict):
-            _log.warning("%s, question %s: left out of all metrics: %s", self.task_name, doc["id"], verdict.reason)
-        return score_answer(self._evaluator, self._metrics, document, verdict)
+        answer = Answer.to(self._questions[doc["id"]], results[0])
+        [scored] = score_answers([answer], self._rules, self._judge_all)
+        if isinstance(scored.verdict, Unscored):
+            _log.warning(
+                "%s, question %s: left out of all metrics: %s", self.task_name, doc["id"], scored.verdict.reason
+            )
+        return scored.values
+
+    def _judge_all(self, requests: Sequence[JudgeRequest]) -> list[Verdict | Unscored]:
+        assert self._judge is not None  # rules that alone decide ask for none
+        return [verdict for _, verdict in sorted(self._judge.judge(requests), key=lambda given: given[0])]
 
     def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
         """Return the mean, for all metrics."""

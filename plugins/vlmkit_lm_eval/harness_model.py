@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs, postprocess_generated_text
 from transformers.utils.logging import tqdm
 
-from vlmkit.api import UnreadableVideo, UserError, did_you_mean, shown
+from vlmkit.api import Prompt, UnreadableVideo, UserError, did_you_mean, shown
 from vlmkit.evaluation import LoadedModel, ModelQuestion, VideoPart, ask
 from vlmkit.model import load
 
@@ -80,7 +80,10 @@ class HarnessModel(HFLM):
         longest, until = _decoding(numbered[0][1])
 
         def question_of(item: tuple[int, Instance]) -> ModelQuestion:
-            return ModelQuestion(item[1].args[0], VideoPart(_video(item[1])), longest)
+            words, _, shown = item[1].args[:3]
+            prompt = Prompt(words, shown.get("system", ""), shown.get("reply", ""))
+            part = VideoPart(_video(item[1]), shown.get("span"))
+            return ModelQuestion(prompt, part, longest, tuple(shown.get("continuations", ())))
 
         def load(part: VideoPart) -> Any:
             return self._processor.fit(part.path)

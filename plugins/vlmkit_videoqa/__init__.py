@@ -1,5 +1,5 @@
-"""Video question answering. The evaluator `open-ended-qa` reads questions with one free-form reference answer each, in
-the layouts of MSVD-QA, of Video-ChatGPT and of vlmkit's own datasets; a judge decides whether an answer is right."""
+"""Video question answering. The evaluator `open-ended-qa` leaves free-form answers to a judge, `multiple-choice` reads
+which option an answer names, or takes the option that is likeliest, and `number` reads a count."""
 
 from collections.abc import Sequence
 
@@ -14,6 +14,6 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[EvaluatorSpec]]:
     """Return the evaluators."""
-    from vlmkit_videoqa.spec import OpenEndedQaSpec
+    from vlmkit_videoqa.spec import MultipleChoiceSpec, NumberSpec, OpenEndedQaSpec
 
-    return [OpenEndedQaSpec]
+    return [OpenEndedQaSpec, MultipleChoiceSpec, NumberSpec]

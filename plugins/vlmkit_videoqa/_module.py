@@ -1,183 +1,124 @@
-"""The evaluator `open-ended-qa`: it reads these layouts of annotations, recognized by the keys of their entries.
-
-| layout | files |
-|---|---|
-| questions with answers | `{question, answer, id, video, type?}`; also `question_id`, `video_name`, `video_id` |
-| MSVD-QA | the same with a number as `video_id`, and a text file of lines `NAME vidNUMBER` that names the videos |
-| Video-ChatGPT | `{question, question_id, video_name}` and, in a second file, `{answer, question_id, type?}` |
-
-Entries are a JSON list or JSON lines. A question is text; id, video, answer and type are text or a whole number. A key
-with `null` is as good as absent. Of several keys with one meaning the first that is there counts, in the order above.
-"""
+"""The evaluators of video question answering."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from string import ascii_uppercase
+from typing import TYPE_CHECKING
 
-from vlmkit.api import (
-    DataError,
-    Document,
-    Evaluator,
-    Verdict,
-    name_of,
-    parse_rows,
-    read_bytes,
-    read_text,
-    shown,
-    text_of,
-)
+from vlmkit.api import DataError, Document, Evaluator, Prompt, Reading, Verdict, fill_template, shown, template_fields
 
-__all__ = ["OpenEndedQa"]
+if TYPE_CHECKING:
+    from vlmkit_videoqa.spec import MultipleChoiceSpec, NumberSpec, OpenEndedQaSpec
 
-_ID = ("id", "question_id")
-_VIDEO = ("video", "video_name", "video_id")
-_EXPECTED = "questions or answers"
-_LAYOUTS = (
-    "expected questions as a JSON list or JSON lines of {id, video, question, answer}, or a text file with the names "
-    "of MSVD's videos as lines of the form NAME vidNUMBER"
-)
-_NAMED = re.compile(r"(\S+)\s+(vid[0-9]+)")
-
-_Row = Mapping[str, Any]
-_Read = Callable[[object, str, str], str]
+__all__ = ["MultipleChoice", "Number", "OpenEndedQa"]
 
 
-class OpenEndedQa(Evaluator):
+class Prompted(Evaluator):
+    """Puts questions by templates."""
+
+    def __init__(self, options: OpenEndedQaSpec | MultipleChoiceSpec | NumberSpec) -> None:
+        self._templates = (options.prompt, options.system, options.reply)
+
+    def fields(self, document: Document) -> dict[str, str]:
+        """Return the texts that templates can name."""
+        return template_fields(document)
+
+    def prompt(self, document: Document) -> Prompt:
+        """Return the filled templates."""
+        texts = self.fields(document)
+        return Prompt(*(fill_template(template, texts) for template in self._templates))
+
+
+class OpenEndedQa(Prompted):
     """Accuracy (0 or 1) and the judge's score (0 to 5)."""
 
-    def __init__(self, prompt: str, *, given_types: bool) -> None:
-        self._prompt = prompt
-        self._given_types = given_types
-
-    def documents(self, files: Sequence[Path]) -> list[Document]:
-        """Return the questions of annotation files in one of the layouts above, in the order of the file with them.
-
-        A DataError, with file and entry, where one is malformed, a question has no answer, or two have the same id.
-        """
-        questions: dict[Path, list[_Row]] = {}
-        others: dict[Path, list[_Row]] = {}
-        names: dict[str, str] = {}
-        for file in files:
-            content = read_bytes(file, _EXPECTED)
-            if _is_json(content):
-                rows = _rows(content, file)
-                (questions if any("question" in row for row in rows) else others)[file] = rows
-            else:
-                _add_names(file, names)
-        answers = _answers(others)
-        if len(questions) != 1:
-            among = ", ".join(map(str, files)) or "none"
-            raise DataError(f"expected exactly one JSON file with questions, found {len(questions)} among: {among}")
-        [(file, rows)] = questions.items()
-        documents: dict[str, Document] = {}
-        for number, row in enumerate(rows):
-            where = f"{file}, entry {number}"
-            document = _document(row, where, answers, names, self._given_types)
-            if document.id in documents:
-                first = list(documents).index(document.id)
-                raise DataError(
-                    f"{where}: the id {shown(document.id)} belongs to more than one question (entry {first})"
-                )
-            documents[document.id] = document
-        return list(documents.values())
-
-    def prompt(self, document: Document) -> str:
-        """Return the prompt template with the question in it."""
-        return self._prompt.replace("{question}", document.question)
-
-    def score(self, document: Document, verdict: Verdict) -> dict[str, float]:
-        """Return the judge's verdict as numbers. Of label and score one can stand for the other."""
-        correct, score = verdict.correct, verdict.score
-        if score is None:
-            score = 5.0 if correct else 0.0
-        return {"accuracy": float(correct is True), "score": score}
+    def score(self, document: Document, reading: Reading, verdict: Verdict | None) -> dict[str, float | None]:
+        """Return the judge's verdict as numbers."""
+        assert verdict is not None
+        return {"accuracy": None if verdict.correct is None else float(verdict.correct), "score": verdict.score}
 
     def metrics(self) -> dict[str, tuple[float, float]]:
         """Return the ranges of the two."""
         return {"accuracy": (0.0, 1.0), "score": (0.0, 5.0)}
 
 
-def _is_json(content: bytes) -> bool:
-    """Decide by how it begins: no name of a video begins with a bracket, and no table with the first of its columns."""
-    return content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{"))
+class MultipleChoice(Prompted):
+    """Accuracy: 1 for the right option, 0 for another one or for an answer that cannot be read."""
+
+    def __init__(self, options: MultipleChoiceSpec) -> None:
+        super().__init__(options)
+        self._options, self._extractor = options, options.extractor.build()
+        self.judged = self._extractor.judged
+
+    def fields(self, document: Document) -> dict[str, str]:
+        """Return the texts that templates can name; `options` are the lettered lines."""
+        return {**template_fields(document), "options": "\n".join(_lettered(self._options.option, document))}
+
+    def continuations(self, document: Document) -> Sequence[str]:
+        """Return the options as replies, where the likeliest one is the answer."""
+        if self._options.output_type == "generate":
+            return ()
+        return _lettered(self._options.continuation, document)
+
+    def read(self, document: Document, answer: str) -> Reading:
+        """Return which option the answer names."""
+        if self._options.output_type == "generate":
+            return self._extractor.read(document, answer)
+        replies = self.continuations(document)
+        if answer not in replies:  # an answer of another model, or one that was generated
+            return self._extractor.read(document, answer)
+        return Reading("read", replies.index(answer), why="the likeliest")
+
+    def score(self, document: Document, reading: Reading, verdict: Verdict | None) -> dict[str, float | None]:
+        """Return the accuracy."""
+        if verdict is not None:
+            return {"accuracy": None if verdict.correct is None else float(verdict.correct)}
+        return {"accuracy": float(reading.correct or False)}
+
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Return the range of the accuracy."""
+        return {"accuracy": (0.0, 1.0)}
 
 
-def _rows(content: bytes, file: Path) -> list[_Row]:
-    rows = parse_rows(content, str(file), _EXPECTED)
-    if not rows:
-        raise DataError(f"{file}: expected a JSON list of {_EXPECTED}, found an empty one")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{file}, entry {number}: expected an object with the keys question, answer, …; found {shown(row)}"
-            )
-    return rows
+class Number(Prompted):
+    """Accuracy (the number is exact) and squared error, the mean of which TGIF-QA's authors report for counts."""
+
+    judged = False
+
+    def __init__(self, options: NumberSpec) -> None:
+        super().__init__(options)
+        self._options, self._extractor = options, options.extractor.build()
+
+    def read(self, document: Document, answer: str) -> Reading:
+        """Return the number in the answer."""
+        return self._extractor.read(document, answer)
+
+    def score(self, document: Document, reading: Reading, verdict: Verdict | None) -> dict[str, float | None]:
+        """Return both metrics; an answer without a number is as far off as a number can be."""
+        lowest, highest = self._options.lowest, self._options.highest
+        right = _number(document)
+        if reading.number is None:
+            return {"accuracy": 0.0, "squared_error": max(right - lowest, highest - right) ** 2}
+        given = min(max(reading.number, lowest), highest)
+        return {"accuracy": float(reading.number == right), "squared_error": (given - right) ** 2}
+
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Return the ranges of the two."""
+        return {"accuracy": (0.0, 1.0), "squared_error": (0.0, (self._options.highest - self._options.lowest) ** 2)}
 
 
-def _answers(lists: Mapping[Path, Sequence[_Row]]) -> dict[str, _Row]:
-    found: dict[str, _Row] = {}
-    for file, rows in lists.items():
-        for number, row in enumerate(rows):
-            where = f"{file}, entry {number}"
-            key = _field(row, _ID, where)
-            if key in found:
-                raise DataError(f"{where}: the id {shown(key)} stands there a second time")
-            found[key] = row
-    return found
+def _lettered(template: str, document: Document) -> list[str]:
+    if len(document.options) > len(ascii_uppercase):
+        raise DataError(f"question {shown(document.id)} has {len(document.options)} options, expected at most 26")
+    pairs = zip(ascii_uppercase, document.options, strict=False)
+    return [fill_template(template, {"letter": letter, "text": text}) for letter, text in pairs]
 
 
-def _add_names(file: Path, names: dict[str, str]) -> None:
-    """Add the names of a mapping of MSVD, by `vidN`."""
-    lines = [(n, line) for n, line in enumerate(read_text(file, _EXPECTED).split("\n"), 1) if line.strip()]
-    if not lines:
-        raise DataError(f"{file}: {_LAYOUTS}; the file is empty")
-    for place, (number, line) in enumerate(lines):
-        where = f"{file}, line {number}"
-        match = _NAMED.fullmatch(line.strip())
-        if match is None:
-            expected = "expected NAME vidNUMBER" if place else _LAYOUTS
-            raise DataError(f"{where}: {expected}; found {shown(line)}")
-        name, video = match.groups()
-        if names.setdefault(video, name) != name:
-            raise DataError(f"{where}: {video} has two names, {shown(names[video])} and {shown(name)}; remove one")
-
-
-def _document(
-    row: _Row, where: str, answers: Mapping[str, _Row], names: Mapping[str, str], given_types: bool
-) -> Document:
-    key = _field(row, _ID, where)
-    other = answers.get(key, {})
-    if row.get("answer") is None and other.get("answer") is None:
+def _number(document: Document) -> float:
+    try:
+        return float(document.answer)
+    except ValueError:
         raise DataError(
-            f"{where}: no file has an answer to question {shown(key)}; give it as `answer`, or list the file with the "
-            "answers too"
-        )
-    if row.get("answer") is not None and other.get("answer", row["answer"]) not in (None, row["answer"]):
-        raise DataError(
-            f"{where}: question {shown(key)} has the answer {shown(row['answer'])} here and {shown(other['answer'])} "
-            "in the file with the answers; remove one"
-        )
-    merged = {**other, **{name: value for name, value in row.items() if value is not None}}
-    question = _field(merged, ("question",), where, text_of)
-    video = _field(merged, _VIDEO, where)
-    if names:
-        if f"vid{video}" not in names:
-            found = f"the mapping of names, which has {len(names)} videos"
-            raise DataError(f"{where}: video {shown(video)} is not in {found}")
-        video = names[f"vid{video}"]
-    kind = _field(merged, ("type",), where) if given_types else question.lower().split()[0]
-    return Document(key, video, question, _field(merged, ("answer",), where), kind)
-
-
-def _field(row: _Row, keys: Sequence[str], where: str, read: _Read = name_of) -> str:
-    """Return the first of these keys that the row has, as text; `read` checks its value."""
-    key = next((key for key in keys if row.get(key) is not None), None)
-    if key is None:
-        raise DataError(f"{where}: expected {' or '.join(map(repr, keys))}, found the keys {', '.join(row)}")
-    text = read(row[key], key, where)
-    if not text.strip():
-        raise DataError(f"{where}: `{key}` is empty; fill it in, or remove the entry")
-    return text
+            f"question {shown(document.id)}: expected a number as its answer, found {shown(document.answer)}"
+        ) from None

@@ -1,24 +1,28 @@
-"""Options of the evaluator `open-ended-qa`."""
+"""Options of the evaluators of video question answering."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator, model_validator
 
-from vlmkit.api import Evaluator, EvaluatorSpec
+from vlmkit.api import Evaluator, EvaluatorSpec, ExtractorSpec, Slot, default_component
 
-__all__ = ["OpenEndedQaSpec"]
+__all__ = ["MultipleChoiceSpec", "NumberSpec", "OpenEndedQaSpec"]
+
+_LARGEST = 1e9
 
 
-class OpenEndedQaSpec(EvaluatorSpec):
-    """Free-form answers, each compared with one reference by the judge."""
+class PromptedSpec(EvaluatorSpec):
+    """How a question is put: templates in which `{question}`, `{type}` and the tags of the annotations stand for their
+    texts."""
 
-    type: Literal["open-ended-qa"] = "open-ended-qa"
     prompt: str = "<video>\n{question}"
-    """The user's words; `{question}` is the question, `<video>` stands where the video goes."""
-    question_type: Literal["first-word", "given"] = "first-word"
-    """`first-word`: what, who, how, …; `given`: the field `type` of the annotations."""
+    """The user's words; `<video>` stands where the video goes."""
+    system: str = ""
+    """The system message; empty: none."""
+    reply: str = ""
+    """Words that the model's reply is made to begin with."""
 
     @field_validator("prompt")
     @classmethod
@@ -28,8 +32,68 @@ class OpenEndedQaSpec(EvaluatorSpec):
                 raise ValueError(f"expected {part} exactly once in the prompt, found {prompt!r}")
         return prompt
 
+
+class OpenEndedQaSpec(PromptedSpec):
+    """Free-form answers, each compared with the references by the judge."""
+
+    type: Literal["open-ended-qa"] = "open-ended-qa"
+
     def build(self) -> Evaluator:
         """Return the evaluator."""
         from vlmkit_videoqa._module import OpenEndedQa
 
-        return OpenEndedQa(self.prompt, given_types=self.question_type == "given")
+        return OpenEndedQa(self)
+
+
+class MultipleChoiceSpec(PromptedSpec):
+    """Options with letters, of which the answer names one."""
+
+    type: Literal["multiple-choice"] = "multiple-choice"
+    prompt: str = "<video>\n{question}\n{options}\nAnswer with the option's letter from the given choices directly."
+    """The user's words; `{options}` are the options, one a line."""
+    option: str = "{letter}. {text}"
+    """One option."""
+    extractor: Slot[ExtractorSpec] = default_component("strict")
+    """How an answer is read."""
+    output_type: Literal["generate", "loglikelihood"] = "generate"
+    """`generate`: the model writes an answer, which is read; `loglikelihood`: the likeliest of the options, each
+    written as `continuation`, is the answer."""
+    continuation: str = "{letter}"
+    """One option as the reply to be scored."""
+
+    @model_validator(mode="after")
+    def _option_is_told(self) -> MultipleChoiceSpec:
+        for name, template in (("option", self.option), ("continuation", self.continuation)):
+            if "{letter}" not in template and "{text}" not in template:
+                raise ValueError(f"expected {{letter}} or {{text}} in `{name}`, found {template!r}")
+        return self
+
+    def build(self) -> Evaluator:
+        """Return the evaluator."""
+        from vlmkit_videoqa._module import MultipleChoice
+
+        return MultipleChoice(self)
+
+
+class NumberSpec(PromptedSpec):
+    """Answers that are numbers, e.g. counts: how often they are exact, and by how much they are off."""
+
+    type: Literal["number"] = "number"
+    extractor: Slot[ExtractorSpec] = default_component("number")
+    """How a number is read."""
+    lowest: Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)] = 0.0
+    """Numbers below count as this one."""
+    highest: Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)] = 10.0
+    """Numbers above count as this one; an answer without a number is as far off as possible."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> NumberSpec:
+        if not self.lowest < self.highest:
+            raise ValueError(f"expected lowest < highest, found {self.lowest:g} and {self.highest:g}")
+        return self
+
+    def build(self) -> Evaluator:
+        """Return the evaluator."""
+        from vlmkit_videoqa._module import Number
+
+        return Number(self)

@@ -150,7 +150,7 @@ class Target:
         if command != "train":
             name = "eval/moving-shapes/result.json"
             result, known = json.loads(found[name]), json.loads(right[name])
-            for key in ("n", "skipped", "unscored", "metrics", "blind"):
+            for key in ("n", "skipped", "unscored", "metrics", "controls"):
                 assert result[key] == known[key], f"another result ({key}) than that of an undamaged run"
 
 
@@ -278,7 +278,7 @@ def _spec(folder: Path) -> Any:
                 "benchmarks": [{"name": "moving-shapes", "limit": 8, "dataset": asked}],
                 "batch_size": 4,
                 "max_new_tokens": 2,
-                "blind": True,
+                "controls": ["other-video"],
             },
         }
     )  # fmt: skip

@@ -162,7 +162,7 @@ def test_the_benchmark_is_accepted_by_check_and_asked_as_it_says(installed: Path
     files, _ = annotation_files(BenchmarkUse(name="crossing"), benchmark, "test")
     documents = read_documents(files, benchmark.annotation_options("test"))
     assert [document.answer for document in documents] == ["green", "three"]
-    rules = build_rules(benchmark.protocol(None), "here")
+    rules = build_rules(benchmark.protocol(None), benchmark.folder)
     assert "<video>\nHow many cars pass?" in str(rules.base.evaluator.prompt(documents[1])).replace("\\n", "\n")
 
 

@@ -16,7 +16,7 @@ import yaml
 from vlmkit.evaluation import BenchmarkResult, read_result
 from vlmkit.spec.experiment import ExperimentSpec
 
-NAMES = ("predictions.jsonl", "blind_predictions.jsonl")
+NAMES = ("predictions.jsonl", "other-video_predictions.jsonl")
 Launch = Callable[..., subprocess.Popen[str]]
 
 
@@ -39,7 +39,7 @@ def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "benchmarks": [{"name": "moving-shapes", "dataset": {"clips": 16, "size": 32, "root": str(folder)}}],
             "batch_size": 4,
             "max_new_tokens": 6,
-            "blind": True,
+            "controls": ["other-video"],
             "workers": 1,
         },
     }

@@ -16,7 +16,7 @@ import torch
 import vlmkit
 from vlmkit import hookimpl
 from vlmkit.errors import CheckpointError, RunError, SpecError
-from vlmkit.evaluation import evaluate_benchmarks, read_predictions
+from vlmkit.evaluation import evaluate_benchmarks, read_scored
 from vlmkit.model import VideoLM, compose
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
@@ -65,7 +65,7 @@ def spec(tmp_path: Path) -> ExperimentSpec:
                 "benchmarks": [{"name": "moving-shapes", "dataset": clips}],
                 "batch_size": 8,
                 "max_new_tokens": 3,
-                "blind": True,
+                "controls": ["other-video"],
             },
         }
     )
@@ -103,16 +103,15 @@ def test_a_kill_changes_nothing(
 
     expected = evaluate_benchmarks(spec, whole)["moving-shapes"]
     assert (expected.n, expected.skipped, expected.unscored) == (24, 0, 0)
-    assert expected.blind is not None
-    assert expected.blind.n == 24
+    assert expected.controls["other-video"].n == 24
     assert observer.heard == [(whole.path, "moving-shapes", 24)]
-    predictions = [row.prediction for row in read_predictions(whole, "moving-shapes")]
+    predictions = [row.answer.prediction for row in read_scored(whole.evaluation("moving-shapes"))]
     assert len(set(predictions)) > 1
 
     done = subprocess.run([sys.executable, "-c", KILLED, str(killed.path)], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     folder = killed.evaluation("moving-shapes")
-    lines = [(folder / f"{name}predictions.jsonl").read_text().splitlines() for name in ("", "blind_")]
+    lines = [(folder / f"{name}predictions.jsonl").read_text().splitlines() for name in ("", "other-video_")]
     assert len(lines[0]) + len(lines[1]) == 16
     assert not (folder / "result.json").exists()
 
@@ -121,7 +120,7 @@ def test_a_kill_changes_nothing(
     continued = evaluate_benchmarks(spec, killed)["moving-shapes"]
     assert len(calls) == 4
     assert continued.data() | {"seconds": 0} == expected.data() | {"seconds": 0}
-    for name in ("predictions.jsonl", "blind_predictions.jsonl"):
+    for name in ("predictions.jsonl", "other-video_predictions.jsonl"):
         assert (folder / name).read_bytes() == (whole.evaluation("moving-shapes") / name).read_bytes()
 
     written = json.loads((folder / "result.json").read_text())

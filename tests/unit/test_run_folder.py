@@ -296,14 +296,14 @@ def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skippe
     ]
 
 
-def test_the_summary_does_without_a_metric_that_the_blind_result_lacks(tmp_path: Path) -> None:
+def test_the_summary_does_without_a_metric_that_a_control_lacks(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
     metrics = {name: {"value": 0.5, "ci95": [0.2, 1.0]} for name in ("accuracy", "score")}
     for others in (None, {}, {"score": metrics["score"]}):
-        blind = None if others is None else {"n": 1, "metrics": others, "by_type": {}}
-        lines = Run(run.path, None, {"few": benchmark_result(metrics, blind=blind)}).summary().splitlines()
+        controls = {} if others is None else {"other-video": {"n": 1, "metrics": others, "by_type": {}}}
+        lines = Run(run.path, None, {"few": benchmark_result(metrics, controls=controls)}).summary().splitlines()
         assert "accuracy 0.500 (95% interval 0.200 to 1.000), 1 question" in lines[0]
-        assert ("blind 0.500" in lines[1]) == (others == {"score": metrics["score"]})
+        assert ("other-video 0.500" in lines[1]) == (others == {"score": metrics["score"]})
 
 
 @pytest.mark.parametrize("name", ["environment.json", "bad_samples.jsonl", ".lock", "spec.yaml", "verdicts.sqlite"])

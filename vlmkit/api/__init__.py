@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vlmkit.api.aligner import AlignerSpec, Projector
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
-from vlmkit.api.document import Document, template_fields
+from vlmkit.api.document import Document, fill_template, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
@@ -120,6 +120,7 @@ __all__ = [
     "did_you_mean",
     "expand_path",
     "file_sha256",
+    "fill_template",
     "first_line",
     "hookimpl",
     "is_file",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from vlmkit.api.contract import ContractError, check_number, check_text, check_type
-from vlmkit.errors import shown
+from vlmkit.errors import DataError, did_you_mean, shown
 
-__all__ = ["Document", "check_document", "template_fields"]
+__all__ = ["Document", "fill_template", "template_fields"]
 
+_FIELD = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _TEXTS = ("id", "video", "question", "answer", "type", "task", "group", "companion")
 
 
@@ -53,26 +53,21 @@ class Document:
             object.__setattr__(self, "group", self.video)
 
 
-def check_document(found: object, what: str) -> Document:
-    """Return a document whose fields have their types. A ContractError that names `what` and the field."""
-    document: Document = check_type(found, Document)
-    for name in _TEXTS:
-        check_text(getattr(document, name), f"{what} with `{name}`")
-    for name in ("references", "options"):
-        for text in check_type(getattr(document, name), tuple, f"a tuple of texts as `{name}`"):
-            check_text(text, f"{what} with a text in `{name}` that is")
-    for text in (part for pair in check_type(document.tags, Mapping).items() for part in pair):
-        check_text(text, f"{what} with a text in `tags` that is")
-    if document.correct is not None and document.correct not in range(len(document.options)):
-        raise ContractError(
-            f"gives {what} with `correct` {shown(document.correct)}, expected a position among its "
-            f"{len(document.options)} options"
-        )
-    if document.span is not None:
-        start, end = (check_number(second, f"{what} with `span`", 0) for second in document.span)
-        if not start < end < math.inf:
-            raise ContractError(f"gives {what} with `span` {shown(document.span)}, expected (start, end) in seconds")
-    return document
+def fill_template(template: str, texts: Mapping[str, str]) -> str:
+    """Return a template with texts for the names in braces, all at once: braces in the texts stay what they are.
+
+    Braces around anything but a name are text. A DataError where there is no text of a name.
+    """
+
+    def text(field: re.Match[str]) -> str:
+        if field[1] not in texts:
+            raise DataError(
+                f"the template {shown(template)} names {field[0]}, which a question lacks; "
+                f"{did_you_mean(field[1], texts)}it has: {', '.join(texts)}; correct the template"
+            )
+        return texts[field[1]]
+
+    return _FIELD.sub(text, template)
 
 
 def template_fields(document: Document) -> dict[str, str]:

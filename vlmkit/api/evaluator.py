@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from vlmkit.api.contract import Contract, ContractError, Promise, Promises, builds, check_number, check_text, check_type
-from vlmkit.api.document import Document, check_document
+from vlmkit.api.contract import (
+    Contract,
+    ContractError,
+    Promise,
+    Promises,
+    builds,
+    check_number,
+    check_text,
+    check_type,
+    type_name,
+)
+from vlmkit.api.document import Document
+from vlmkit.api.extractor import Reading, check_reading
 from vlmkit.api.judge import Verdict
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
@@ -29,22 +39,19 @@ class Prompt:
     """Words that the model's reply is made to begin with; they are no part of its answer."""
 
 
-def _documents(evaluator: object, answer: object, files: Sequence[Path]) -> list[Document]:
-    documents: list[Document] = check_type(answer, list, "a list of vlmkit.api.Document")
-    place = ", ".join(map(str, files))
-    if not documents:
-        raise ContractError(f"gives no document of {place}, expected at least one")
-    seen = set()
-    for number, document in enumerate(documents):
-        check_document(document, f"document {number} of {place}")
-        if document.id in seen:
-            raise ContractError(f"gives two documents with the id {document.id!r} of {place}, expected ids that differ")
-        seen.add(document.id)
-    return documents
+def _prompt(evaluator: object, answer: object, document: Document) -> Prompt:
+    what = f"as the prompt of document {shown(document.id)}"
+    if not isinstance(answer, Prompt):
+        return Prompt(check_text(answer, what))
+    for text in (answer.user, answer.system, answer.reply):
+        check_text(text, what)
+    return answer
 
 
-def _prompt(evaluator: object, answer: object, document: Document) -> str:
-    return check_text(answer, f"as the prompt of document {shown(document.id)}")
+def _continuations(evaluator: object, answer: object, document: Document) -> tuple[str, ...]:
+    if not isinstance(answer, tuple | list):
+        raise ContractError(f"gives {type_name(answer)}, expected a tuple of texts")
+    return tuple(check_text(text, f"a continuation for document {shown(document.id)}") for text in answer)
 
 
 def _metrics(evaluator: object, answer: object) -> dict[str, tuple[float, float]]:
@@ -59,41 +66,60 @@ def _metrics(evaluator: object, answer: object) -> dict[str, tuple[float, float]
     return ranges
 
 
-def _score(evaluator: Evaluator, answer: object, document: Document, verdict: Verdict) -> dict[str, float]:
+def _score(
+    evaluator: Evaluator, answer: object, document: Document, reading: Reading, verdict: Verdict | None
+) -> dict[str, float | None]:
     values = check_type(answer, dict, "a dict of metric names and values")
     ranges = evaluator.metrics()
     if lacking := [name for name in ranges if name not in values]:
         raise ContractError(f"gives no {lacking[0]!r} for document {shown(document.id)}, which its metrics() has")
     where = f"for document {shown(document.id)}"
-    return {name: check_number(values[name], f"{where} {name!r}", *ends) for name, ends in ranges.items()}
+    return {
+        name: None if values[name] is None else check_number(values[name], f"{where} {name!r}", *ends)
+        for name, ends in ranges.items()
+    }
 
 
 class Evaluator(Contract, ABC):
-    """Documents, prompt, score and aggregate of one kind of benchmark."""
+    """How the questions of one kind of benchmark are put, read and scored."""
 
     _promises: ClassVar[Promises] = {
-        "documents": Promise(_documents),
         "prompt": Promise(_prompt),
+        "continuations": Promise(_continuations),
+        "read": Promise(check_reading),
         "score": Promise(_score),
         "metrics": Promise(_metrics),
     }
 
-    @abstractmethod
-    def documents(self, files: Sequence[Path]) -> list[Document]:
-        """Read annotation files whose checksums the harness has verified. A `DataError`, with file and entry, where
-        they are malformed."""
+    judged: bool = True
+    """Whether `read` can leave an answer to a judge."""
 
     @abstractmethod
-    def prompt(self, document: Document) -> str:
-        """Return what the user says; `<video>` stands where the video goes."""
+    def prompt(self, document: Document) -> Prompt | str:
+        """Return how a question is put: a `Prompt`, or just the user's words; `<video>` stands where the video goes."""
+
+    def continuations(self, document: Document) -> Sequence[str]:
+        """Return the answers that the model chooses from by their log-likelihood; empty: it generates one."""
+        return ()
+
+    def read(self, document: Document, answer: str) -> Reading:
+        """Return how an answer is read. By default a judge decides about all."""
+        return Reading("judge")
 
     @abstractmethod
-    def score(self, document: Document, verdict: Verdict) -> dict[str, float]:
-        """The values of one document, by metric name."""
+    def score(self, document: Document, reading: Reading, verdict: Verdict | None) -> Mapping[str, float | None]:
+        """Return the values of one answer by metric; None where it says nothing about a metric.
+
+        Args:
+            document: the question.
+            reading: how the answer was read. Those in the state `dropped`, and those that the judge failed on, are not
+                scored.
+            verdict: the judge's verdict, where the state is `judge`.
+        """
 
     @abstractmethod
     def metrics(self) -> dict[str, tuple[float, float]]:
-        """Metric names with their range (lowest, highest value). The aggregate of each is the mean over documents."""
+        """Return the names of the metrics with their range (lowest, highest value)."""
 
 
 class EvaluatorSpec(ComponentSpec):

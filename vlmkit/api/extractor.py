@@ -22,7 +22,7 @@ from vlmkit.api.document import Document
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import shown
 
-__all__ = ["Extractor", "ExtractorSpec", "Reading", "ReadingState", "random_option"]
+__all__ = ["Extractor", "ExtractorSpec", "Reading", "ReadingState", "check_reading", "random_option"]
 
 ReadingState = Literal["read", "unreadable", "dropped", "random", "judge"]
 
@@ -51,7 +51,8 @@ def random_option(document: Document) -> int:
     return int.from_bytes(sha256(document.id.encode()).digest()) % len(document.options)
 
 
-def _reading(extractor: object, found: object, document: Document, answer: str) -> Reading:
+def check_reading(component: object, found: object, document: Document, answer: str) -> Reading:
+    """Return a reading that is one of this document, with `correct` where that follows from the choice."""
     reading: Reading = check_type(found, Reading)
     if reading.state not in get_args(ReadingState):
         raise ContractError(f"gives the state {shown(reading.state)}, expected {', '.join(get_args(ReadingState))}")
@@ -81,10 +82,12 @@ def _reading(extractor: object, found: object, document: Document, answer: str) 
 class Extractor(Contract, ABC):
     """Reads answers: the same reading for the same document and answer, whatever was read before."""
 
-    _promises: ClassVar[Promises] = {"read": Promise(_reading)}
+    _promises: ClassVar[Promises] = {"read": Promise(check_reading)}
 
     version: str
     """Changes whenever readings may."""
+    judged: bool = False
+    """Whether it leaves some answers to a judge."""
 
     @abstractmethod
     def read(self, document: Document, answer: str) -> Reading:

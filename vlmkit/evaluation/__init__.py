@@ -6,36 +6,46 @@ Importing it costs no torch; `evaluate_benchmarks` imports what it needs.
 from __future__ import annotations
 
 from vlmkit.evaluation.answer_model import LoadedModel, score_continuations
+from vlmkit.evaluation.answers import Answer, document_fields
 from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
 from vlmkit.evaluation.evaluate import evaluate_benchmarks
 from vlmkit.evaluation.generate import ModelQuestion, ask
-from vlmkit.evaluation.judging import read_predictions
 from vlmkit.evaluation.prefetch import VideoPart
-from vlmkit.evaluation.questions import PreparedBenchmark, own_questions, prepare_benchmark, prepare_benchmarks
-from vlmkit.evaluation.records import BenchmarkResult, JudgedAnswer, read_result
-from vlmkit.evaluation.scores import score_answer
+from vlmkit.evaluation.questions import (
+    PreparedBenchmark,
+    judge_of,
+    own_questions,
+    prepare_benchmark,
+    prepare_benchmarks,
+)
+from vlmkit.evaluation.records import BenchmarkResult, read_result
+from vlmkit.evaluation.rescoring import read_scored
+from vlmkit.evaluation.scores import ScoredAnswer, score_answers
 from vlmkit.evaluation.shards import Shard
 from vlmkit.spec.evaluation import EvaluationSpec
 
 __all__ = [
+    "Answer",
     "Benchmark",
     "BenchmarkResult",
     "EvaluationSpec",
-    "JudgedAnswer",
     "LoadedModel",
     "ModelQuestion",
     "PreparedBenchmark",
+    "ScoredAnswer",
     "Shard",
     "VideoPart",
     "ask",
     "benchmark_folders",
+    "document_fields",
     "evaluate_benchmarks",
     "find_benchmark",
+    "judge_of",
     "own_questions",
     "prepare_benchmark",
     "prepare_benchmarks",
-    "read_predictions",
     "read_result",
-    "score_answer",
+    "read_scored",
+    "score_answers",
     "score_continuations",
 ]

@@ -204,8 +204,8 @@ class FunctionModel(AnswerModel):
     def encode_prompt(
         self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
     ) -> EncodedPrompt:
-        """Return the prompt itself; all have about equal length."""
-        return EncodedPrompt((prompt, continuations), 0)
+        """Return the user's words; all have about equal length."""
+        return EncodedPrompt((prompt.user if isinstance(prompt, Prompt) else prompt, continuations), 0)
 
     def answer(
         self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from vlmkit.evaluation.answer_model import AnswerModel
+from vlmkit.evaluation.answers import AnswerFile
 from vlmkit.evaluation.generate import AskedQuestion, generate_answers
 from vlmkit.evaluation.prefetch import AlignerVideos
-from vlmkit.evaluation.records import AnswerFile, Decoding
+from vlmkit.evaluation.records import Decoding
 from vlmkit.evaluation.shards import QuestionsOfFile, Shard, answers_so_far, unanswered, wait_for
 from vlmkit.formatting import plural
 from vlmkit.run_folder import RunFolder

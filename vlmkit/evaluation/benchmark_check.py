@@ -57,7 +57,7 @@ def check_benchmark(use: BenchmarkUse, more: Sequence[str] = (), reader: Reader 
     benchmark = find_benchmark(use.name, more)
     split_name, split = benchmark.split(use.split)
     for protocol in benchmark.protocols.values():
-        build_rules(protocol, str(benchmark.folder))
+        build_rules(protocol, benchmark.folder)
     report = CheckReport(f"{benchmark.name}, split {split_name}", [], [])
     if split.dataset is not None:
         located = locate(use, benchmark, split_name)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmkit._version import __version__
-from vlmkit.api.document import Document
-from vlmkit.api.judge import Judge, Unscored, Verdict
-from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.api.judge import Judge
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.answer_model import AnswerModel, FunctionModel, GenerateBatch, LoadedModel
+from vlmkit.evaluation.answers import AnswerFile
 from vlmkit.evaluation.asking import answer_shards, ask_questions, shards_here
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, prepare_benchmarks, question_sets
+from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, judge_of, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
-    AnswerFile,
     BenchmarkResult,
     Conditions,
+    ControlScores,
     Decoding,
     read_pending,
     read_result,
@@ -30,7 +29,7 @@ from vlmkit.evaluation.records import (
     write_pending,
     write_result,
 )
-from vlmkit.evaluation.scores import score_answers
+from vlmkit.evaluation.scores import ScoredAnswer, compare_control, score_answers, summarize
 from vlmkit.evaluation.shards import QuestionsOfFile, Shard, gather_shards
 from vlmkit.files import write_atomic
 from vlmkit.json_files import is_present, json_line
@@ -48,8 +47,9 @@ __all__ = ["evaluate_benchmarks", "load_model"]
 
 _EVENT = "vlmkit_evaluated"
 _COUNTING = (
-    "n questions were scored and make up the metrics; questions about unreadable videos (skipped) and those that the "
-    "judge failed on (unscored) are left out of n and of all metrics"
+    "n questions were scored and make up the metrics, unreadable and drawn answers among them; questions about "
+    "unreadable videos (skipped), those that the judge failed on (unscored) and those that the protocol leaves out "
+    "(dropped) are left out of n and of all metrics"
 )
 
 
@@ -130,13 +130,13 @@ def _evaluate(
     options, folder = spec.evaluation, run.evaluation(benchmark.name)
     decoding = _decoding(benchmark, spec)
     sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
-    judge = options.judge.build()
+    judge = judge_of(options, benchmark)
     conditions = conditions_of(spec, benchmark, sets, judge, digest, decoding)
 
     result = _finished(folder / "result.json", conditions, sha256(spec))
     if result is None:
         write_pending(folder, registry().listeners(_EVENT))
-        result = _measure(benchmark, sets, judge, conditions, spec, run, model)
+        result = _measure(benchmark, sets, judge.build() if judge else None, conditions, spec, run, model)
     if pending := read_pending(folder):
         event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
         write_pending(folder, registry().tell(_EVENT, pending, **event))
@@ -162,7 +162,7 @@ def _finished(path: Path, conditions: Conditions, spec_sha256: str) -> Benchmark
     if not is_present(path):
         return None
     result = read_result(path)
-    again = any(part.skipped or part.unscored for part in (result, result.blind) if part)
+    again = any(part.skipped or part.unscored for part in (result, *result.controls.values()))
     same = result.model_dump(include=set(Conditions.model_fields)) == conditions.model_dump()
     return result if same and not again and result.spec_sha256 == spec_sha256 else None
 
@@ -170,44 +170,29 @@ def _finished(path: Path, conditions: Conditions, spec_sha256: str) -> Benchmark
 def _measure(
     benchmark: PreparedBenchmark,
     sets: Sequence[QuestionSet],
-    judge: Judge,
+    judge: Judge | None,
     conditions: Conditions,
     spec: ExperimentSpec,
     run: RunFolder,
     model: AnswerModel,
 ) -> BenchmarkResult:
     """Ask, judge and score one benchmark; result.json is written last. Continues where an earlier call stopped."""
-    started, folder, name = time.monotonic(), run.evaluation(benchmark.name), conditions.judge
+    started, folder = time.monotonic(), run.evaluation(benchmark.name)
     assert conditions.decoding is not None
     _forget_unreadable(run, benchmark.name)
     release_answers(folder / "result.json")
     answered = [(some.questions, AnswerFile(folder / some.file)) for some in sets]
     gather_shards(answered)
-    with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-        asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
-        ask_questions(asked, benchmark.name, model, conditions.decoding, spec, run)
-        rules = benchmark.rules
-        requests = [
-            _request(one.document, prediction)
-            for questions, file in answered
-            for one in questions
-            if (prediction := file.answers[one.document.id].prediction) is not None
-        ]
-        store.judge_all(name.name, judge, requests, name.version)
-
-        def verdict(document: Document, prediction: str) -> Verdict | Unscored:
-            return store.find(name.name, name.version, _request(document, prediction)) or Unscored("not judged")
-
-        own, *blind = (
-            score_answers(questions, file.answers, verdict, rules.base.evaluator, rules.protocol.metrics)
-            for questions, file in answered
-        )
+    asked = [AskedQuestion(question, file) for questions, file in answered for question in questions]
+    ask_questions(asked, benchmark.name, model, conditions.decoding, spec, run)
     for questions, file in answered:
         file.rewrite(questions)
+    with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
+        judge_all = store.judging(conditions.judge, judge)
+        scored = [score_answers(list(file.answers.values()), benchmark.rules, judge_all) for _, file in answered]
     written = {
         **dict(conditions),
-        **dict(own),
-        **({"blind": blind[0]} if blind else {}),
+        **_scores(dict(zip((some.control for some in sets), scored, strict=True)), benchmark),
         "files": file_entries(folder, [file.path for _, file in answered if file.path.is_file()]),
         "counting": _COUNTING,
         "seconds": round(time.monotonic() - started, 1),
@@ -220,8 +205,21 @@ def _measure(
     return result
 
 
-def _request(document: Document, prediction: str) -> JudgeRequest:
-    return JudgeRequest(document.question, document.references, prediction)
+def _scores(scored: Mapping[str, Sequence[ScoredAnswer]], benchmark: PreparedBenchmark) -> dict[str, Any]:
+    """Return the scores of all sets, by the control of each."""
+    entry, rules, own = benchmark.benchmark, benchmark.rules, scored[""]
+    controls = {
+        name: ControlScores.model_validate({
+            **dict(summarize(some, rules, entry.cluster, entry.break_down)),
+            "difference": compare_control(own, some, rules, entry.cluster),
+        })
+        for name, some in scored.items()
+        if name
+    }  # fmt: skip
+    return {
+        **dict(summarize(own, rules, entry.cluster, entry.break_down)),
+        **({"controls": controls} if controls else {}),
+    }
 
 
 def _forget_unreadable(run: RunFolder, where: str) -> None:

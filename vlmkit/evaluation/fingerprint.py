@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api.judge import Judge
+from vlmkit.api.judge import JudgeSpec
 from vlmkit.evaluation.records import Conditions, Decoding, JudgeName
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.manifest import MANIFEST
@@ -17,9 +18,10 @@ from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import origins, versions
 
 if TYPE_CHECKING:
+    from vlmkit.evaluation.answers import Question
     from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet
 
-__all__ = ["conditions_of", "model_sha256", "question_fingerprint", "shared_fingerprint"]
+__all__ = ["conditions_of", "judge_name", "model_sha256", "question_fingerprint", "shared_fingerprint"]
 
 _KEYS = ("path", "weights", "tokenizer")
 
@@ -47,12 +49,15 @@ def shared_fingerprint(spec: ExperimentSpec, model_sha256: str, decoding: Decodi
     return json.dumps([model_sha256, decoding.max_new_tokens, _answering(spec)])
 
 
-def question_fingerprint(prompt: str, video: Path | None, shared: str) -> str:
+def question_fingerprint(question: Question, shared: str) -> str:
     """Return what changes with all that an answer depends on; of the video, path and size stand for it.
 
     `shared` is what the answer shares with the others, see `shared_fingerprint`.
     """
-    asked = [prompt, video and [str(video), video.stat().st_size], shared]
+    path, span = question.path, question.document.span
+    video = path and [str(path), path.stat().st_size]
+    asked = [astuple(question.prompt), video, span, question.arrangement, question.max_new_tokens,
+             question.continuations, shared]  # fmt: skip
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
@@ -60,28 +65,32 @@ def conditions_of(
     spec: ExperimentSpec,
     benchmark: PreparedBenchmark,
     sets: Sequence[QuestionSet],
-    judge: Judge,
+    judge: JudgeSpec | None,
     model_sha256: str,
     decoding: Decoding,
 ) -> Conditions:
     """Return all that the result of a benchmark depends on."""
-    assert spec.evaluation is not None
-    options = spec.evaluation.judge
-    judging = versions(benchmark.origins | origins(options))
-    package = judging[f"{options.kind}/{options.address}"]
+    judging = versions(benchmark.origins | origins(judge))
     fingerprints = [question.fingerprint for some in sets for question in some.questions]
     return Conditions(
         benchmark=benchmark.benchmark.name,
         version=benchmark.benchmark.version,
         split=benchmark.split,
+        protocol=benchmark.rules.protocol.label,
         limit=benchmark.limit,
         annotations=benchmark.annotations.used,
         asked=hashlib.sha256("".join(fingerprints).encode()).hexdigest(),
         model_sha256=model_sha256,
         decoding=decoding,
-        judge=JudgeName(name=options.type, version=f"{judge.version} ({package})"),
+        judge=None if judge is None else judge_name(judge),
         components={**_answering(spec), **judging},
     )
+
+
+def judge_name(judge: JudgeSpec) -> JudgeName:
+    """Return the name that the verdicts of a judge are stored under: its own version and its package."""
+    package = versions(origins(judge))[f"{judge.kind}/{judge.address}"]
+    return JudgeName(name=judge.type, version=f"{judge.build().version} ({package})")
 
 
 def _answering(spec: ExperimentSpec) -> dict[str, str]:

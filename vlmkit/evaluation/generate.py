@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from vlmkit.api.evaluator import Prompt
 from vlmkit.errors import UnreadableVideo
 from vlmkit.evaluation.answer_model import AnswerModel, EncodedPrompt, EncodedVideo, Likelihood
+from vlmkit.evaluation.answers import Answer, AnswerFile, Question
 from vlmkit.evaluation.batching import BatchPool, ReadyQuestion
+from vlmkit.evaluation.controls import Arrangement
 from vlmkit.evaluation.prefetch import VideoPart, load_ahead, worker_count
-from vlmkit.evaluation.records import Answer, AnswerFile, Decoding, Question
+from vlmkit.evaluation.records import Decoding
 
 if TYPE_CHECKING:
     from vlmkit.data import BadSamples, FittedVideo
 
-__all__ = ["ArrangeFrames", "AskedQuestion", "LoadVideo", "ModelAnswer", "ModelQuestion", "ask", "generate_answers"]
+__all__ = ["AskedQuestion", "LoadVideo", "ModelAnswer", "ModelQuestion", "ask", "generate_answers"]
 
 T = TypeVar("T")
 LoadVideo = Callable[[VideoPart], "FittedVideo"]
 """A video to how the aligner sees it. An `UnreadableVideo` where it cannot be decoded."""
-ArrangeFrames = Callable[["FittedVideo", str, VideoPart], "FittedVideo"]
-"""A video, the arrangement that is wanted and where it comes from, to the video with its frames arranged so."""
 
 
 class ModelQuestion(NamedTuple):
@@ -37,8 +37,8 @@ class ModelQuestion(NamedTuple):
     """Longest answer, tokens."""
     continuations: tuple[str, ...] = ()
     """Where there are any, the answer is the likeliest of them."""
-    arrangement: str = ""
-    """How the frames are arranged, in words of the function that does it; empty: as they are."""
+    arrangement: Arrangement | None = None
+    """In which order the frames are shown; None: as they are."""
 
 
 class ModelAnswer(NamedTuple):
@@ -66,7 +66,6 @@ def ask(
     load: LoadVideo,
     batch_size: int,
     workers: int | None = 0,
-    arrange: ArrangeFrames | None = None,
 ) -> Generator[list[tuple[T, ModelAnswer | UnreadableVideo]]]:
     """Yield the answers in batches, as they come: those of several videos together, in no order that means anything.
 
@@ -80,18 +79,13 @@ def ask(
     pool = BatchPool[tuple[T, ModelQuestion]](batch_size)
 
     def ready(video: FittedVideo | None, about: Sequence[tuple[T, ModelQuestion]]) -> Iterator[Ready[T]]:
-        encoded: dict[str, EncodedVideo] = {}
+        encoded: dict[Arrangement | None, EncodedVideo] = {}
         for item, question in about:
             way = question.arrangement
             if video is not None and way not in encoded:
-                encoded[way] = model.encode_video(arranged(video, question) if way else video)
+                encoded[way] = model.encode_video(way.apply(video) if way else video)
             prompt = model.encode_prompt(question.prompt, encoded.get(way), question.continuations)
             yield ReadyQuestion((item, question), prompt, encoded.get(way))
-
-    def arranged(video: FittedVideo, question: ModelQuestion) -> FittedVideo:
-        assert arrange is not None, question.arrangement
-        assert question.part is not None
-        return arrange(video, question.arrangement, question.part)
 
     def answered(batch: Sequence[Ready[T]]) -> list[tuple[T, ModelAnswer | UnreadableVideo]]:
         answers = _answers(model, [(each.item[1], each.prompt, each.video) for each in batch])
@@ -149,8 +143,9 @@ def generate_answers(
 
     def question_of(item: AskedQuestion) -> ModelQuestion:
         question = item.question
-        part = VideoPart(str(question.path), question.document.span)
-        return ModelQuestion(question.prompt, part, decoding.max_new_tokens)
+        part = VideoPart(str(question.path), question.document.span) if question.path else None
+        longest, choices = question.max_new_tokens, question.continuations
+        return ModelQuestion(question.prompt, part, longest, choices, question.arrangement)
 
     def note(some: Sequence[tuple[AskedQuestion, ModelAnswer | UnreadableVideo]]) -> None:
         _keep(some)
@@ -159,8 +154,8 @@ def generate_answers(
         progress.tell(f"{progress.done} of {progress.total} questions")
 
     pending = [item for item in asked if not _is_answered(item)]
-    absent = [item for item in pending if item.question.path is None]
-    present = [item for item in pending if item.question.path is not None]
+    absent = [item for item in pending if item.question.problem]
+    present = [item for item in pending if not item.question.problem]
     done = [item for item in asked if _is_answered(item)]
     with Progress(title or bad.where, len(asked), len(done)) as progress:
         _count(done, bad)
@@ -182,7 +177,8 @@ def _keep(some: Sequence[tuple[AskedQuestion, ModelAnswer | UnreadableVideo]]) -
         if isinstance(answer, UnreadableVideo):
             lines[file].append(Answer.to(question, None, str(answer)))
         else:
-            lines[file].append(Answer.to(question, answer.text))
+            logprobs = [found.logprob for found in answer.likelihoods] or None
+            lines[file].append(Answer.to(question, answer.text, logprobs=logprobs))
     for file, answers in lines.items():
         file.append(answers)
 
@@ -190,6 +186,8 @@ def _keep(some: Sequence[tuple[AskedQuestion, ModelAnswer | UnreadableVideo]]) -
 def _count(some: Sequence[AskedQuestion], bad: BadSamples) -> None:
     for question, file in some:
         reason = file.answers[question.document.id].skipped
+        if not question.shown:  # the control that shows no video
+            continue
         if reason is None:
             bad.add_readable(question.shown)
         else:

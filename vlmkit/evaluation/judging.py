@@ -6,7 +6,6 @@ import json
 import math
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from xxhash import xxh3_128
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import RunError, shown
-from vlmkit.evaluation.records import Answer, JudgedAnswer, JudgeName, read_answers, read_result
+from vlmkit.evaluation.records import JudgeName
+from vlmkit.evaluation.scores import JudgeAll
 from vlmkit.json_files import is_present
-from vlmkit.run_folder import RunFolder
 
-__all__ = ["VerdictStore", "read_predictions"]
+__all__ = ["VerdictStore"]
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 _OWN = (
@@ -109,6 +108,18 @@ class VerdictStore:
             self._keep(name, version, asked[index], verdict)
         return [self.find(name, version, request) or Unscored("not judged") for request in requests]
 
+    def judging(self, name: JudgeName | None, judge: Judge | None) -> JudgeAll:
+        """Return what judges requests: the stored verdicts and, unless it is None, the judge for those not stored."""
+
+        def judge_all(requests: Sequence[JudgeRequest]) -> list[Verdict | Unscored]:
+            if name is None:
+                raise RuntimeError("an evaluator that says it needs no judge leaves answers to one")
+            if judge is not None:
+                return self.judge_all(name.name, judge, requests, name.version)
+            return [self.find(name.name, name.version, request) or Unscored("not judged") for request in requests]
+
+        return judge_all
+
     def _keep(self, name: str, version: str, request: JudgeRequest, verdict: Verdict | Unscored) -> None:
         said: tuple[object, ...] = (None, None, None, None, verdict.reason) if isinstance(verdict, Unscored) else (
             None if verdict.correct is None else int(verdict.correct), verdict.score, verdict.raw, verdict.cost, None
@@ -175,30 +186,3 @@ def _checksum(row: Sequence[object]) -> str:
     row = row if any(value is not None for value in row[len(_OWN) :]) else row[: len(_OWN)]  # as earlier versions wrote
     kept = [float(value) if isinstance(value, int | float) else value for value in row]  # as SQLite keeps them
     return xxh3_128(repr([None if value != value else value for value in kept]).encode()).hexdigest()
-
-
-def read_predictions(run: RunFolder | Path, benchmark: str, blind: bool = False) -> list[JudgedAnswer]:
-    """Return the answers of a finished evaluation with their verdicts, in the order of the benchmark. Writes nothing.
-
-    Args:
-        run: the run folder.
-        benchmark: name of the result.
-        blind: the answers about other clips' videos instead.
-
-    Raises:
-        RunError: this benchmark has no result in the run, or a file of it is malformed.
-    """
-    folder = RunFolder(run if isinstance(run, Path) else run.path).evaluation(benchmark)
-    if not is_present(folder / "result.json"):
-        raise RunError(f"{folder}: there is no result of {benchmark} in this run; run `vlmkit eval` first")
-    judge = read_result(folder / "result.json").judge
-    answers = read_answers(folder / ("blind_predictions.jsonl" if blind else "predictions.jsonl"))
-    with closing(VerdictStore(folder / "verdicts.sqlite", read_only=True)) as store:
-        return [JudgedAnswer(**dict(answer), verdict=_known(answer, store, judge)) for answer in answers.values()]
-
-
-def _known(answer: Answer, store: VerdictStore, judge: JudgeName) -> Verdict | Unscored | None:
-    if answer.prediction is None:
-        return None
-    request = JudgeRequest(answer.question, (answer.answer,), answer.prediction)
-    return store.find(judge.name, judge.version, request) or Unscored("not judged")

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from vlmkit.api.document import Document
-from vlmkit.api.evaluator import Evaluator, EvaluatorSpec
+from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
+from vlmkit.api.judge_prompt import JudgePrompt
 from vlmkit.errors import DataError, did_you_mean
+from vlmkit.evaluation.judge_prompts import find_judge_prompt
 from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.loading import read_component
 
-__all__ = ["Aggregate", "Generation", "Protocol", "Rules", "TaskRules", "build_rules", "read_protocols"]
+__all__ = [
+    "Aggregate",
+    "Generation",
+    "Protocol",
+    "Rules",
+    "TaskRules",
+    "build_rules",
+    "read_protocols",
+    "without_video",
+]
 
 DEFAULT = "authors"
 _MERGED = ("evaluator", "generation")
@@ -94,7 +107,7 @@ class TaskRules(NamedTuple):
 
     evaluator: Evaluator
     max_new_tokens: int
-    judge_prompt: str | None
+    judge_prompt: JudgePrompt | None
 
 
 class Rules(NamedTuple):
@@ -110,29 +123,49 @@ class Rules(NamedTuple):
         """Return the rules for one question."""
         return self.tasks.get(document.task, self.base)
 
+    @property
+    def judged(self) -> bool:
+        """Whether an answer can be left to a judge."""
+        return any(task.evaluator.judged for task in (self.base, *self.tasks.values()))
+
+    def prompt(self, document: Document) -> Prompt:
+        """Return how one question is put."""
+        prompt = self.of(document).evaluator.prompt(document)
+        assert isinstance(prompt, Prompt)  # as the contract makes it
+        return prompt
+
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Return the lowest and highest value of each metric of the protocol."""
         ranges = self.base.evaluator.metrics()
         return {name: ranges[name] for name in self.protocol.metrics}
 
 
-def build_rules(protocol: Protocol, where: str) -> Rules:
-    """Build the evaluators of a protocol. A DataError where they lack one of its metrics; `where` names the entry."""
+def build_rules(protocol: Protocol, entry: Path) -> Rules:
+    """Build the evaluators of a protocol; `entry` is the folder of its benchmark.
+
+    A UserError where an evaluator or a judge prompt is unknown or malformed, or an evaluator lacks one of the metrics.
+    """
     specs: list[EvaluatorSpec] = []
 
     def build(task: Task, place: str) -> TaskRules:
-        spec = read_component("evaluator", task.evaluator, f"{where}, {place}`evaluator`")
+        spec = read_component("evaluator", task.evaluator, f"{entry}, {place}`evaluator`")
         assert isinstance(spec, EvaluatorSpec)
         specs.append(spec)
         evaluator = spec.build()
         known = evaluator.metrics()
         if unknown := [metric for metric in protocol.metrics if metric not in known]:
             raise DataError(
-                f"{where}: evaluator {spec.type!r} has no metric {unknown[0]!r}; "
+                f"{entry}: evaluator {spec.type!r} has no metric {unknown[0]!r}; "
                 f"{did_you_mean(unknown[0], known)}it has: {', '.join(known)}"
             )
-        return TaskRules(evaluator, task.generation.max_new_tokens, task.judge_prompt)
+        prompt = task.judge_prompt and find_judge_prompt(task.judge_prompt, entry)
+        return TaskRules(evaluator, task.generation.max_new_tokens, prompt or None)
 
     base = build(protocol, f"protocol {protocol.name}, ")
     tasks = {name: build(task, f"protocol {protocol.name}, task {name}, ") for name, task in protocol.tasks.items()}
     return Rules(protocol, base, tasks, origins(*specs))
+
+
+def without_video(prompt: Prompt) -> Prompt:
+    """Return the same prompt without its video."""
+    return replace(prompt, user=prompt.user.replace("<video>\n", "").replace("<video>", ""))

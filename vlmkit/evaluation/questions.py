@@ -1,30 +1,31 @@
-"""The questions of a benchmark, ready to be asked, and who is shown which video.
-
-A control changes the video that is shown: the blind one asks each question about another clip's video.
-"""
+"""The questions of a benchmark, ready to be asked: how each is put, about which video, with which control."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.api.document import Document
+from vlmkit.api.judge import JudgeSpec
 from vlmkit.errors import DataError
+from vlmkit.evaluation.annotations import read_documents
+from vlmkit.evaluation.answers import Question
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos
+from vlmkit.evaluation.controls import ARRANGEMENTS, Arrangement, other_clips, permute_options
 from vlmkit.evaluation.fingerprint import question_fingerprint
 from vlmkit.evaluation.locating import Annotations, check_counts, locate
-from vlmkit.evaluation.protocols import Rules, build_rules
-from vlmkit.evaluation.records import Question
+from vlmkit.evaluation.protocols import Rules, build_rules, without_video
 from vlmkit.files import is_file
-from vlmkit.spec.evaluation import BenchmarkUse
+from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import Origins, origins
+from vlmkit.spec.loading import read_component
 
 __all__ = [
-    "PreparedBenchmark", "QuestionSet", "other_clips", "own_questions", "prepare_benchmark",
-    "prepare_benchmarks", "question_sets",
+    "PreparedBenchmark", "QuestionSet", "answers_file", "judge_of", "own_questions",
+    "prepare_benchmark", "prepare_benchmarks", "question_sets",
 ]  # fmt: skip
 
 
@@ -43,6 +44,8 @@ class PreparedBenchmark(NamedTuple):
     missing: Mapping[str, str]
     """Videos without a file, with the reason."""
     limit: int | None
+    judge: JudgeSpec | None
+    """The judge that the spec has for this benchmark alone."""
     origins: Origins
     """Of evaluator and dataset."""
 
@@ -50,9 +53,19 @@ class PreparedBenchmark(NamedTuple):
 class QuestionSet(NamedTuple):
     """Questions of which the answers are kept in one file, and scored together."""
 
-    file: str
-    """Name of that file in the folder of the benchmark."""
+    control: str
+    """Name of the control; empty: the questions as they are."""
     questions: Sequence[Question]
+
+    @property
+    def file(self) -> str:
+        """Name of that file in the folder of the benchmark."""
+        return answers_file(self.control)
+
+
+def answers_file(control: str = "") -> str:
+    """Return the name of the file with the answers of a control, or with those to the questions as they are."""
+    return f"{control}_predictions.jsonl" if control else "predictions.jsonl"
 
 
 def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
@@ -63,12 +76,13 @@ def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
     options = spec.evaluation
     if options is None:
         return []
-    options.judge.build()
     prepared = [prepare_benchmark(use, options.benchmarks_path) for use in options.benchmarks]
     for benchmark in prepared:
         _check_missing(benchmark, spec.data.max_bad_fraction)
-        if options.blind:
+        if "other-video" in options.controls:
             other_clips(benchmark.videos, seed=spec.seed)
+        if judge := judge_of(options, benchmark):
+            judge.build()
     return prepared
 
 
@@ -80,33 +94,37 @@ def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBe
     benchmark = find_benchmark(use.name, more)
     split_name, _ = benchmark.split(use.split)
     annotations = locate(use, benchmark, split_name)
-    rules = build_rules(benchmark.protocol(use.protocol), str(benchmark.folder))
-    documents, files = rules.base.evaluator.documents(annotations.files), ", ".join(map(str, annotations.files))
+    rules = build_rules(benchmark.protocol(use.protocol), benchmark.folder)
+    documents = read_documents(annotations.files, benchmark.annotation_options(split_name))
     check_counts(use, benchmark, split_name, annotations, documents)
     documents = documents[: use.limit]
-    _check_prompts(use.name, rules, documents, files)
+    _check_prompts(use.name, rules, documents, ", ".join(map(str, annotations.files)))
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
     made_of = rules.origins | origins(annotations.dataset)
     return PreparedBenchmark(
-        use.result_name, benchmark, split_name, rules, documents, annotations, videos, missing, use.limit, made_of
+        use.result_name,
+        benchmark,
+        split_name,
+        rules,
+        documents,
+        annotations,
+        videos,
+        missing,
+        use.limit,
+        use.judge,
+        made_of,
     )
 
 
 def _check_prompts(name: str, rules: Rules, documents: Sequence[Document], files: str) -> None:
     """Raise a DataError where a prompt has `<video>` other than once, because the question has it too."""
     for document in documents:
-        if (count := prompt_of(rules, document).count("<video>")) != 1:
+        if (count := rules.prompt(document).user.count("<video>")) != 1:
             raise DataError(
                 f"{name}: expected <video> once in a prompt, found it {count} times in that of question "
                 f"{document.id!r} of {files}: {document.question!r}; change the question there, or the evaluator's "
                 "prompt"
             )
-
-
-def prompt_of(rules: Rules, document: Document) -> str:
-    """Return the user's words of one question."""
-    prompt = rules.of(document).evaluator.prompt(document)
-    return prompt if isinstance(prompt, str) else prompt.user
 
 
 def _check_missing(benchmark: PreparedBenchmark, max_fraction: float) -> None:
@@ -120,45 +138,74 @@ def _check_missing(benchmark: PreparedBenchmark, max_fraction: float) -> None:
         )
 
 
+def judge_of(options: EvaluationSpec | None, benchmark: PreparedBenchmark) -> JudgeSpec | None:
+    """Return the judge of a benchmark; None where rules alone decide.
+
+    That of the benchmark in the spec, or else of the whole evaluation, or of the protocol, or else `exact`.
+    """
+    if not benchmark.rules.judged:
+        return None
+    said = benchmark.judge or (options and options.judge)
+    if said:
+        return said
+    named = benchmark.rules.protocol.judge or {"type": "exact"}
+    judge = read_component("judge", named, f"{benchmark.benchmark.folder}, `judge`")
+    assert isinstance(judge, JudgeSpec)
+    return judge
+
+
 def question_sets(benchmark: PreparedBenchmark, spec: ExperimentSpec, shared: str) -> list[QuestionSet]:
     """Return the questions of a benchmark and those of the controls that the spec wants.
 
     `shared` is what all answers depend on, see `vlmkit.evaluation.fingerprint`.
     """
-    sets = [QuestionSet("predictions.jsonl", own_questions(benchmark, shared))]
-    if spec.evaluation is not None and spec.evaluation.blind:
-        others = other_clips(benchmark.videos, spec.seed)  # a video that is missing has none: it is skipped here too
-        sets.append(QuestionSet("blind_predictions.jsonl", _questions(benchmark, others, shared)))
-    return sets
+    controls = spec.evaluation.controls if spec.evaluation is not None else []
+    longest = spec.evaluation.max_new_tokens if spec.evaluation is not None else None
+    own = QuestionSet("", own_questions(benchmark, shared, longest))
+    return [own, *(QuestionSet(name, _changed(own.questions, name, benchmark, spec.seed, shared)) for name in controls)]
 
 
-def own_questions(benchmark: PreparedBenchmark, shared: str = "") -> list[Question]:
-    """Return each question about its own video."""
-    return _questions(benchmark, {}, shared)
-
-
-def _questions(benchmark: PreparedBenchmark, others: Mapping[str, str], shared: str) -> list[Question]:
-    """Return each question, about the video that `others` has for its own, if it has one."""
+def own_questions(benchmark: PreparedBenchmark, shared: str = "", max_new_tokens: int | None = None) -> list[Question]:
+    """Return each question about its own video. `max_new_tokens` takes the place of the protocol's."""
     questions = []
     for document in benchmark.documents:
-        name, prompt = others.get(document.video, document.video), prompt_of(benchmark.rules, document)
-        path, problem = benchmark.videos.get(name), benchmark.missing.get(name, "")
-        if path is not None and not is_file(path):  # it went while the model was trained
-            path, problem = None, f"{path} is gone"
-        fingerprint = question_fingerprint(prompt, path, shared)
-        questions.append(Question(document, prompt, name, path, problem, fingerprint))
+        prompt = benchmark.rules.prompt(document)
+        longest = max_new_tokens or benchmark.rules.of(document).max_new_tokens
+        continuations = tuple(benchmark.rules.of(document).evaluator.continuations(document))
+        question = Question(document, prompt, "", None, "", "", longest, continuations=continuations)
+        questions.append(_about(question, document.video, benchmark, shared))
     return questions
 
 
-def other_clips(clips: Iterable[str], seed: int) -> dict[str, str]:
-    """Return for each clip another one: the next on a circle of all clips, in an order that the seed decides.
+def _about(question: Question, video: str, benchmark: PreparedBenchmark, shared: str) -> Question:
+    """Return the same question about the video of this name."""
+    path, problem = benchmark.videos.get(video), benchmark.missing.get(video, "")
+    if path is not None and not is_file(path):  # it went while the model was trained
+        path, problem = None, f"{path} is gone"
+    return _marked(replace(question, shown=video, path=path, problem=problem), shared)
 
-    Every clip stands in for exactly one other. A DataError where there are fewer than two clips.
-    """
-    circle = sorted(set(clips), key=lambda clip: hashlib.sha256(f"{seed}:{clip}".encode()).digest())
-    if len(circle) < 2:
-        raise DataError(
-            f"the blind baseline asks about another clip's video and needs at least two clips, found {len(circle)}; "
-            "use more questions (`limit`), or set evaluation.blind to false"
-        )
-    return dict(zip(circle, circle[1:] + circle[:1], strict=True))
+
+def _marked(question: Question, shared: str) -> Question:
+    return replace(question, fingerprint=question_fingerprint(question, shared))
+
+
+def _changed(
+    questions: Sequence[Question], control: str, benchmark: PreparedBenchmark, seed: int, shared: str
+) -> list[Question]:
+    """Return the questions as a control puts them."""
+    if control == "other-video":
+        others = other_clips(benchmark.videos, seed)  # a video that is missing has none: it is skipped here too
+        return [_about(one, others.get(one.shown, one.shown), benchmark, shared) for one in questions]
+    if control in ARRANGEMENTS:
+        arranged = (replace(one, arrangement=Arrangement(control, seed, one.shown)) for one in questions)
+        return [_marked(one, shared) for one in arranged]
+    changed = []
+    for one in questions:
+        document = permute_options(one.document, seed) if control == "permuted-options" else one.document
+        prompt = benchmark.rules.prompt(document)
+        continuations = tuple(benchmark.rules.of(document).evaluator.continuations(document))
+        other = replace(one, document=document, prompt=prompt, continuations=continuations)
+        if control == "no-video" and not one.problem:
+            other = replace(other, prompt=without_video(prompt), shown="", path=None)
+        changed.append(_marked(other, shared))
+    return changed

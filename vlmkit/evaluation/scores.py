@@ -1,67 +1,235 @@
-"""From answers to metrics: the values of single questions, their means with 95% intervals, overall and by type."""
+"""From answers to scores: how each is read, what a judge is asked, values of questions, and their aggregates."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from vlmkit.api.document import Document
-from vlmkit.api.evaluator import Evaluator
+from vlmkit.api.document import Document, template_fields
+from vlmkit.api.extractor import Reading
 from vlmkit.api.judge import Unscored, Verdict
-from vlmkit.evaluation.records import Answer, Metric, Question, Scores, TypeScores
-from vlmkit.statistics.intervals import estimate
+from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.errors import DataError, did_you_mean
+from vlmkit.evaluation.answers import Answer
+from vlmkit.evaluation.protocols import Rules
+from vlmkit.evaluation.records import Metric, Scores, TypeScores
 
-__all__ = ["score_answer", "score_answers"]
+__all__ = [
+    "JudgeAll",
+    "ScoredAnswer",
+    "cluster_of",
+    "compare_control",
+    "judge_request",
+    "label_of",
+    "metric_values",
+    "score_answers",
+    "summarize",
+]
 
-JudgeAnswer = Callable[[Document, str], Verdict | Unscored]
-"""A document and the model's answer, to a verdict."""
-
-
-_Scored = tuple[str, Mapping[str, float]]
-"""The video that was asked about, and the values of the answer by metric."""
-
-
-def score_answers(
-    questions: Iterable[Question],
-    answers: Mapping[str, Answer],
-    judge: JudgeAnswer,
-    evaluator: Evaluator,
-    metrics: Sequence[str],
-) -> Scores:
-    """Judge and score the answers to some questions and sum them up; `metrics` names those of the evaluator to use."""
-    scored: list[_Scored] = []
-    types: dict[str, list[_Scored]] = defaultdict(list)
-    skipped = unscored = 0
-    for question in questions:
-        document, prediction = question.document, answers[question.document.id].prediction
-        of_type = types[document.type]  # it is listed even if none of its questions is scored
-        if prediction is None:
-            skipped += 1
-        elif values := score_answer(evaluator, metrics, document, judge(document, prediction)):
-            scored.append((document.video, values))
-            of_type.append((document.video, values))
-        else:
-            unscored += 1
-    ranges = {name: evaluator.metrics()[name] for name in metrics}
-    by_type = {name: _summarize(types[name], ranges) for name in sorted(types)}
-    return Scores(skipped=skipped, unscored=unscored, by_type=by_type, **dict(_summarize(scored, ranges)))
+JudgeAll = Callable[[Sequence[JudgeRequest]], Sequence[Verdict | Unscored]]
+Outcome = Literal["scored", "skipped", "unscored", "dropped", "companion"]
 
 
-def score_answer(
-    evaluator: Evaluator, metrics: Sequence[str], document: Document, verdict: Verdict | Unscored
-) -> dict[str, float]:
-    """Return the value of one answer by metric; nothing where the judge failed on it."""
+@dataclass(frozen=True)
+class ScoredAnswer:
+    """One answer with all that its score comes from."""
+
+    answer: Answer
+    document: Document
+    outcome: Outcome
+    """`scored`; or why it does not count: the question was `skipped`, the judge failed (`unscored`), the protocol
+    leaves such an answer out (`dropped`), or it is judged together with that to another question (`companion`)."""
+    reading: Reading | None
+    verdict: Verdict | Unscored | None
+    """None where no judge was needed."""
+    values: Mapping[str, float]
+    """By metric, of those that the answer says something about; empty unless it is scored."""
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether it counts as right; None where it does not count, or the benchmark knows no right and wrong."""
+        return self.values["accuracy"] >= 0.5 if "accuracy" in self.values else None
+
+
+def score_answers(answers: Sequence[Answer], rules: Rules, judge: JudgeAll) -> list[ScoredAnswer]:
+    """Read all answers, have those judged that need it, and give each its values."""
+    by_id = {answer.id: answer for answer in answers}
+    companions = {answer.companion for answer in answers if answer.companion}
+    documents = [answer.document for answer in answers]
+    readings = [
+        None if answer.prediction is None or answer.id in companions
+        else rules.of(document).evaluator.read(document, answer.prediction)
+        for answer, document in zip(answers, documents, strict=True)
+    ]  # fmt: skip
+    requests = {
+        document.id: judge_request(document, answer.prediction, rules, by_id.get(document.companion))
+        for answer, document, reading in zip(answers, documents, readings, strict=True)
+        if reading is not None and reading.state == "judge" and answer.prediction is not None
+    }
+    verdicts = dict(zip(requests, judge(list(requests.values())), strict=True)) if requests else {}
+    return [
+        _score(answer, document, reading, verdicts.get(document.id), rules, companions)
+        for answer, document, reading in zip(answers, documents, readings, strict=True)
+    ]
+
+
+def judge_request(document: Document, prediction: str, rules: Rules, companion: Answer | None) -> JudgeRequest:
+    """Return what a judge is asked about one answer."""
+    prompt = rules.of(document).judge_prompt
+    wanted = prompt.fields if prompt else frozenset()  # what the prompt does not show makes no request another one
+    return JudgeRequest(
+        question=document.question,
+        references=document.references,
+        answer=prediction,
+        options=document.options if "options" in wanted else (),
+        prompt=prompt,
+        other_question=companion.question if companion else "",
+        other_answer=(companion.prediction or "") if companion else "",
+        tags={name: text for name, text in document.tags.items() if name in wanted},
+    )
+
+
+def _score(
+    answer: Answer,
+    document: Document,
+    reading: Reading | None,
+    verdict: Verdict | Unscored | None,
+    rules: Rules,
+    companions: set[str],
+) -> ScoredAnswer:
+    def left_out(outcome: Outcome) -> ScoredAnswer:
+        return ScoredAnswer(answer, document, outcome, reading, verdict, {})
+
+    if document.id in companions:
+        return left_out("companion")
+    if reading is None:
+        return left_out("skipped")
     if isinstance(verdict, Unscored):
-        return {}
-    values = evaluator.score(document, verdict)
-    return {name: values[name] for name in metrics}
+        return left_out("unscored")
+    if reading.state == "dropped" or not document.references:
+        return left_out("dropped")
+    given = rules.of(document).evaluator.score(document, reading, verdict)
+    values = {name: value for name in rules.protocol.metrics if (value := given[name]) is not None}
+    return ScoredAnswer(answer, document, "scored", reading, verdict, values)
 
 
-def _summarize(scored: Sequence[_Scored], ranges: Mapping[str, tuple[float, float]]) -> TypeScores:
-    """Return counts and means. `ranges` has the lowest and highest value of each metric."""
-    videos = [video for video, _ in scored]
+def label_of(document: Document, column: str) -> str:
+    """Return what a document has in a column of its annotations. A DataError where there is no such column."""
+    columns = template_fields(document)
+    if column not in columns:
+        raise DataError(
+            f"question {document.id!r} has no {column!r}, by which scores are told apart; "
+            f"{did_you_mean(column, columns)}it has: {', '.join(columns)}; correct benchmark.yaml"
+        )
+    return columns[column]
+
+
+def cluster_of(document: Document, cluster: str) -> str:
+    """Return the cluster of a document: its video or its group."""
+    return document.group if cluster == "group" else document.video
+
+
+class Values(NamedTuple):
+    """The values of one metric, ready to be summed up: of questions, or of groups of them."""
+
+    ids: list[str]
+    """Of the questions, or of the groups."""
+    values: list[float]
+    strata: list[str] | None
+    """What the mean is a mean of means over."""
+    clusters: list[Hashable]
+
+
+def metric_values(scored: Sequence[ScoredAnswer], metric: str, rules: Rules, cluster: str) -> Values:
+    """Return the values of one metric as the protocol's aggregate takes them."""
+    from vlmkit.statistics.intervals import all_right
+
+    counted = [one for one in scored if metric in one.values]
+    values = [one.values[metric] for one in counted]
+    how = rules.protocol.aggregate
+    strata = [label_of(one.document, how.over) for one in counted] if how.over else [""] * len(counted)
+    clusters = [cluster_of(one.document, cluster) for one in counted]
+    ids = [one.document.id for one in counted]
+    if how.all_right and counted:
+        ids = [one.document.group for one in counted]
+        values, ids, strata, clusters = all_right(values, ids, ids, strata, clusters)
+    return Values(ids, values, strata if how.over else None, list(clusters))
+
+
+def summarize(
+    scored: Sequence[ScoredAnswer], rules: Rules, cluster: str = "video", break_down: Sequence[str] = ()
+) -> Scores:
+    """Return counts and aggregates with their 95% intervals: of all questions, by type, and by further columns."""
+    outcomes = Counter(one.outcome for one in scored)
+    states = Counter(one.reading.state for one in scored if one.reading is not None)
+    contradictions = sum(isinstance(one.verdict, Verdict) and one.verdict.contradicts for one in scored)
+    over = rules.protocol.aggregate.over
+    columns = dict.fromkeys(("type", *([over] if over else []), *break_down))
+    parts = {column: _by(scored, column, rules, cluster) for column in columns}
+    said: dict[str, Any] = {
+        "skipped": outcomes["skipped"],
+        "unscored": outcomes["unscored"],
+        "by_type": parts.pop("type"),
+        **dict(_aggregate(scored, rules, cluster)),
+    }
+    seldom: dict[str, Any] = {
+        "unreadable": states["unreadable"],
+        "dropped": outcomes["dropped"],
+        "drawn": states["random"],
+        "contradictions": contradictions,
+        "by": parts,
+    }
+    return Scores(**said, **{name: value for name, value in seldom.items() if value})
+
+
+def compare_control(
+    own: Sequence[ScoredAnswer], control: Sequence[ScoredAnswer], rules: Rules, cluster: str
+) -> dict[str, Metric]:
+    """Return, by metric, the score of questions as they are minus that with a control, paired by question."""
+    from vlmkit.statistics.paired import paired
+
+    differences = {}
+    for name, (lowest, highest) in rules.ranges().items():
+        first, second = (metric_values(some, name, rules, cluster) for some in (own, control))
+        known = dict(zip(second.ids, second.values, strict=True))
+        both = [place for place, key in enumerate(first.ids) if key in known]
+        if not both:
+            continue
+        found = paired(
+            [first.values[place] for place in both],
+            [known[first.ids[place]] for place in both],
+            [first.clusters[place] for place in both],
+            lowest,
+            highest,
+            None if first.strata is None else [first.strata[place] for place in both],
+        ).difference
+        differences[name] = Metric(value=found.value, ci95=[found.low, found.high])
+    return differences
+
+
+def _by(scored: Sequence[ScoredAnswer], column: str, rules: Rules, cluster: str) -> dict[str, TypeScores]:
+    parts: dict[str, list[ScoredAnswer]] = defaultdict(list)
+    for one in scored:
+        label = label_of(one.document, column)
+        if one.outcome != "companion" and label:
+            parts[label].append(one)
+    return {name: _aggregate(parts[name], rules, cluster) for name in sorted(parts)}
+
+
+def _aggregate(scored: Sequence[ScoredAnswer], rules: Rules, cluster: str) -> TypeScores:
+    from vlmkit.statistics.intervals import estimate, macro
+
     metrics = {}
-    for name, (lowest, highest) in ranges.items() if scored else ():
-        mean, low, high = estimate([values[name] for _, values in scored], videos, lowest, highest)
-        metrics[name] = Metric(value=mean, ci95=[low, high])
-    return TypeScores(n=len(scored), metrics=metrics)
+    for name, (lowest, highest) in rules.ranges().items():
+        some = metric_values(scored, name, rules, cluster)
+        if not some.values:
+            continue
+        found = (
+            estimate(some.values, some.clusters, lowest, highest)
+            if some.strata is None
+            else macro(some.values, some.strata, some.clusters, lowest, highest)
+        )
+        metrics[name] = Metric(value=found.value, ci95=[found.low, found.high])
+    return TypeScores(n=sum(one.outcome == "scored" for one in scored), metrics=metrics)

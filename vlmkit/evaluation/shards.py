@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from vlmkit.errors import RunError, SpecError, shown
-from vlmkit.evaluation.records import Answer, AnswerFile, Question, read_answers
+from vlmkit.evaluation.answers import Answer, AnswerFile, Question, read_answers
 from vlmkit.files import Locked, lock_file
 from vlmkit.formatting import plural
 

@@ -15,7 +15,7 @@ from vlmkit.api.video import FrameSelection
 from vlmkit.data import select_frames
 from vlmkit.errors import DataError, UserError
 from vlmkit.evaluation import PreparedBenchmark, prepare_benchmark
-from vlmkit.evaluation.records import JudgedAnswer
+from vlmkit.evaluation.scores import ScoredAnswer
 from vlmkit.report.run_files import RunFiles
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class StripFrame(NamedTuple):
 class Card(NamedTuple):
     """One answered question."""
 
-    answer: JudgedAnswer
+    answer: ScoredAnswer
     outcome: str
     frames: list[StripFrame]
     problem: str
@@ -69,7 +69,7 @@ class Gallery(NamedTuple):
 
 
 def galleries(
-    run: RunFiles, answers: Mapping[str, Sequence[JudgedAnswer]], prepared: Sequence[PreparedBenchmark] = ()
+    run: RunFiles, answers: Mapping[str, Sequence[ScoredAnswer]], prepared: Sequence[PreparedBenchmark] = ()
 ) -> list[Gallery]:
     """One gallery per result that has answers; several show fewer videos each."""
     answers = {name: rows for name, rows in answers.items() if rows}
@@ -78,9 +78,9 @@ def galleries(
 
 
 def _gallery(
-    run: RunFiles, name: str, answers: Sequence[JudgedAnswer], wanted: int, prepared: Sequence[PreparedBenchmark]
+    run: RunFiles, name: str, answers: Sequence[ScoredAnswer], wanted: int, prepared: Sequence[PreparedBenchmark]
 ) -> Gallery:
-    answered = [answer for answer in answers if answer.prediction is not None]
+    answered = [answer for answer in answers if answer.answer.prediction is not None]
     chosen = choose(answered, wanted, run.spec.seed)
     try:
         read, problem = _strip_reader(run, name, prepared), ""
@@ -90,30 +90,30 @@ def _gallery(
     return Gallery(name, cards, Counter(map(outcome, chosen)), Counter(map(outcome, answered)), problem)
 
 
-def outcome(answer: JudgedAnswer) -> str:
+def outcome(answer: ScoredAnswer) -> str:
     """`correct`, `wrong` or `unscored`. (Not `right`, which is an answer too.)"""
-    return "unscored" if answer.correct is None else "correct" if answer.correct else "wrong"
+    return "unscored" if answer.is_right is None else "correct" if answer.is_right else "wrong"
 
 
-def choose(answers: Sequence[JudgedAnswer], wanted: int, seed: int) -> list[JudgedAnswer]:
+def choose(answers: Sequence[ScoredAnswer], wanted: int, seed: int) -> list[ScoredAnswer]:
     """A systematic sample: every so many of the answers sorted by outcome, then type.
 
     So each outcome, and each type within it, gets its share to within one. Ordered by type, then outcome, for showing;
     the same for the same answers and seed.
     """
     draw = random.Random(seed)  # noqa: S311 -- a choice of pictures, not a secret
-    shuffled = sorted(answers, key=lambda answer: answer.id)
+    shuffled = sorted(answers, key=lambda answer: answer.document.id)
     draw.shuffle(shuffled)
-    ordered = sorted(shuffled, key=lambda answer: (outcome(answer), answer.type))
+    ordered = sorted(shuffled, key=lambda answer: (outcome(answer), answer.document.type))
     wanted = min(wanted, len(ordered))
     start = draw.random()
     chosen = [ordered[int((i + start) * len(ordered) / wanted)] for i in range(wanted)]
-    return sorted(chosen, key=lambda answer: (answer.type, outcome(answer)))
+    return sorted(chosen, key=lambda answer: (answer.document.type, outcome(answer)))
 
 
-def _card(answer: JudgedAnswer, read: ReadStrip | None) -> Card:
+def _card(answer: ScoredAnswer, read: ReadStrip | None) -> Card:
     try:
-        frames, problem = read(answer.video) if read else [], ""
+        frames, problem = read(answer.document.video) if read else [], ""
     except UserError as error:
         frames, problem = [], str(error)
     return Card(answer, outcome(answer), frames, problem)

@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vlmkit import formatting
 from vlmkit._version import __version__
-from vlmkit.evaluation import PreparedBenchmark, read_predictions
+from vlmkit.errors import DataError, SpecError
+from vlmkit.evaluation import PreparedBenchmark, ScoredAnswer, read_scored
 from vlmkit.files import write_atomic
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
@@ -44,9 +45,9 @@ def write_report(run_folder: Path, prepared: Sequence[PreparedBenchmark] = ()) -
 def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> str:
     """The whole document."""
     versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
-    answers = {name: read_predictions(run.folder, name) for name in run.results}
-    unscored = [(name, answer) for name, rows in answers.items() for answer in rows if answer.unscored is not None]
     more = run.experiment.evaluation.benchmarks_path if run.experiment and run.experiment.evaluation else []
+    answers, untold = _answers(run, more)
+    unscored = [(name, answer) for name, rows in answers.items() for answer in rows if answer.outcome == "unscored"]
     template = page_templates().get_template("page.html")
     return template.render(
         run=run,
@@ -57,10 +58,22 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
         curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
         galleries=galleries(run, answers, prepared),
         unscored=unscored,
+        untold=untold,
         places=Counter(sample.where for sample in run.bad),
         points=POINTS,
         listed=LISTED,
     )
+
+
+def _answers(run: RunFiles, more: Sequence[str]) -> tuple[dict[str, list[ScoredAnswer]], dict[str, str]]:
+    """Return the answers of each result; where they cannot be told, e.g. of a benchmark that is gone, why."""
+    answers, untold = {}, {}
+    for name in run.results:
+        try:
+            answers[name] = read_scored(RunFolder(run.folder).evaluation(name), more=more)
+        except (DataError, SpecError) as error:  # of the registry; a damaged run is a RunError
+            untold[name] = str(error)
+    return answers, untold
 
 
 def page_templates() -> Environment:

@@ -22,7 +22,8 @@ class QuestionType(NamedTuple):
     name: str
     n: int
     series: dict[str, Metric | None]
-    """The metric with the video (`model`) and, where it was measured, without (`blind`); None: nothing scored."""
+    """The metric as it is (`model`) and, where one was measured, with the first control (`control`); None: nothing
+    scored."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class BenchmarkSection:
     """The metric of the headline; None where no question could be scored."""
     types: list[QuestionType]
     """All questions together, then each question type that has a score, best first."""
+
+    @property
+    def control(self) -> str | None:
+        """Name of the first control."""
+        return next(iter(self.result.controls), None)
 
     @property
     def top(self) -> float:
@@ -91,15 +97,15 @@ def _figure(value: float, metric: str) -> str:
 
 
 def _types(result: BenchmarkResult, metric: str) -> list[QuestionType]:
-    blind = result.blind
+    control = next(iter(result.controls.values()), None)
 
     def row(name: str, scores: TypeScores | Scores, without: TypeScores | Scores | None) -> QuestionType:
         series = {"model": scores.metrics.get(metric)}
-        if blind:
-            series["blind"] = without.metrics.get(metric) if without else None
+        if control:
+            series["control"] = without.metrics.get(metric) if without else None
         return QuestionType(name, scores.n, series)
 
     scored = {name: scores for name, scores in result.by_type.items() if metric in scores.metrics}
     best_first = sorted(scored, key=lambda name: (-scored[name].metrics[metric].value, name))
-    others = blind.by_type if blind else {}
-    return [row("all", result, blind), *(row(name, scored[name], others.get(name)) for name in best_first)]
+    others = control.by_type if control else {}
+    return [row("all", result, control), *(row(name, scored[name], others.get(name)) for name in best_first)]

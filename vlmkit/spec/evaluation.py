@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
 from vlmkit.api.bounds import Batch, Count, Length, Name, Processes, Sha256
 from vlmkit.api.judge import JudgeSpec
-from vlmkit.api.spec import Slot, Spec, default_component
+from vlmkit.api.spec import Slot, Spec
+
+Control = Literal["other-video", "no-video", "shuffled-frames", "reversed-frames", "single-frame", "permuted-options"]
 
 __all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]
 
@@ -35,6 +37,8 @@ class BenchmarkUse(Spec):
     """Split; None: the entry's default."""
     protocol: str | None = None
     """How it is put and scored; None: the entry's default."""
+    judge: Slot[JudgeSpec] | None = None
+    """Another judge than that of the other benchmarks."""
     annotation_root: str | None = None
     """Folder of the entry's annotation files; their checksums are verified."""
     annotations: Annotated[list[AnnotationFile], Field(max_length=1000)] | None = None
@@ -81,10 +85,11 @@ class EvaluationSpec(Spec):
     benchmarks_path: list[str] = Field(default_factory=list, max_length=100)
     """Further folders of entries (`FOLDER/NAME/benchmark.yaml`), beside those of vlmkit, of plugins and of the
     environment variable VLMKIT_BENCHMARKS_PATH; relative paths start at the current folder."""
-    judge: Slot[JudgeSpec] = default_component("exact")
-    """Decides whether an answer is right."""
-    blind: bool = False
-    """Also ask each question about another clip's video: what remains is what the model answers without seeing."""
+    judge: Slot[JudgeSpec] | None = None
+    """Decides whether an answer is right, where no rule does; None: the benchmark's own, or else `exact`."""
+    controls: Annotated[list[Control], Field(default_factory=list, max_length=6)]
+    """Also ask each question with something taken away: about another clip's video, without one, with its frames
+    shuffled, reversed or only one of them, with its options permuted. It tells what a score is due to."""
     batch_size: Batch = 16
     """Questions per forward pass."""
     workers: Processes | None = None
@@ -99,4 +104,6 @@ class EvaluationSpec(Spec):
         name, count = Counter(names).most_common(1)[0]
         if count > 1:
             raise ValueError(f"{count} benchmarks have the name {name!r}: give each a `label` of its own")
+        if repeated := [control for control, count in Counter(self.controls).items() if count > 1]:
+            raise ValueError(f"the control {repeated[0]!r} stands there twice: name each once")
         return self

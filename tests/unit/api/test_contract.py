@@ -33,6 +33,7 @@ from vlmkit.api import (
     PluginError,
     Reader,
     ReaderSpec,
+    Reading,
     Sample,
     Turn,
     UnreadableVideo,
@@ -340,13 +341,16 @@ class _Evaluator(Evaluator):
     def __init__(self, **answers: Callable[[], Any]) -> None:
         self.answers = answers
 
-    def documents(self, files: Sequence[Path]) -> list[Document]:
-        return self.answers["documents"]()
-
     def prompt(self, document: Document) -> str:
         return self.answers["prompt"]()
 
-    def score(self, document: Document, verdict: Verdict) -> dict[str, float]:
+    def continuations(self, document: Document) -> Sequence[str]:
+        return self.answers["continuations"]()
+
+    def read(self, document: Document, answer: str) -> Reading:
+        return self.answers["read"]()
+
+    def score(self, document: Document, reading: Reading, verdict: Verdict | None) -> dict[str, float | None]:
         return self.answers["score"]()
 
     def metrics(self) -> dict[str, tuple[float, float]]:
@@ -363,19 +367,9 @@ class _EvaluatorSpec(EvaluatorSpec):
 DOCUMENT = Document("1", "v", "q", "a", "what")
 
 
-def _documents() -> Iterator[Document]:
-    yield DOCUMENT
-
-
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [
-        ("documents", _documents, "gives a generator, expected a list of vlmkit.api.Document"),
-        ("documents", list, "gives no document of a.json"),
-        ("documents", lambda: [DOCUMENT, DOCUMENT], "two documents with the id '1' of a.json"),
-        ("documents", lambda: [{"id": 1}], "gives a dict, expected a vlmkit.api.Document"),
-        ("documents", lambda: [Document(1, "v", "q", "a", "w")], "document 0 of a.json with `id` a int"),
-        ("documents", lambda: [Document("1", "v", None, "a", "w")], "with `question` None"),
         ("prompt", lambda: None, "prompt gives as the prompt of document '1' None"),
         ("metrics", list, "metrics gives a list, expected a dict"),
         ("metrics", lambda: {"accuracy": 1}, "gives 1 for 'accuracy', expected a range"),
@@ -384,7 +378,10 @@ def _documents() -> Iterator[Document]:
         ("metrics", lambda: {3: (0, 1)}, "a metric name a int"),
         ("score", lambda: {"accuracy": 7.0}, "'accuracy' 7.0, expected a number from 0 to 1"),
         ("score", lambda: {"accuracy": float("nan")}, "'accuracy' nan, expected a finite number"),
-        ("score", lambda: {"accuracy": None}, "'accuracy' None, expected a finite number"),
+        ("read", lambda: "B", "read gives a str, expected a vlmkit.api.Reading"),
+        ("read", lambda: Reading("guessed"), "gives the state 'guessed', expected read, unreadable"),
+        ("continuations", lambda: "A", "continuations gives a str, expected a tuple of texts"),
+        ("continuations", lambda: (1,), "a continuation for document '1' a int"),
         ("score", dict, "gives no 'accuracy' for document '1'"),
         ("score", lambda: 1.0, "gives a float, expected a dict"),
         ("score", lambda: 1 / 0, "score raised ZeroDivisionError"),
@@ -393,16 +390,16 @@ def _documents() -> Iterator[Document]:
 def test_evaluators(name: str, answer: Callable[[], Any], said: str) -> None:
     evaluator: Any = _EvaluatorSpec().build()
     evaluator.answers = {name: answer}
-    arguments = {"documents": ([Path("a.json")],), "prompt": (DOCUMENT,), "score": (DOCUMENT, None), "metrics": ()}
+    arguments = {"metrics": (), "read": (DOCUMENT, "B"), "score": (DOCUMENT, Reading("judge"), None)}
     with pytest.raises(PluginError, match=rf"^evaluator 'mine' .*{said}"):
-        getattr(evaluator, name)(*arguments[name])
+        getattr(evaluator, name)(*arguments.get(name, (DOCUMENT,)))
 
 
 def test_scores_are_plain_numbers_within_rounding() -> None:
     evaluator = _Evaluator(score=lambda: {"accuracy": np.float32(1), "other": "text"})
-    assert evaluator.score(DOCUMENT, Verdict(True, 5)) == {"accuracy": 1.0}
+    assert evaluator.score(DOCUMENT, Reading("judge"), Verdict(True, 5)) == {"accuracy": 1.0}
     evaluator.answers = {"score": lambda: {"accuracy": 1 + 1e-15}}
-    assert evaluator.score(DOCUMENT, Verdict(True, 5)) == {"accuracy": 1.0}
+    assert evaluator.score(DOCUMENT, Reading("judge"), Verdict(True, 5)) == {"accuracy": 1.0}
 
 
 class _Video(OpenVideo):

@@ -110,7 +110,9 @@ def test_an_inherited_text_stays_and_an_explicit_one_wins() -> None:
 
 
 def test_slots_and_items_of_lists_are_described() -> None:
-    assert described(EvaluationSpec)["judge"] == "Decides whether an answer is right."
+    assert described(EvaluationSpec)["judge"] == (
+        "Decides whether an answer is right, where no rule does; None: the benchmark's own, or else `exact`."
+    )
     schema = EvaluationSpec.model_json_schema()["$defs"]["BenchmarkUse"]
     assert schema["anyOf"][1]["properties"]["split"]["description"] == "Split; None: the entry's default."
 

@@ -82,6 +82,7 @@ def entry(files: list[dict[str, str]]) -> dict[str, Any]:
         "splits": {"test": {"questions": len(QUESTIONS), "files": files}},
         "video": {"file": "{video}{ext}", "extensions": [".avi", ".mp4"]},
         "generation": {"max_new_tokens": 5, "greedy": True},
+        "annotations": {"type": {"template": "{question}", "pattern": "\\S+"}},
         "evaluator": {"type": "open-ended-qa"},
         "metrics": ["accuracy", "score"],
     }

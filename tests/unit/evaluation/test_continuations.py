@@ -11,6 +11,7 @@ import pytest
 from vlmkit.api import Prompt
 from vlmkit.evaluation import LoadedModel, ModelQuestion, VideoPart, ask, score_continuations
 from vlmkit.evaluation.answer_model import FunctionModel
+from vlmkit.evaluation.controls import Arrangement
 
 from .test_answer_model import Item, items, load, loaded
 
@@ -69,18 +70,12 @@ def test_the_likeliest_option_is_the_answer(loaded: Any, items: list[Item]) -> N
 def test_frames_are_arranged_and_no_video_is_shown(loaded: Any, items: list[Item]) -> None:
     model, processor = loaded
     _, asked = items[2]
-    reversed_, blind = asked._replace(arrangement="backwards"), ModelQuestion(Prompt("what is it?"), None, 5)
-    ways: list[Any] = []
-
-    def arrange(video: Any, way: str, part: VideoPart) -> Any:
-        ways.append((way, part))
-        return load(VideoPart("5"))
-
+    backwards = Arrangement("reversed-frames", 1, "v")
+    reversed_, blind = asked._replace(arrangement=backwards), ModelQuestion(Prompt("what is it?"), None, 5)
     asks = [("plain", asked), ("reversed", reversed_), ("again", reversed_), ("blind", blind)]
-    batches = ask(asks, lambda item: item[1], LoadedModel(lambda: loaded), load, 3, arrange=arrange)
+    batches = ask(asks, lambda item: item[1], LoadedModel(lambda: loaded), load, 3)
     found = {item[0]: answer.text for batch in batches for item, answer in batch}
-    assert ways == [("backwards", asked.part)]
-    other = ask([asked._replace(part=VideoPart("5"))], lambda item: item, LoadedModel(lambda: loaded), load, 1)
+    other = ask([asked], lambda item: item, LoadedModel(lambda: loaded), lambda part: backwards.apply(load(part)), 1)
     assert found["reversed"] == found["again"] == next(other)[0][1].text != found["plain"]
     inputs = processor(processor.prompt("what is it?"))
     ids = model.generate(**inputs, max_new_tokens=5, do_sample=False)[0, inputs["input_ids"].shape[1] :]

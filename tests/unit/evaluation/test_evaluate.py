@@ -12,9 +12,9 @@ import pytest
 
 import vlmkit
 from vlmkit import hookimpl
-from vlmkit.api import Judge, JudgeRequest, JudgeSpec, PluginError, Unscored, Verdict
+from vlmkit.api import Judge, JudgeRequest, JudgeSpec, PluginError, Prompt, Unscored, Verdict
 from vlmkit.errors import RunError
-from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_predictions
+from vlmkit.evaluation import BenchmarkResult, evaluate, evaluate_benchmarks, read_scored
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -51,12 +51,12 @@ def test_changed_annotations_are_asked(
     result = measured(experiment(use))
     assert result.n == 7
     assert [len(batch) for batch in oracle.batches] == [5, 2], "only what is new"
-    assert len(read_predictions(tmp_path / "measured", "tiny")) == 7
+    assert len(read_scored(tmp_path / "measured/eval/tiny")) == 7
     every[0]["answer"] = "another"
     tiny.annotations.write_text(json.dumps(every[:7]))
     assert measured(experiment(use)).annotations != result.annotations
     assert len(oracle.batches) == 2, "the questions are the same"
-    assert read_predictions(tmp_path / "measured", "tiny")[0].answer == "another"
+    assert read_scored(tmp_path / "measured/eval/tiny")[0].document.answer == "another"
 
 
 def test_a_video_that_was_missing_is_asked_about(
@@ -76,7 +76,7 @@ def test_a_damaged_result_is_a_clear_error(
     first = measured(experiment())
     file = tmp_path / "measured/eval/tiny/result.json"
     file.write_text(text)
-    for reading in (lambda: measured(experiment()), lambda: read_predictions(tmp_path / "measured", "tiny")):
+    for reading in (lambda: measured(experiment()), lambda: read_scored(tmp_path / "measured/eval/tiny")):
         with pytest.raises(RunError, match=r"tiny/result\.json.*: expected .*; remove the file and run `vlmkit eval`"):
             reading()
     file.unlink()
@@ -120,21 +120,22 @@ def test_a_new_version_of_the_judge_judges_again_and_asks_nothing(
     assert len(oracle.batches) == 3
 
 
-@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("control", [False, True])
 def test_what_the_judge_failed_on_is_judged_again(
-    experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch, blind: bool
+    experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch, control: bool
 ) -> None:
-    """Also where only answers of the blind baseline have no verdict."""
-    if blind:
+    """Also where only answers of a control have no verdict."""
+    controls = ["other-video"] if control else []
+    if control:
         measured(experiment())
     with monkeypatch.context() as failing:
         failing.setattr(ExactJudge, "judge_one", lambda *_: Unscored("no answer"))
-        failed = measured(experiment(blind=blind))
+        failed = measured(experiment(controls=controls))
     asked = len(oracle.batches)
-    judged = measured(experiment(blind=blind))
-    if blind:
+    judged = measured(experiment(controls=controls))
+    if control:
         assert failed.unscored == 0
-        failed, judged = failed.blind, judged.blind
+        failed, judged = failed.controls["other-video"], judged.controls["other-video"]
     assert (failed.unscored, judged.unscored) == (12, 0)
     assert len(oracle.batches) == asked
 
@@ -143,7 +144,7 @@ def test_another_prompt_is_asked_again(
     experiment: Experiment, measured: Measure, oracle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured(experiment())
-    monkeypatch.setattr(OpenEndedQa, "prompt", lambda self, document: f"<video>\nSay {document.question}")
+    monkeypatch.setattr(OpenEndedQa, "prompt", lambda self, document: Prompt(f"<video>\nSay {document.question}"))
     measured(experiment())
     assert len(oracle.batches) == 6
     assert "Say" in oracle.batches[-1][0]
@@ -273,7 +274,10 @@ def test_a_judge_that_raises_or_talks_nonsense_leaves_questions_unscored(
 ) -> None:
     result = measured(experiment(judge=_Grumpy()))
     assert (result.n, result.unscored, result.metrics["accuracy"].value) == (5, 7, 1.0)
-    reasons = [row.unscored or "" for row in read_predictions(tmp_path / "measured", "tiny")]
+    reasons = [
+        row.verdict.reason if isinstance(row.verdict, Unscored) else ""
+        for row in read_scored(tmp_path / "measured/eval/tiny")
+    ]
     assert sum("judge 'exact' (" in reason and "TimeoutError: no answer" in reason for reason in reasons) == 6
     assert sum("the score 100, expected a number from 0 to 5" in reason for reason in reasons) == 1
 
@@ -281,8 +285,11 @@ def test_a_judge_that_raises_or_talks_nonsense_leaves_questions_unscored(
 @pytest.mark.parametrize(
     ("member", "changed", "said"),
     [
-        ("documents", lambda self, files: iter(()), "gives a list_iterator|gives a tuple_iterator"),
-        ("score", lambda self, document, verdict: {"accuracy": 7.0, "score": 0.0}, "'accuracy' 7.0, expected a number"),
+        (
+            "score",
+            lambda self, document, reading, verdict: {"accuracy": 7.0, "score": 0.0},
+            "'accuracy' 7.0, expected a number",
+        ),
         ("prompt", lambda self, document: {}[document.id], "prompt raised KeyError"),
         ("metrics", lambda self: {"accuracy": (0.0, 1.0), "score": 5}, "gives 5 for 'score', expected a range"),
     ],

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vlmkit.api import Document, Prompt
+from vlmkit.evaluation.answers import Question
+from vlmkit.evaluation.controls import Arrangement
 from vlmkit.evaluation.fingerprint import model_sha256, question_fingerprint, shared_fingerprint
 from vlmkit.evaluation.records import Decoding
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 
 Experiment = Callable[..., ExperimentSpec]
-SHARED = json.dumps(["0" * 64, 8, 64, {"aligner/stab": "vlmkit 0.1.0"}])
 
 
-def test_answers_of_earlier_versions_keep_their_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def asked(path: Path | None, **changes: Any) -> Question:
+    document = Document("1", "v", "q", "a", span=changes.pop("span", None))
+    prompt = Prompt(**{"user": "<video>\nq", **changes.pop("prompt", {})})
+    return replace(Question(document, prompt, "v", path, "", "", 8), **changes)
+
+
+def test_a_fingerprint_tells_all_that_an_answer_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     clip = Path("clip.mp4")
     clip.write_bytes(b"123")
-    assert question_fingerprint("<video>\nq", clip, SHARED) == "10eae349c6004f83"
-    assert question_fingerprint("<video>\nq", None, SHARED) == "a39c08f941ad0c96"
+    changes: list[dict[str, Any]] = [
+        {},
+        {"prompt": {"user": "<video>\nr"}},
+        {"prompt": {"system": "s"}},
+        {"prompt": {"reply": "s"}},
+        {"span": (0.0, 2.0)},
+        {"max_new_tokens": 9},
+        {"continuations": ("A", "B")},
+        {"arrangement": Arrangement("shuffled-frames", 1, "v")},
+        {"arrangement": Arrangement("shuffled-frames", 2, "v")},
+    ]
+    found = [question_fingerprint(asked(clip, **some), "shared") for some in changes]
+    found += [question_fingerprint(asked(None), "shared"), question_fingerprint(asked(clip), "other")]
+    assert question_fingerprint(asked(clip), "shared") == found[0]
     clip.write_bytes(b"1234")
-    assert question_fingerprint("<video>\nq", clip, SHARED) != "10eae349c6004f83"
+    found.append(question_fingerprint(asked(clip), "shared"))
+    assert len(set(found)) == len(found)
 
 
 def test_answers_share_model_decoding_and_components(experiment: Experiment) -> None:

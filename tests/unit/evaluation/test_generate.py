@@ -13,7 +13,7 @@ import vlmkit
 from vlmkit.api import JudgeRequest, Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
 from vlmkit.errors import DataError, RunError
-from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_predictions
+from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_scored
 from vlmkit.evaluation.records import Decoding, TypeScores
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
@@ -40,7 +40,7 @@ def knows_what(prompts: Sequence[str], videos: Sequence[FittedVideo], max_new_to
 
 
 def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     result = run_it(spec, tmp_path, knows_what)
     assert result.model_dump(include={"benchmark", "version", "split", "judge", "limit"}) == {
         "benchmark": "tiny",
@@ -57,8 +57,9 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
     assert list(result.by_type) == ["how", "what", "who"]
     assert result.by_type["what"].n == 4
     assert result.by_type["what"].metrics["accuracy"].value == 0.25
-    assert result.blind is not None
-    assert result.blind.metrics == result.metrics
+    other = result.controls["other-video"]
+    assert other.metrics == result.metrics
+    assert other.difference["accuracy"].value == 0
     assert result.spec_sha256 == sha256(spec)
     assert result.plugins == {plugin.name: plugin.package for plugin in registry().plugins}
     assert result.vlmkit_version
@@ -79,25 +80,23 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
 
 
 def test_predictions_are_joined_with_verdicts(experiment: Experiment, tmp_path: Path) -> None:
-    run_it(experiment(blind=True), tmp_path, knows_what)
-    rows = read_predictions(tmp_path / "measured", "tiny")
-    assert [row.id for row in rows[:5]] == ["ada-what", "bob-what", "cy-what", "dee-what", "ada-who"]
-    assert {key: value for key, value in rows[0].data().items() if key not in ("asked", "verdict")} == {
+    run_it(experiment(controls=["other-video"]), tmp_path, knows_what)
+    rows = read_scored(tmp_path / "measured/eval/tiny")
+    assert [row.document.id for row in rows[:5]] == ["ada-what", "bob-what", "cy-what", "dee-what", "ada-who"]
+    assert {key: value for key, value in rows[0].answer.data().items() if key != "asked"} == {
         "id": "ada-what",
         "video": "ada",
         "question": "what is it?",
         "answer": "what of ada",
         "type": "what",
         "prediction": "What of ADA!",
-        "shown": None,
-        "skipped": None,
     }
-    assert (rows[0].correct, rows[0].verdict) == (True, Verdict(True, 5.0, "'what of ada' == 'what of ada'"))
-    assert rows[1].correct is False
-    blind = read_predictions(RunFolder(tmp_path / "measured"), "tiny", blind=True)
-    assert all(row.shown != row.video for row in blind)
+    assert (rows[0].is_right, rows[0].verdict) == (True, Verdict(True, 5.0, "'what of ada' == 'what of ada'"))
+    assert rows[1].is_right is False
+    others = read_scored(tmp_path / "measured/eval/tiny", "other-video")
+    assert all(row.answer.shown != row.answer.video for row in others)
     with pytest.raises(RunError, match="no result of other in this run"):
-        read_predictions(tmp_path / "measured", "other")
+        read_scored(tmp_path / "measured/eval/other")
 
 
 def test_a_video_is_decoded_once(
@@ -108,7 +107,7 @@ def test_a_video_is_decoded_once(
     monkeypatch.setattr(
         VideoLoader, "load", lambda self, path, **part: (loaded.append(Path(path).name), load(self, path, **part))[1]
     )
-    run_it(experiment(blind=True), tmp_path, oracle)
+    run_it(experiment(controls=["other-video"]), tmp_path, oracle)
     assert sorted(loaded) == ["ada.mp4", "bob.mp4", "cy.mp4", "dee.mp4"]
     assert [len(batch) for batch in oracle.batches] == [5, 5, 5, 5, 4]
 
@@ -121,7 +120,7 @@ class KilledError(BaseException):
 def test_an_interrupted_evaluation_goes_on(
     experiment: Experiment, tmp_path: Path, oracle: Any, after: int, torn: int
 ) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     expected = run_it(spec, tmp_path / "whole", oracle)
     oracle.batches = []
 
@@ -139,7 +138,7 @@ def test_an_interrupted_evaluation_goes_on(
     oracle.batches = []
     assert scores(run_it(spec, tmp_path / "cut", oracle)) == scores(expected)
     assert sum(map(len, oracle.batches)) == 24 - 5 * after + torn, "no question that has its answer"
-    for name in ("predictions.jsonl", "blind_predictions.jsonl"):
+    for name in ("predictions.jsonl", "other-video_predictions.jsonl"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
@@ -157,18 +156,17 @@ def test_unreadable_videos_are_skipped_recorded_and_counted(
 ) -> None:
     (clips / "bob.mp4").write_bytes(b"no video at all")
     (clips / "cy.mp4").unlink()
-    spec = experiment(blind=True, data={"max_bad_fraction": 0.5})
+    spec = experiment(controls=["other-video"], data={"max_bad_fraction": 0.5})
     result = run_it(spec, tmp_path, oracle)
     assert (result.n, result.skipped, result.unscored) == (6, 6, 0)
     assert result.by_type["how"].n == 2
-    assert result.blind is not None
-    assert result.blind.skipped == 6
+    assert result.controls["other-video"].skipped == 6
     bad = [json.loads(line) for line in (tmp_path / "measured" / "bad_samples.jsonl").read_text().splitlines()]
     assert {(line["id"], line["where"]) for line in bad} == {("bob", "tiny"), ("cy", "tiny")}
-    rows = {row.id: row for row in read_predictions(tmp_path / "measured", "tiny")}
-    assert rows["cy-who"].prediction is rows["cy-who"].correct is None
-    assert rows["cy-who"].skipped == f"no file cy.avi or cy.mp4 in {clips}"
-    assert "bob.mp4" in rows["bob-how"].skipped
+    rows = {row.document.id: row for row in read_scored(tmp_path / "measured/eval/tiny")}
+    assert rows["cy-who"].answer.prediction is rows["cy-who"].is_right is None
+    assert rows["cy-who"].answer.skipped == f"no file cy.avi or cy.mp4 in {clips}"
+    assert "bob.mp4" in rows["bob-how"].answer.skipped
     oracle.batches = []
     assert scores(run_it(spec, tmp_path, oracle)) == scores(result)
     assert oracle.batches == []
@@ -176,7 +174,7 @@ def test_unreadable_videos_are_skipped_recorded_and_counted(
 
 def test_a_repaired_video_is_asked_about(experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any) -> None:
     """Also where it has the size of the damaged one, which the fingerprint of a question goes by."""
-    spec = experiment(data={"max_bad_fraction": 0.5}, blind=True)
+    spec = experiment(data={"max_bad_fraction": 0.5}, controls=["other-video"])
     expected = run_it(spec, tmp_path / "whole", oracle)
     whole = (clips / "bob.mp4").read_bytes()
     (clips / "bob.mp4").write_bytes(bytes(len(whole)))
@@ -192,7 +190,7 @@ def test_what_stays_unreadable_is_not_asked_again(
     experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any
 ) -> None:
     (clips / "bob.mp4").write_bytes(b"no video at all")
-    spec = experiment(data={"max_bad_fraction": 0.5}, blind=True)
+    spec = experiment(data={"max_bad_fraction": 0.5}, controls=["other-video"])
     first = run_it(spec, tmp_path, oracle)
     bad = (tmp_path / "measured/bad_samples.jsonl").read_text()
     oracle.batches = []
@@ -223,6 +221,6 @@ def test_a_judge_failure_is_not_a_wrong_answer(
     assert (result.n, result.skipped, result.unscored) == (8, 0, 4)
     assert result.metrics["accuracy"].value == pytest.approx(1 / 8)
     assert result.by_type["who"] == TypeScores(n=0, metrics={})
-    row = next(row for row in read_predictions(tmp_path / "measured", "tiny") if row.id == "bob-who")
-    assert row.correct is None
-    assert row.unscored == "no answer"
+    row = next(row for row in read_scored(tmp_path / "measured/eval/tiny") if row.document.id == "bob-who")
+    assert row.is_right is None
+    assert row.verdict == Unscored("no answer")

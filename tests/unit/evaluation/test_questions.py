@@ -172,9 +172,9 @@ def test_more_missing_videos_than_allowed(experiment: Experiment, clips: Path) -
     assert prepared.missing == {"bob": f"no file bob.avi or bob.mp4 in {clips}"}
 
 
-def test_blind_needs_two_clips(experiment: Experiment) -> None:
+def test_another_clip_needs_two(experiment: Experiment) -> None:
     with pytest.raises(DataError, match="at least two clips, found 1"):
-        prepare_benchmarks(experiment(use={"limit": 1}, blind=True))
+        prepare_benchmarks(experiment(use={"limit": 1}, controls=["other-video"]))
 
 
 def test_a_dataset_gives_questions_and_videos(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_a_command_prepares_a_benchmark_once(
 
     for module, name in ((questions, "prepare_benchmark"), (questions, "find_videos"), (locating, "content_sha256")):
         count(module, name)
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     if trained:
         data = {"type": "moving-shapes", "clips": 4, "size": 32, "root": str(tmp_path / "drawn")}
         stage = {"name": "learn", "data": [data], "train": {"backbone": 1e-3}, "steps": 1, "batch_size": 2}

@@ -15,7 +15,7 @@ from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 
 Experiment = Callable[..., ExperimentSpec]
-NAMES = ("predictions.jsonl", "blind_predictions.jsonl")
+NAMES = ("predictions.jsonl", "other-video_predictions.jsonl")
 
 
 class KilledError(BaseException):
@@ -48,13 +48,13 @@ def test_what_is_no_share(text: str) -> None:
 def test_names_of_shares_sort_as_their_numbers() -> None:
     whole = Path("eval/predictions.jsonl")
     assert Shard.parse("3/16").file(whole) == Path("eval/predictions.shard-03-of-16.jsonl")
-    assert Shard(2, 3).file(Path("blind_predictions.jsonl")).name == "blind_predictions.shard-2-of-3.jsonl"
+    assert Shard(2, 3).file(Path("other-video_predictions.jsonl")).name == "other-video_predictions.shard-2-of-3.jsonl"
     assert str(Shard(3, 16)) == "3/16"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_shares_are_whole_videos_and_leave_nothing_out(experiment: Experiment, count: int) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     [benchmark] = prepare_benchmarks(spec)
     sets = [(some.questions, Path(some.file)) for some in question_sets(benchmark, spec, "")]
     parts = [Shard(number, count).share(sets) for number in range(1, count + 1)]
@@ -68,7 +68,7 @@ def test_shares_are_whole_videos_and_leave_nothing_out(experiment: Experiment, c
 
 @pytest.mark.parametrize("order", [("1/3", "2/3", "3/3"), ("3/3", "1/3", "2/3")])
 def test_the_last_share_measures(experiment: Experiment, tmp_path: Path, oracle: Any, order: Sequence[str]) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     [expected] = measure(spec, tmp_path / "whole", oracle).values()
     oracle.batches = []
     for number, shard in enumerate(order[:2], 1):
@@ -85,7 +85,7 @@ def test_the_last_share_measures(experiment: Experiment, tmp_path: Path, oracle:
 
 
 def test_an_incomplete_evaluation_says_what_is_missing(experiment: Experiment, tmp_path: Path, oracle: Any) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     [expected] = measure(spec, tmp_path / "whole", oracle).values()
     measure(spec, tmp_path, oracle, "2/3")
     oracle.batches = []
@@ -102,7 +102,7 @@ def test_an_incomplete_evaluation_says_what_is_missing(experiment: Experiment, t
 def test_an_interrupted_share_goes_on_also_as_another_share(
     experiment: Experiment, tmp_path: Path, oracle: Any
 ) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     [expected] = measure(spec, tmp_path / "whole", oracle).values()
     oracle.batches = []
 
@@ -175,7 +175,7 @@ def _first_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_first_process_waits_for_the_others(
     experiment: Experiment, tmp_path: Path, oracle: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = experiment(blind=True)
+    spec = experiment(controls=["other-video"])
     waited: list[float] = []
 
     def other_process(seconds: float) -> None:

@@ -68,9 +68,8 @@ class Same(JudgeSpec):
     def build(self): raise AssertionError
 
 class Asking(Evaluator):
-    def documents(self, files): return [Document(**entry) for entry in json.loads(files[0].read_text())]
     def prompt(self, document): return "<video>\\n" + document.question
-    def score(self, document, verdict): raise AssertionError
+    def score(self, document, reading, verdict): return {"accuracy": float(verdict.correct)}
     def metrics(self): return {"accuracy": (0.0, 1.0)}
 
 class Asks(EvaluatorSpec):
@@ -97,7 +96,7 @@ training:
 evaluation:
   benchmarks: [{name: shapes, annotations: [{path: FOLDER/questions.json}], video_root: FOLDER/videos}]
   judge: same
-  blind: true
+  controls: [other-video]
 """
 BENCHMARK = """
 title: Squares over noise
@@ -238,7 +237,7 @@ def questions(clips: list[Path], number: int) -> list[dict[str, str]]:
 
 
 def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
-    """Predictions of one benchmark, judged, and their result with a blind baseline."""
+    """Predictions of one benchmark, judged, and their result with a control."""
     draw = random.Random(len(documents))
     answers = ["left" if draw.random() < TYPES[document["type"]] else "right" for document in documents]
     target = folder / "eval" / "shapes"
@@ -254,7 +253,7 @@ def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
         for document, said in zip(documents, answers, strict=True):
             file.write(json.dumps({**document, "asked": "0", "prediction": said}) + "\n")
     kinds = {kind: [said for d, said in zip(documents, answers, strict=True) if d["type"] == kind] for kind in TYPES}
-    blind = {kind: metric(round(0.37 * len(group)), len(group)) for kind, group in kinds.items()}
+    other = {kind: metric(round(0.37 * len(group)), len(group)) for kind, group in kinds.items()}
     result = {
         "benchmark": "shapes",
         "version": "1",
@@ -264,7 +263,7 @@ def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
         "skipped": 0,
         "unscored": 0,
         "by_type": {kind: metric(group.count("left"), len(group)) for kind, group in kinds.items()},
-        "blind": {**metric(round(0.37 * len(answers)), len(answers)), "by_type": blind},
+        "controls": {"other-video": {**metric(round(0.37 * len(answers)), len(answers)), "by_type": other}},
         "limit": None,
         "annotations": {"registered": True},
         "spec_sha256": sha256(read_resolved(folder / "spec.yaml")),

@@ -79,10 +79,10 @@ def test_a_finished_run(run_folder: Path) -> None:
     assert list(run_folder.glob(".report*")) == []
 
 
-def test_scores_stand_beside_their_interval_and_the_blind_baseline(run_folder: Path) -> None:
+def test_scores_stand_beside_their_interval_and_the_control(run_folder: Path) -> None:
     result = json.loads((run_folder / "eval/shapes/result.json").read_text())
     page = render(run_folder)
-    for part in (result, result["blind"]):
+    for part in (result, result["controls"]["other-video"]):
         metric = part["metrics"]["accuracy"]
         low, high = metric["ci95"]
         assert page.says(f"{100 * metric['value']:.1f}%")
@@ -127,7 +127,7 @@ def test_text_has_contrast(root: Path, mode: str) -> None:
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     for ground in ("paper", "panel"):
-        for name in ("ink", "muted", "accent", "blind", "correct", "wrong"):
+        for name in ("ink", "muted", "accent", "control", "correct", "wrong"):
             bright, dim = sorted((luminance(colors[ground]), luminance(colors[name])), reverse=True)
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (ground, name)
 
@@ -238,15 +238,15 @@ def test_what_was_skipped_and_unscored_is_listed(run_folder: Path) -> None:
 
 def test_a_result_without_a_single_score(run_folder: Path) -> None:
     nothing = {"n": 0, "metrics": {}}
-    rewrite(run_folder / "eval/shapes/result.json", **nothing, unscored=60, by_type={"colour": nothing}, blind=None)
+    rewrite(run_folder / "eval/shapes/result.json", **nothing, unscored=60, by_type={"colour": nothing}, controls={})
     assert render(run_folder).says("No question could be scored.")
 
 
-def test_a_type_without_a_blind_score_has_an_empty_cell(run_folder: Path) -> None:
+def test_a_type_without_a_score_in_the_control_has_an_empty_cell(run_folder: Path) -> None:
     result = run_folder / "eval/shapes/result.json"
-    blind = json.loads(result.read_text())["blind"]
-    blind["by_type"]["colour"] = {"n": 0, "metrics": {}}
-    rewrite(result, blind=blind)
+    controls = json.loads(result.read_text())["controls"]
+    controls["other-video"]["by_type"]["colour"] = {"n": 0, "metrics": {}}
+    rewrite(result, controls=controls)
     text = re.sub(r">\s+<", "><", write_report(run_folder).read_text())
     row = next(row for row in re.findall(r"<tr.*?</tr>", text) if ">colour<" in row)
     assert row.count("</td>") == 3
@@ -254,16 +254,16 @@ def test_a_type_without_a_blind_score_has_an_empty_cell(run_folder: Path) -> Non
 
 
 @pytest.mark.parametrize("lacking", ["accuracy", "score"])
-def test_a_metric_that_the_blind_result_lacks(run_folder: Path, lacking: str) -> None:
+def test_a_metric_that_the_control_lacks(run_folder: Path, lacking: str) -> None:
     """As in a result that another version has written."""
     result = run_folder / "eval/shapes/result.json"
     stored = json.loads(result.read_text())
     metrics = stored["metrics"] | {"score": {"value": 3.21, "ci95": [3.0, 3.4]}}
-    blind = {**stored["blind"], "metrics": {name: value for name, value in metrics.items() if name != lacking}}
-    rewrite(result, metrics=metrics, blind=blind)
+    kept = {name: value for name, value in metrics.items() if name != lacking}
+    rewrite(result, metrics=metrics, controls={"other-video": {**stored["controls"]["other-video"], "metrics": kept}})
     page = render(run_folder)
     assert page.says("3.21")
-    assert page.says("blind: with another clip's video") == (lacking != "accuracy")
+    assert page.says("control: other-video") == (lacking != "accuracy")
 
 
 def test_published_results_come_with_their_judge(run_folder: Path) -> None:
@@ -282,10 +282,10 @@ def test_a_result_of_another_spec_is_told(run_folder: Path) -> None:
 def test_further_metrics_and_limits_are_shown(run_folder: Path) -> None:
     result = run_folder / "eval/shapes/result.json"
     metrics = json.loads(result.read_text())["metrics"] | {"score": {"value": 3.21, "ci95": [3.0, 3.4]}}
-    rewrite(result, metrics=metrics, blind=None, limit=60, annotations={"registered": False})
+    rewrite(result, metrics=metrics, controls={}, limit=60, annotations={"registered": False})
     page = render(run_folder)
     for told in ("3.21", "Only the first 60 questions of the split.", "Annotations other than the registered ones.",
-                 "The blind baseline was not measured."):  # fmt: skip
+                 "No control was measured."):  # fmt: skip
         assert page.says(told), told
 
 

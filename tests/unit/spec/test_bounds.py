@@ -28,7 +28,8 @@ def numbers(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
         if schema.get("type") in ("integer", "number") and not {"const", "enum"} & schema.keys():
             yield path, schema
         for key, below in schema.items():
-            yield from numbers(below, f"{path}.{key}")
+            if key != "default":  # a component may be called `number`
+                yield from numbers(below, f"{path}.{key}")
     elif isinstance(schema, list):
         for index, below in enumerate(schema):
             yield from numbers(below, f"{path}.{index}")

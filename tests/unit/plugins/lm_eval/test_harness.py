@@ -11,7 +11,7 @@ import pytest
 
 import vlmkit_lm_eval
 from vlmkit.api import Unscored, UserError
-from vlmkit.evaluation import benchmark_folders, evaluate_benchmarks, read_predictions
+from vlmkit.evaluation import benchmark_folders, evaluate_benchmarks, read_scored
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 
@@ -26,11 +26,12 @@ def test_answers_and_accuracy_are_those_of_vlmkit_eval(saved: Any, clips: Any, t
     run = RunFolder.open(spec, tmp_path)
     run.model.symlink_to(saved.model)
     evaluate_benchmarks(spec, run)
-    rows = [{**row, "answer": other.prediction if place % 3 else "no"} for place, (row, other) in enumerate(
-        zip(json.loads(clips.annotations.read_text()), read_predictions(run, "msvd-qa"), strict=True))]  # fmt: skip
+    said = [scored.answer.prediction for scored in read_scored(run.evaluation("msvd-qa"))]
+    rows = [{**row, "answer": other if place % 3 else "no"} for place, (row, other) in enumerate(
+        zip(json.loads(clips.annotations.read_text()), said, strict=True))]  # fmt: skip
     clips.annotations.write_text(json.dumps(rows))
     expected = evaluate_benchmarks(spec, run)["msvd-qa"].metrics
-    predictions = {row.id: row.prediction for row in read_predictions(run, "msvd-qa")}
+    predictions = {row.answer.id: row.answer.prediction for row in read_scored(run.evaluation("msvd-qa"))}
     assert len(set(predictions.values())) > 2
     assert 0.5 < expected["accuracy"].value < 1
 
