@@ -10,7 +10,7 @@ from vlmkit_extractors._choices import accepting
 
 __all__ = ["mmvu"]
 
-_ALONE = re.compile(r"\b[a-z]\b")
+_ALONE = re.compile(r"\b[a-z]\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+\.?\d*")
 _ORDER = re.compile(r"o\s*\([^)]+\)")
 _POWERS = str.maketrans({digit: f"^{number}" for number, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")})
@@ -28,7 +28,7 @@ def _choice(document: Document, answer: str) -> Reading:
     """Right where the letter of the right option stands alone anywhere, in either case (the article `a` where A is
     right), where its text is contained, or where its letter and one word of its text are."""
     lower = answer.strip().lower()
-    alone = set(_ALONE.findall(lower))
+    alone = {letter.lower() for letter in _ALONE.findall(answer)}
 
     def accepts(position: int) -> bool:
         letter, text = chr(ord("a") + position), document.options[position].strip().lower()

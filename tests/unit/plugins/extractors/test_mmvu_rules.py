@@ -23,6 +23,7 @@ Read = Callable[..., Reading]
         ("two yellow cars.", "right"),
         ("a green car", "right"),
         ("Cars", "C"),
+        ("\u0130B", "unreadable"),
         ("Green car", "C"),
         ("", "unreadable"),
         ("...", "unreadable"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmkit.api import DataError, Document, Reading
@@ -71,6 +71,7 @@ def test_another_kind_of_question_is_refused(read: Read) -> None:
         read("number", Document("q", "v", "What color?", "red"), "3")
 
 
+@settings(deadline=None, derandomize=True, database=None)
 @given(st.integers(-(10**9), 10**9), st.text(" .", max_size=3))
 def test_every_whole_number_is_read(value: int, around: str) -> None:
     extractor = registry().get("extractor", "number").spec().build()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmkit.api import Document, Extractor
@@ -60,6 +60,7 @@ answers = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
 )
 PLAIN = ("the", "answer", "is", "not", "or", "and", "so", "yes", ",", ".", "\n", "because", *OPTIONS, *OPTIONS)
+STABLE = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 ends = st.text(" .", max_size=4)
 
 
@@ -74,6 +75,7 @@ def strict() -> Extractor:
     return extractor
 
 
+@STABLE
 @given(answers, st.integers(1, 5))
 def test_no_letter_beyond_the_options(strict: Extractor, answer: str, count: int) -> None:
     reading = strict.read(document(OPTIONS[:count]), answer)
@@ -82,6 +84,7 @@ def test_no_letter_beyond_the_options(strict: Extractor, answer: str, count: int
     assert reading.why
 
 
+@STABLE
 @given(answers, ends, ends)
 @pytest.mark.parametrize("name", ["strict", "yes-no"])
 def test_blanks_and_full_stops_around_an_answer_change_nothing(name: str, answer: str, before: str, after: str) -> None:
@@ -111,6 +114,7 @@ TEMPLATES = (
 )
 
 
+@STABLE
 @given(st.sampled_from(TEMPLATES), st.permutations(range(5)), st.integers(0, 4))
 def test_the_order_of_the_options_does_not_matter(
     strict: Extractor, template: str, order: list[int], option: int
@@ -128,6 +132,7 @@ def test_the_order_of_the_options_does_not_matter(
         assert shuffled[second.choice] == OPTIONS[option]
 
 
+@STABLE
 @given(st.lists(st.sampled_from(PLAIN), max_size=7).map(" ".join), st.permutations(range(5)))
 def test_texts_go_with_their_options(strict: Extractor, answer: str, order: list[int]) -> None:
     shuffled = tuple(OPTIONS[place] for place in order)
