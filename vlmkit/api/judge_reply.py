@@ -33,7 +33,8 @@ _PART_KEY = re.compile(rf"\bscore_(?P<part>[a-z]+)['\"]*\s*:\s*['\"]*{_NUMBER}",
 _ALONE = re.compile(rf"\W*(?P<label>{_WORDS})\b[\s,;:.'\"]*(?:score\W{{0,4}})?{_NUMBER}\W*", re.I)
 _NUMBER_ALONE = re.compile(rf"\W*(?:score\W{{0,4}})?{_NUMBER}\W*", re.I)
 _REASON = re.compile(r"['\"]\s*reason\w*\s*['\"]\s*:", re.I)
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.S | re.I)
+_THOUGHT = "</think>"
+"""Behind it a reasoning model says what it means."""
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _SAID = re.compile(
     r"\b(?P<word>incorrect|(?:not|n't|un)[ -]?correct|correct)\b(?! (?:answer|option|choice|response)s?\b)", re.I
@@ -42,7 +43,7 @@ _PARTIAL = re.compile(r"\b(?:partially|partly|somewhat|mostly|half)[ -]", re.I)
 _NO_OPTION = re.compile(r"\b(?:none|neither|all) of\b|\bcan(?:not|'t| not)\b|\bnot enough\b", re.I)
 _LETTERS_ALONE = re.compile(r"[A-D](?:(?:, | and |, and | or )[A-D])*\.?")
 _LONGEST = 20_000
-"""Characters of a reply that are looked at."""
+"""Characters of a reply that are looked at, behind the thoughts."""
 
 
 def read_reply(text: str, form: ReplyForm, right: str = "") -> Verdict | Unscored:
@@ -53,7 +54,7 @@ def read_reply(text: str, form: ReplyForm, right: str = "") -> Verdict | Unscore
         form: what it was told to write.
         right: of the form `option`, the right option with its letter, `B. a ball`.
     """
-    said = _THOUGHTS.sub(" ", text[:_LONGEST]).strip()
+    said = text.rpartition(_THOUGHT)[2][:_LONGEST].strip()
     if not said:
         return Unscored("the judge's reply is empty")
     if form == "correct-incorrect":

@@ -32,6 +32,7 @@ LABELLED = {
     "{pred: yes, score: 3}": (True, 3.0),
     "{'pred': 'no', 'score': 1}\n{'pred': 'no', 'score': 1}": (False, 1.0),
     "<think>maybe {'pred': 'yes', 'score': 5}</think>{'pred': 'no', 'score': 0}": (False, 0.0),
+    "so {'pred': 'yes', 'score': 5}? " * 2000 + "</think>{'pred': 'no', 'score': 0}": (False, 0.0),
     "pred: not correct\nscore: 1.5": (False, 1.5),
     "Yes, 5": (True, 5.0),
     "Correct. Score: 4/5.": (True, 4.0),
@@ -144,12 +145,12 @@ def test_an_option(text: str, correct: bool | None) -> None:
 FORMS = ("pred-score", "score", "two-scores", "correct-incorrect", "option")
 PIECES = st.sampled_from([
     "{", "}", "[", "'", '"', "\\", "pred", "score", "score_a", ":", ": ", "yes", "no", "correct", "in", "4", "5.5",
-    "1e9", "-", "/", "5", " ", "\n", "A.", "Answer", "<think>", "\x00", "é",
+    "1e9", "-", "/", "5", " ", "\n", "A.", "Answer", "</think>", "\x00", "é",
 ])  # fmt: skip
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=100, deadline=1000)
+@settings(max_examples=100, deadline=None)
 @given(
     st.one_of(
         st.text(), st.lists(PIECES, max_size=60).map("".join), st.lists(PIECES).map(lambda some: "".join(some) * 400)
@@ -169,7 +170,7 @@ WORDS = st.text(st.characters(exclude_characters="0123456789", categories=["L", 
 
 
 @pytest.mark.parametrize("form", FORMS[:4])
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200, deadline=None)
 @given(WORDS)
 def test_text_without_labels_and_digits_is_no_verdict(form: Any, text: str) -> None:
     assert isinstance(read_reply(text, form), Unscored)
@@ -178,7 +179,7 @@ def test_text_without_labels_and_digits_is_no_verdict(form: Any, text: str) -> N
 @given(st.sampled_from([*LABELLED]), st.integers(0, 60))
 def test_a_reply_that_is_cut_is_the_same_verdict_or_none(text: str, length: int) -> None:
     """A label can be cut off its score, but nothing that was not said is read."""
-    if "<think>" in text:
+    if "</think>" in text:
         return
     found, whole = read_reply(text[:length], "pred-score"), read_reply(text, "pred-score")
     assert isinstance(whole, Verdict)
