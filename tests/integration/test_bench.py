@@ -1,4 +1,4 @@
-"""`vlmkit bench vision` on small specs."""
+"""`vlmkit bench` on small specs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 from vlmkit.api import VideoBatch
-from vlmkit.bench import TimingOptions, bench_vision, vision
+from vlmkit.bench import EvaluationOptions, TimingOptions, bench_evaluation, bench_vision, throughput, vision
 from vlmkit.cli import app
+from vlmkit.errors import UserError
 from vlmkit.formatting import large
 from vlmkit.spec.loading import load_spec
 
@@ -126,3 +127,23 @@ def test_a_guard_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vision, "_peak", vision._peak_here)
     monkeypatch.setattr(torch, "compile", lambda _: guarded)
     assert "quickstart: torch.compile cannot" in str(bench(SPEC, "--compile").exception)
+
+
+def test_an_evaluation_is_measured_in_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    options = ["--clips", "3", "--size", "32", "--rounds", "2", "--batch-size", "4", "--workers", "1"]
+    done = CliRunner().invoke(app, ["bench", "evaluation", SPEC, *options, "--max-new-tokens", "2"])
+    assert done.exit_code == 0, done.output
+    assert "15 questions about 3 clips, 1 threads, the same answers in both ways" in done.output
+    rows = [line.split() for line in done.output.splitlines()[-3:]]
+    assert rows[0][:3] == ["way", "median", "questions/s"]
+    assert rows[1][:4] == ["one", "at", "a", "time"]
+    assert rows[2][:5] == ["batches", "of", "4,", "1", "workers"]
+    assert "1.00" in rows[1]
+
+
+def test_answers_that_differ_are_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "_one_at_a_time", lambda asked, *_: ["no such word"] * len(asked))
+    options = EvaluationOptions(clips=1, size=32, batch_size=8, workers=0, max_new_tokens=1, rounds=1)
+    with pytest.raises(UserError, match="quickstart: 5 of 5 answers differ between the two ways to ask"):
+        bench_evaluation(load_spec(SPEC), tmp_path, options)

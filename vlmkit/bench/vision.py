@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import re
 import statistics
@@ -10,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from torch._dynamo.exc import TorchDynamoException
 from vlmkit._version import __version__
 from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
+from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError
 from vlmkit.model.videolm import build_aligner
 from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
@@ -207,19 +206,11 @@ def _peak_here(spec: ExperimentSpec, options: TimingOptions) -> int | None:
         before = torch.cuda.memory_allocated(device)
         aligner.forward()
         return torch.cuda.max_memory_allocated(device) - before
-    high_water_mark = Path("/proc/self/clear_refs")
-    if not high_water_mark.exists():
+    if not reset_peak():
         return None
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    high_water_mark.write_text("5")  # sets it to what is in use
-    before = _status("VmRSS")
+    before = resident_bytes()
     aligner.forward()
-    return _status("VmHWM") - before
-
-
-def _status(key: str) -> int:
-    [kib] = re.findall(rf"^{key}:\s+(\d+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(kib) * 1024
+    return peak_bytes() - before
 
 
 def machine(options: TimingOptions) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import typer
 
 from vlmkit.cli.experiments import Overrides
 from vlmkit.errors import UserError
-from vlmkit.files import expand_path, write_atomic
+from vlmkit.files import expand_path, shipped_folder, write_atomic
 from vlmkit.formatting import columns, large
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, parse_overrides
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Measure what things cost on this machine.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `vision` a command of its own."""
 
 
 @app.command("vision")
@@ -68,6 +63,35 @@ def vision(
         write_atomic(output / "vision.json", json.dumps(found, indent=2))
         write_atomic(output / "vision.svg", _bar_chart(results, options))
         typer.echo(f"written: {output / 'vision.json'}, {output / 'vision.svg'}")
+
+
+@app.command("evaluation")
+def evaluation(
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="Whose model answers; else quickstart's.")] = None,
+    set_: Overrides = None,
+    clips: Annotated[int, typer.Option(min=1, max=10_000, help="Clips to draw; each has five questions.")] = 80,
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Side of a clip, pixels.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions per pass.")] = 64,
+    workers: Annotated[int | None, typer.Option(min=0, max=64, help="Decoding processes; none: as `eval`.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, max=4096, help="Longest answer.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; in each, both ways have their turn.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")] = 1,
+) -> None:
+    """Questions per second of an evaluation, against one question at a time without decoding ahead.
+
+    Weights are random and clips are drawn; nothing is downloaded. Both ways must give the same answers.
+    """
+    loaded = load_spec(spec or shipped_folder("specs") / "quickstart.yaml", set=parse_overrides(set_ or []))
+    from vlmkit.bench import EvaluationOptions, bench_evaluation
+
+    options = EvaluationOptions(clips, size, batch_size, workers, max_new_tokens, rounds, threads)
+    one, batched = bench_evaluation(loaded, None, options, lambda message: typer.echo(message, err=True))
+    rows = [("way", "median", "questions/s", "x", "peak MiB by round")]
+    for way in (one, batched):
+        peaks = ", ".join(f"{peak / 2**20:,.0f}" for peak in way.peaks) or "-"
+        rows.append((way.name, f"{way.median:,.2f} s", f"{way.rate:,.1f}", f"{one.median / way.median:.2f}", peaks))
+    typer.echo(f"{one.questions} questions about {clips} clips, {threads} threads, the same answers in both ways")
+    typer.echo(columns(rows))
 
 
 def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list[ExperimentSpec]:
