@@ -65,11 +65,11 @@ class Shard:
 
     def share(self, sets: Sequence[QuestionsOfFile]) -> list[QuestionsOfFile]:
         """Return the questions of each set that are in this share: those about every `count`-th video."""
-        videos: dict[str, int] = {}
+        places: dict[str, int] = {}
         for question in chain.from_iterable(questions for questions, _ in sets):
-            videos.setdefault(question.shown, len(videos))
+            places.setdefault(_video(question), len(places))
         return [
-            ([question for question in questions if videos[question.shown] % self.count == self.number - 1], path)
+            ([question for question in questions if places[_video(question)] % self.count == self.number - 1], path)
             for questions, path in sets
         ]
 
@@ -97,6 +97,11 @@ class Shard:
 
     def _lock(self, run: Path) -> Path:
         return run / f".lock-{self.name}"
+
+
+def _video(question: Question) -> str:
+    """Return the video that decides whose question it is: the one that is shown, if any is."""
+    return question.shown or question.document.video
 
 
 def answers_so_far(path: Path) -> dict[str, Answer]:

@@ -54,7 +54,7 @@ def test_names_of_shares_sort_as_their_numbers() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_shares_are_whole_videos_and_leave_nothing_out(experiment: Experiment, count: int) -> None:
-    spec = experiment(controls=["other-video"])
+    spec = experiment(controls=["other-video", "no-video", "reversed-frames"])
     [benchmark] = prepare_benchmarks(spec)
     sets = [(some.questions, Path(some.file)) for some in question_sets(benchmark, spec, "")]
     parts = [Shard(number, count).share(sets) for number in range(1, count + 1)]
@@ -62,8 +62,10 @@ def test_shares_are_whole_videos_and_leave_nothing_out(experiment: Experiment, c
         shared = [part[place] for part in parts]
         assert {each[1] for each in shared} == {path}
         assert sorted(map(id, questions)) == sorted(id(question) for each in shared for question in each[0])
-    shown = [{question.shown for questions, _ in part for question in questions} for part in parts]
+    shown = [{question.shown for questions, _ in part for question in questions} - {""} for part in parts]
     assert sum(map(len, shown)) == 4
+    sizes = [sum(len(questions) for questions, _ in part) for part in parts]
+    assert max(sizes) - min(sizes) <= 12, "those of one video"
 
 
 @pytest.mark.parametrize("order", [("1/3", "2/3", "3/3"), ("3/3", "1/3", "2/3")])
