@@ -24,6 +24,7 @@ FOLDERS = {
     "mvbench": "mvbench",
     "next-qa": "next_qa",
     "next-qa-oe": "next_oe",
+    "star": "star",
     "tempcompass": "tempcompass",
     "tgif-action": "tgif_qa",
     "tgif-count": "tgif_qa",
@@ -45,6 +46,7 @@ COUNTS = {
     ("next-qa", "val"): (4996, 570, {5: 4996}),
     ("next-qa-oe", "test"): (9178, 1000, {0: 9178}),
     ("next-qa-oe", "val"): (5343, 570, {0: 5343}),
+    ("star", "val"): (7098, 914, {4: 7098}),
     ("tempcompass", "test"): (7540, 410, {0: 2453, 2: 1517, 3: 2063, 4: 1507}),
     ("tgif-action", "test"): (2274, 2274, {5: 2274}),
     ("tgif-count", "test"): (3554, 3554, {0: 3554}),
@@ -106,11 +108,8 @@ def test_next_qa_repeats_its_ids_between_videos(read: Read) -> None:
     assert second == {1: 5264, 2: 3914}  # 4,632 have a second reference, 718 of them the same words again
 
 
-def test_star_asks_about_parts_of_videos(shared: Path) -> None:
-    documents = read_documents(
-        [shared / "annotations" / "star" / "val.csv"], find_benchmark("star").annotation_options("val")
-    )
-    assert (len(documents), len({document.video for document in documents})) == (7098, 914)
+def test_star_asks_about_parts_of_videos(read: Read) -> None:
+    documents = read("star", "val")
     assert len({(document.video, document.span) for document in documents}) == 3373
     assert Counter(document.type for document in documents) == {
         "Interaction": 2398, "Sequence": 3586, "Prediction": 624, "Feasibility": 490,

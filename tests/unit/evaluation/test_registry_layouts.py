@@ -47,7 +47,7 @@ CASES: list[tuple[str, str, dict[str, Any], Document]] = [
     ),
     (
         "star", "val",
-        {"STAR.csv": table({"": 1, "video_name": "6H_1.5_9.25", "question": "Which?", "answer_number": 2,
+        {"val.csv": table({"": 1, "video_name": "6H_1.5_9.25", "question": "Which?", "answer_number": 2,
                             "question_id": "Sequence_T1_3", "question_type": "Sequence_T1",
                             **columns(["a0", "a1", "a2", "a3"]), "answer": "a cow"})},
         Document("Sequence_T1_3", "6H", "Which?", "a cow", "Sequence", options=FIVE[:4], correct=2, span=(1.5, 9.25)),
