@@ -197,6 +197,10 @@ class VideoInput(Canvas, FrameSelection):
         count = self.frames if num_frames_present is None else num_frames_present
         return VideoShape(self.slots(count), self.size, self.size, self.content_box(width, height), count)
 
+    def sampled_by(self, sampling: str | Mapping[str, Any]) -> VideoInput:
+        """Return the same canvas and number of frames with another sampler. A ValidationError where it is none."""
+        return VideoInput.model_validate({**self.model_dump(), "sampling": sampling})
+
     def with_sampler(self) -> VideoInput:
         """Return the same, its sampler looked up: with its options, unless it is a fixed one, which keeps its name.
 

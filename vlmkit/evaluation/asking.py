@@ -101,5 +101,7 @@ def _ask(
 
     assert spec.evaluation is not None
     frames = spec.model.aligner.input
+    if decoding.sampling is not None:
+        frames = frames.sampled_by(decoding.sampling)
     load = AlignerVideos(VideoLoader(spec.data.reader, frames, {"aligner": frames}))
     generate_answers(asked, model, load, bad, decoding, spec.evaluation.workers, title)

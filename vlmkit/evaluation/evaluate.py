@@ -38,7 +38,7 @@ from vlmkit.registry import registry
 from vlmkit.run_folder import RunBusyError, RunFolder
 from vlmkit.runtime import local_rank
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.loading import sha256
+from vlmkit.spec.loading import read_component, sha256
 
 if TYPE_CHECKING:
     from vlmkit.model import VideoLM
@@ -146,7 +146,17 @@ def _evaluate(
 def _decoding(benchmark: PreparedBenchmark, spec: ExperimentSpec) -> Decoding:
     assert spec.evaluation is not None
     longest = spec.evaluation.max_new_tokens or benchmark.rules.base.max_new_tokens
-    return Decoding(greedy=True, max_new_tokens=longest, batch_size=spec.evaluation.batch_size)
+    shown = spec.model.aligner.input
+    if benchmark.rules.protocol.frames is not None:
+        sampler = read_component("sampler", benchmark.rules.protocol.frames, f"{benchmark.benchmark.folder}, `frames`")
+        shown = shown.sampled_by(sampler.model_dump(mode="json"))
+    return Decoding(
+        greedy=True,
+        max_new_tokens=longest,
+        batch_size=spec.evaluation.batch_size,
+        frames=shown.frames,
+        sampling=shown.model_dump(mode="json")["sampling"],
+    )
 
 
 def _questions_of_files(

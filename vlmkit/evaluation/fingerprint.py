@@ -46,7 +46,8 @@ def shared_fingerprint(spec: ExperimentSpec, model_sha256: str, decoding: Decodi
 
     The size of batches is none of it: see `vlmkit.evaluation.answer_model.LoadedModel`.
     """
-    return json.dumps([model_sha256, decoding.max_new_tokens, _answering(spec)])
+    shown = [decoding.frames, decoding.sampling]
+    return json.dumps([model_sha256, decoding.max_new_tokens, shown, _answering(spec)])
 
 
 def question_fingerprint(question: Question, shared: str) -> str:

@@ -108,6 +108,10 @@ class Decoding(Record):
     max_new_tokens: int
     batch_size: int
     """Questions per forward pass, as the spec has it. No answer depends on it, but for rounding."""
+    frames: int | None = None
+    """The most frames that are shown of a video."""
+    sampling: str | dict[str, Any] | None = None
+    """Which frames: by the protocol's sampler, or the model's own. None in results of earlier versions."""
 
 
 class JudgeName(Record):

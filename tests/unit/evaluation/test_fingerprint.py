@@ -51,9 +51,11 @@ def test_a_fingerprint_tells_all_that_an_answer_depends_on(tmp_path: Path, monke
 
 
 def test_answers_share_model_decoding_and_components(experiment: Experiment) -> None:
-    shared = shared_fingerprint(experiment(), "2", Decoding(greedy=True, max_new_tokens=5, batch_size=8))
-    model, longest, components = json.loads(shared)
-    assert (model, longest) == ("2", 5)
+    decoding = Decoding(greedy=True, max_new_tokens=5, batch_size=8, frames=8, sampling="uniform")
+    shared = shared_fingerprint(experiment(), "2", decoding)
+    model, longest, shown, components = json.loads(shared)
+    assert (model, longest, shown) == ("2", 5, [8, "uniform"])
+    assert shared != shared_fingerprint(experiment(), "2", decoding.model_copy(update={"frames": 4}))
     assert list(components) == ["aligner/stab", "backbone/hf-causal-lm", "downsampler/lsd", "reader/decord"]
 
 

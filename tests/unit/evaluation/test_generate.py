@@ -12,7 +12,7 @@ import pytest
 import vlmkit
 from vlmkit.api import JudgeRequest, Unscored, Verdict
 from vlmkit.data import FittedVideo, VideoLoader
-from vlmkit.errors import DataError, RunError
+from vlmkit.errors import DataError, RunError, SpecError
 from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, read_scored
 from vlmkit.evaluation.records import Decoding, TypeScores
 from vlmkit.registry import registry
@@ -74,7 +74,7 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
         ],
         f"vlmkit {vlmkit.__version__}",
     )
-    assert result.decoding == Decoding(greedy=True, max_new_tokens=5, batch_size=5)
+    assert result.decoding == Decoding(greedy=True, max_new_tokens=5, batch_size=5, frames=8, sampling="reference")
     written = json.loads((tmp_path / "measured/eval/tiny/result.json").read_text())
     assert written == {**result.data(), "checksum": written["checksum"]}
 
@@ -224,3 +224,16 @@ def test_a_judge_failure_is_not_a_wrong_answer(
     row = next(row for row in read_scored(tmp_path / "measured/eval/tiny") if row.document.id == "bob-who")
     assert row.is_right is None
     assert row.verdict == Unscored("no answer")
+
+
+def test_a_protocol_says_which_frames_are_shown(experiment: Experiment, tiny: Any, tmp_path: Path, oracle: Any) -> None:
+    own = run_it(experiment(), tmp_path / "own", oracle)
+    tiny.write(frames={"type": "segment-midpoint"})
+    theirs = run_it(experiment(), tmp_path / "theirs", oracle)
+    assert own.decoding is not None
+    assert theirs.decoding is not None
+    assert (own.decoding.sampling, theirs.decoding.sampling) == ("reference", "segment-midpoint")
+    assert own.asked != theirs.asked
+    tiny.write(frames={"type": "segment-mitpoint"})
+    with pytest.raises(SpecError, match="no installed plugin offers sampler 'segment-mitpoint'"):
+        run_it(experiment(), tmp_path / "typo", oracle)
