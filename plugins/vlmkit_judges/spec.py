@@ -30,10 +30,7 @@ class ExactSpec(JudgeSpec):
 
 
 class OpenAISpec(JudgeSpec):
-    """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, SGLang, Ollama, `transformers serve`.
-
-    Where temperature or the longest reply is not set, the prompt's is used.
-    """
+    """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, SGLang, Ollama, `transformers serve`."""
 
     type: Literal["openai"] = "openai"
     model: Annotated[str, Field(min_length=1, max_length=300)]
@@ -43,10 +40,11 @@ class OpenAISpec(JudgeSpec):
     api_key_env: str | None = "OPENAI_API_KEY"
     """Environment variable with the key, which is written nowhere; None: the endpoint needs none."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """0: the likeliest reply; None: the prompt's."""
     seed: Seed | None = None
     """For servers that draw reproducibly."""
     max_tokens: Tokens | None = None
-    """Longest reply, tokens."""
+    """Longest reply, tokens; None: the prompt's."""
     max_completion_tokens: bool = False
     """Send the longest reply under this name, as OpenAI's reasoning models demand."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
@@ -96,6 +94,7 @@ class _CausalSpec(JudgeSpec):
     path: Annotated[str, Field(min_length=1, max_length=4096)]
     """Folder of a causal language model of transformers, with its tokenizer."""
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """Type of the weights, in which the model computes."""
     batch_size: Batch = 16
     """Answers that are judged together; the size changes the last digits of a forward."""
 
