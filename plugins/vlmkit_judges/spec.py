@@ -30,7 +30,8 @@ class ExactSpec(JudgeSpec):
 
 
 class OpenAISpec(JudgeSpec):
-    """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, SGLang, Ollama, `transformers serve`."""
+    """A language model behind an OpenAI-compatible endpoint: OpenAI itself, vLLM, SGLang, Ollama,
+    `transformers serve`."""
 
     type: Literal["openai"] = "openai"
     model: Annotated[str, Field(min_length=1, max_length=300)]
