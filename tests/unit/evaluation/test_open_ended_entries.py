@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from vlmkit.api import Document
+from vlmkit.api import Document, JudgeRequest, Verdict
 from vlmkit.errors import DataError
-from vlmkit.evaluation import find_benchmark
+from vlmkit.evaluation import Answer, find_benchmark, own_questions, prepare_benchmark, score_answers
 from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.benchmark_check import check_benchmark
 from vlmkit.evaluation.locating import annotation_files, check_counts
+from vlmkit.evaluation.scores import summarize
 from vlmkit.spec.evaluation import BenchmarkUse
 
 FOLDERS = {
@@ -169,3 +172,32 @@ def test_questions_of_cvrr_es_are_read_in_its_layout(tmp_path: Path) -> None:
         f"cvrr-es, split test: expected 2400 questions as the registry says, found 11 in {first} and 10 more; get "
         f"the files again or, where the entry is wrong, correct {entry.folder}"
     ]
+
+
+def test_vcg_bench_is_the_mean_of_five_dimensions(clips: Path, tmp_path: Path) -> None:
+    """Questions of our own in the layout of its files, and a judge that scores by the dimension."""
+    files = {
+        "generic_qa.json": [{"Q": f"What is {n}?", "A": f"It is {n}.", "video_name": "ada"} for n in range(4)],
+        "temporal_qa.json": [{"Q": "What comes first?", "A": "The ball.", "video_name": "bob"}],
+        "consistency_qa.json": [{"Q1": "What falls?", "Q2": "Does a cup fall?", "A": "A cup.", "video_name": "bob"}],
+    }
+    for name, rows in files.items():
+        (tmp_path / name).write_text(json.dumps(rows))
+    use = {"name": "vcg-bench", "annotations": [{"path": str(tmp_path / name)} for name in files]}
+    prepared = prepare_benchmark(BenchmarkUse.model_validate({**use, "video_root": str(clips)}))
+    answers = [Answer.to(question, f"on {question.document.id}") for question in own_questions(prepared)]
+    asked: list[JudgeRequest] = []
+    scores = {"correctness": 1.0, "detail": 2.0, "context": 3.0, "temporal": 4.0, "consistency": 5.0}
+
+    def judge(requests: Sequence[JudgeRequest]) -> list[Verdict]:
+        asked.extend(requests)
+        return [Verdict(None, scores[request.prompt.name.removeprefix("video-chatgpt-")]) for request in requests
+                if request.prompt is not None]  # fmt: skip
+
+    scored = score_answers(answers, prepared.rules, judge)
+    assert len(asked) == 3 * 4 + 1 + 1
+    [pair] = [request for request in asked if request.other_question]
+    assert (pair.question, pair.answer) == ("What falls?", "on consistency_0_1")
+    assert (pair.other_question, pair.other_answer) == ("Does a cup fall?", "on consistency_0_2")
+    summary = summarize(scored, prepared.rules, prepared.benchmark.cluster)
+    assert (summary.n, summary.metrics["score"].value) == (14, pytest.approx(3.0))
