@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test fuzz lint wheel clean
+.PHONY: quickstart test fuzz lint published wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
@@ -18,6 +18,9 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+published: $(VENV)/ready  # numbers of public systems made again from their own answers, which lie in ../shared
+	$(BIN)/vlmkit answers reproduce --from ../shared --to docs/published.md
 
 wheel: $(VENV)/ready
 	rm -rf dist

@@ -9,10 +9,11 @@ from pathlib import Path
 from vlmkit.answers import answer_tables, author_files, judged_files, lmms_eval_logs
 from vlmkit.answers.content import AnswerContent, read_content
 from vlmkit.answers.imported import ImportedAnswer, check_ids
-from vlmkit.errors import DataError, did_you_mean
+from vlmkit.errors import DataError, as_written, did_you_mean
 from vlmkit.files import is_folder
+from vlmkit.json_files import read_json
 
-__all__ = ["FORMATS", "AnswerFormat", "ReadOptions", "read_answer_files"]
+__all__ = ["FORMATS", "AnswerFormat", "ReadOptions", "list_files", "read_answer_files", "read_vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,21 @@ def read_answer_files(files: Sequence[Path], options: ReadOptions = ReadOptions(
     Raises:
         DataError: a file is damaged or of no known format, a value is no answer, or an id stands twice.
     """
-    answers = [answer for file in _listed(files) for answer in _read(file, options)]
+    answers = [answer for file in list_files(files) for answer in _read(file, options)]
     check_ids(answers)
     return answers
 
 
-def _listed(files: Sequence[Path]) -> list[Path]:
+def read_vocabulary(file: Path) -> tuple[str, ...]:
+    """Return the words that answers given by number stand for. A DataError where the file is no JSON list of words."""
+    words = read_json(file, "a JSON list of words")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f"{file}: expected a JSON list of words, found {as_written(words)}")
+    return tuple(words)
+
+
+def list_files(files: Sequence[Path]) -> list[Path]:
+    """Return the files, those in a folder in its place, in the order of their names."""
     listed = []
     for file in files:
         inside = sorted(entry for entry in file.iterdir() if entry.is_file()) if is_folder(file) else [file]

@@ -20,7 +20,7 @@ _IDS = ("id", "question_id", "qid", "index", "sample_id")
 _ANSWERS = ("prediction", "pred", "response", "output", "answer", "option")
 """`answer` is the reference answer where one of the names before it is there too, as in merge.jsonl."""
 _REFERENCES = ("reference", "gt", "target", "answer")
-_TYPES = ("question_type", "task_type", "type", "category", "task", "duration")
+_TYPES = ("question_type", "task_type", "type", "category", "task")
 _VIDEOS = ("video", "video_id", "video_name", "video_path")
 _LETTERS = tuple("ABCDEFGHIJ")
 _LONGEST_TAG = 100

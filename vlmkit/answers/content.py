@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from vlmkit.errors import DataError, as_written
 from vlmkit.files import decode, read_bytes
@@ -98,10 +99,13 @@ def _workbook(content: bytes, where: str, stem: str) -> AnswerContent:
         from openpyxl import load_workbook
     except ImportError:
         raise DataError(
-            f"{where}: an xlsx file is read with openpyxl, which is not installed; `pip install openpyxl`, or save the "
-            "table as csv"
+            f"{where}: an xlsx file is read with openpyxl, which is not installed; `pip install 'vlmkit[xlsx]'`, or "
+            "save the table as csv"
         ) from None
-    sheet = load_workbook(io.BytesIO(content), read_only=True, data_only=True).active
+    try:
+        sheet = load_workbook(io.BytesIO(content), read_only=True, data_only=True).active
+    except (BadZipFile, KeyError, ValueError) as error:
+        raise DataError(f"{where}: this workbook is damaged or cut off: {error}; get it again") from None
     lines = [["" if cell is None else str(cell) for cell in line] for line in sheet.iter_rows(values_only=True)]
     return _with_columns(list(enumerate(lines, 1)), where, stem)
 

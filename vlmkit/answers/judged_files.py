@@ -20,6 +20,8 @@ __all__ = ["is_judged_pairs", "is_tempcompass", "read_judged_pairs", "read_tempc
 
 _TEMPCOMPASS_JUDGE = "gpt-3.5-turbo-1106"
 _CVRR_JUDGE = "gpt-3.5-turbo-0125"
+_CAPTIONING = "captioning"
+"""The task whose references are pieces of information in the prompt, not the options that the judge chooses from."""
 _LABELS = {"correct": True, "yes": True, "incorrect": False, "no": False}
 
 
@@ -49,11 +51,12 @@ def read_tempcompass(content: AnswerContent) -> Iterator[ImportedAnswer]:
             for number, row in enumerate(rows):
                 where = f"{content.where}: {video}, {aspect}, row {number + 1}"
                 given = answer_text(row[_predicted(row)], where)
+                reference = text_of(row.get("answer", row.get("gt-answer", "")), "answer", where)
                 document = Document(
                     id=f"{content.stem}/{video}/{aspect}/{number}",
                     video=video,
                     question=text_of(row.get("question", ""), "question", where),
-                    answer=text_of(row.get("answer", row.get("gt-answer", "")), "answer", where),
+                    answer="" if content.stem == _CAPTIONING else reference,
                     type=aspect,
                     task=content.stem,
                     group=video.partition("_")[0],
@@ -91,15 +94,12 @@ def _pairs(content: AnswerContent) -> Iterator[tuple[str, Any]]:
 
 
 def read_judged_pairs(content: AnswerContent) -> Iterator[ImportedAnswer]:
-    """Yield the answers with their verdicts; the name of the file is the question type, e.g. CVRR-ES' dimension.
-
-    The files do not say which video a question is about, so each question stands for itself in the intervals.
-    """
+    """Yield the answers with their verdicts; the name of the file is the question type, e.g. CVRR-ES' dimension."""
     for key, (verdict, asked) in _pairs(content):
         where = f"{content.where}: {key}"
         question, reference = (text_of(asked[name], name, where) for name in ("q", "a"))
         given = answer_text(asked["pred"], where)
-        document = Document(key, "", question, reference, content.stem, group=key)
+        document = Document(key, "", question, reference, content.stem)
         yield ImportedAnswer(document, given, _verdict(verdict, given, where), where)
 
 

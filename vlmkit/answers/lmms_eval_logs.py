@@ -19,7 +19,7 @@ __all__ = ["is_sample_log", "read_sample_log"]
 _IDS = ("question_id", "id", "qid", "index")
 _VIDEOS = ("videoID", "video", "video_id", "video_name", "video_path")
 _OPTIONS = ("candidates", "options")
-_TYPES = ("question_type", "task_type", "category", "type", "duration")
+_TYPES = ("question_type", "task_type", "category", "type")
 
 
 def is_sample_log(content: AnswerContent) -> bool:

@@ -30,7 +30,7 @@ class Matched:
 
     answered: list[AnsweredDocument]
     by: str
-    """What told them: `id`, `position` or `question`."""
+    """What told them: `id`, `question` or `position`."""
     missing: list[str]
     """Ids of the questions without an answer."""
 
@@ -42,8 +42,9 @@ def match_answers(
     *,
     partial: bool = False,
     max_different: int = 0,
+    advice: str = "name the split or benchmark that the answers are about",
 ) -> Matched:
-    """Return each question with its answer, found by id or else by the place within task, video and type, or by text.
+    """Return each question with its answer, found by id, or else by text or by the place within task, video and type.
 
     Args:
         answers: all answers, with different ids.
@@ -51,6 +52,7 @@ def match_answers(
         where: benchmark and split, for messages.
         partial: take answers to some of the questions alone.
         max_different: in how many questions the file may say another question or reference than the benchmark.
+        advice: the end of messages, for users.
 
     Raises:
         DataError: answers are to questions that are not there, questions have no answer, or questions or references
@@ -61,17 +63,17 @@ def match_answers(
     if unknown:
         examples = ", ".join(shown(answer.document.id) for answer in unknown[:_EXAMPLES])
         raise DataError(
-            f"{where} has {len(documents):,} questions, and none for {len(unknown):,} of {len(answers):,} answers, "
+            f"{where}: it has {len(documents):,} questions, and none for {len(unknown):,} of {len(answers):,} answers, "
             f"e.g. {examples} (the benchmark's ids: {', '.join(shown(one.id) for one in documents[:_EXAMPLES])}); "
-            "name the split or benchmark that the answers are about"
+            f"{advice}"
         )
     given = {found[answer.document.id].id: answer for answer in answers}
     missing = [document.id for document in documents if document.id not in given]
     if missing and not partial:
         raise DataError(
-            f"{where} has {len(documents):,} questions, and {len(missing):,} of them have no answer, e.g. "
-            f"{', '.join(map(shown, missing[:_EXAMPLES]))}; name the split that the answers are about; --partial takes "
-            "answers to some of the questions"
+            f"{where}: it has {len(documents):,} questions, and {len(missing):,} of them have no answer, e.g. "
+            f"{', '.join(map(shown, missing[:_EXAMPLES]))}; {advice}; --partial takes answers to some "
+            "of the questions"
         )
     _check_same(given, documents, where, max_different)
     answered = [
@@ -83,29 +85,39 @@ def match_answers(
 
 
 def _keyed(answers: Sequence[ImportedAnswer], documents: Sequence[Document]) -> tuple[str, dict[str, Document]]:
-    """Return what tells most answers, and the question of each by the id of the answer."""
+    """Return what tells most answers, the first of equals, and the question of each by the id of the answer."""
+    asked = [answer.document for answer in answers]
+    columns = [name for name in ("task", "video", "type") if _knows(asked, documents, name)]
     ways: dict[str, Callable[[Iterable[Document]], list[Hashable]]] = {
         "id": lambda some: [one.id for one in some],
-        "position": lambda some: _numbered([(one.task, one.video, one.type) for one in some]),
-        "question": lambda some: _numbered([(one.task, one.video, _plain(one.question)) for one in some]),
+        "question": lambda some: _numbered(
+            [(*(getattr(one, name) for name in columns), _plain(one.question) or None) for one in some]
+        ),
+        "position": lambda some: _numbered([tuple(getattr(one, name) for name in columns) for one in some]),
     }
+    if "video" not in columns:  # the order of a whole benchmark tells nothing
+        del ways["position"]
     tried = {}
     for name, key in ways.items():
         known = dict(zip(key(documents), documents, strict=True))
-        keys = key([answer.document for answer in answers])
-        tried[name] = {
-            answer.document.id: known[one] for answer, one in zip(answers, keys, strict=True) if one in known
-        }
+        found = zip(key(asked), asked, strict=True)
+        tried[name] = {one.id: known[place] for place, one in found if place in known}
     best = max(tried, key=lambda name: len(tried[name]))
     return best, tried[best]
 
 
-def _numbered(keys: Iterable[tuple[str, str, Hashable]]) -> list[Hashable]:
-    """Return each key with its number among equal ones; one that lacks a part is like no other."""
-    counts: Counter[tuple[str, str, Hashable]] = Counter()
+def _knows(asked: Iterable[Document], documents: Iterable[Document], column: str) -> bool:
+    """Whether the file has a column of the benchmark, with the benchmark's own names."""
+    names = {getattr(one, column) for one in asked}
+    return "" not in names and names <= {getattr(one, column) for one in documents}
+
+
+def _numbered(keys: Iterable[tuple[Hashable, ...]]) -> list[Hashable]:
+    """Return each key with its number among equal ones; one without a question is like no other."""
+    counts: Counter[tuple[Hashable, ...]] = Counter()
     numbered: list[Hashable] = []
     for key in keys:
-        numbered.append((*key, counts[key]) if key[1] and key[2] else object())
+        numbered.append(object() if None in key else (*key, counts[key]))
         counts[key] += 1
     return numbered
 
@@ -122,7 +134,7 @@ def _check_same(
     if len(different) > max_different:
         raise DataError(
             f"{where}: {len(different):,} questions or references of the file are not those of the benchmark: "
-            f"{'; '.join(different[:_EXAMPLES])}. Name the split and revision that the answers are about; "
+            f"{'; '.join(different[:_EXAMPLES])}. The answers are about another split or revision; "
             "--max-different N takes them with up to N differences"
         )
 
@@ -143,11 +155,13 @@ def _spellings(document: Document) -> Iterable[str]:
         letter = chr(ord("A") + document.correct)
         text = document.options[document.correct]
         yield from (letter, f"({letter})", f"{letter}. {text}", f"({letter}) {text}", f"{letter}) {text}")
+        if labels := document.tags.get("labels"):
+            yield f"{labels.splitlines()[document.correct].rstrip(':')}: {text}"
 
 
 def _plain(text: str) -> tuple[str, ...]:
-    """The words of a text; a full stop at the end says nothing."""
-    return tuple(text.replace("</s>", " ").lower().rstrip(" .\n").split())
+    """The words of a text, without full stops at their ends."""
+    return tuple(word.rstrip(".") for word in text.replace("</s>", " ").lower().split())
 
 
 def _same_text(one: str | None, other: str | None) -> bool:

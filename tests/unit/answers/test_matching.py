@@ -43,6 +43,9 @@ def test_answers_are_found_by_id_in_the_order_of_the_benchmark() -> None:
 def test_answers_without_ids_are_found_by_place_or_by_text() -> None:
     by_place = [answer(replace(one, id=f"n{n}", question=""), f"to {one.id}") for n, one in enumerate(DOCUMENTS)]
     by_text = [answer(replace(one, id=f"n{n}", type=""), f"to {one.id}") for n, one in enumerate(DOCUMENTS[::-1])]
+    asked = [replace(one, video=f"v{n}", question=f"what {n}?") for n, one in enumerate(DOCUMENTS)]
+    alone = [answer(Document(f"n{n}", "", one.question), f"to {one.id}") for n, one in enumerate(asked)]
+    assert said(match(alone, asked)) == [(one.id, f"to {one.id}") for one in asked]
     for given, by in ((by_place, "position"), (by_text, "question")):
         matched = match(given)
         assert said(matched) == [(one.id, f"to {one.id}") for one in DOCUMENTS]
@@ -52,7 +55,7 @@ def test_answers_without_ids_are_found_by_place_or_by_text() -> None:
 def test_questions_without_an_answer_are_refused_unless_that_is_asked_for() -> None:
     given = [answer(DOCUMENTS[2])]
     message = (
-        r"^tiny, split test has 4 questions, and 3 of them have no answer, e.g. 'ada-0', 'ada-1', 'bob-1'; name the"
+        r"^tiny, split test: it has 4 questions, and 3 of them have no answer, e.g. 'ada-0', 'ada-1', 'bob-1'; name"
     )
     with pytest.raises(DataError, match=message):
         match(given)
