@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import Any
 
 from vlmkit.errors import UserError, shown
@@ -145,16 +146,31 @@ def exit_in_worker() -> None:
         sys.exit(_UNGUARDED)
 
 
+class _ProcessWithoutScript(SpawnProcess):
+    """Is told of no main module, which it would run."""
+
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
 class WorkerContext(SpawnContext):
     """Starts workers. Spawned: a forked one would inherit locks of decoders and of the device's driver."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: bool = True) -> None:
+        """Start workers that run the caller's `script` first, and so know what it defines; or that do not, and so need
+        no guard in it."""
         super().__init__()
+        self._kind = SpawnProcess if script else _ProcessWithoutScript
         self._started: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         """Make a process, which is remembered."""
-        process = SpawnProcess(*args, **kwargs)
+        process = self._kind(*args, **kwargs)
         self._started.append(process)
         return process
 

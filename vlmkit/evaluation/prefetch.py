@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vlmkit.errors import RunError, UnreadableVideo
@@ -74,25 +75,34 @@ def load_ahead(load: Callable[[K], T], keys: Sequence[K], workers: int) -> Gener
     if not workers:
         yield from (_attempt(load, key) for key in keys)
         return
-    context = WorkerContext()
+    context = WorkerContext(script=False)
     pool = ProcessPoolExecutor(workers, context, _start, (load,))
     running: deque[tuple[K, Future[Any]]] = deque()
     try:
         for key in keys:
-            running.append((key, pool.submit(_work, key)))
+            running.append((key, _submit(pool, key)))
             if len(running) > 2 * workers:
-                yield _result(*running.popleft(), context)
+                yield _result(*running.popleft())
         while running:
-            yield _result(*running.popleft(), context)
+            yield _result(*running.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         context.terminate()
 
 
-def _result(key: K, future: Future[T], context: WorkerContext) -> T:
+def _submit(pool: ProcessPoolExecutor, key: Any) -> Future[Any]:
     try:
-        with context.watched():
-            return future.result(timeout=_PATIENCE)
+        return pool.submit(_work, key)
+    except (PicklingError, AttributeError, TypeError) as error:  # all of them are pickle's
+        raise RunError(
+            f"the reader of videos cannot be sent to a worker process: {error}; set evaluation.workers to 0, or define "
+            "it in a package"
+        ) from error
+
+
+def _result(key: K, future: Future[T]) -> T:
+    try:
+        return future.result(timeout=_PATIENCE)
     except BrokenProcessPool as error:
         raise RunError(
             f"{key}: a worker process ended while this video, or one of the next, was decoded: it was killed, or the "

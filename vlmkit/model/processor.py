@@ -221,10 +221,7 @@ class VideoLMProcessor(ProcessorMixin):
         return self.pad([self._cut(item, max_length) for item in tokens], padding_side)
 
     def tokenize(self, texts: Sequence[str], shapes: Sequence[VideoShape | None]) -> list[Tokens]:
-        """Tokenize prompts, as `prompt` gives them, with as many placeholders as their videos have tokens.
-
-        `pad` makes a batch of them. Errors as those of `encode`.
-        """
+        """Tokenize prompts, as `prompt` gives them, with a placeholder for each token of their videos."""
         return self._expand(tokenize(self.tokenizer, texts), shapes)
 
     def tokenize_continuations(
@@ -256,9 +253,16 @@ class VideoLMProcessor(ProcessorMixin):
             expanded.append(item if shape is None else expand_placeholder(item, token_id, self._count(shape)))
         return expanded
 
+    @cached_property
+    def _counts(self) -> dict[VideoShape, int]:
+        """Tokens of the shapes that were met, which are few: a layout takes a while."""
+        return {}
+
     def _count(self, shape: VideoShape) -> int:
         try:
-            return self.aligner.layout(shape).tokens
+            if shape not in self._counts:
+                self._counts[shape] = self.aligner.layout(shape).tokens
+            return self._counts[shape]
         except UserError:
             raise
         except ValueError as error:

@@ -112,6 +112,22 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     _wait_for(lambda: _has_ended(worker))
 
 
+def test_workers_do_not_run_the_callers_script(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from vlmkit.evaluation.prefetch import load_ahead\n"
+        "print('once')\n"
+        "print(list(load_ahead(str.upper, ['a', 'b'], 2)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("once\n['A', 'B']\n", "")
+
+
+def test_what_cannot_be_sent_is_one_clear_error() -> None:
+    with pytest.raises(RunError, match=r"cannot be sent to a worker process: .*; set evaluation\.workers to 0"):
+        list(load_ahead(lambda key: key, ["a"], 1))
+
+
 @pytest.mark.parametrize(
     ("wanted", "videos", "expected"), [(None, 7, 0), (None, 8, 1), (None, 10_000, 3), (0, 99, 0), (9, 4, 4), (6, 99, 6)]
 )
