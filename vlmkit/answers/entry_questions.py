@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError
 from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.benchmarks import Benchmark
 from vlmkit.evaluation.locating import Annotations, annotation_files, check_counts
+from vlmkit.evaluation.records import AnnotationsUsed
 from vlmkit.spec.evaluation import BenchmarkUse
 
-__all__ = ["entry_questions"]
+__all__ = ["EntryQuestions", "entry_questions"]
 
 
-def entry_questions(benchmark: Benchmark, split: str | None, annotation_root: Path | None) -> list[Document]:
+class EntryQuestions(NamedTuple):
+    """The questions of one split, and where they come from."""
+
+    split: str
+    documents: list[Document]
+    used: AnnotationsUsed
+
+
+def entry_questions(benchmark: Benchmark, split: str | None, annotation_root: Path | None) -> EntryQuestions:
     """Return the questions of one split, the default one where it is None.
 
     A DataError where annotation files are missing or not what the registry says, or the questions are those of a
@@ -31,4 +41,4 @@ def entry_questions(benchmark: Benchmark, split: str | None, annotation_root: Pa
     files, used = annotation_files(use, benchmark, name)
     documents = read_documents(files, benchmark.annotation_options(name))
     check_counts(use, benchmark, name, Annotations(files, Path(), used), documents)
-    return documents
+    return EntryQuestions(name, documents, used)

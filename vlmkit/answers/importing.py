@@ -3,27 +3,37 @@
 FOLDER/eval/BENCHMARK/predictions.jsonl   the answers, each with its question
 FOLDER/eval/BENCHMARK/verdicts.sqlite     verdicts of others' judges, under the judge's name and the version `stored`
 FOLDER/eval/BENCHMARK/import.json         where all of it comes from: an `ImportRecord`
+FOLDER/eval/BENCHMARK/result.json         the scores, as those of any evaluation
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlmkit._version import __version__
 from vlmkit.answers.answer_formats import ReadOptions, list_files, read_answer_files
-from vlmkit.answers.matching import Matched, RefusedVerdict, attach_verdicts, match_answers
+from vlmkit.answers.entry_questions import EntryQuestions
+from vlmkit.answers.imported import StoredVerdict
+from vlmkit.answers.matching import RefusedVerdict, attach_verdicts, match_answers
 from vlmkit.answers.stored_verdicts import StoredVerdicts, as_answers, request_of_each
-from vlmkit.api.document import Document
+from vlmkit.api.judge import Judge, JudgeSpec
 from vlmkit.errors import DataError
+from vlmkit.evaluation.answers import Answer
 from vlmkit.evaluation.benchmarks import Benchmark
+from vlmkit.evaluation.fingerprint import judge_name
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.protocols import Rules
-from vlmkit.evaluation.records import FileUsed, Record
+from vlmkit.evaluation.records import BenchmarkResult, Conditions, FileUsed, JudgeName, Record, write_result
+from vlmkit.evaluation.scores import score_answers, summarize
 from vlmkit.files import file_sha256, write_atomic
 from vlmkit.json_files import json_line, write_record
+from vlmkit.manifest import file_entries
+from vlmkit.spec.identity import versions
+from vlmkit.spec.loading import read_component
 
 __all__ = ["AnswerSource", "ImportRecord", "Imported", "import_answers"]
 
@@ -48,12 +58,6 @@ class ImportRecord(Record):
     """The content of import.json."""
 
     model: str
-    benchmark: str
-    version: str
-    """Of the benchmark's entry in the registry."""
-    split: str
-    protocol: str
-    """By whose judge prompts the verdicts are stored."""
     files: list[FileUsed]
     """Answers and verdicts."""
     matched_by: str
@@ -73,31 +77,28 @@ class ImportRecord(Record):
 
 @dataclass(frozen=True)
 class Imported:
-    """An import, and what was left out of it."""
+    """An import, its scores, and what was left out of it."""
 
     folder: Path
     record: ImportRecord
+    result: BenchmarkResult
     refused: list[RefusedVerdict]
     missing: list[str]
 
 
 def import_answers(
-    source: AnswerSource,
-    benchmark: Benchmark,
-    split: str,
-    documents: Sequence[Document],
-    rules: Rules,
-    model: str,
-    to: Path,
+    source: AnswerSource, benchmark: Benchmark, questions: EntryQuestions, rules: Rules, model: str, to: Path
 ) -> Imported:
-    """Read, match and write the answers to one split of a benchmark.
+    """Read, match, write and score the answers to one split of a benchmark.
+
+    What the rules leave to a judge is decided by the stored verdicts of the judge that gave most of them or, where
+    there are none, by exact match.
 
     Args:
         source: the files.
         benchmark: the entry of the registry.
-        split: the split that the answers are about.
-        documents: its questions.
-        rules: of the protocol by whose judge prompts stored verdicts are found again.
+        questions: those of the split that the answers are about.
+        rules: of the protocol that they are scored by.
         model: whose answers they are.
         to: the folder to be written, `eval/BENCHMARK` below it.
 
@@ -110,56 +111,87 @@ def import_answers(
     answers = read_answer_files(source.answers, source.options)
     judged = read_answer_files(source.verdicts, source.options) if source.verdicts else None
     used = attach_verdicts(answers, judged, take_judged=source.take_judged)
-    where = f"{benchmark.name}, split {split}"
     matched = match_answers(
         used.answers,
-        documents,
-        where,
+        questions.documents,
+        f"{benchmark.name}, split {questions.split}",
         partial=source.partial,
         max_different=source.max_different,
         advice=_advice(benchmark, len(answers)),
     )
-    contradicted = _write_answers(folder, matched, rules)
+    records = as_answers(matched.answered)
+    verdicts = {one.document.id: one.verdict for one in matched.answered if one.verdict and one.verdict.judge}
+    judges = Counter(verdict.judge for verdict in verdicts.values())
+    folder.mkdir(parents=True)
+    write_atomic(folder / "predictions.jsonl", "".join(json_line(answer.data()) for answer in records))
+    with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
+        stored = _store(store, verdicts, list(judges), records, rules)
+        name, judge = _judge_of(judges, rules)
+        scored = score_answers(records, rules, store.judging(name, judge))
+    files = list_files([*source.answers, *source.verdicts])
     record = ImportRecord(
         model=model,
-        benchmark=benchmark.name,
-        version=benchmark.version,
-        split=split,
-        protocol=rules.protocol.label,
-        files=[
-            FileUsed(path=str(file), sha256=file_sha256(file))
-            for file in list_files([*source.answers, *source.verdicts])
-        ],
+        files=[FileUsed(path=str(file), sha256=file_sha256(file)) for file in files],
         matched_by=matched.by,
         answers=len(matched.answered),
         unanswered=sum(one.answer is None for one in matched.answered),
         missing=len(matched.missing),
-        verdicts=dict(Counter(one.verdict.judge for one in matched.answered if one.verdict and one.verdict.judge)),
+        verdicts=dict(judges),
         refused=len(used.refused),
-        contradicted=contradicted,
+        contradicted=sum(judge.contradicted for judge in stored),
     )
     write_record(folder / "import.json", record.data())
-    return Imported(folder, record, used.refused, matched.missing)
+    scores = summarize(scored, rules, benchmark.cluster, benchmark.break_down)
+    result = BenchmarkResult.model_validate({
+        **dict(_conditions(benchmark, questions, rules, name)),
+        **dict(scores),
+        "files": file_entries(folder, [folder / "predictions.jsonl"]),
+        "spec_sha256": "",
+        "vlmkit_version": __version__,
+    })  # fmt: skip
+    write_result(folder / "result.json", result)
+    return Imported(folder, record, result, used.refused, matched.missing)
 
 
-def _write_answers(folder: Path, matched: Matched, rules: Rules) -> int:
-    """Write answers and verdicts; return how many verdicts contradict another one about the same."""
-    answers = as_answers(matched.answered)
-    folder.mkdir(parents=True)
-    write_atomic(folder / "predictions.jsonl", "".join(json_line(answer.data()) for answer in answers))
-    verdicts = {one.document.id: one.verdict for one in matched.answered if one.verdict is not None}
-    names = dict.fromkeys(verdict.judge for verdict in verdicts.values() if verdict.judge)
+def _store(
+    store: VerdictStore,
+    verdicts: Mapping[str, StoredVerdict],
+    names: Sequence[str],
+    answers: Sequence[Answer],
+    rules: Rules,
+) -> list[StoredVerdicts]:
     requests = request_of_each(answers, rules) if names else {}
     judges = [StoredVerdicts(name, verdicts, requests) for name in names]
+    for judge in judges:
+        store.judge_all(judge.name, judge, judge.requests)
+    return judges
+
+
+def _judge_of(judges: Counter[str], rules: Rules) -> tuple[JudgeName | None, Judge | None]:
+    """Return under which name verdicts are looked up, and who is asked where there is none."""
+    if not rules.judged:
+        return None, None
     if judges:
-        with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-            for judge in judges:
-                store.judge_all(judge.name, judge, judge.requests)
-    return sum(judge.contradicted for judge in judges)
+        return JudgeName(name=judges.most_common(1)[0][0], version=StoredVerdicts.version), None
+    exact = read_component("judge", {"type": "exact"}, "answers without verdicts")
+    assert isinstance(exact, JudgeSpec)
+    return judge_name(exact), exact.build()
+
+
+def _conditions(benchmark: Benchmark, questions: EntryQuestions, rules: Rules, judge: JudgeName | None) -> Conditions:
+    return Conditions(
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        split=questions.split,
+        protocol=rules.protocol.label,
+        annotations=questions.used,
+        judge=judge,
+        components=versions(rules.origins),
+    )
 
 
 def _advice(benchmark: Benchmark, count: int) -> str:
-    """What to do about answers that are not about the split."""
+    """Say what to do about answers that are not about the split."""
     as_many = [name for name, split in benchmark.splits.items() if split.questions == count]
     found = f", e.g. {as_many[0]!r}, which has as many questions" if as_many else ""
     return f"name the split that the answers are about{found}"

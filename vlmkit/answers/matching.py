@@ -107,7 +107,7 @@ def _keyed(answers: Sequence[ImportedAnswer], documents: Sequence[Document]) -> 
 
 
 def _knows(asked: Iterable[Document], documents: Iterable[Document], column: str) -> bool:
-    """Whether the file has a column of the benchmark, with the benchmark's own names."""
+    """Return whether the file has a column of the benchmark, with the benchmark's own names."""
     names = {getattr(one, column) for one in asked}
     return "" not in names and names <= {getattr(one, column) for one in documents}
 

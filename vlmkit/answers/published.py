@@ -14,11 +14,11 @@ from vlmkit.spec.yaml import read as read_yaml
 __all__ = ["PublishedCounts", "PublishedList", "PublishedNumber", "PublishedPair", "PublishedSystem", "read_published"]
 
 
-class _Entry(BaseModel):
+class _Listed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PublishedNumber(_Entry):
+class PublishedNumber(_Listed):
     """One number that others publish."""
 
     published: str
@@ -31,7 +31,7 @@ class PublishedNumber(_Entry):
     """Only the questions with these values, by column: `type`, `task` or a tag."""
 
 
-class PublishedSystem(_Entry):
+class PublishedSystem(_Listed):
     """One system: its answers, how they are scored, and its numbers. Paths are below the folder of the data."""
 
     name: str
@@ -53,7 +53,7 @@ class PublishedSystem(_Entry):
     numbers: list[PublishedNumber]
 
 
-class PublishedPair(_Entry):
+class PublishedPair(_Listed):
     """Two systems on the same questions, by name."""
 
     first: str
@@ -62,7 +62,7 @@ class PublishedPair(_Entry):
     """Questions that one of them alone has right; difference with its 95% interval, points; p of McNemar's test."""
 
 
-class PublishedCounts(_Entry):
+class PublishedCounts(_Listed):
     """A system of which only the right and all answers of each task are public, and two ways to sum them up."""
 
     name: str
@@ -74,7 +74,7 @@ class PublishedCounts(_Entry):
     macro: str
 
 
-class PublishedList(_Entry):
+class PublishedList(_Listed):
     """The numbers of one benchmark."""
 
     title: str

@@ -55,7 +55,7 @@ class Reproduced:
 
     @property
     def agrees(self) -> bool:
-        """Whether ours, rounded to as many decimals, is the published one."""
+        """True where ours, rounded to as many decimals, is the published one."""
         decimals = len(self.published.partition(".")[2])
         return abs(self.difference) <= 0.5 * 10**-decimals + 1e-9
 
@@ -113,7 +113,7 @@ def _documents(
 ) -> list[Document]:
     """Return the questions: of the annotations where they are at hand, else what files of answers say of them."""
     if published.annotations:
-        return entry_questions(entry, system.split, root / published.annotations)
+        return entry_questions(entry, system.split, root / published.annotations).documents
     if published.documents:
         answers = read_answer_files([root / published.documents])
     return [_own(answer.document, published.letters) for answer in answers]

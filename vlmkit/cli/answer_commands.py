@@ -71,16 +71,15 @@ def import_files(
     source = AnswerSource(
         files, verdicts or [], ReadOptions(form, column, words), answers == "judged", partial, max_different
     )
-    name, _ = entry.split(split)
     rules = build_rules(entry.protocol(protocol), entry.folder)
-    documents = entry_questions(entry, name, annotation_root)
-    typer.echo(_summary(import_answers(source, entry, name, documents, rules, model or to.name, to)))
+    questions = entry_questions(entry, split, annotation_root)
+    typer.echo(_summary(import_answers(source, entry, questions, rules, model or to.name, to)))
 
 
 def _summary(imported: Imported) -> str:
-    record = imported.record
+    record, result = imported.record, imported.result
     lines = [
-        f"{record.answers:,} answers of {record.model} to {record.benchmark}, split {record.split}: {imported.folder}"
+        f"{record.answers:,} answers of {record.model} to {result.benchmark}, split {result.split}: {imported.folder}"
     ]
     if record.unanswered:
         lines.append(f"  {record.unanswered:,} of them are empty: the tool got no answer")
@@ -98,6 +97,12 @@ def _summary(imported: Imported) -> str:
             f"  {record.refused:,} verdicts judged another answer and are left out, e.g. {shown(first.id)}: "
             f"{shown(first.answer or '')} here, {shown(first.judged)} there; --answers judged takes what was judged"
         )
+    rules = f"protocol {result.protocol}" + (f", judge {result.judge}" if result.judge else "")
+    for name, metric in result.metrics.items():
+        low, high = metric.ci95
+        lines.append(f"  {name} {metric.value:.4f} [{low:.4f}, {high:.4f}] of {result.n:,} questions, {rules}")
+    if result.unscored:
+        lines.append(f"  {result.unscored:,} answers are unscored: that judge did not judge them")
     return "\n".join(lines)
 
 

@@ -21,7 +21,8 @@ from vlmkit.evaluation.answers import read_answers
 from vlmkit.evaluation.benchmarks import Benchmark, read_benchmark
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.protocols import Rules, build_rules
-from vlmkit.evaluation.records import JudgeName
+from vlmkit.evaluation.records import JudgeName, read_result
+from vlmkit.evaluation.rescoring import read_scored
 from vlmkit.files import file_sha256
 
 ROWS = [
@@ -59,7 +60,7 @@ def take(entry: Benchmark, to: Path, content: Any, split: str = "test", **more: 
     file = to.parent / "answers.json"
     file.write_text(json.dumps(content))
     source = AnswerSource([file], options=ReadOptions(), **more)
-    return import_answers(source, entry, split, entry_questions(entry, split, None), rules_of(entry), "ada-7b", to)
+    return import_answers(source, entry, entry_questions(entry, split, None), rules_of(entry), "ada-7b", to)
 
 
 def pair(row: dict[str, str], said: str, correct: bool, score: int) -> list[Any]:
@@ -72,11 +73,13 @@ def test_answers_are_written_in_the_order_of_the_benchmark(entry: Benchmark, tmp
     imported = take(entry, tmp_path / "run", [*given[:-1], {**given[-1], "answer": None}])
     answers = read_answers(tmp_path / "run" / "eval" / "tiny" / "predictions.jsonl")
     assert [answer.prediction for answer in answers.values()] == ["", "A1", "A2", "B0", "B1", "B2"]
-    assert [answer.document for answer in answers.values()] == entry_questions(entry, None, None)
-    record = imported.record
-    assert (record.model, record.benchmark, record.version, record.split) == ("ada-7b", "tiny", "3", "test")
+    assert [answer.document for answer in answers.values()] == entry_questions(entry, None, None).documents
+    record, result = imported.record, imported.result
+    assert (record.model, result.benchmark, result.version, result.split) == ("ada-7b", "tiny", "3", "test")
     assert (record.answers, record.unanswered, record.missing, record.matched_by) == (6, 1, 0, "id")
-    assert not (imported.folder / "verdicts.sqlite").exists()
+    assert result.judge is not None
+    assert (result.judge.name, result.n, result.metrics["accuracy"].value) == ("exact", 6, 0)
+    assert read_result(imported.folder / "result.json") == result
     said = json.loads((imported.folder / "import.json").read_text())
     assert said["files"] == [{"path": str(tmp_path / "answers.json"), "sha256": file_sha256(tmp_path / "answers.json")}]
 
@@ -86,6 +89,12 @@ def test_verdicts_come_along_under_the_name_of_their_judge(entry: Benchmark, tmp
         entry, tmp_path / "run", {row["id"]: pair(row, f"I see {n}", n < 2, 4) for n, row in enumerate(ROWS)}
     )
     assert imported.record.verdicts == {"gpt-3.5-turbo-0125": 6}
+    assert imported.result.judge == JudgeName(name="gpt-3.5-turbo-0125", version="stored")
+    assert imported.result.metrics["accuracy"].value == pytest.approx(1 / 3)
+    assert [one.is_right for one in read_scored(imported.folder, more=[str(entry.folder.parent)])] == [
+        True,
+        True,
+    ] + 4 * [False]
     answers = list(read_answers(imported.folder / "predictions.jsonl").values())
     requests = list(request_of_each(answers, rules_of(entry)).values())
     with closing(VerdictStore(imported.folder / "verdicts.sqlite", read_only=True)) as store:
@@ -125,6 +134,7 @@ def test_a_verdict_about_another_answer_is_left_out(entry: Benchmark, tmp_path: 
     given = [{"id": row["id"], "answer": "a cup" if row is ROWS[0] else "a hat"} for row in ROWS]
     imported = take(entry, tmp_path / "run", given, verdicts=[judged])
     assert (imported.record.verdicts, imported.record.refused) == ({"gpt-3.5-turbo-0125": 1}, 5)
+    assert (imported.result.n, imported.result.unscored) == (1, 5)
     imported = take(entry, tmp_path / "other", given, verdicts=[judged], take_judged=True)
     assert (imported.record.verdicts, imported.record.refused) == ({"gpt-3.5-turbo-0125": 6}, 0)
 

@@ -66,14 +66,36 @@ def test_import_says_what_came_along_and_what_did_not(call: Call, entries: Path,
         "  1 verdicts of gpt-3.5-turbo-0125",
         "  1 verdicts judged another answer and are left out, e.g. 'b': '' here, 'a hat' there; --answers judged takes "
         "what was judged",
+        "  accuracy 1.0000 [0.2065, 1.0000] of 1 questions, protocol authors@3, judge gpt-3.5-turbo-0125 stored",
+        "  1 answers are unscored: that judge did not judge them",
     ]
     code, out, err = call(*given, "--answers", "judged", "--model", "Bob", "--to", tmp_path / "bob")
     assert code == 0
     assert out.splitlines()[0].startswith("2 answers of Bob to tiny")
-    assert out.splitlines()[1:] == ["  2 verdicts of gpt-3.5-turbo-0125"]
+    assert out.splitlines()[1:3] == [
+        "  2 verdicts of gpt-3.5-turbo-0125",
+        "  accuracy 0.5000 [0.0945, 0.9055] of 2 questions, protocol authors@3, judge gpt-3.5-turbo-0125 stored",
+    ]
     code, _, err = call(*given, "--to", tmp_path / "bob")
     assert code == 2
     assert "there is an evaluation already" in err
+
+
+def test_results_are_exported(call: Call, entries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLMKIT_BENCHMARKS_PATH", str(entries))
+    (tmp_path / "answers.csv").write_text("id,answer\na,cup\nb,hat\n")
+    run = tmp_path / "ada"
+    assert call("import", tmp_path / "answers.csv", "--benchmark", "tiny", "--to", run)[0] == 0
+    record, entry = tmp_path / "record.json", tmp_path / "entry.yaml"
+    code, out, _ = call("export", run, "--format", "every-eval-ever", "--organization", "lab", "--to", record)
+    assert (code, out) == (0, f"written: {record}\n")
+    assert json.loads(record.read_text())["evaluation_results"][0]["score_details"]["score"] == 0.5
+    given = ("export", run, "--format", "hf-eval-results", "--to", entry)
+    code, _, err = call(*given)
+    assert code == 2
+    assert "expected --dataset" in err
+    assert call(*given, "--dataset", "lab/tiny")[0] == 0
+    assert yaml.safe_load(entry.read_text())[0]["dataset"] == {"id": "lab/tiny", "task_id": "default"}
 
 
 def test_export_of_no_run_is_one_message(call: Call, tmp_path: Path) -> None:
