@@ -211,7 +211,8 @@ def compare_control(
 
 def _by(scored: Sequence[ScoredAnswer], column: str, rules: Rules, cluster: str) -> dict[str, TypeScores]:
     parts: dict[str, list[ScoredAnswer]] = defaultdict(list)
-    for one in scored:
+    having = [one for one in scored if column in template_fields(one.document)]  # some questions may lack a tag
+    for one in having or scored:
         label = label_of(one.document, column)
         if one.outcome != "companion" and label:
             parts[label].append(one)

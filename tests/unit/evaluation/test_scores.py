@@ -147,6 +147,13 @@ def test_scores_are_told_apart_by_columns() -> None:
         summarize(score(four()), rules(), break_down=("aspct",))
 
 
+def test_questions_without_a_tag_that_others_have_are_in_none_of_its_parts() -> None:
+    some = score([answer("a1", "B", tags={"aspect": "speed"}), answer("b1", "C")])
+    assert {name: part.n for name, part in summarize(some, rules(), break_down=("aspect",)).by["aspect"].items()} == {
+        "speed": 1
+    }
+
+
 def test_answers_are_clustered_by_video_or_group() -> None:
     said = [answer(f"{key}1", "B" if key in "ab" else "C", group="g" if key in "ab" else "h") for key in "abcd"]
     by_video, by_group = (
