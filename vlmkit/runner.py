@@ -152,9 +152,9 @@ def _measure(
     results: dict[str, BenchmarkResult] = {}
     if spec.evaluation is not None:
         keep_freed_memory()
-        from vlmkit.evaluation import Shard, evaluate_benchmarks
+        from vlmkit.evaluation import EvaluationShard, evaluate_benchmarks
 
-        part = None if shard is None else Shard.parse(shard)
+        part = None if shard is None else EvaluationShard.parse(shard)
         results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta, shard=part)
         if not results:  # another process has them
             return Run(folder.path, trained)

@@ -21,19 +21,19 @@ from vlmkit.evaluation.questions import (
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.evaluation.rescoring import read_scored
 from vlmkit.evaluation.scores import ScoredAnswer, score_answers
-from vlmkit.evaluation.shards import Shard
+from vlmkit.evaluation.shards import EvaluationShard
 from vlmkit.spec.evaluation import EvaluationSpec
 
 __all__ = [
     "Answer",
     "Benchmark",
     "BenchmarkResult",
+    "EvaluationShard",
     "EvaluationSpec",
     "LoadedModel",
     "ModelQuestion",
     "PreparedBenchmark",
     "ScoredAnswer",
-    "Shard",
     "VideoPart",
     "ask",
     "benchmark_folders",

@@ -11,7 +11,7 @@ from vlmkit.evaluation.answers import AnswerFile
 from vlmkit.evaluation.generate import AskedQuestion, generate_answers
 from vlmkit.evaluation.prefetch import AlignerVideos
 from vlmkit.evaluation.records import Decoding
-from vlmkit.evaluation.shards import QuestionsOfFile, Shard, answers_so_far, unanswered, wait_for
+from vlmkit.evaluation.shards import EvaluationShard, QuestionsOfFile, answers_so_far, unanswered, wait_for
 from vlmkit.formatting import plural
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import rank, world_size
@@ -39,7 +39,7 @@ def ask_questions(
     bad.finish()
 
 
-def shards_here(shard: Shard | None) -> list[Shard]:
+def shards_here(shard: EvaluationShard | None) -> list[EvaluationShard]:
     """Return the shares that the processes of this launch answer, by their rank; none where one process asks all.
 
     Where the launch has a `shard` of its own, that is what its processes share.
@@ -47,13 +47,13 @@ def shards_here(shard: Shard | None) -> list[Shard]:
     count = world_size()
     if shard is None and count == 1:
         return []
-    whole = shard or Shard(1, 1)
-    return [Shard((whole.number - 1) * count + place + 1, whole.count * count) for place in range(count)]
+    whole = shard or EvaluationShard(1, 1)
+    return [EvaluationShard((whole.number - 1) * count + place + 1, whole.count * count) for place in range(count)]
 
 
 def answer_shards(
     benchmarks: Mapping[str, tuple[Sequence[QuestionsOfFile], Decoding]],
-    shards: Sequence[Shard],
+    shards: Sequence[EvaluationShard],
     model: AnswerModel,
     spec: ExperimentSpec,
     run: RunFolder,

@@ -30,7 +30,7 @@ from vlmkit.evaluation.records import (
     write_result,
 )
 from vlmkit.evaluation.scores import ScoredAnswer, compare_control, score_answers, summarize
-from vlmkit.evaluation.shards import QuestionsOfFile, Shard, gather_shards
+from vlmkit.evaluation.shards import EvaluationShard, QuestionsOfFile, gather_shards
 from vlmkit.files import write_atomic
 from vlmkit.json_files import is_present, json_line
 from vlmkit.manifest import file_entries
@@ -59,7 +59,7 @@ def evaluate_benchmarks(
     prepared: Sequence[PreparedBenchmark] | None = None,
     generate: GenerateBatch | None = None,
     on_meta: VideoLM | None = None,
-    shard: Shard | None = None,
+    shard: EvaluationShard | None = None,
 ) -> dict[str, BenchmarkResult]:
     """Measure the run's model on each benchmark of the spec. Called again, it asks only what has no answer yet.
 

@@ -23,7 +23,7 @@ from vlmkit.evaluation.answers import Answer, AnswerFile, Question, read_answers
 from vlmkit.files import Locked, lock_file
 from vlmkit.formatting import plural
 
-__all__ = ["QuestionsOfFile", "Shard", "answers_so_far", "gather_shards", "unanswered", "wait_for"]
+__all__ = ["EvaluationShard", "QuestionsOfFile", "answers_so_far", "gather_shards", "unanswered", "wait_for"]
 
 QuestionsOfFile = tuple[Sequence[Question], Path]
 """Questions, and the file of all answers to them."""
@@ -36,7 +36,7 @@ _PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
-class Shard:
+class EvaluationShard:
     """One share of an evaluation: the `number`-th of `count`, from 1."""
 
     number: int
@@ -144,7 +144,7 @@ def gather_shards(sets: Sequence[tuple[Sequence[Question], AnswerFile]]) -> None
         file.unlink(missing_ok=True)
 
 
-def wait_for(shards: Sequence[Shard], run: Path, left: Callable[[Shard], int]) -> None:
+def wait_for(shards: Sequence[EvaluationShard], run: Path, left: Callable[[EvaluationShard], int]) -> None:
     """Wait until other processes have answered their shares, of which `left` says how many questions are to do.
 
     A RunError where one of them has ended before, or never begun.
@@ -177,7 +177,7 @@ def _is_about(answer: Answer | None, question: Question) -> bool:
 
 def _incomplete(files: Sequence[Path], sets: Sequence[QuestionsOfFile], left: Sequence[Question]) -> str:
     counts = [int(found[2]) for file in files if (found := _NAME.search(file.name))]
-    shards = [Shard(number, max(counts)) for number in range(1, max(counts) + 1)]
+    shards = [EvaluationShard(number, max(counts)) for number in range(1, max(counts) + 1)]
     missing = set(map(id, left))
     lacks = [
         f"{shard} ({sum(id(question) in missing for questions, _ in shard.share(sets) for question in questions)})"

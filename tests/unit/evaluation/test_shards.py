@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlmkit.errors import RunError, SpecError
-from vlmkit.evaluation import BenchmarkResult, Shard, evaluate_benchmarks, shards
+from vlmkit.evaluation import BenchmarkResult, EvaluationShard, evaluate_benchmarks, shards
 from vlmkit.evaluation.questions import prepare_benchmarks, question_sets
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
@@ -23,7 +23,7 @@ class KilledError(BaseException):
 
 
 def measure(spec: ExperimentSpec, folder: Path, model: Any, shard: str | None = None) -> dict[str, BenchmarkResult]:
-    part = Shard.parse(shard) if shard else None
+    part = EvaluationShard.parse(shard) if shard else None
     return evaluate_benchmarks(spec, RunFolder.open(spec, folder), generate=model, shard=part)
 
 
@@ -42,14 +42,17 @@ def lines(folder: Path) -> list[bytes]:
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/2/3", "-1/3", "a/b", "1/0", "1 / 2", "", "1/999999"])
 def test_what_is_no_share(text: str) -> None:
     with pytest.raises(SpecError, match="--shard: expected a share like 3/16, the third of sixteen, found"):
-        Shard.parse(text)
+        EvaluationShard.parse(text)
 
 
 def test_names_of_shares_sort_as_their_numbers() -> None:
     whole = Path("eval/predictions.jsonl")
-    assert Shard.parse("3/16").file(whole) == Path("eval/predictions.shard-03-of-16.jsonl")
-    assert Shard(2, 3).file(Path("other-video_predictions.jsonl")).name == "other-video_predictions.shard-2-of-3.jsonl"
-    assert str(Shard(3, 16)) == "3/16"
+    assert EvaluationShard.parse("3/16").file(whole) == Path("eval/predictions.shard-03-of-16.jsonl")
+    assert (
+        EvaluationShard(2, 3).file(Path("other-video_predictions.jsonl")).name
+        == "other-video_predictions.shard-2-of-3.jsonl"
+    )
+    assert str(EvaluationShard(3, 16)) == "3/16"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -57,7 +60,7 @@ def test_shares_are_whole_videos_and_leave_nothing_out(experiment: Experiment, c
     spec = experiment(controls=["other-video", "no-video", "reversed-frames"])
     [benchmark] = prepare_benchmarks(spec)
     sets = [(some.questions, Path(some.file)) for some in question_sets(benchmark, spec, "")]
-    parts = [Shard(number, count).share(sets) for number in range(1, count + 1)]
+    parts = [EvaluationShard(number, count).share(sets) for number in range(1, count + 1)]
     for place, (questions, path) in enumerate(sets):
         shared = [part[place] for part in parts]
         assert {each[1] for each in shared} == {path}
@@ -151,7 +154,7 @@ def test_unreadable_videos_are_written_down_once(
 def test_two_processes_do_not_answer_one_share(experiment: Experiment, tmp_path: Path, oracle: Any) -> None:
     spec = experiment()
     run = RunFolder.open(spec, tmp_path)
-    with Shard(1, 2).locked(run.path):
+    with EvaluationShard(1, 2).locked(run.path):
         with pytest.raises(RunError, match="another process is working on shard 1/2 of this run; wait until it ends"):
             measure(spec, tmp_path, oracle, "1/2")
         assert measure(spec, tmp_path, oracle, "2/2") == {}
@@ -212,5 +215,5 @@ def test_a_process_that_never_comes_is_an_error(
 def test_processes_of_a_shard_share_it(experiment: Experiment, tmp_path: Path, oracle: Any) -> None:
     from vlmkit.evaluation.asking import shards_here
 
-    assert shards_here(None) == [Shard(1, 2), Shard(2, 2)]
-    assert shards_here(Shard(3, 16)) == [Shard(5, 32), Shard(6, 32)]
+    assert shards_here(None) == [EvaluationShard(1, 2), EvaluationShard(2, 2)]
+    assert shards_here(EvaluationShard(3, 16)) == [EvaluationShard(5, 32), EvaluationShard(6, 32)]
