@@ -9,7 +9,7 @@ FOLDER/eval/BENCHMARK/result.json         the scores, as those of any evaluation
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,7 @@ from pathlib import Path
 from vlmkit._version import __version__
 from vlmkit.answers.answer_formats import ReadOptions, list_files, read_answer_files
 from vlmkit.answers.entry_questions import EntryQuestions
-from vlmkit.answers.imported import StoredVerdict
-from vlmkit.answers.matching import RefusedVerdict, attach_verdicts, match_answers
+from vlmkit.answers.matching import Matched, RefusedVerdict, attach_verdicts, match_answers
 from vlmkit.answers.stored_verdicts import StoredVerdicts, as_answers, request_of_each
 from vlmkit.api.judge import Judge, JudgeSpec
 from vlmkit.errors import DataError
@@ -29,7 +28,7 @@ from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import BenchmarkResult, Conditions, FileUsed, JudgeName, Record, write_result
 from vlmkit.evaluation.scores import score_answers, summarize
-from vlmkit.files import file_sha256, write_atomic
+from vlmkit.files import atomic_folder, file_sha256, write_atomic
 from vlmkit.json_files import json_line, write_record
 from vlmkit.manifest import file_entries
 from vlmkit.spec.identity import versions
@@ -119,47 +118,52 @@ def import_answers(
         max_different=source.max_different,
         advice=_advice(benchmark, len(answers)),
     )
-    records = as_answers(matched.answered)
-    verdicts = {one.document.id: one.verdict for one in matched.answered if one.verdict and one.verdict.judge}
-    judges = Counter(verdict.judge for verdict in verdicts.values())
-    folder.mkdir(parents=True)
+    with atomic_folder(folder) as place:
+        result, contradicted = _write_scored(place, matched, benchmark, questions, rules)
+        files = list_files([*source.answers, *source.verdicts])
+        record = ImportRecord(
+            model=model,
+            files=[FileUsed(path=str(file), sha256=file_sha256(file)) for file in files],
+            matched_by=matched.by,
+            answers=len(matched.answered),
+            unanswered=sum(one.answer is None for one in matched.answered),
+            missing=len(matched.missing),
+            verdicts=dict(_judges(matched)),
+            refused=len(used.refused),
+            contradicted=contradicted,
+        )
+        write_record(place / "import.json", record.data())
+    return Imported(folder, record, result, used.refused, matched.missing)
+
+
+def _judges(matched: Matched) -> Counter[str]:
+    return Counter(one.verdict.judge for one in matched.answered if one.verdict and one.verdict.judge)
+
+
+def _write_scored(
+    folder: Path, matched: Matched, benchmark: Benchmark, questions: EntryQuestions, rules: Rules
+) -> tuple[BenchmarkResult, int]:
+    """Write answers, verdicts and scores; return the result, and how many verdicts contradict another one."""
+    records, judges = as_answers(matched.answered), _judges(matched)
     write_atomic(folder / "predictions.jsonl", "".join(json_line(answer.data()) for answer in records))
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-        stored = _store(store, verdicts, list(judges), records, rules)
+        stored = _store(store, matched, records, rules)
         name, judge = _judge_of(judges, rules)
         scored = score_answers(records, rules, store.judging(name, judge))
-    files = list_files([*source.answers, *source.verdicts])
-    record = ImportRecord(
-        model=model,
-        files=[FileUsed(path=str(file), sha256=file_sha256(file)) for file in files],
-        matched_by=matched.by,
-        answers=len(matched.answered),
-        unanswered=sum(one.answer is None for one in matched.answered),
-        missing=len(matched.missing),
-        verdicts=dict(judges),
-        refused=len(used.refused),
-        contradicted=sum(judge.contradicted for judge in stored),
-    )
-    write_record(folder / "import.json", record.data())
-    scores = summarize(scored, rules, benchmark.cluster, benchmark.break_down)
     result = BenchmarkResult.model_validate({
         **dict(_conditions(benchmark, questions, rules, name)),
-        **dict(scores),
+        **dict(summarize(scored, rules, benchmark.cluster, benchmark.break_down)),
         "files": file_entries(folder, [folder / "predictions.jsonl"]),
         "spec_sha256": "",
         "vlmkit_version": __version__,
     })  # fmt: skip
     write_result(folder / "result.json", result)
-    return Imported(folder, record, result, used.refused, matched.missing)
+    return result, sum(one.contradicted for one in stored)
 
 
-def _store(
-    store: VerdictStore,
-    verdicts: Mapping[str, StoredVerdict],
-    names: Sequence[str],
-    answers: Sequence[Answer],
-    rules: Rules,
-) -> list[StoredVerdicts]:
+def _store(store: VerdictStore, matched: Matched, answers: Sequence[Answer], rules: Rules) -> list[StoredVerdicts]:
+    verdicts = {one.document.id: one.verdict for one in matched.answered if one.verdict}
+    names = list(_judges(matched))
     requests = request_of_each(answers, rules) if names else {}
     judges = [StoredVerdicts(name, verdicts, requests) for name in names]
     for judge in judges:

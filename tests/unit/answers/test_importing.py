@@ -162,6 +162,15 @@ def test_answers_are_never_written_over_others(entry: Benchmark, tmp_path: Path)
         take(entry, tmp_path / "run", given)
 
 
+def test_an_import_that_fails_leaves_nothing(entry: Benchmark, tmp_path: Path) -> None:
+    given = [{"id": row["id"], "answer": "x"} for row in ROWS]
+    broken = entry.model_copy(update={"break_down": ("aspect",)})
+    with pytest.raises(DataError, match="has no 'aspect', by which scores are told apart"):
+        take(broken, tmp_path / "run", given)
+    assert list((tmp_path / "run" / "eval").iterdir()) == []
+    take(entry, tmp_path / "run", given)
+
+
 def test_questions_of_a_dataset_are_no_benchmark_for_answers_of_others(entry: Benchmark) -> None:
     drawn = entry.splits["test"].model_copy(update={"dataset": {"type": "moving-shapes"}, "files": ()})
     with pytest.raises(DataError, match="its questions come from the dataset 'moving-shapes'"):
