@@ -134,7 +134,8 @@ def generate_answers(
     """Ask what has no answer yet; the answers to a batch are in their files before the next one is asked.
 
     A question is asked again where anything has changed that its fingerprint tells. One that was skipped, because its
-    video could not be read, is tried again: path and size of a video do not tell whether it was repaired.
+    video could not be read, is tried again: path and size of a video do not tell whether it was repaired. Questions of
+    one file with one fingerprint, which differ in how their answer is scored, are asked once.
 
     `asked` has the questions of all sets, so that a video is decoded once for all of them; `bad` counts the videos: a
     DataError as soon as too many cannot be read. `title` names the job to the user.
@@ -153,16 +154,23 @@ def generate_answers(
         progress.advance(len(some))
         progress.tell(f"{progress.done} of {progress.total} questions")
 
+    def alike(item: AskedQuestion) -> tuple[int, str]:
+        return id(item.file), item.question.fingerprint
+
     pending = [item for item in asked if not _is_answered(item)]
     absent = [item for item in pending if item.question.problem]
-    present = [item for item in pending if not item.question.problem]
+    present: dict[tuple[int, str], list[AskedQuestion]] = defaultdict(list)
+    for item in pending:
+        if not item.question.problem:
+            present[alike(item)].append(item)
     done = [item for item in asked if _is_answered(item)]
     with Progress(title or bad.where, len(asked), len(done)) as progress:
         _count(done, bad)
         note([(item, UnreadableVideo(item.question.problem)) for item in absent])
-        with closing(ask(present, question_of, model, load, decoding.batch_size, workers)) as answers:
+        first = [items[0] for items in present.values()]
+        with closing(ask(first, question_of, model, load, decoding.batch_size, workers)) as answers:
             for some in answers:
-                note(some)
+                note([(same, answer) for item, answer in some for same in present[alike(item)]])
 
 
 def _is_answered(item: AskedQuestion) -> bool:

@@ -151,6 +151,20 @@ def test_what_was_asked_differently_is_asked_again(experiment: Experiment, tmp_p
     assert oracle.batches == first
 
 
+def test_questions_that_are_only_scored_differently_are_asked_once(
+    experiment: Experiment, tmp_path: Path, oracle: Any
+) -> None:
+    own = tmp_path / "own.json"
+    rows = [{"id": n, "video": video, "question": "who is it?", "answer": str(n)} for n, video in enumerate("aabba")]
+    own.write_text(json.dumps([{**row, "video": {"a": "ada", "b": "bob"}[row["video"]]} for row in rows]))
+    spec = experiment({"annotation_root": None, "annotations": [{"path": str(own)}]})
+    run = RunFolder.open(spec, tmp_path)
+    assert evaluate_benchmarks(spec, run, generate=oracle)["tiny"].n == 5
+    assert [len(batch) for batch in oracle.batches] == [2]
+    said = [scored.answer.prediction for scored in read_scored(run.evaluation("tiny"))]
+    assert said[0] == said[1] == said[4] != said[2] == said[3]
+
+
 def test_unreadable_videos_are_skipped_recorded_and_counted(
     experiment: Experiment, tmp_path: Path, clips: Path, oracle: Any
 ) -> None:
