@@ -219,7 +219,7 @@ _FOLDERS = ("eval", "model", "stages")
 _FILES = (
     *(".lock", "bad_samples.jsonl", "environment.json", "model.json", "report.html", "spec.yaml"),
     *("stages/*/data.json", "stages/*/metrics.jsonl", "stages/*/stage.json", "stages/*/weights.safetensors"),
-    *("eval/*/*predictions.jsonl", "eval/*/result.json", "eval/*/verdicts.sqlite"),
+    *("eval/*/*predictions*.jsonl", "eval/*/result.json", "eval/*/verdicts.sqlite"),
 )
 
 

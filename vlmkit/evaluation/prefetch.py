@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -125,6 +126,7 @@ _loads: list[Callable[[Any], Any]] = []
 
 def _start(load: Callable[[K], T]) -> None:
     _loads[:] = [load]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the first one says so
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

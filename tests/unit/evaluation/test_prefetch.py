@@ -112,6 +112,20 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     _wait_for(lambda: _has_ended(worker))
 
 
+def test_an_interrupt_is_told_by_the_first_process_alone(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        worker = int(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert said.count("Traceback") == 1
+    assert said.endswith("KeyboardInterrupt\n")
+    _wait_for(lambda: _has_ended(worker))
+
+
 def test_workers_do_not_run_the_callers_script(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
