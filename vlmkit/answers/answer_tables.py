@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vlmkit.answers.content import AnswerContent
-from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text
+from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text, text_at
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError, did_you_mean
 from vlmkit.json_files import name_of
@@ -50,20 +50,20 @@ def _answer(row: Mapping[str, Any], where: str, *, blank: bool) -> ImportedAnswe
     document = Document(
         id=name_of(row[key], key, where),
         video="" if not video else name_of(row[video], video, where),
-        question=_text(row, "question"),
-        answer=_text(row, reference),
-        type=_text(row, kind),
-        options=tuple(_text(row, name) for name in options),
-        tags={name: str(value) for name, value in row.items() if name not in own and _is_tag(value)},
+        question=text_at(row, "question", where),
+        answer=text_at(row, reference, where),
+        type=text_at(row, kind, where),
+        options=tuple(text_at(row, name, where) for name in options),
+        tags={name: text_at(row, name, where) for name in row if name not in own and _is_tag(row[name])},
     )
-    return ImportedAnswer(document, None if blank and text == "" else text, _hit(row, text), where)
+    return ImportedAnswer(document, None if blank and text == "" else text, _hit(row, text, where), where)
 
 
-def _hit(row: Mapping[str, Any], answer: str | None) -> StoredVerdict | None:
+def _hit(row: Mapping[str, Any], answer: str | None, where: str) -> StoredVerdict | None:
     """Return what VLMEvalKit's table says: `hit` or `score` 1 right, 0 wrong, -1 not scored; `log` in its own words."""
     found = next((str(row[name]) for name in ("hit", "score") if name in row and "prediction" in row), "")
     right = {"1": True, "1.0": True, "True": True, "0": False, "0.0": False, "False": False}.get(found)
-    return None if right is None else StoredVerdict("", right, raw=str(row.get("log", "")), judged=answer or "")
+    return None if right is None else StoredVerdict("", right, raw=text_at(row, "log", where), judged=answer or "")
 
 
 def is_grid(content: AnswerContent) -> bool:
@@ -87,11 +87,6 @@ def read_grid(content: AnswerContent, column: str) -> Iterator[ImportedAnswer]:
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return next((name for name in names if name in row), "")
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else str(value)
 
 
 def _is_tag(value: object) -> bool:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from vlmkit.answers.content import AnswerContent
-from vlmkit.answers.imported import ImportedAnswer, answer_text, letter
+from vlmkit.answers.imported import ImportedAnswer, answer_text, letter, text_at
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError, as_written
 from vlmkit.json_files import text_of
@@ -111,18 +111,19 @@ def read_vnbench(content: AnswerContent) -> Iterator[ImportedAnswer]:
     for number, row in enumerate(content.rows()):
         where = content.place(number)
         options = dict(_OPTION.findall(text_of(row["prompt"], "prompt", where)))
-        video, right = PurePosixPath(row["video_path"]).stem, row["gt"]
-        if right not in options:
+        video, right = PurePosixPath(text_of(row["video_path"], "video_path", where)).stem, row["gt"]
+        if not isinstance(right, str) or right not in options:
             raise DataError(f"{where}: expected in `gt` the letter of an option, found {as_written(right)}; correct it")
+        kind = text_of(row["task_type"], "task_type", where)
         document = Document(
-            id=f"{video}/{row['try']}",
+            id=f"{video}/{text_at(row, 'try', where)}",
             video=video,
-            question=row["prompt"],
+            question=text_of(row["prompt"], "prompt", where),
             answer=options[right],
-            type=row["task_type"],
+            type=kind,
             options=tuple(options.values()),
             correct=list(options).index(right),
-            task=row["task_type"],
+            task=kind,
         )
         yield ImportedAnswer(document, answer_text(row["pred"], where), None, where)
 
@@ -131,9 +132,13 @@ def is_event_hallusion(content: AnswerContent) -> bool:
     """Return whether this is `{part: {id: {qa: [{question, answer, prediction}, …], …}}}`."""
     parts = _entries(content)
     return bool(parts) and all(
-        isinstance(part, dict) and part and all(isinstance(entry, dict) and "qa" in entry for entry in part.values())
-        for part in parts
+        isinstance(part, dict) and part and all(_has_questions(entry) for entry in part.values()) for part in parts
     )
+
+
+def _has_questions(entry: object) -> bool:
+    asked = entry.get("qa") if isinstance(entry, dict) else None
+    return isinstance(asked, list) and all(isinstance(one, dict) for one in asked)
 
 
 def read_event_hallusion(content: AnswerContent) -> Iterator[ImportedAnswer]:
@@ -142,6 +147,6 @@ def read_event_hallusion(content: AnswerContent) -> Iterator[ImportedAnswer]:
         for key, entry in entries.items():
             for number, asked in enumerate(entry["qa"]):
                 where = f"{content.where}: {key}, question {number + 1}"
-                question, reference = (text_of(asked[name], name, where) for name in ("question", "answer"))
+                question, reference = (text_of(asked.get(name), name, where) for name in ("question", "answer"))
                 document = Document(f"{key}/{number}", key, question, reference, part)
-                yield ImportedAnswer(document, answer_text(asked["prediction"], where), None, where)
+                yield ImportedAnswer(document, answer_text(asked.get("prediction"), where), None, where)

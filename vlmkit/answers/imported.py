@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError, as_written, shown
 from vlmkit.files import whole_text
+from vlmkit.json_files import name_of
 
-__all__ = ["ImportedAnswer", "StoredVerdict", "answer_text", "check_ids", "letter", "without_letters"]
+__all__ = ["ImportedAnswer", "StoredVerdict", "answer_text", "check_ids", "letter", "text_at", "without_letters"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class ImportedAnswer:
     """None where the file has no judgement."""
     where: str
     """File and place in it, for messages."""
+
+
+def text_at(row: Mapping[str, Any], key: str, where: str) -> str:
+    """Return what a row has under a key as text, empty where it has nothing. A DataError where it is neither text nor
+    a number."""
+    value = row.get(key)
+    if isinstance(value, float) and math.isfinite(value):
+        return str(value)
+    return "" if value is None else name_of(value, key, where)
 
 
 def answer_text(value: object, where: str) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vlmkit.answers.content import AnswerContent
-from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text
+from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text, text_at
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError, as_written
 from vlmkit.json_files import text_of
@@ -51,30 +51,33 @@ def read_tempcompass(content: AnswerContent) -> Iterator[ImportedAnswer]:
             for number, row in enumerate(rows):
                 where = f"{content.where}: {video}, {aspect}, row {number + 1}"
                 given = answer_text(row[_predicted(row)], where)
-                reference = text_of(row.get("answer", row.get("gt-answer", "")), "answer", where)
+                reference = text_at(row, "answer" if "answer" in row else "gt-answer", where)
                 document = Document(
                     id=f"{content.stem}/{video}/{aspect}/{number}",
                     video=video,
-                    question=text_of(row.get("question", ""), "question", where),
+                    question=text_at(row, "question", where),
                     answer="" if content.stem == _CAPTIONING else reference,
                     type=aspect,
                     task=content.stem,
                     group=video.partition("_")[0],
                 )
-                yield ImportedAnswer(document, given, _rating(row, given), where)
+                yield ImportedAnswer(document, given, _rating(row, given, where), where)
 
 
-def _rating(row: Mapping[str, Any], given: str | None) -> StoredVerdict | None:
+def _rating(row: Mapping[str, Any], given: str | None, where: str) -> StoredVerdict | None:
     """A rating is 1, 0, or -1 where the judge failed; without words of the judge the authors' rule gave it.
 
     An answer that is null is rated 0 in the judge's place.
     """
     if row.get("rating") not in (0, 1):
         return None
-    said = "(no answer)" if given is None else row.get("chatgpt-response")
-    if said is None and "chatgpt-answer" in row:
-        said = f"Reasoning: {row.get('chatgpt-reasoning', '')} Answer: {row['chatgpt-answer']}"
-    return StoredVerdict("" if said is None else _TEMPCOMPASS_JUDGE, row["rating"] == 1, None, said or "", given or "")
+    if given is None:
+        said = "(no answer)"
+    elif "chatgpt-answer" in row:
+        said = f"Reasoning: {text_at(row, 'chatgpt-reasoning', where)} Answer: {text_at(row, 'chatgpt-answer', where)}"
+    else:
+        said = text_at(row, "chatgpt-response", where)
+    return StoredVerdict(_TEMPCOMPASS_JUDGE if said else "", row["rating"] == 1, None, said, given or "")
 
 
 def is_judged_pairs(content: AnswerContent) -> bool:

@@ -10,9 +10,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from vlmkit.answers.content import AnswerContent
-from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text, without_letters
+from vlmkit.answers.imported import ImportedAnswer, StoredVerdict, answer_text, text_at, without_letters
 from vlmkit.api.document import Document
 from vlmkit.errors import DataError, as_written
+from vlmkit.json_files import text_of
 
 __all__ = ["is_sample_log", "read_sample_log"]
 
@@ -30,10 +31,10 @@ def is_sample_log(content: AnswerContent) -> bool:
 
 def read_sample_log(content: AnswerContent) -> Iterator[ImportedAnswer]:
     """Yield the answer of each sample. A sample without an id of its own gets TASK/NUMBER."""
-    settings = content.value.get("model_configs", {}) if isinstance(content.value, dict) else {}
-    task = str(settings.get("task", content.stem))
+    settings = content.value.get("model_configs") if isinstance(content.value, dict) else None
+    task = text_at(settings, "task", content.where) if isinstance(settings, dict) else ""
     for number, sample in enumerate(_samples(content)):
-        yield _answer(sample, task, content.place(number))
+        yield _answer(sample, task or content.stem, content.place(number))
 
 
 def _samples(content: AnswerContent) -> list[dict[str, Any]]:
@@ -47,18 +48,20 @@ def _answer(sample: Mapping[str, Any], task: str, where: str) -> ImportedAnswer:
     scored = next((value for value in sample.values() if isinstance(value, dict) and "pred_answer" in value), {})
     document = {**scored, **(sample["doc"] if isinstance(sample.get("doc"), dict) else {})}
     given = _response(sample["resps"], where)
-    options: list[Any] = next((document[name] for name in _OPTIONS if isinstance(document.get(name), list)), [])
-    kind = _value(document, _TYPES)
-    reference = document.get("answer", sample.get("target", ""))
+    found: list[Any] = next((document[name] for name in _OPTIONS if isinstance(document.get(name), list)), [])
+    options = [text_of(option, "options", where) for option in found]
+    reference = text_at(
+        document if "answer" in document else sample, "answer" if "answer" in document else "target", where
+    )
     return ImportedAnswer(
         Document(
-            id=_value(document, _IDS) or f"{task}/{sample['doc_id']}",
-            video=PurePosixPath(_value(document, _VIDEOS)).stem,
-            question=str(document.get("question", "")),
-            answer=str(reference),
-            type=kind,
-            options=without_letters([str(option) for option in options]),
-            correct=_position(reference, [str(option) for option in options]),
+            id=_value(document, _IDS, where) or f"{task}/{text_at(sample, 'doc_id', where)}",
+            video=PurePosixPath(_value(document, _VIDEOS, where)).stem,
+            question=text_at(document, "question", where),
+            answer=reference,
+            type=_value(document, _TYPES, where),
+            options=without_letters(options),
+            correct=_position(reference, options),
             task=task,
         ),
         given,
@@ -86,18 +89,19 @@ def _scored(
     if "score" not in scored or scored["score"] not in (0, 1):
         return None
     judged = _response(sample.get("filtered_resps", given), where)
-    return StoredVerdict("", bool(scored["score"]), raw=str(scored["pred_answer"]), judged=judged or "")
+    return StoredVerdict("", bool(scored["score"]), raw=text_at(scored, "pred_answer", where), judged=judged or "")
 
 
-def _position(reference: object, options: list[str]) -> int | None:
+def _position(reference: str, options: list[str]) -> int | None:
     """Where the right option stands, which is given as it is written there, or by its letter."""
     if reference in options:
-        return options.index(str(reference))
-    known = isinstance(reference, str) and len(reference) == 1 and "A" <= reference < chr(ord("A") + len(options))
-    return ord(str(reference)) - ord("A") if known else None
+        return options.index(reference)
+    known = len(reference) == 1 and "A" <= reference < chr(ord("A") + len(options))
+    return ord(reference) - ord("A") if known else None
 
 
-def _value(document: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _value(document: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     """The first of these columns that is there; of a list of types the first."""
-    found = next((document[name] for name in names if document.get(name) not in (None, "", [])), "")
-    return str(found[0] if isinstance(found, list) else found)
+    name = next((name for name in names if document.get(name) not in (None, "", [])), "")
+    found = document.get(name)
+    return text_at({name: found[0] if isinstance(found, list) else found}, name, where)
