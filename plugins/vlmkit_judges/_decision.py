@@ -54,6 +54,8 @@ class DecisionJudge(Judge):
     the label's probability. With less probability than `min_mass` on all words together the answer is unscored.
     """
 
+    prompted = True
+
     def __init__(self, model: CausalModel, identity: str, batch_size: int, min_mass: float) -> None:
         self._model, self._batch_size, self._min_mass = model, batch_size, min_mass
         self.version = (

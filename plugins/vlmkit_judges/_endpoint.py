@@ -32,6 +32,8 @@ class EndpointJudge(Judge):
     that are still waiting.
     """
 
+    prompted = True
+
     def __init__(self, options: OpenAISpec, key: str) -> None:
         self._options, self._key = options, key
         asked: dict[str, Any] = {

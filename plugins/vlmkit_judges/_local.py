@@ -40,6 +40,8 @@ def batches(requests: Sequence[JudgeRequest], lengths: Mapping[int, int], size: 
 class LocalJudge(Judge):
     """Greedy replies in batches, by the model's chat template where it has one. The prompt's temperature is unused."""
 
+    prompted = True
+
     def __init__(self, model: CausalModel, identity: str, batch_size: int) -> None:
         self._model, self._batch_size = model, batch_size
         self.version = f"1: {Path(model.path).name} {identity} {model.dtype}, batches of {batch_size}"

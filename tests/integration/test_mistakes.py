@@ -157,7 +157,7 @@ MISTAKES: dict[str, tuple[Edits, tuple[str, ...]]] = {
     ),
     "no such sampler": (
         (("sampling: uniform", "sampling: even"),),
-        ("tiny.yaml:10: model.aligner.input.sampling: no installed plugin offers sampler 'even'", "fps, one-fps, "),
+        ("tiny.yaml:10: model.aligner.input.sampling: no installed plugin offers sampler 'even'", "installed: fps, "),
     ),
     "out of range": (
         (("backbone: 1e-3", "backbone: -1"),),

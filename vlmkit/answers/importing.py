@@ -176,10 +176,10 @@ def _judge_of(judges: Counter[str], rules: Rules) -> tuple[JudgeName | None, Jud
     if not rules.judged:
         return None, None
     if judges:
-        return JudgeName(name=judges.most_common(1)[0][0], version=StoredVerdicts.version), None
+        return JudgeName(name=judges.most_common(1)[0][0], version=StoredVerdicts.version, prompts=rules.prompts), None
     exact = read_component("judge", {"type": "exact"}, "answers without verdicts")
     assert isinstance(exact, JudgeSpec)
-    return judge_name(exact), exact.build()
+    return judge_name(exact, rules), exact.build()
 
 
 def _conditions(benchmark: Benchmark, questions: EntryQuestions, rules: Rules, judge: JudgeName | None) -> Conditions:

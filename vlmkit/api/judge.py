@@ -174,6 +174,8 @@ class Judge(Contract):
 
     version: str
     """Changes whenever verdicts may: model and rules of this judge. The prompt is a part of each request."""
+    prompted: bool = False
+    """Whether it reads the prompts of requests, as language models do."""
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Verdict | Unscored]]:
         """Yield (index of the request, verdict), one for each request, in any order, each as soon as it is there."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import Annotated, ClassVar, Literal
 
@@ -122,6 +122,10 @@ class JudgeRequest:
         }
         kept = {name: text for name, text in more.items() if text}
         return {**self.tags, "question": self.question, "answer": self.answer, **kept}
+
+    def plain(self) -> JudgeRequest:
+        """Return the same for a judge that reads no prompt."""
+        return replace(self, prompt=None, options=(), tags={})
 
     @property
     def sha256(self) -> str:

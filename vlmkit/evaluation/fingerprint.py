@@ -19,6 +19,7 @@ from vlmkit.spec.identity import origins, versions
 
 if TYPE_CHECKING:
     from vlmkit.evaluation.answers import Question
+    from vlmkit.evaluation.protocols import Rules
     from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet
 
 __all__ = ["conditions_of", "judge_name", "model_sha256", "question_fingerprint", "shared_fingerprint"]
@@ -83,15 +84,16 @@ def conditions_of(
         asked=hashlib.sha256("".join(fingerprints).encode()).hexdigest(),
         model_sha256=model_sha256,
         decoding=decoding,
-        judge=None if judge is None else judge_name(judge),
+        judge=None if judge is None else judge_name(judge, benchmark.rules),
         components={**_answering(spec), **judging},
     )
 
 
-def judge_name(judge: JudgeSpec) -> JudgeName:
-    """Return the name that the verdicts of a judge are stored under: its own version and its package."""
-    package = versions(origins(judge))[f"{judge.kind}/{judge.address}"]
-    return JudgeName(name=judge.type, version=f"{judge.build().version} ({package})")
+def judge_name(judge: JudgeSpec, rules: Rules) -> JudgeName:
+    """Return the name that the verdicts of a judge are stored under, and the prompts that it is given by the rules."""
+    package, built = versions(origins(judge))[f"{judge.kind}/{judge.address}"], judge.build()
+    prompts = rules.prompts if built.prompted else []
+    return JudgeName(name=judge.type, version=f"{built.version} ({package})", prompts=prompts)
 
 
 def _answering(spec: ExperimentSpec) -> dict[str, str]:

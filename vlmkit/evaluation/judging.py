@@ -114,6 +114,7 @@ class VerdictStore:
         def judge_all(requests: Sequence[JudgeRequest]) -> list[Verdict | Unscored]:
             if name is None:
                 raise RuntimeError("an evaluator that says it needs no judge leaves answers to one")
+            requests = requests if name.prompts else [request.plain() for request in requests]
             if judge is not None:
                 return self.judge_all(name.name, judge, requests, name.version)
             return [self.find(name.name, name.version, request) or Unscored("not judged") for request in requests]

@@ -13,7 +13,7 @@ from vlmkit.api.document import Document
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.judge_prompt import JudgePrompt
 from vlmkit.errors import DataError, did_you_mean
-from vlmkit.evaluation.judge_prompts import find_judge_prompt
+from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt
 from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.loading import read_component
 
@@ -128,6 +128,12 @@ class Rules(NamedTuple):
         """Whether an answer can be left to a judge."""
         return any(task.evaluator.judged for task in (self.base, *self.tasks.values()))
 
+    @property
+    def prompts(self) -> list[str]:
+        """Name and version of each prompt that judges are given."""
+        found = (task.judge_prompt for task in (self.base, *self.tasks.values()))
+        return sorted({f"{prompt.name}@{prompt.version}" for prompt in found if prompt})
+
     def prompt(self, document: Document) -> Prompt:
         """Return how one question is put."""
         prompt = self.of(document).evaluator.prompt(document)
@@ -158,8 +164,8 @@ def build_rules(protocol: Protocol, entry: Path) -> Rules:
                 f"{entry}: evaluator {spec.type!r} has no metric {unknown[0]!r}; "
                 f"{did_you_mean(unknown[0], known)}it has: {', '.join(known)}"
             )
-        prompt = task.judge_prompt and find_judge_prompt(task.judge_prompt, entry)
-        return TaskRules(evaluator, task.generation.max_new_tokens, prompt or None)
+        prompt = find_judge_prompt(task.judge_prompt or DEFAULT_PROMPT, entry) if evaluator.judged else None
+        return TaskRules(evaluator, task.generation.max_new_tokens, prompt)
 
     base = build(protocol, f"protocol {protocol.name}, ")
     tasks = {name: build(task, f"protocol {protocol.name}, task {name}, ") for name, task in protocol.tasks.items()}

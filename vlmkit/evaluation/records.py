@@ -120,6 +120,8 @@ class JudgeName(Record):
     name: str
     version: str
     """Its own version and its package."""
+    prompts: list[str] = Field(default_factory=list)
+    """Name and version of each prompt that it was given; empty where it reads none."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

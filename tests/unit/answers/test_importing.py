@@ -89,7 +89,8 @@ def test_verdicts_come_along_under_the_name_of_their_judge(entry: Benchmark, tmp
         entry, tmp_path / "run", {row["id"]: pair(row, f"I see {n}", n < 2, 4) for n, row in enumerate(ROWS)}
     )
     assert imported.record.verdicts == {"gpt-3.5-turbo-0125": 6}
-    assert imported.result.judge == JudgeName(name="gpt-3.5-turbo-0125", version="stored")
+    prompts = ["video-chatgpt-qa@1"]
+    assert imported.result.judge == JudgeName(name="gpt-3.5-turbo-0125", version="stored", prompts=prompts)
     assert imported.result.metrics["accuracy"].value == pytest.approx(1 / 3)
     assert [one.is_right for one in read_scored(imported.folder, more=[str(entry.folder.parent)])] == [
         True,

@@ -46,7 +46,7 @@ def test_result_has_everything(experiment: Experiment, tmp_path: Path) -> None:
         "benchmark": "tiny",
         "version": "7",
         "split": "test",
-        "judge": {"name": "exact", "version": f"{ExactJudge.version} (vlmkit {vlmkit.__version__})"},
+        "judge": {"name": "exact", "version": f"{ExactJudge.version} (vlmkit {vlmkit.__version__})", "prompts": []},
         "limit": None,
     }
     assert (result.n, result.skipped, result.unscored) == (12, 0, 0)
