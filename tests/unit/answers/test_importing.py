@@ -99,7 +99,7 @@ def test_verdicts_come_along_under_the_name_of_their_judge(entry: Benchmark, tmp
     answers = list(read_answers(imported.folder / "predictions.jsonl").values())
     requests = list(request_of_each(answers, rules_of(entry)).values())
     with closing(VerdictStore(imported.folder / "verdicts.sqlite", read_only=True)) as store:
-        judging = store.judging(JudgeName(name="gpt-3.5-turbo-0125", version="stored"), None)
+        judging = store.judging(imported.result.judge, None)
         verdicts = judging(requests)
         assert isinstance(store.find("exact", "stored", requests[0]), type(None))
     found = [verdict for verdict in verdicts if isinstance(verdict, Verdict)]
