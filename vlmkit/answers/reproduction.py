@@ -151,10 +151,11 @@ def _judge(name: str | None, rules: Rules, stored: Callable[[str], Judge], where
 
 def _number(system: str, number: PublishedNumber, scored: _Scored) -> Reproduced:
     wanted = {column: [value] if isinstance(value, str) else value for column, value in number.where.items()}
-    if unknown := [column for column in wanted if column not in scored.columns[0]]:
-        known = ", ".join(scored.columns[0])
+    known = dict.fromkeys(column for columns in scored.columns for column in columns)
+    if unknown := [column for column in wanted if column not in known]:
+        names = ", ".join(known)
         raise DataError(
-            f"{system}: its questions have no {unknown[0]!r}; they have: {known}; correct `where` in the list"
+            f"{system}: its questions have no {unknown[0]!r}; they have: {names}; correct `where` in the list"
         )
     some = [
         one
