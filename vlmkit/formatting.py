@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["columns", "count", "duration", "large", "learning_rate", "plural"]
+from vlmkit.errors import shortened
+
+__all__ = [
+    "EN_DASH", "columns", "count", "difference", "differences", "duration", "figure", "figures", "large",
+    "learning_rate", "one_line", "plural",
+]  # fmt: skip
+
+EN_DASH = "\N{EN DASH}"
 
 
 def count(number: int) -> str:
@@ -37,6 +44,33 @@ def duration(seconds: float) -> str:
         return f"{seconds:.3g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def figure(value: float, metric: str) -> str:
+    """A value of a metric: accuracies in percent, others as they are."""
+    return f"{value * 100:.1f}%" if metric == "accuracy" else f"{value:.2f}"
+
+
+def figures(ends: Sequence[float], metric: str) -> str:
+    """An interval of a metric: 12.5-31.0%."""
+    low, high = ends
+    return f"{figure(low, metric).rstrip('%')}{EN_DASH}{figure(high, metric)}"
+
+
+def difference(value: float, metric: str) -> str:
+    """A difference of two values of a metric: of accuracies in points, 0.0123 -> +1.23."""
+    return f"{value * 100:+.2f}" if metric == "accuracy" else f"{value:+.2f}"
+
+
+def differences(ends: Sequence[float], metric: str) -> str:
+    """An interval of a difference: -0.71 to +1.37."""
+    low, high = ends
+    return f"{difference(low, metric)} to {difference(high, metric)}"
+
+
+def one_line(text: str, limit: int = 80) -> str:
+    """A text on one line, cut to so many characters."""
+    return shortened(" ".join(text.split()), limit)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

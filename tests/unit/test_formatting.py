@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from vlmkit.formatting import columns, count, duration, large, learning_rate, plural
+from vlmkit.formatting import (
+    columns,
+    count,
+    difference,
+    differences,
+    duration,
+    figure,
+    figures,
+    large,
+    learning_rate,
+    one_line,
+    plural,
+)
 
 
 def test_numbers() -> None:
@@ -29,3 +41,15 @@ def test_duration(seconds: float, text: str) -> None:
 
 def test_columns_are_aligned_and_end_without_spaces() -> None:
     assert columns([("a", "1", "x"), ("long", "22", "")]) == "  a     1   x\n  long  22"
+
+
+def test_metrics_and_their_differences() -> None:
+    assert (figure(0.8647, "accuracy"), figures((0.841, 1.0), "accuracy")) == ("86.5%", "84.1\N{EN DASH}100.0%")
+    assert (figure(3.3, "score"), figures([3.1, 3.5], "score")) == ("3.30", "3.10\N{EN DASH}3.50")
+    assert (difference(0.0123, "accuracy"), difference(-0.5, "score")) == ("+1.23", "-0.50")
+    assert differences((-0.0071, 0.0137), "accuracy") == "-0.71 to +1.37"
+
+
+def test_one_line() -> None:
+    assert one_line(" a\n  b\tc ") == "a b c"
+    assert one_line("long " * 5, 10) == "long long…"

@@ -14,7 +14,16 @@ import typer
 from typer.core import TyperGroup
 
 from vlmkit._version import __version__
-from vlmkit.cli import answer_commands, bench, benchmark_commands, experiments, installed, planning
+from vlmkit.cli import (
+    answer_commands,
+    bench,
+    benchmark_commands,
+    compare_command,
+    experiments,
+    installed,
+    planning,
+    rescore_command,
+)
 from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
 from vlmkit.guard import error_text, is_out_of_memory
@@ -81,6 +90,8 @@ app.command("report")(experiments.report)
 app.add_typer(bench.app, name="bench")
 app.add_typer(benchmark_commands.app, name="benchmarks")
 app.add_typer(answer_commands.app, name="answers")
+app.command("rescore")(rescore_command.rescore_answers)
+app.command("compare")(compare_command.compare_runs)
 app.command("import")(experiments.import_checkpoint)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)

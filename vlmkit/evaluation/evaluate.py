@@ -17,6 +17,7 @@ from vlmkit.evaluation.asking import answer_shards, ask_questions, shards_here
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion
 from vlmkit.evaluation.judging import VerdictStore
+from vlmkit.evaluation.pairing import compare_control
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, judge_of, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
     BenchmarkResult,
@@ -29,7 +30,7 @@ from vlmkit.evaluation.records import (
     write_pending,
     write_result,
 )
-from vlmkit.evaluation.scores import ScoredAnswer, compare_control, score_answers, summarize
+from vlmkit.evaluation.scores import ScoredAnswer, score_answers, summarize
 from vlmkit.evaluation.shards import EvaluationShard, QuestionsOfFile, gather_shards
 from vlmkit.files import write_atomic
 from vlmkit.json_files import is_present, json_line

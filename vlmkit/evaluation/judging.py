@@ -66,6 +66,7 @@ class VerdictStore:
         for name in () if read_only else lacking:
             self._ask(f"ALTER TABLE verdicts ADD COLUMN {name} {_LATER[name]}")
         absent = {name: f"NULL AS {name}" for name in lacking} if read_only else {}
+        self._prompt = absent.get("prompt", "prompt")
         columns = ", ".join(absent.get(name, name) for name in _COLUMNS)
         self._select = f"SELECT {columns} FROM verdicts WHERE judge = ? AND version = ? AND digest = ?"  # noqa: S608
         if (said := self._ask("PRAGMA integrity_check(1)")) != ("ok",):
@@ -85,6 +86,16 @@ class VerdictStore:
         if found != _checksum(values):
             raise self._unusable(f"damaged: the checksum of the verdict about {shown(request.answer)} is wrong")
         return verdict
+
+    def judges(self) -> list[JudgeName]:
+        """Return the judges that have said anything, sorted, each with the checksums of the prompts it was given."""
+        found: dict[tuple[str, str], list[str]] = {}
+        query = f"SELECT DISTINCT judge, version, {self._prompt} FROM verdicts ORDER BY 1, 2, 3"  # noqa: S608
+        for row in self._ask_all(query):
+            if not all(isinstance(text, str) for text in row if text is not None) or None in row[:2]:
+                raise self._unusable(f"expected name, version and prompt of a judge, found {shown(row)}")
+            found.setdefault(row[:2], []).extend(row[2:] if row[2] else ())
+        return [JudgeName(name=name, version=version, prompts=some) for (name, version), some in found.items()]
 
     def unjudged(self, judge: str, version: str, requests: Sequence[JudgeRequest]) -> list[JudgeRequest]:
         """Return the requests that have no verdict yet, those that are the same once."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from vlmkit.api.document import Document
+from vlmkit.api.judge import Unscored
 from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation.answers import Answer, read_answers
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
@@ -15,10 +16,12 @@ from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.protocols import Rules, build_rules
 from vlmkit.evaluation.questions import answers_file
 from vlmkit.evaluation.records import BenchmarkResult, JudgeName, read_result
-from vlmkit.evaluation.scores import ScoredAnswer, score_answers
+from vlmkit.evaluation.scores import ScoredAnswer, primary_metric, score_answers
 from vlmkit.json_files import is_present
 
-__all__ = ["Flip", "flips", "protocols_of", "read_scored", "rescore", "rules_of"]
+__all__ = [
+    "Flip", "flip_counts", "flips", "protocols_of", "read_scored", "rescore", "rules_of", "stored_rules",
+]  # fmt: skip
 
 
 def read_scored(folder: Path, control: str = "", more: Sequence[str] = ()) -> list[ScoredAnswer]:
@@ -41,12 +44,18 @@ def read_scored(folder: Path, control: str = "", more: Sequence[str] = ()) -> li
 
 def rules_of(result: BenchmarkResult, more: Sequence[str] = ()) -> Rules:
     """Return the rules by which a result was scored. A DataError where the registry has another version of them."""
-    name = result.protocol.partition("@")[0]
-    benchmark = find_benchmark(result.benchmark, more)
-    protocol = benchmark.protocol(name or None)
-    if result.protocol and protocol.label != result.protocol:
+    return stored_rules(find_benchmark(result.benchmark, more), result.protocol)
+
+
+def stored_rules(benchmark: Benchmark, label: str) -> Rules:
+    """Return the rules of a protocol by name and version, e.g. `authors@1`; those of the default where it is empty.
+
+    A DataError where the registry has another version of them.
+    """
+    protocol = benchmark.protocol(label.partition("@")[0] or None)
+    if label and protocol.label != label:
         raise DataError(
-            f"{result.benchmark}: the result is of protocol {result.protocol}, this installation has {protocol.label}; "
+            f"{benchmark.name}: the result is of protocol {label}, this installation has {protocol.label}; "
             "run `vlmkit eval` again, which keeps the answers"
         )
     return build_rules(protocol, benchmark.folder)
@@ -54,6 +63,8 @@ def rules_of(result: BenchmarkResult, more: Sequence[str] = ()) -> Rules:
 
 def rescore(folder: Path, answers: Sequence[Answer], rules: Rules, judge: JudgeName | None) -> list[ScoredAnswer]:
     """Score answers by these rules, with the verdicts of a judge that are stored in a folder; others are unscored."""
+    if judge is None and rules.judged:
+        return score_answers(answers, rules, lambda requests: [Unscored("no judge has been asked")] * len(requests))
     with closing(VerdictStore(folder / "verdicts.sqlite", read_only=True)) as store:
         return score_answers(answers, rules, store.judging(judge, None))
 
@@ -61,34 +72,46 @@ def rescore(folder: Path, answers: Sequence[Answer], rules: Rules, judge: JudgeN
 class Flip(NamedTuple):
     """An answer that protocols score differently."""
 
-    document: Document
-    prediction: str
-    readings: Mapping[str, str]
-    """By protocol: right, wrong, or why it does not count, and how the answer was read."""
+    scored: Mapping[str, ScoredAnswer]
+    """By protocol."""
+
+    @property
+    def answer(self) -> Answer:
+        """The answer, with its question."""
+        return next(iter(self.scored.values())).answer
+
+    def told(self) -> dict[str, str]:
+        """Return by protocol in a few words what became of the answer, and how it was read."""
+        return {name: _told(one) for name, one in self.scored.items()}
 
 
 def flips(scored: Mapping[str, Sequence[ScoredAnswer]]) -> list[Flip]:
     """Return the answers that some protocols score differently, in the order of the benchmark.
 
-    `scored` has the same answers by the name of each protocol.
+    `scored` has the same answers by the name of each protocol. Of several metrics that all have, the main one decides.
     """
     found = []
     for same in zip(*scored.values(), strict=True):
-        if len({(one.outcome, tuple(sorted(one.values.items()))) for one in same}) > 1:
-            readings = {name: _told(one) for name, one in zip(scored, same, strict=True)}
-            found.append(Flip(same[0].document, same[0].answer.prediction or "", readings))
+        metric = primary_metric(name for name in same[0].values if all(name in one.values for one in same))
+        if len({(one.outcome, one.is_right, one.values.get(metric or "")) for one in same}) > 1:
+            found.append(Flip(dict(zip(scored, same, strict=True))))
     return found
 
 
+def flip_counts(scored: Mapping[str, Sequence[ScoredAnswer]]) -> dict[tuple[str, str], int]:
+    """Return for each pair of protocols how many answers they score differently."""
+    return {(a, b): len(flips({a: scored[a], b: scored[b]})) for a, b in combinations(scored, 2)}
+
+
 def _told(one: ScoredAnswer) -> str:
-    """Return in a few words what became of an answer."""
     outcome = one.outcome if one.is_right is None else "right" if one.is_right else "wrong"
     reading = one.reading
     if reading is None:
         return outcome
     letter = "" if reading.choice is None else f" {chr(ord('A') + reading.choice)}"
+    number = "" if reading.number is None else f" {reading.number:g}"
     why = f": {reading.why}" if reading.why else ""
-    return f"{outcome} ({reading.state}{letter}{why})"
+    return f"{outcome} ({reading.state}{letter}{number}{why})"
 
 
 def protocols_of(benchmark: Benchmark, names: Sequence[str]) -> dict[str, Rules]:

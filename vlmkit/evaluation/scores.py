@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -19,11 +19,11 @@ from vlmkit.evaluation.records import Metric, Scores, TypeScores
 __all__ = [
     "JudgeAll",
     "ScoredAnswer",
+    "by_label",
     "cluster_of",
-    "compare_control",
     "judge_request",
-    "label_of",
     "metric_values",
+    "primary_metric",
     "score_answers",
     "summarize",
 ]
@@ -115,7 +115,7 @@ def _score(
     return ScoredAnswer(answer, document, "scored", reading, verdict, values)
 
 
-def label_of(document: Document, column: str) -> str:
+def _label_of(document: Document, column: str) -> str:
     """Return what a document has in a column of its annotations. A DataError where there is no such column."""
     columns = template_fields(document)
     if column not in columns:
@@ -129,6 +129,12 @@ def label_of(document: Document, column: str) -> str:
 def cluster_of(document: Document, cluster: str) -> str:
     """Return the cluster of a document: its video or its group."""
     return document.group if cluster == "group" else document.video
+
+
+def primary_metric(metrics: Iterable[str]) -> str | None:
+    """Return the metric that stands for a benchmark: accuracy where there is one, else the first."""
+    names = list(metrics)
+    return "accuracy" if "accuracy" in names else next(iter(names), None)
 
 
 class Values(NamedTuple):
@@ -149,7 +155,7 @@ def metric_values(scored: Sequence[ScoredAnswer], metric: str, rules: Rules, clu
     counted = [one for one in scored if metric in one.values]
     values = [one.values[metric] for one in counted]
     how = rules.protocol.aggregate
-    strata = [label_of(one.document, how.over) for one in counted] if how.over else [""] * len(counted)
+    strata = [_label_of(one.document, how.over) for one in counted] if how.over else [""] * len(counted)
     clusters = [cluster_of(one.document, cluster) for one in counted]
     ids = [one.document.id for one in counted]
     if how.all_right and counted:
@@ -184,39 +190,22 @@ def summarize(
     return Scores(**said, **{name: value for name, value in seldom.items() if value})
 
 
-def compare_control(
-    own: Sequence[ScoredAnswer], control: Sequence[ScoredAnswer], rules: Rules, cluster: str
-) -> dict[str, Metric]:
-    """Return, by metric, the score of questions as they are minus that with a control, paired by question."""
-    from vlmkit.statistics.paired import paired
+def by_label(scored: Sequence[ScoredAnswer], column: str) -> dict[str, list[ScoredAnswer]]:
+    """Return the answers by what their questions have in a column of the annotations, sorted.
 
-    differences = {}
-    for name, (lowest, highest) in rules.ranges().items():
-        first, second = (metric_values(some, name, rules, cluster) for some in (own, control))
-        known = dict(zip(second.ids, second.values, strict=True))
-        both = [place for place, key in enumerate(first.ids) if key in known]
-        if not both:
-            continue
-        found = paired(
-            [first.values[place] for place in both],
-            [known[first.ids[place]] for place in both],
-            [first.clusters[place] for place in both],
-            lowest,
-            highest,
-            None if first.strata is None else [first.strata[place] for place in both],
-        ).difference
-        differences[name] = Metric(value=found.value, ci95=[found.low, found.high])
-    return differences
+    Questions that have nothing there are left out. A DataError where none has such a column.
+    """
+    parts: dict[str, list[ScoredAnswer]] = defaultdict(list)
+    for one in scored:
+        parts[template_fields(one.document).get(column, "")].append(one)
+    if scored and not any(column in template_fields(one.document) for one in scored):
+        _label_of(scored[0].document, column)
+    return {name: parts[name] for name in sorted(parts) if name}
 
 
 def _by(scored: Sequence[ScoredAnswer], column: str, rules: Rules, cluster: str) -> dict[str, TypeScores]:
-    parts: dict[str, list[ScoredAnswer]] = defaultdict(list)
-    having = [one for one in scored if column in template_fields(one.document)]  # some questions may lack a tag
-    for one in having or scored:
-        label = label_of(one.document, column)
-        if one.outcome != "companion" and label:
-            parts[label].append(one)
-    return {name: _aggregate(parts[name], rules, cluster) for name in sorted(parts)}
+    judged = [one for one in scored if one.outcome != "companion"]
+    return {name: _aggregate(some, rules, cluster) for name, some in by_label(judged, column).items()}
 
 
 def _aggregate(scored: Sequence[ScoredAnswer], rules: Rules, cluster: str) -> TypeScores:

@@ -15,7 +15,7 @@ from vlmkit.evaluation import PreparedBenchmark, ScoredAnswer, read_scored
 from vlmkit.files import write_atomic
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
-from vlmkit.report.results import EN_DASH, benchmark_section, interval, score
+from vlmkit.report.results import benchmark_section, interval, score
 from vlmkit.report.run_files import RunFiles, read_run
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.loading import sha256
@@ -85,7 +85,7 @@ def page_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: EN_DASH if value is None else value,
+        finalize=lambda value: formatting.EN_DASH if value is None else value,
     )
     filters = {name: getattr(formatting, name) for name in ("count", "duration", "large", "plural")}
     filters |= {"score": score, "interval": interval, "millions": lambda number: f"{number:g} M"}

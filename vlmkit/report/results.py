@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vlmkit.evaluation.benchmarks import Benchmark, PublishedModel, benchmark_folders, read_benchmark
 from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
+from vlmkit.evaluation.scores import primary_metric
 from vlmkit.files import expand_path, is_folder
+from vlmkit.formatting import figure, figures
 
-__all__ = ["EN_DASH", "BenchmarkSection", "benchmark_section", "interval", "primary_metric", "score"]
-
-EN_DASH = "\N{EN DASH}"
+__all__ = ["BenchmarkSection", "benchmark_section", "interval", "score"]
 
 
 class QuestionType(NamedTuple):
@@ -65,7 +65,7 @@ class BenchmarkSection:
     def published_scores(self, model: PublishedModel) -> list[str | None]:
         """The metrics of one published model, in the order of the registry."""
         found, names = model.metrics, self.benchmark.protocol(None).metrics if self.benchmark else ()
-        return [_figure(found[name], name) if name in found else None for name in names]
+        return [figure(found[name], name) if name in found else None for name in names]
 
 
 def benchmark_section(name: str, result: BenchmarkResult, more: Sequence[str] = ()) -> BenchmarkSection:
@@ -76,24 +76,14 @@ def benchmark_section(name: str, result: BenchmarkResult, more: Sequence[str] = 
     return BenchmarkSection(name, result, benchmark, metric, _types(result, metric) if metric else [])
 
 
-def primary_metric(metrics: Mapping[str, Metric]) -> str | None:
-    """The metric that stands for a benchmark: accuracy where there is one, else the first."""
-    return "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
-
-
 def score(estimate: Metric, metric: str) -> str:
     """The value of a metric: accuracies in percent, others as they are."""
-    return _figure(estimate.value, metric)
+    return figure(estimate.value, metric)
 
 
 def interval(estimate: Metric, metric: str) -> str:
     """The 95% interval of a metric."""
-    low, high = (_figure(end, metric) for end in estimate.ci95)
-    return f"{low.rstrip('%')}{EN_DASH}{high}"
-
-
-def _figure(value: float, metric: str) -> str:
-    return f"{value * 100:.1f}%" if metric == "accuracy" else f"{value:.2f}"
+    return figures(estimate.ci95, metric)
 
 
 def _types(result: BenchmarkResult, metric: str) -> list[QuestionType]:

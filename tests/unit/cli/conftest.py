@@ -23,3 +23,18 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
         return int(end.value.code or 0)
 
     return run
+
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def told(call: Call, capsys: pytest.CaptureFixture[str]) -> Told:
+    """The exit code of a command line, its output, and its message of an error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = call(*map(str, arguments))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run

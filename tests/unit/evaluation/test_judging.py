@@ -234,3 +234,13 @@ def test_reading_alone_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
     with closing(VerdictStore(path, read_only=True)) as store:
         assert store.find("moody", "1", ASKED) is None
     assert not path.parent.exists()
+
+
+def test_the_judges_and_their_prompts_are_listed(tmp_path: Path) -> None:
+    with closing(VerdictStore(tmp_path / "v.sqlite")) as store:
+        assert store.judges() == []
+        store.judge_all("stern", Moody(), [ASKED])
+        store.judge_all("moody", Moody(version="2"), [ASKED, replace(ASKED, prompt=PROMPT)])
+        store.judge_all("moody", Moody(), [replace(ASKED, prompt=PROMPT)])
+        told = [(str(one), one.prompts) for one in store.judges()]
+    assert told == [("moody 1", [PROMPT.sha256]), ("moody 2", [PROMPT.sha256]), ("stern 1", [])]

@@ -10,8 +10,9 @@ import pytest
 
 from vlmkit.api import DataError, Document, JudgeRequest, Unscored, Verdict
 from vlmkit.evaluation.answers import Answer, document_fields
+from vlmkit.evaluation.pairing import compare_control
 from vlmkit.evaluation.protocols import Rules, build_rules, read_protocols
-from vlmkit.evaluation.scores import ScoredAnswer, compare_control, score_answers, summarize
+from vlmkit.evaluation.scores import ScoredAnswer, score_answers, summarize
 from vlmkit.statistics.intervals import estimate, macro
 
 CHOICE: dict[str, Any] = {

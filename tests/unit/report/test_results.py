@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vlmkit.evaluation.records import Metric
-from vlmkit.report.results import interval, primary_metric, score
+from vlmkit.report.results import interval, score
 
 
 def metric(value: float, low: float = 0.0, high: float = 1.0) -> Metric:
@@ -15,9 +15,3 @@ def test_accuracy_is_a_percentage_and_other_metrics_are_not() -> None:
     assert score(metric(3.3), "score") == "3.30"
     assert interval(metric(0.9, 0.841, 1.0), "accuracy") == "84.1\N{EN DASH}100.0%"
     assert interval(metric(3.3, 3.1, 3.5), "score") == "3.10\N{EN DASH}3.50"
-
-
-def test_the_metric_that_stands_for_a_benchmark() -> None:
-    assert primary_metric({"score": metric(1), "accuracy": metric(1)}) == "accuracy"
-    assert primary_metric({"rouge": metric(1), "score": metric(1)}) == "rouge"
-    assert primary_metric({}) is None

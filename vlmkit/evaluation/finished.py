@@ -1,0 +1,177 @@
+"""Answers that are there already, found by the name of a run, of a folder or of a file, with all that is known of them.
+
+An evaluation is a folder `eval/BENCHMARK` with `result.json` or, where its answers were made elsewhere, `import.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlmkit.errors import DataError, RunError, SpecError, did_you_mean
+from vlmkit.evaluation.answers import Answer, read_answers
+from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
+from vlmkit.evaluation.judging import VerdictStore
+from vlmkit.evaluation.protocols import Rules
+from vlmkit.evaluation.questions import answers_file
+from vlmkit.evaluation.records import AnnotationsUsed, Decoding, JudgeName, Record, read_result
+from vlmkit.evaluation.rescoring import stored_rules
+from vlmkit.files import expand_path, is_file, is_folder
+from vlmkit.json_files import is_present, read_record
+from vlmkit.spec.yaml import read as read_yaml
+
+__all__ = ["FinishedEvaluation", "Origin", "choose_judges", "find_finished"]
+
+
+class Origin(Record):
+    """The fields of result.json and of import.json that say what the answers are about, and how they were made."""
+
+    benchmark: str
+    version: str
+    split: str
+    protocol: str = ""
+    limit: int | None = None
+    annotations: AnnotationsUsed | None = None
+    decoding: Decoding | None = None
+    judge: JudgeName | None = None
+
+
+@dataclass(frozen=True)
+class FinishedEvaluation:
+    """The answers of one system to the questions of one benchmark."""
+
+    file: Path
+    answers: Sequence[Answer]
+    benchmark: Benchmark
+    origin: Origin | None
+    """None: nothing is known but the answers."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its verdicts lie."""
+        return self.file.parent
+
+    def judges(self) -> list[JudgeName]:
+        """Return the judges whose verdicts are stored."""
+        with closing(VerdictStore(self.folder / "verdicts.sqlite", read_only=True)) as store:
+            return store.judges()
+
+    def rules(self) -> Rules:
+        """Return the rules of its own protocol. A UserError where it is not known, or has another version here."""
+        if self.origin is None:
+            raise RunError(f"{self.file}: there is no result.json beside these answers; give the folder of a run")
+        return stored_rules(self.benchmark, self.origin.protocol)
+
+    def judge(self, rules: Rules, said: str | None = None) -> JudgeName | None:
+        """Return the judge whose verdicts count under some rules: the one `said`, that of the result, or the only one.
+
+        None where the rules need no judge, or there are no verdicts. A DataError where the judge is not told.
+        """
+        if not rules.judged:
+            return None
+        if said is None and self.origin is not None and self.origin.judge is not None:
+            return self.origin.judge
+        stored = self.judges()
+        if said is not None:
+            return choose_judges(stored, [said], self.folder)[0]
+        if len(stored) > 1:
+            known = ", ".join(map(str, stored))
+            raise DataError(f"{self.folder}: there are verdicts of several judges: {known}; choose one with --judge")
+        return stored[0] if stored else None
+
+
+def choose_judges(stored: Sequence[JudgeName], said: Sequence[str], folder: Path) -> list[JudgeName]:
+    """Return the judges of these names, or of name and version. A DataError where there is not one of each."""
+    chosen = []
+    for text in said:
+        found = [one for one in stored if text in (one.name, str(one))]
+        if len(found) != 1:
+            known = ", ".join(map(str, found or stored)) or "none"
+            what = "versions of it" if found else "there are"
+            hint = "" if found else did_you_mean(text, [one.name for one in stored])
+            raise DataError(
+                f"{folder}: expected one judge {text!r} among the stored verdicts, found {len(found)}; {hint}{what}: "
+                f"{known}; name one, or run `vlmkit judge` first"
+            )
+        chosen += found
+    return chosen
+
+
+def find_finished(place: Path, benchmark: str | None = None, more: Sequence[str] = ()) -> FinishedEvaluation:
+    """Return the answers that lie in a place.
+
+    Args:
+        place: a run, a folder `eval/BENCHMARK`, or a file of answers.
+        benchmark: which result, of a run with several; of a file alone, the entry that it is about.
+        more: further folders of entries, beside those that the run's own spec names.
+
+    Raises:
+        UserError: there are no answers, several results, or it is not known what the answers are about.
+    """
+    place = expand_path(place)
+    file = _answers_file(place, benchmark)
+    origin = _origin(file)
+    name = origin.benchmark if origin else benchmark
+    if name is None:
+        raise DataError(f"{file}: there is no result beside these answers; name their entry with --benchmark")
+    if benchmark not in (None, name, file.parent.name):
+        raise DataError(f"{file}: expected answers to {benchmark}, found answers to {name}")
+    return FinishedEvaluation(file, _read(file, origin), find_benchmark(name, [*more, *_of_spec(file.parent)]), origin)
+
+
+def _answers_file(place: Path, benchmark: str | None) -> Path:
+    if is_file(place):
+        return place.with_name(answers_file()) if place.name in ("result.json", "import.json") else place
+    if not is_folder(place):
+        raise RunError(f"{place}: expected a run, its folder eval/BENCHMARK or a file of answers; there is none")
+    if is_present(place / answers_file()):
+        return place / answers_file()
+    found = {file.parent.name: file for file in sorted(place.glob(f"eval/*/{answers_file()}"))}
+    if not found:
+        raise RunError(
+            f"{place}: expected a run with answers, found no eval/*/{answers_file()}; run `vlmkit eval` first"
+        )
+    if benchmark is None and len(found) == 1:
+        return next(iter(found.values()))
+    if benchmark not in found:
+        hint = did_you_mean(benchmark, found) if benchmark else ""
+        said = f"there are no answers to {benchmark!r}" if benchmark else "there are answers to several benchmarks"
+        raise RunError(f"{place}: {said}; {hint}choose with --benchmark: {', '.join(found)}")
+    return found[benchmark]
+
+
+def _origin(file: Path) -> Origin | None:
+    if not file.name.endswith(answers_file()):
+        return None
+    result, imported = file.with_name("result.json"), file.with_name("import.json")
+    if is_present(result):
+        said = read_result(result)  # with the checksums of the answers
+        return Origin.model_validate(said.model_dump(include=set(Origin.model_fields)))
+    return read_record(imported, Origin) if is_present(imported) else None
+
+
+def _read(file: Path, origin: Origin | None) -> list[Answer]:
+    try:
+        answers = list(read_answers(file).values())
+    except RunError as error:
+        if origin:
+            raise
+        raise DataError(f"{error}\n`vlmkit answers import` takes the answers of other tools, and tables") from None
+    if not answers:
+        raise RunError(f"{file}: expected answers, found none")
+    return answers
+
+
+def _of_spec(folder: Path) -> list[str]:
+    """Return the folders of entries that the spec of the run names, as far as they are still there."""
+    spec = folder.parent.parent / "spec.yaml"
+    if folder.parent.name != "eval" or not is_file(spec):
+        return []
+    try:
+        evaluation = read_yaml(spec).data.get("evaluation") or {}
+    except (SpecError, AttributeError):  # what is wrong with it matters to whoever continues the run
+        return []
+    named = evaluation.get("benchmarks_path", []) if isinstance(evaluation, dict) else []
+    return [one for one in named if isinstance(one, str) and is_folder(expand_path(one))]
