@@ -97,7 +97,7 @@ def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBe
     rules = build_rules(benchmark.protocol(use.protocol), benchmark.folder)
     documents = read_documents(annotations.files, benchmark.annotation_options(split_name))
     check_counts(use, benchmark, split_name, annotations, documents)
-    documents = documents[: use.limit]
+    documents = _first(documents, use.limit)
     _check_prompts(use.name, rules, documents, ", ".join(map(str, annotations.files)))
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
     made_of = rules.origins | origins(annotations.dataset)
@@ -114,6 +114,13 @@ def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBe
         use.judge,
         made_of,
     )
+
+
+def _first(documents: Sequence[Document], limit: int | None) -> Sequence[Document]:
+    """Return the first so many questions, without those that are judged together with one which is not among them."""
+    chosen = documents[:limit]
+    ids = {document.id for document in chosen}
+    return [document for document in chosen if not document.companion or document.companion in ids]
 
 
 def _check_prompts(name: str, rules: Rules, documents: Sequence[Document], files: str) -> None:

@@ -43,6 +43,16 @@ def test_limit_takes_the_first(tiny: SimpleNamespace, clips: Path) -> None:
     assert list(prepared.videos) == ["ada", "bob"]
 
 
+def test_a_limit_leaves_out_what_is_judged_with_a_question_beyond_it(tiny: SimpleNamespace, clips: Path) -> None:
+    rows = json.loads(tiny.annotations.read_text())
+    rows[0]["other"], rows[2]["other"] = rows[1]["id"], rows[3]["id"]
+    tiny.annotations.write_text(json.dumps(rows))
+    tiny.write(annotations={"companion": "{other}"})
+    own = {"annotation_root": None, "annotations": [{"path": str(tiny.annotations)}]}
+    prepared = prepare_benchmark(use(tiny, clips, limit=3, **own))
+    assert [document.id for document in prepared.documents] == [rows[0]["id"], rows[1]["id"]]
+
+
 def test_a_changed_annotation_file_is_refused(tiny: SimpleNamespace, clips: Path) -> None:
     tiny.annotations.write_text("[]")
     with pytest.raises(DataError) as caught:
