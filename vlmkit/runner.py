@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmkit.errors import RunError, SpecError
+from vlmkit.evaluation.controls import DUE_TO
+from vlmkit.evaluation.scores import primary_metric
 from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
@@ -56,18 +58,28 @@ class Run:
 
 
 def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
+    by = f", protocol {result.protocol}" if result.protocol else ""
+    by += f", judge {result.judge}" if result.judge else ""
     lines = []
     for metric, found in result.metrics.items():
         low, high = found.ci95
-        others = [(control, scores.metrics.get(metric)) for control, scores in result.controls.items()]
-        beside = "".join(f", {control} {other.value:.3f}" for control, other in others if other)
-        by = f", protocol {result.protocol}" if result.protocol else ""
-        by += f", judge {result.judge}" if result.judge else ""
-        lines.append(
-            f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}{beside}), "
-            f"{plural(result.n, 'question')}{by}"
-        )
-    return lines
+        questions = plural(result.n, "question")
+        lines.append(f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}), {questions}{by}")
+    main = primary_metric(result.metrics)
+    return [*lines, *(_control_line(control, main, result) for control in result.controls if main)]
+
+
+def _control_line(control: str, metric: str, result: BenchmarkResult) -> str:
+    """Return what a control tells of a score. Results of earlier versions have no differences."""
+    scores = result.controls[control]
+    score, lost = scores.metrics.get(metric), scores.difference.get(metric)
+    if score is None:
+        return f"  control {control}: nothing is scored"
+    if lost is None:
+        return f"  control {control}: {score.value:.3f}"
+    low, high = lost.ci95
+    due = f"{lost.value:.3f} [{low:.3f}, {high:.3f}] are due to {DUE_TO[control]}"
+    return f"  of {result.metrics[metric].value:.3f} {metric}, {due} (control {control}: {score.value:.3f})"
 
 
 def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:

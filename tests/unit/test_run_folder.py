@@ -7,16 +7,18 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from vlmkit import files
 from vlmkit.errors import CheckpointError, RunError
+from vlmkit.evaluation.controls import DUE_TO
 from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.files import atomic_folder, write_atomic
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run, train
+from vlmkit.spec.evaluation import Control
 from vlmkit.spec.experiment import ExperimentSpec
 
 SPEC: dict[str, Any] = {
@@ -296,14 +298,21 @@ def test_the_summary_ends_with_what_was_skipped(tmp_path: Path, bad: int, skippe
     ]
 
 
-def test_the_summary_does_without_a_metric_that_a_control_lacks(tmp_path: Path) -> None:
+def test_the_summary_says_what_controls_tell(tmp_path: Path) -> None:
     run = RunFolder.open(spec(), tmp_path)
-    metrics = {name: {"value": 0.5, "ci95": [0.2, 1.0]} for name in ("accuracy", "score")}
-    for others in (None, {}, {"score": metrics["score"]}):
-        controls = {} if others is None else {"other-video": {"n": 1, "metrics": others, "by_type": {}}}
-        lines = Run(run.path, None, {"few": benchmark_result(metrics, controls=controls)}).summary().splitlines()
-        assert "accuracy 0.500 (95% interval 0.200 to 1.000), 1 question" in lines[0]
-        assert ("other-video 0.500" in lines[1]) == (others == {"score": metrics["score"]})
+    metrics = {name: {"value": 0.9, "ci95": [0.85, 0.95]} for name in ("score", "accuracy")}
+    empty = {"n": 1, "metrics": {}, "by_type": {}}
+    lost = {"accuracy": {"value": 0.5, "ci95": [0.4, 0.625]}}
+    known = {**empty, "metrics": {"accuracy": {"value": 0.4, "ci95": [0.3, 0.5]}}}
+    controls = {"other-video": {**known, "difference": lost}, "single-frame": known, "reversed-frames": empty}
+    lines = Run(run.path, None, {"few": benchmark_result(metrics, controls=controls)}).summary().splitlines()
+    assert lines[1] == "few accuracy 0.900 (95% interval 0.850 to 0.950), 1 question, judge j 2"
+    assert lines[2:] == [
+        "  of 0.900 accuracy, 0.500 [0.400, 0.625] are due to the video (control other-video: 0.400)",
+        "  control single-frame: 0.400",
+        "  control reversed-frames: nothing is scored",
+    ]
+    assert set(get_args(Control)) == set(DUE_TO)
 
 
 @pytest.mark.parametrize("name", ["environment.json", "bad_samples.jsonl", ".lock", "spec.yaml", "verdicts.sqlite"])

@@ -24,10 +24,19 @@ from vlmkit.errors import DataError
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
 
-__all__ = ["ARRANGEMENTS", "Arrangement", "other_clips", "permute_options"]
+__all__ = ["ARRANGEMENTS", "DUE_TO", "Arrangement", "other_clips", "permute_options"]
 
 ARRANGEMENTS = ("shuffled-frames", "reversed-frames", "single-frame")
 """Controls that change nothing but the order of the frames."""
+DUE_TO = {
+    "other-video": "the video",
+    "no-video": "the video",
+    "shuffled-frames": "the order of the frames",
+    "reversed-frames": "the order of the frames",
+    "single-frame": "more than one frame",
+    "permuted-options": "the order of the options",
+}
+"""What the part of a score is due to that is lost with a control."""
 
 
 def other_clips(clips: Iterable[str], seed: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ from vlmkit.api.spec import Slot, Spec
 
 Control = Literal["other-video", "no-video", "shuffled-frames", "reversed-frames", "single-frame", "permuted-options"]
 
-__all__ = ["AnnotationFile", "BenchmarkUse", "EvaluationSpec"]
+__all__ = ["AnnotationFile", "BenchmarkUse", "Control", "EvaluationSpec"]
 
 
 class AnnotationFile(Spec):
