@@ -67,7 +67,7 @@ CHOOSE: dict[str, Any] = {
         ({"q.csv": "id,question,id\n1,a,b\n"}, r"q\.csv, line 1: two columns have the name 'id'"),
         ({"q.csv": "id,question,answer,video\n3,who?,,v\n"}, r"q\.csv, line 2: no file has an answer to question '3'"),
         ({"q.csv": "id,question\n3,who?\n".encode("utf-16")}, r"q\.csv: expected .* in UTF-8, found the byte 0xff at"),
-        ({"q.gz": gzip.compress(b"[" * 100, mtime=0)[:-9]}, r"q\.gz: expected .* gzip; it is damaged or cut off: .*; get it"),
+        ({"q.gz": gzip.compress(b"[" * 100, mtime=0)[:-9]}, r"q\.gz: expected .* gzip; it is damaged or cut off: "),
         ({"q": f"[{json.dumps(ROW)}, {{"}, r"q\.txt: expected .*; this is no JSON"),
         ({"q": f"{json.dumps(ROW)}\n{{"}, r"q\.txt, line 2: expected .*; this is no JSON"),
     ],
