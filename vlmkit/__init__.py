@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch, VisualTokens
     from vlmkit.checkpoints.formats import import_state_dict
     from vlmkit.model.compose import build, compose
-    from vlmkit.runner import Run, run
+    from vlmkit.runner import Run, evaluate, run
 
 __all__ = [
     "Run",
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "build",
     "compose",
+    "evaluate",
     "hookimpl",
     "import_state_dict",
     "load_spec",
@@ -35,7 +36,9 @@ __all__ = [
 
 _LATE = dict.fromkeys(("VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
 _LATE |= dict.fromkeys(("build", "compose"), "vlmkit.model.compose")
-_LATE |= dict.fromkeys(("Run", "run"), "vlmkit.runner") | {"import_state_dict": "vlmkit.checkpoints.formats"}
+_LATE |= dict.fromkeys(("Run", "evaluate", "run"), "vlmkit.runner") | {
+    "import_state_dict": "vlmkit.checkpoints.formats"
+}
 
 
 def __getattr__(name: str) -> object:

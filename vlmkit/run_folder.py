@@ -75,7 +75,12 @@ class RunFolder:
 
         A RunError where it belongs to another spec (with the keys that differ) or is no run folder at all.
         """
-        run = cls(Path(root) / spec.name)
+        return cls.open_at(spec, Path(root) / spec.name)
+
+    @classmethod
+    def open_at(cls, spec: ExperimentSpec, path: str | Path) -> RunFolder:
+        """Return the run folder at `path`, whatever its name. Errors as those of `open`."""
+        run = cls(path)
         with run.guarded():
             check_file_types(run.path)
             if run.spec_file.is_file():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vlmkit.errors import RunError, SpecError
+from vlmkit.errors import DataError, RunError, SpecError
+from vlmkit.eval_target import BenchmarkName, eval_target
 from vlmkit.evaluation.controls import DUE_TO
+from vlmkit.evaluation.judge_costs import unscored_problems
 from vlmkit.evaluation.scores import primary_metric
 from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
@@ -37,6 +40,8 @@ class Run:
     """The content of each benchmark's `result.json`, by name."""
     report_path: Path | None = None
     """The HTML page."""
+    max_unscored_fraction: float = 1.0
+    """Of answers, on which a judge may give no verdict."""
 
     def summary(self) -> str:
         """A few lines for a person; the last one says how much was skipped or unscored."""
@@ -55,6 +60,11 @@ class Run:
                 f"{plural(skipped, 'question')} skipped, {unscored} unscored"
             )
         return "\n".join(lines)
+
+    def check(self) -> None:
+        """Raise a DataError where a judge gave no verdict on too many answers: the scores are of the others alone."""
+        if problems := unscored_problems(self.results, self.max_unscored_fraction):
+            raise DataError("\n".join(problems))
 
 
 def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
@@ -108,36 +118,56 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
     keep_freed_memory()
-    folder, composed = _open(spec, output)
+    folder, composed = _open(spec, Path(output) / spec.name)
     from vlmkit.training.stages import train as train_stages
 
     train_stages(spec, folder, composed.plan)
     return folder
 
 
-def evaluate(spec: ExperimentSpec, output: str | Path = "runs", shard: str | None = None) -> Run:
-    """All benchmarks of the spec, on the model that its run has trained or, without `training`, on the composed one.
+def evaluate(
+    target: ExperimentSpec | str | Path,
+    output: str | Path = "runs",
+    shard: str | None = None,
+    *,
+    benchmarks: Sequence[BenchmarkName] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 -- as the command line has it
+    **options: Any,
+) -> Run:
+    """Measure a model on benchmarks: the trained one of a run, a saved one, or the one that a spec composes.
 
     Several processes of a launcher ask a share of the questions each, and so do launches on any machines that see the
     run folder, with a `shard` such as `3/16`. Those that are not the last to end have no results.
+
+    Args:
+        target: a spec or its file; a run folder, which takes the results; or the folder of a saved model, which knows
+            its own spec.
+        output: the folder that holds the run folders.
+        shard: the share of the questions that this launch asks.
+        benchmarks: names of benchmarks, or mappings with their options; they take the place of the spec's own.
+        set: further values of the spec by dotted path, e.g. `{"evaluation.judge": "exact"}`.
+        options: options of a benchmark (`limit`, `video_root`, `split`, …) for each of them.
+
+    Raises:
+        UserError: the target, a benchmark, its data or the run folder is at fault.
     """
     exit_in_worker()
-    if spec.evaluation is None:
-        raise SpecError(f"{spec.name}: this spec has no `evaluation`, so there is nothing to measure")
-    model = RunFolder(Path(output) / spec.name).model
-    if spec.training is not None and not model.is_dir():
-        raise RunError(f"{model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
-    folder, composed = _open(spec, output)
+    spec, path = eval_target(target, output, benchmarks, options, set)
+    run = RunFolder(path)
+    if spec.training is not None and not run.model.is_dir():
+        raise RunError(f"{run.model}: there is no trained model yet; run `vlmkit train` (or `vlmkit run`) first")
+    prepared = _prepare(spec)  # first: what the benchmarks lack leaves no folder behind
+    folder, composed = _open(spec, path)
     _wait_for_first(folder.spec_file)
-    return _measure(spec, folder, _prepare(spec), composed.model, shard)
+    return _measure(spec, folder, prepared, composed.model, shard)
 
 
-def _open(spec: ExperimentSpec, output: str | Path) -> tuple[RunFolder, ComposedSummary]:
+def _open(spec: ExperimentSpec, path: Path) -> tuple[RunFolder, ComposedSummary]:
     """Return the run folder, and what was composed for its model.json."""
     from vlmkit.summary import compose_and_summarize
 
     composed = compose_and_summarize(spec)  # first: what does not fit together leaves no folder behind
-    folder = RunFolder.open(spec, output)
+    folder = RunFolder.open_at(spec, path)
     if not rank():
         with folder.guarded():
             write_record(folder.composition_file, composed.summary.model_dump())
@@ -174,7 +204,8 @@ def _measure(
         return Run(folder.path, trained)
     from vlmkit.report import write_report
 
-    return Run(folder.path, trained, results, write_report(folder.path, prepared))
+    most = spec.evaluation.max_unscored_fraction if spec.evaluation else 1.0
+    return Run(folder.path, trained, results, write_report(folder.path, prepared), most)
 
 
 def _wait_for_first(path: Path) -> None:

@@ -23,6 +23,7 @@ LAYERS = (
     "checkpoints evaluation training",
     "answers summary",
     "report bench",
+    "eval_target judgement",
     "runner",
     "cli",
     "vlmkit __main__",

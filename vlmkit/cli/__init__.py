@@ -21,6 +21,7 @@ from vlmkit.cli import (
     compare_command,
     experiments,
     installed,
+    measuring,
     planning,
     rescore_command,
 )
@@ -85,7 +86,8 @@ app = typer.Typer(
 app.command("run")(experiments.run)
 app.command("check")(experiments.check)
 app.command("train")(experiments.train)
-app.command("eval")(experiments.evaluate)
+app.command("eval")(measuring.evaluate)
+app.command("judge")(measuring.judge)
 app.command("report")(experiments.report)
 app.add_typer(bench.app, name="bench")
 app.add_typer(benchmark_commands.app, name="benchmarks")

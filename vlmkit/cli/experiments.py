@@ -1,4 +1,4 @@
-"""The commands on specs, runs and checkpoints: `vlmkit check`, `run`, `train`, `eval`, `report` and `import`."""
+"""The commands on specs, runs and checkpoints: `vlmkit check`, `run`, `train`, `report` and `import`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlmkit.spec.experiment import ExperimentSpec
     from vlmkit.summary import Summary
 
-__all__ = ["Overrides", "check", "evaluate", "import_checkpoint", "report", "run", "train"]
+__all__ = ["Overrides", "RunsFolder", "check", "import_checkpoint", "report", "run", "train"]
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec file, e.g. specs/quickstart.yaml.")]
 Overrides = Annotated[
@@ -56,6 +56,7 @@ def run(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs"
     finished = runner.run(experiment, output)
     if not rank():
         typer.echo(finished.summary())
+        finished.check()
 
 
 def train(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("runs")) -> None:
@@ -66,27 +67,6 @@ def train(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("run
     folder = runner.train(experiment, output)
     if not rank():
         typer.echo(f"model: {folder.model}")
-
-
-def evaluate(
-    spec: SpecFile,
-    set_: Overrides = None,
-    output: RunsFolder = Path("runs"),
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="K/N", help="Ask only this share of the questions, e.g. 3/16; the last share measures."),
-    ] = None,
-) -> None:
-    """Evaluate the trained model of a run on the spec's benchmarks.
-
-    With torchrun each process asks a share; so do machines that see the same run folder, with --shard.
-    """
-    experiment = _load(spec, set_)
-    from vlmkit import runner
-
-    finished = runner.evaluate(experiment, output, shard)
-    if not rank():
-        typer.echo(finished.summary())
 
 
 def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")]) -> None:

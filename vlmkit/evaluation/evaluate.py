@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit._version import __version__
 from vlmkit.api.judge import Judge
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.answer_model import AnswerModel, FunctionModel, GenerateBatch, LoadedModel
@@ -17,25 +16,19 @@ from vlmkit.evaluation.asking import answer_shards, ask_questions, shards_here
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.pairing import compare_control
+from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, judge_of, prepare_benchmarks, question_sets
 from vlmkit.evaluation.records import (
     BenchmarkResult,
     Conditions,
-    ControlScores,
     Decoding,
-    read_pending,
     read_result,
     release_answers,
-    write_pending,
-    write_result,
 )
-from vlmkit.evaluation.scores import ScoredAnswer, score_answers, summarize
+from vlmkit.evaluation.saved_model import saved_model_of
 from vlmkit.evaluation.shards import EvaluationShard, QuestionsOfFile, gather_shards
 from vlmkit.files import write_atomic
 from vlmkit.json_files import is_present, json_line
-from vlmkit.manifest import file_entries
-from vlmkit.registry import registry
 from vlmkit.run_folder import RunBusyError, RunFolder
 from vlmkit.runtime import local_rank
 from vlmkit.spec.experiment import ExperimentSpec
@@ -45,13 +38,6 @@ if TYPE_CHECKING:
     from vlmkit.model import VideoLM
 
 __all__ = ["evaluate_benchmarks", "load_model"]
-
-_EVENT = "vlmkit_evaluated"
-_COUNTING = (
-    "n questions were scored and make up the metrics, unreadable and drawn answers among them; questions about "
-    "unreadable videos (skipped), those that the judge failed on (unscored) and those that the protocol leaves out "
-    "(dropped) are left out of n and of all metrics"
-)
 
 
 def evaluate_benchmarks(
@@ -108,15 +94,15 @@ def evaluate_benchmarks(
 
 
 def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = None) -> tuple[Any, Any]:
-    """Return the model that the run has trained and its processor; of a spec without training, the composed ones."""
+    """Return a saved model with its processor, as `saved_model_of` says, or else the composed ones."""
     import torch
 
     from vlmkit.model import compose, load
     from vlmkit.model.pretrained import without_progress_bars
 
     with without_progress_bars():
-        if spec.training is not None or run.model.is_dir():
-            model, processor = load(run.model)
+        if (saved := saved_model_of(spec, run)) is not None:
+            model, processor = load(saved)
         else:
             model, processor = compose(spec.model, seed=spec.seed, reader=spec.data.reader, on_meta=on_meta)
     device = f"cuda:{local_rank() % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
@@ -136,11 +122,9 @@ def _evaluate(
 
     result = _finished(folder / "result.json", conditions, sha256(spec))
     if result is None:
-        write_pending(folder, registry().listeners(_EVENT))
+        expect_result(folder)
         result = _measure(benchmark, sets, judge.build() if judge else None, conditions, spec, run, model)
-    if pending := read_pending(folder):
-        event = {"run": run.path, "benchmark": benchmark.name, "result": result.data()}
-        write_pending(folder, registry().tell(_EVENT, pending, **event))
+    announce(run.path, folder, result)
     return result
 
 
@@ -199,38 +183,11 @@ def _measure(
     for questions, file in answered:
         file.rewrite(questions)
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-        judge_all = store.judging(conditions.judge, judge)
-        scored = [score_answers(list(file.answers.values()), benchmark.rules, judge_all) for _, file in answered]
-    written = {
-        **dict(conditions),
-        **_scores(dict(zip((some.control for some in sets), scored, strict=True)), benchmark),
-        "files": file_entries(folder, [file.path for _, file in answered if file.path.is_file()]),
-        "counting": _COUNTING,
-        "seconds": round(time.monotonic() - started, 1),
-        "spec_sha256": sha256(spec),
-        "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},
-        "vlmkit_version": __version__,
-    }
-    result = BenchmarkResult.model_validate(written)
-    write_result(folder / "result.json", result)
-    return result
-
-
-def _scores(scored: Mapping[str, Sequence[ScoredAnswer]], benchmark: PreparedBenchmark) -> dict[str, Any]:
-    """Return the scores of all sets, by the control of each."""
-    entry, rules, own = benchmark.benchmark, benchmark.rules, scored[""]
-    controls = {
-        name: ControlScores.model_validate({
-            **dict(summarize(some, rules, entry.cluster, entry.break_down)),
-            "difference": compare_control(own, some, rules, entry.cluster),
-        })
-        for name, some in scored.items()
-        if name
-    }  # fmt: skip
-    return {
-        **dict(summarize(own, rules, entry.cluster, entry.break_down)),
-        **({"controls": controls} if controls else {}),
-    }
+        judge_all = store.judging(conditions.judge, judge, tell_cost)
+        answers = {some.control: list(file.answers.values()) for some, (_, file) in zip(sets, answered, strict=True)}
+        scores = score_controls(answers, benchmark.benchmark, benchmark.rules, judge_all)
+    files, seconds = [file.path for _, file in answered], time.monotonic() - started
+    return keep_result(folder, conditions, scores, files, seconds, sha256(spec))
 
 
 def _forget_unreadable(run: RunFolder, where: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.evaluation.records import Conditions, Decoding, JudgeName
+from vlmkit.evaluation.saved_model import saved_model_of
 from vlmkit.files import expand_path, file_sha256, is_file, is_folder
 from vlmkit.manifest import MANIFEST
 from vlmkit.run_folder import RunFolder
@@ -30,11 +31,12 @@ _KEYS = ("path", "weights", "tokenizer")
 def model_sha256(spec: ExperimentSpec, run: RunFolder) -> str:
     """Return the checksum of all files that the run's model is loaded from.
 
-    Of a spec that trains nothing these are the files and folders that its `model` names under `path`, `weights` and
+    Of a spec that is composed these are the files and folders that its `model` names under `path`, `weights` and
     `tokenizer`; what comes from a hub, or is drawn from the seed, is told by the spec itself.
     """
-    own = (expand_path(name) for name in _names(spec.model.model_dump(mode="json")))
-    named = [run.model] if run.model.is_dir() else own
+    own = [expand_path(name) for name in _names(spec.model.model_dump(mode="json"))]
+    saved = saved_model_of(spec, run)
+    named = own if saved is None else [saved]
     digest = hashlib.sha256()
     for path in named:
         for file in _files(path):

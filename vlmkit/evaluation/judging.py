@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from xxhash import xxh3_128
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
 from vlmkit.errors import RunError, shown
+from vlmkit.evaluation.judge_costs import judging_cost
 from vlmkit.evaluation.records import JudgeName
 from vlmkit.evaluation.scores import JudgeAll
 from vlmkit.json_files import is_present
@@ -103,7 +104,12 @@ class VerdictStore:
         return [one for one in different.values() if not isinstance(self.find(judge, version, one), Verdict)]
 
     def judge_all(
-        self, name: str, judge: Judge, requests: Sequence[JudgeRequest], version: str = ""
+        self,
+        name: str,
+        judge: Judge,
+        requests: Sequence[JudgeRequest],
+        version: str = "",
+        tell: Callable[[str], None] | None = None,
     ) -> list[Verdict | Unscored]:
         """Return the verdict of each request. What is not stored yet is asked for once and stored as soon as it comes.
 
@@ -112,22 +118,30 @@ class VerdictStore:
             judge: the judge.
             requests: answers to be judged; some may be the same.
             version: the version that verdicts are stored under; empty: the judge's own.
+            tell: is told before it begins what asking will take, if that is anything.
         """
         version = version or judge.version
         asked = self.unjudged(name, version, requests)
+        if asked and tell is not None and (cost := judging_cost(name, judge, asked)):
+            tell(cost)
         for index, verdict in judge.judge(asked) if asked else ():
             self._keep(name, version, asked[index], verdict)
         return [self.find(name, version, request) or Unscored("not judged") for request in requests]
 
-    def judging(self, name: JudgeName | None, judge: Judge | None) -> JudgeAll:
-        """Return what judges requests: the stored verdicts and, unless it is None, the judge for those not stored."""
+    def judging(
+        self, name: JudgeName | None, judge: Judge | None, tell: Callable[[str], None] | None = None
+    ) -> JudgeAll:
+        """Return what judges requests: the stored verdicts and, unless it is None, the judge for those not stored.
+
+        `tell` as in `judge_all`.
+        """
 
         def judge_all(requests: Sequence[JudgeRequest]) -> list[Verdict | Unscored]:
             if name is None:
                 raise RuntimeError("an evaluator that says it needs no judge leaves answers to one")
             requests = requests if name.prompts else [request.plain() for request in requests]
             if judge is not None:
-                return self.judge_all(name.name, judge, requests, name.version)
+                return self.judge_all(name.name, judge, requests, name.version, tell)
             return [self.find(name.name, name.version, request) or Unscored("not judged") for request in requests]
 
         return judge_all

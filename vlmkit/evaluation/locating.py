@@ -102,8 +102,10 @@ def file_place(use: BenchmarkUse, benchmark: Benchmark, file: AnnotationSource, 
     """
     inside = f"{benchmark.name}/{file.name}"
     if use.annotation_root is None and not is_file(annotation_file(benchmark.folder / file.name)):
-        raise DataError(f"{where}: set `annotation_root` to the folder that holds {file.name} (from {file.source}), or "
-                        "list other files under `annotations`")  # fmt: skip
+        raise DataError(
+            f"{where}: set `annotation_root` (--annotation-root) to the folder that holds {file.name} (from "
+            f"{file.source}), or list other files under `annotations`"
+        )
     written = [] if use.annotation_root is None else [Path(use.annotation_root) / file.name,
                                                       Path(use.annotation_root) / inside]  # fmt: skip
     tried = [*((expand_path(path), str(path)) for path in written), (benchmark.folder / file.name, inside)]
@@ -186,7 +188,7 @@ def video_folder(use: BenchmarkUse, split_name: str) -> Path:
     """
     where = _where(use, split_name)
     if use.video_root is None:
-        raise DataError(f"{where}: set `video_root` to the folder of the video files")
+        raise DataError(f"{where}: set `video_root` (--video-root) to the folder of the video files")
     root = expand_path(use.video_root)
     if is_folder(root / use.name):
         return root / use.name

@@ -108,6 +108,7 @@ class TaskRules(NamedTuple):
     evaluator: Evaluator
     max_new_tokens: int
     judge_prompt: JudgePrompt | None
+    """None where no answer is left to a judge."""
 
 
 class Rules(NamedTuple):

@@ -25,7 +25,7 @@ from vlmkit.spec.loading import read_component
 
 __all__ = [
     "PreparedBenchmark", "QuestionSet", "answers_file", "judge_of", "own_questions",
-    "prepare_benchmark", "prepare_benchmarks", "question_sets",
+    "prepare_benchmark", "prepare_benchmarks", "protocol_judge", "question_sets",
 ]  # fmt: skip
 
 
@@ -152,11 +152,12 @@ def judge_of(options: EvaluationSpec | None, benchmark: PreparedBenchmark) -> Ju
     """
     if not benchmark.rules.judged:
         return None
-    said = benchmark.judge or (options and options.judge)
-    if said:
-        return said
-    named = benchmark.rules.protocol.judge or {"type": "exact"}
-    judge = read_component("judge", named, f"{benchmark.benchmark.folder}, `judge`")
+    return benchmark.judge or (options and options.judge) or protocol_judge(benchmark.rules, benchmark.benchmark.folder)
+
+
+def protocol_judge(rules: Rules, entry: Path) -> JudgeSpec:
+    """Return the judge of a protocol, or else `exact`; `entry` is the folder of its benchmark."""
+    judge = read_component("judge", rules.protocol.judge or {"type": "exact"}, f"{entry}, `judge`")
     assert isinstance(judge, JudgeSpec)
     return judge
 

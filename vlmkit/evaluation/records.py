@@ -63,6 +63,8 @@ class Scores(Record):
     """How many were left out because their video is unreadable."""
     unscored: _Count = 0
     """How many answers the judge failed on."""
+    unscored_reasons: dict[str, _Count] = {}
+    """The most frequent reasons why, and how often."""
     unreadable: _Count = 0
     """How many answers could not be read and count as wrong."""
     dropped: _Count = 0

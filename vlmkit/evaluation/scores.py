@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from vlmkit.api.document import Document, template_fields
 from vlmkit.api.extractor import Reading
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
-from vlmkit.errors import DataError, did_you_mean
+from vlmkit.errors import DataError, did_you_mean, shortened
 from vlmkit.evaluation.answers import Answer
 from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import Metric, Scores, TypeScores
 
 __all__ = [
     "JudgeAll",
+    "ReadAnswers",
     "ScoredAnswer",
     "by_label",
     "cluster_of",
     "judge_request",
     "metric_values",
     "primary_metric",
+    "read_with_rules",
     "score_answers",
+    "score_sets",
     "summarize",
 ]
 
 JudgeAll = Callable[[Sequence[JudgeRequest]], Sequence[Verdict | Unscored]]
+_REASONS = 5
+"""Of unscored answers, which a result lists."""
 Outcome = Literal["scored", "skipped", "unscored", "dropped", "companion"]
 
 
@@ -53,8 +59,21 @@ class ScoredAnswer:
         return self.values["accuracy"] >= 0.5 if "accuracy" in self.values else None
 
 
-def score_answers(answers: Sequence[Answer], rules: Rules, judge: JudgeAll) -> list[ScoredAnswer]:
-    """Read all answers, have those judged that need it, and give each its values."""
+class ReadAnswers(NamedTuple):
+    """Answers as rules read them, and what is asked about those that are left to a judge."""
+
+    answers: Sequence[Answer]
+    documents: Sequence[Document]
+    readings: Sequence[Reading | None]
+    """None where there is nothing to read: the question was skipped, or is judged together with another one."""
+    companions: Set[str]
+    """Ids of the questions that are judged together with another one."""
+    requests: Mapping[str, JudgeRequest]
+    """By id of the question."""
+
+
+def read_with_rules(answers: Sequence[Answer], rules: Rules) -> ReadAnswers:
+    """Read all answers as the rules say."""
     by_id = {answer.id: answer for answer in answers}
     companions = {answer.companion for answer in answers if answer.companion}
     documents = [answer.document for answer in answers]
@@ -68,10 +87,28 @@ def score_answers(answers: Sequence[Answer], rules: Rules, judge: JudgeAll) -> l
         for answer, document, reading in zip(answers, documents, readings, strict=True)
         if reading is not None and reading.state == "judge" and answer.prediction is not None
     }
-    verdicts = dict(zip(requests, judge(list(requests.values())), strict=True)) if requests else {}
+    return ReadAnswers(answers, documents, readings, companions, requests)
+
+
+def score_answers(answers: Sequence[Answer], rules: Rules, judge: JudgeAll) -> list[ScoredAnswer]:
+    """Read all answers, have those judged that need it, and give each its values."""
+    [scored] = score_sets([answers], rules, judge)
+    return scored
+
+
+def score_sets(sets: Sequence[Sequence[Answer]], rules: Rules, judge: JudgeAll) -> list[list[ScoredAnswer]]:
+    """Score several sets of answers, for which the judge is asked in one go."""
+    every = [read_with_rules(answers, rules) for answers in sets]
+    requests = [request for read in every for request in read.requests.values()]
+    said = iter(judge(requests) if requests else ())
+    of_each = [dict(zip(read.requests, islice(said, len(read.requests)), strict=True)) for read in every]
+    return [_scored(read, verdicts, rules) for read, verdicts in zip(every, of_each, strict=True)]
+
+
+def _scored(read: ReadAnswers, verdicts: Mapping[str, Verdict | Unscored], rules: Rules) -> list[ScoredAnswer]:
     return [
-        _score(answer, document, reading, verdicts.get(document.id), rules, companions)
-        for answer, document, reading in zip(answers, documents, readings, strict=True)
+        _score(answer, document, reading, verdicts.get(document.id), rules, read.companions)
+        for answer, document, reading in zip(read.answers, read.documents, read.readings, strict=True)
     ]
 
 
@@ -97,7 +134,7 @@ def _score(
     reading: Reading | None,
     verdict: Verdict | Unscored | None,
     rules: Rules,
-    companions: set[str],
+    companions: Set[str],
 ) -> ScoredAnswer:
     def left_out(outcome: Outcome) -> ScoredAnswer:
         return ScoredAnswer(answer, document, outcome, reading, verdict, {})
@@ -170,6 +207,7 @@ def summarize(
     """Return counts and aggregates with their 95% intervals: of all questions, by type, and by further columns."""
     outcomes = Counter(one.outcome for one in scored)
     states = Counter(one.reading.state for one in scored if one.reading is not None)
+    reasons = Counter(_brief(one.verdict.reason) for one in scored if isinstance(one.verdict, Unscored))
     contradictions = sum(isinstance(one.verdict, Verdict) and one.verdict.contradicts for one in scored)
     over = rules.protocol.aggregate.over
     columns = dict.fromkeys(("type", *([over] if over else []), *break_down))
@@ -186,8 +224,13 @@ def summarize(
         "drawn": states["random"],
         "contradictions": contradictions,
         "by": parts,
+        "unscored_reasons": dict(reasons.most_common(_REASONS)),
     }
     return Scores(**said, **{name: value for name, value in seldom.items() if value})
+
+
+def _brief(reason: str) -> str:
+    return shortened(reason.partition("\n")[0], 200)
 
 
 def by_label(scored: Sequence[ScoredAnswer], column: str) -> dict[str, list[ScoredAnswer]]:

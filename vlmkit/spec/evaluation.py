@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
-from vlmkit.api.bounds import Batch, Count, Length, Name, Processes, Sha256
+from vlmkit.api.bounds import Batch, Count, Fraction, Length, Name, Processes, Sha256
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec
 
@@ -87,6 +87,8 @@ class EvaluationSpec(Spec):
     environment variable VLMKIT_BENCHMARKS_PATH; relative paths start at the current folder."""
     judge: Slot[JudgeSpec] | None = None
     """Decides whether an answer is right, where no rule does; None: the benchmark's own, or else `exact`."""
+    max_unscored_fraction: Fraction = 0.02
+    """The command fails, once all is written, where a judge gave no verdict on more than this fraction of answers."""
     controls: Annotated[list[Control], Field(default_factory=list, max_length=6)]
     """Also ask each question with something taken away: about another clip's video, without one, with its frames
     shuffled, reversed or only one of them, with its options permuted. It tells what a score is due to."""

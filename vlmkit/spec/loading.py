@@ -34,6 +34,7 @@ __all__ = [
     "read_resolved",
     "resolved",
     "sha256",
+    "validate_spec",
 ]
 
 _DEFINITIONS = "#/$defs/"
@@ -58,7 +59,7 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
         raise SpecError(f"set: {expected}; found {shown(set)}")
     for dotted, value in (set or {}).items():
         values = apply(values, dotted, value)
-    return _validate(values, str(file))
+    return validate_spec(values, str(file))
 
 
 def find_spec(path: Path) -> Path:
@@ -87,7 +88,8 @@ def _shipped(path: Path, folder: Path) -> str:
     return f"{hint}shipped specs: {', '.join(names)}"
 
 
-def _validate(values: Placed, name: str) -> ExperimentSpec:
+def validate_spec(values: Placed, name: str) -> ExperimentSpec:
+    """Return the spec that these values are. A SpecError, of `name`, with every problem at once."""
     registry()  # what is wrong with all plugins is said once, and not of each component
     try:
         spec = ExperimentSpec.model_validate(values.data)
@@ -128,7 +130,7 @@ def resolved(spec: ExperimentSpec) -> str:
 
 def read_resolved(path: Path) -> ExperimentSpec:
     """Return the resolved spec that a run holds."""
-    return _validate(read_yaml(path), str(path))
+    return validate_spec(read_yaml(path), str(path))
 
 
 def sha256(spec: ExperimentSpec) -> str:

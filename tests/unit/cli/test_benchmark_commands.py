@@ -240,7 +240,7 @@ def test_a_missing_and_a_truncated_annotation_file(call: Call, said: Said, cross
     assert f"questions.jsonl is not the registered annotation file: expected sha256 {digest}" in said()[0]
     (crossing / "questions.jsonl").unlink()
     assert call(*check) == 2
-    assert "set `annotation_root` to the folder that holds questions.jsonl (from beside this file)" in said()[0]
+    assert "set `annotation_root` (--annotation-root) to the folder that holds questions.jsonl" in said()[0]
 
 
 def test_a_truncated_file_without_checksum(call: Call, said: Said, crossing: Path) -> None:

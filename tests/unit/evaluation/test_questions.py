@@ -117,7 +117,7 @@ def _digest(path: Path) -> str:
         ({"video_root": "/no/such/folder"}, r"no folder of videos /no/such/folder .*; correct `video_root`"),
         ({"video_root": "x" * 5000}, "no folder of videos xxx"),
         ({"annotation_root": "x" * 5000}, "no annotation file xxx"),
-        ({"annotation_root": None}, r"set `annotation_root` to the folder that holds questions\.json"),
+        ({"annotation_root": None}, r"set `annotation_root` \(--annotation-root\) to the folder .* questions\.json"),
         (
             {"annotation_root": "/nowhere"},
             r"no annotation file /nowhere/questions\.json; get it from the author's desk",

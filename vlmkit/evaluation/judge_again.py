@@ -1,0 +1,187 @@
+"""Judging as a step of its own: answers that are there, of a model or made elsewhere, get the verdicts of a judge."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vlmkit.api.judge import JudgeSpec
+from vlmkit.errors import DataError, RunError, did_you_mean
+from vlmkit.evaluation.answers import Answer, read_answers
+from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
+from vlmkit.evaluation.fingerprint import judge_name
+from vlmkit.evaluation.judge_costs import judging_cost
+from vlmkit.evaluation.judging import VerdictStore
+from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
+from vlmkit.evaluation.protocols import Rules
+from vlmkit.evaluation.questions import answers_file, protocol_judge
+from vlmkit.evaluation.records import BenchmarkResult, Conditions, JudgeName, read_result
+from vlmkit.evaluation.rescoring import rules_of
+from vlmkit.evaluation.scores import read_with_rules
+from vlmkit.json_files import is_present
+from vlmkit.spec.evaluation import EvaluationSpec
+from vlmkit.spec.identity import origins, versions
+from vlmkit.spec.loading import read_component
+
+__all__ = ["JudgedAgain", "StoredAnswers", "cost_of_judging", "judge_again", "stored_answers"]
+
+_STORED = "stored"
+"""The version of verdicts that came along with answers made elsewhere."""
+
+
+@dataclass(frozen=True)
+class StoredAnswers:
+    """The answers of one evaluation, with all that judging them takes."""
+
+    folder: Path
+    """`eval/NAME` of a run, or of a folder like that of a run."""
+    before: BenchmarkResult
+    """The result so far."""
+    benchmark: Benchmark
+    rules: Rules
+    answers: dict[str, list[Answer]]
+    """By the name of the control; those to the questions as they are under the empty name."""
+
+
+class JudgedAgain(NamedTuple):
+    """An evaluation before and after it was judged."""
+
+    name: str
+    before: BenchmarkResult
+    after: BenchmarkResult
+
+
+class _Judge(NamedTuple):
+    name: JudgeName
+    spec: JudgeSpec | None
+    """None: only verdicts that came along count."""
+
+
+def stored_answers(run: Path, names: Sequence[str] = (), more: Sequence[str] = ()) -> list[StoredAnswers]:
+    """Return the evaluations of a run of which answers can be left to a judge, or those of these names.
+
+    `more` are further folders of entries. A UserError where there is none of a name, or its rules need no judge.
+    """
+    known = {folder.name: folder for folder in sorted(run.glob("eval/*")) if is_present(folder / answers_file())}
+    if not known:
+        raise RunError(f"{run}: it holds no answers; `vlmkit eval` or `vlmkit answers import` makes some")
+    if unknown := [name for name in names if name not in known]:
+        raise RunError(
+            f"{run}: there are no answers to {unknown[0]!r} in it; {did_you_mean(unknown[0], known)}"
+            f"there are: {', '.join(known)}"
+        )
+    found = [_read(known[name], more) for name in names or known]
+    judged = [one for one in found if one.rules.judged]
+    unjudged = [one.folder.name for one in found if not one.rules.judged]
+    if unjudged and (names or not judged):
+        raise DataError(
+            f"{run}: the answers to {', '.join(unjudged)} are read by rules alone; there is nothing to judge"
+        )
+    return judged
+
+
+def judge_again(
+    stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None, limit: int | None = None
+) -> JudgedAgain:
+    """Have the stored answers judged, and write the result anew. What this judge has judged before it is not asked.
+
+    Args:
+        stored: the answers.
+        options: of the run, of which the judge is used where `judge` is None.
+        judge: another judge, by name or with its options, or the name of one whose verdicts came with the answers.
+        limit: judge and score only the first so many answers, and leave result.json as it is.
+
+    Raises:
+        UserError: the judge cannot be built, or a file is malformed.
+    """
+    started, folder = time.monotonic(), stored.folder
+    chosen = _chosen(stored, options, judge)
+    built = chosen.spec.build() if chosen.spec else None
+    answers = _first(stored, limit)
+    conditions = _conditions(stored, chosen)
+    with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
+        scores = score_controls(answers, stored.benchmark, stored.rules, store.judging(chosen.name, built, tell_cost))
+        if limit is not None:
+            former = score_controls(answers, stored.benchmark, stored.rules, store.judging(stored.before.judge, None))
+            return JudgedAgain(folder.name, _unwritten(stored.before, former), _unwritten(conditions, scores))
+    files = [folder / answers_file(control) for control in stored.answers]
+    seconds = time.monotonic() - started
+    expect_result(folder)
+    result = keep_result(folder, conditions, scores, files, seconds, stored.before.spec_sha256)
+    announce(folder.parents[1], folder, result)
+    return JudgedAgain(folder.name, stored.before, result)
+
+
+def cost_of_judging(
+    stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None, limit: int | None = None
+) -> str:
+    """Return what `judge_again` would ask for and what that costs. Nothing is asked or written."""
+    chosen = _chosen(stored, options, judge)
+    read = [read_with_rules(answers, stored.rules) for answers in _first(stored, limit).values()]
+    requests = [request for some in read for request in some.requests.values()]
+    requests = requests if chosen.name.prompts else [request.plain() for request in requests]
+    with closing(VerdictStore(stored.folder / "verdicts.sqlite", read_only=True)) as store:
+        new = store.unjudged(chosen.name.name, chosen.name.version, requests)
+    asked = f"{len(requests):,} answers to judge, {len(new):,} of them new"
+    if chosen.spec is None or not new:
+        return asked
+    return f"{asked}; {judging_cost(chosen.name.name, chosen.spec.build(), new) or 'at no cost'}"
+
+
+def _read(folder: Path, more: Sequence[str]) -> StoredAnswers:
+    if not is_present(folder / "result.json"):
+        raise RunError(f"{folder}: there is no result of {folder.name} in this run yet; run `vlmkit eval` first")
+    before = read_result(folder / "result.json")
+    files = {control: folder / answers_file(control) for control in ("", *before.controls)}
+    answers = {control: list(read_answers(file).values()) for control, file in files.items()}
+    return StoredAnswers(folder, before, find_benchmark(before.benchmark, more), rules_of(before, more), answers)
+
+
+def _chosen(stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None) -> _Judge:
+    rules, before = stored.rules, stored.before.judge
+    if isinstance(judge, str):
+        with closing(VerdictStore(stored.folder / "verdicts.sqlite", read_only=True)) as store:
+            came_along = [one.name for one in store.judges() if one.version == _STORED]
+        if judge in came_along:
+            return _Judge(JudgeName(name=judge, version=_STORED, prompts=rules.prompts), None)
+    if judge is not None:
+        spec: Any = read_component("judge", judge, "--judge")
+        return _Judge(judge_name(spec, rules), spec)
+    uses = options.benchmarks if options else []
+    own = next((use.judge for use in uses if use.result_name == stored.folder.name), None)
+    said = own or (options and options.judge)
+    if not said and before is not None and before.version == _STORED:
+        return _Judge(before, None)
+    spec = said or protocol_judge(rules, stored.benchmark.folder)
+    return _Judge(judge_name(spec, rules), spec)
+
+
+def _first(stored: StoredAnswers, limit: int | None) -> dict[str, list[Answer]]:
+    """Return the first answers, and those that are judged together with one of them."""
+    if limit is None:
+        return stored.answers
+    found = {}
+    for control, answers in stored.answers.items():
+        companions = {answer.companion for answer in answers}
+        alone = [answer for answer in answers if answer.id not in companions][:limit]
+        wanted = {key for answer in alone for key in (answer.id, answer.companion)}
+        found[control] = [answer for answer in answers if answer.id in wanted]
+    return found
+
+
+def _conditions(stored: StoredAnswers, judge: _Judge) -> Conditions:
+    before = stored.before
+    others = {key: text for key, text in before.components.items() if not key.startswith("judge/")}
+    said = before.model_dump(include=set(Conditions.model_fields))
+    return Conditions.model_validate(
+        {**said, "judge": judge.name, "components": {**others, **versions(origins(judge.spec))}}
+    )
+
+
+def _unwritten(conditions: Conditions, scores: Mapping[str, Any]) -> BenchmarkResult:
+    said = conditions.model_dump(include=set(Conditions.model_fields))
+    return BenchmarkResult.model_validate({**said, **scores, "spec_sha256": ""})
