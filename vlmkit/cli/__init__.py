@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from vlmkit._version import __version__
 from vlmkit.cli import (
+    agreement_command,
     answer_commands,
     bench,
     benchmark_commands,
@@ -94,6 +95,7 @@ app.add_typer(benchmark_commands.app, name="benchmarks")
 app.add_typer(answer_commands.app, name="answers")
 app.command("rescore")(rescore_command.rescore_answers)
 app.command("compare")(compare_command.compare_runs)
+app.command("agreement")(agreement_command.agree)
 app.command("import")(experiments.import_checkpoint)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)
