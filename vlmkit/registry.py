@@ -27,6 +27,7 @@ from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import EvaluatorSpec
 from vlmkit.api.extractor import ExtractorSpec
+from vlmkit.api.harness import HarnessSpec
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.sampler import SamplerSpec
@@ -62,6 +63,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
         EncoderSpec,
         EvaluatorSpec,
         ExtractorSpec,
+        HarnessSpec,
         JudgeSpec,
         ReaderSpec,
         SamplerSpec,

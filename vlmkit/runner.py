@@ -21,7 +21,7 @@ from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
-    from vlmkit.evaluation import BenchmarkResult, PreparedBenchmark
+    from vlmkit.evaluation import BenchmarkResult, PreparedBenchmark, PreparedTask
     from vlmkit.model import VideoLM
     from vlmkit.summary import ComposedSummary
 
@@ -70,11 +70,12 @@ class Run:
 def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
     by = f", protocol {result.protocol}" if result.protocol else ""
     by += f", judge {result.judge}" if result.judge else ""
+    by += f", by {result.harness.version}" if result.harness else ""
     lines = []
     for metric, found in result.metrics.items():
         low, high = found.ci95
-        questions = plural(result.n, "question")
-        lines.append(f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}), {questions}{by}")
+        counted = plural(result.n, "document" if result.harness else "question")
+        lines.append(f"{name} {metric} {found.value:.3f} (95% interval {low:.3f} to {high:.3f}), {counted}{by}")
     main = primary_metric(result.metrics)
     return [*lines, *(_control_line(control, main, result) for control in result.controls if main)]
 
@@ -174,7 +175,7 @@ def _open(spec: ExperimentSpec, path: Path) -> tuple[RunFolder, ComposedSummary]
     return folder, composed
 
 
-def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
+def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark | PreparedTask]:
     if spec.evaluation is None:
         return []
     from vlmkit.evaluation import prepare_benchmarks
@@ -185,7 +186,7 @@ def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark]:
 def _measure(
     spec: ExperimentSpec,
     folder: RunFolder,
-    prepared: list[PreparedBenchmark],
+    prepared: list[PreparedBenchmark | PreparedTask],
     on_meta: VideoLM | None = None,
     shard: str | None = None,
 ) -> Run:

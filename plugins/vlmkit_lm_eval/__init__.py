@@ -1,5 +1,5 @@
-"""lm-eval with vlmkit's models and benchmarks: the model type `vlmkit`, for text tasks too, and every entry of the
-registry as a task.
+"""lm-eval with vlmkit's models and benchmarks: the model type `vlmkit`, for text tasks too, every entry of the registry
+as a task, and the other way round lm-eval's text tasks as benchmarks of a run.
 
 On the command line: `vlmkit lm-eval run --model vlmkit --model_args path=runs/quickstart/model --tasks moving-shapes`.
 From Python: `vlmkit_lm_eval.register()`, then `lm_eval.simple_evaluate(model="vlmkit", model_args={"path": …}, …)`.
@@ -11,14 +11,21 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from vlmkit.api import UserError
+from vlmkit import hookimpl
+from vlmkit.api import HarnessSpec, UserError
+from vlmkit_lm_eval.spec import LmEvalSpec, check_installed
 
-__all__ = ["VLMKIT_API", "command", "register"]
+__all__ = ["VLMKIT_API", "command", "register", "vlmkit_components"]
 
 VLMKIT_API = 1
+
+
+@hookimpl
+def vlmkit_components() -> Sequence[type[HarnessSpec]]:
+    """Return lm-eval as a harness: its text tasks as benchmarks of a run."""
+    return [LmEvalSpec]
 
 
 def register() -> None:
@@ -26,8 +33,7 @@ def register() -> None:
 
     A UserError where lm-eval is not installed.
     """
-    if find_spec("lm_eval") is None:
-        raise UserError("lm-eval is not installed; install it: pip install 'lm-eval[hf]>=0.4.13'")
+    check_installed()
     import lm_eval.models  # noqa: F401 -- fills its registry, which lm-eval leaves alone once anything is in it
     from lm_eval.api.registry import model_registry
     from lm_eval.tasks._index import TaskIndex

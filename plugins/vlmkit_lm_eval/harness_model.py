@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lm_eval.api.instance import Instance
@@ -50,10 +51,21 @@ class HarnessModel(HFLM):
         A UserError where an option is unknown or has no meaning here, or the folder holds no model that can be used.
         """
         _check_options(path, batch_size, options)
-        model, self._processor = load(path)
+        model, processor = load(path)
         model.to(_device(device))
-        own = {"pretrained": model, "tokenizer": self._processor.tokenizer, "backend": "causal"}
-        super().__init__(**own, batch_size=batch_size, **options)
+        self._take(model, processor, batch_size, options)
+
+    @classmethod
+    def of(cls, model: Any, processor: Any, batch_size: int) -> Self:
+        """Return the same for a model that is loaded and on its device."""
+        own = cls.__new__(cls)
+        own._take(model, processor, batch_size, {})
+        return own
+
+    def _take(self, model: Any, processor: Any, batch_size: int | str, options: Mapping[str, Any]) -> None:
+        self._processor = processor
+        tokenizer = copy.deepcopy(processor.tokenizer)  # lm-eval gives it a padding token
+        HFLM.__init__(self, model, backend="causal", tokenizer=tokenizer, batch_size=batch_size, **options)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Return the answers in the order of the requests; a third argument `{visual: [path]}` is the video of one."""

@@ -17,6 +17,7 @@ from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.extractor import Extractor, ExtractorSpec, Reading, random_option
+from vlmkit.api.harness import Harness, HarnessPart, HarnessResult, HarnessScore, HarnessSpec, HarnessTask
 from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, hookimpl
 from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
@@ -82,6 +83,12 @@ __all__ = [
     "Extractor",
     "ExtractorSpec",
     "Fit",
+    "Harness",
+    "HarnessPart",
+    "HarnessResult",
+    "HarnessScore",
+    "HarnessSpec",
+    "HarnessTask",
     "Judge",
     "JudgeEstimate",
     "JudgePrompt",

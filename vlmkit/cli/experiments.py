@@ -124,8 +124,14 @@ def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
     """Name, split and title of each. A DataError where the registry has no such benchmark or split."""
     from vlmkit.evaluation import find_benchmark
 
-    entries = [(use, find_benchmark(use.name, evaluation.benchmarks_path)) for use in evaluation.benchmarks]
-    return [(use.result_name, f"split {entry.split(use.split)[0]}", entry.title) for use, entry in entries]
+    found = []
+    for use in evaluation.benchmarks:
+        if use.harness is not None:
+            found.append((use.result_name, f"by {use.harness.type}", use.harness.task))
+            continue
+        entry = find_benchmark(use.name, evaluation.benchmarks_path)
+        found.append((use.result_name, f"split {entry.split(use.split)[0]}", entry.title))
+    return found
 
 
 def _summary_text(summary: Summary) -> str:

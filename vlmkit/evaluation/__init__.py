@@ -10,6 +10,7 @@ from vlmkit.evaluation.answers import Answer, document_fields
 from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
 from vlmkit.evaluation.evaluate import evaluate_benchmarks
 from vlmkit.evaluation.generate import ModelQuestion, ask
+from vlmkit.evaluation.harness_tasks import PreparedTask
 from vlmkit.evaluation.prefetch import VideoPart
 from vlmkit.evaluation.questions import (
     PreparedBenchmark,
@@ -33,6 +34,7 @@ __all__ = [
     "LoadedModel",
     "ModelQuestion",
     "PreparedBenchmark",
+    "PreparedTask",
     "ScoredAnswer",
     "VideoPart",
     "ask",

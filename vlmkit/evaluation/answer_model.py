@@ -94,7 +94,8 @@ class LoadedModel(AnswerModel):
         self._load = load
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
+    def loaded(self) -> tuple[Any, Any]:
+        """The model and its processor."""
         model, processor = self._load()
         model.eval()
         return model, processor
@@ -105,7 +106,7 @@ class LoadedModel(AnswerModel):
 
         from vlmkit.data import to_batch
 
-        model, processor = self._loaded
+        model, processor = self.loaded
         inputs = to_batch([video], processor.aligner.input).model_inputs()
         with torch.inference_mode():
             tokens = model.get_video_features(**{name: value.to(model.device) for name, value in inputs.items()})
@@ -116,7 +117,7 @@ class LoadedModel(AnswerModel):
         self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
     ) -> EncodedPrompt:
         """Return the token ids of a prompt as the chat template renders it; of each continuation those with it."""
-        _, processor = self._loaded
+        _, processor = self.loaded
         parts = Prompt(prompt) if isinstance(prompt, str) else prompt
         text = processor.prompt(parts.user, parts.system, parts.reply)
         shape = None if video is None else video.shape
@@ -136,7 +137,7 @@ class LoadedModel(AnswerModel):
         """Return the greedy answers of the model."""
         import torch
 
-        model, processor = self._loaded
+        model, processor = self.loaded
         inputs, _ = self._batch([prompt.content for prompt in prompts], videos)
         with torch.inference_mode():
             ids_BS = model.generate(**inputs, max_new_tokens=max(max_new_tokens), do_sample=False, num_beams=1)
@@ -161,7 +162,7 @@ class LoadedModel(AnswerModel):
 
         from vlmkit.model.tokens import IGNORE
 
-        model, _ = self._loaded
+        model, _ = self.loaded
         inputs, labels_BS = self._batch(rows, videos)
         is_label_BS = labels_BS != IGNORE
         kept = labels_BS.shape[1] - int(is_label_BS.any(0).int().argmax())  # rows end together: the labels stand last
@@ -180,7 +181,7 @@ class LoadedModel(AnswerModel):
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        model, processor = self._loaded
+        model, processor = self.loaded
         encoded = processor.pad(tokens)
         inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
         if embeds := [video.content for video in videos if video is not None]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.api.judge import Judge
+from vlmkit.api.judge import JudgeSpec
 from vlmkit.errors import SpecError
 from vlmkit.evaluation.answer_model import AnswerModel, FunctionModel, GenerateBatch, LoadedModel
 from vlmkit.evaluation.answers import AnswerFile
 from vlmkit.evaluation.asking import answer_shards, ask_questions, shards_here
 from vlmkit.evaluation.fingerprint import conditions_of, model_sha256, shared_fingerprint
 from vlmkit.evaluation.generate import AskedQuestion
+from vlmkit.evaluation.harness_tasks import PreparedTask, finished_task, measure_task, task_conditions
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, judge_of, prepare_benchmarks, question_sets
@@ -43,7 +45,7 @@ __all__ = ["evaluate_benchmarks", "load_model"]
 def evaluate_benchmarks(
     spec: ExperimentSpec,
     run: RunFolder,
-    prepared: Sequence[PreparedBenchmark] | None = None,
+    prepared: Sequence[PreparedBenchmark | PreparedTask] | None = None,
     generate: GenerateBatch | None = None,
     on_meta: VideoLM | None = None,
     shard: EvaluationShard | None = None,
@@ -78,7 +80,8 @@ def evaluate_benchmarks(
         refuse_code(run.model)
         run.check_model(spec)
         digest = model_sha256(spec, run)
-        files = {benchmark.name: _questions_of_files(benchmark, spec, run, digest) for benchmark in prepared}
+        asked = [benchmark for benchmark in prepared if isinstance(benchmark, PreparedBenchmark)]
+        files = {benchmark.name: _questions_of_files(benchmark, spec, run, digest) for benchmark in asked}
         if not answer_shards(files, shards, model, spec, run):
             return {}
     try:
@@ -110,20 +113,26 @@ def load_model(spec: ExperimentSpec, run: RunFolder, on_meta: VideoLM | None = N
 
 
 def _evaluate(
-    benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, digest: str, model: AnswerModel
+    benchmark: PreparedBenchmark | PreparedTask, spec: ExperimentSpec, run: RunFolder, digest: str, model: AnswerModel
 ) -> BenchmarkResult:
     """Measure one benchmark, unless its result is there, and tell the observers that have not heard of it."""
     assert spec.evaluation is not None
     options, folder = spec.evaluation, run.evaluation(benchmark.name)
-    decoding = _decoding(benchmark, spec)
-    sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
-    judge = judge_of(options, benchmark)
-    conditions = conditions_of(spec, benchmark, sets, judge, digest, decoding)
+    if isinstance(benchmark, PreparedTask):
+        conditions = task_conditions(benchmark, spec, digest)
+        result = finished_task(folder / "result.json", conditions, spec)
+        measure = partial(measure_task, benchmark, conditions, spec, folder, model)
+    else:
+        decoding = _decoding(benchmark, spec)
+        sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
+        judge = judge_of(options, benchmark)
+        conditions = conditions_of(spec, benchmark, sets, judge, digest, decoding)
+        result = _finished(folder / "result.json", conditions, sha256(spec))
+        measure = partial(_measure, benchmark, sets, judge, conditions, spec, run, model)
 
-    result = _finished(folder / "result.json", conditions, sha256(spec))
     if result is None:
         expect_result(folder)
-        result = _measure(benchmark, sets, judge.build() if judge else None, conditions, spec, run, model)
+        result = measure()
     announce(run.path, folder, result)
     return result
 
@@ -165,7 +174,7 @@ def _finished(path: Path, conditions: Conditions, spec_sha256: str) -> Benchmark
 def _measure(
     benchmark: PreparedBenchmark,
     sets: Sequence[QuestionSet],
-    judge: Judge | None,
+    judge: JudgeSpec | None,
     conditions: Conditions,
     spec: ExperimentSpec,
     run: RunFolder,
@@ -183,7 +192,7 @@ def _measure(
     for questions, file in answered:
         file.rewrite(questions)
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
-        judge_all = store.judging(conditions.judge, judge, tell_cost)
+        judge_all = store.judging(conditions.judge, judge.build() if judge else None, tell_cost)
         answers = {some.control: list(file.answers.values()) for some, (_, file) in zip(sets, answered, strict=True)}
         scores = score_controls(answers, benchmark.benchmark, benchmark.rules, judge_all)
     files, seconds = [file.path for _, file in answered], time.monotonic() - started

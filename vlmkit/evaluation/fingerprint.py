@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from vlmkit.evaluation.protocols import Rules
     from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet
 
-__all__ = ["conditions_of", "judge_name", "model_sha256", "question_fingerprint", "shared_fingerprint"]
+__all__ = [
+    "answering_components",
+    "conditions_of",
+    "judge_name",
+    "model_sha256",
+    "question_fingerprint",
+    "shared_fingerprint",
+]
 
 _KEYS = ("path", "weights", "tokenizer")
 
@@ -50,7 +57,7 @@ def shared_fingerprint(spec: ExperimentSpec, model_sha256: str, decoding: Decodi
     The size of batches is none of it: see `vlmkit.evaluation.answer_model.LoadedModel`.
     """
     shown = [decoding.frames, decoding.sampling]
-    return json.dumps([model_sha256, decoding.max_new_tokens, shown, _answering(spec)])
+    return json.dumps([model_sha256, decoding.max_new_tokens, shown, answering_components(spec)])
 
 
 def question_fingerprint(question: Question, shared: str) -> str:
@@ -87,7 +94,7 @@ def conditions_of(
         model_sha256=model_sha256,
         decoding=decoding,
         judge=None if judge is None else judge_name(judge, benchmark.rules),
-        components={**_answering(spec), **judging},
+        components={**answering_components(spec), **judging},
     )
 
 
@@ -98,7 +105,7 @@ def judge_name(judge: JudgeSpec, rules: Rules) -> JudgeName:
     return JudgeName(name=judge.type, version=f"{built.version} ({package})", prompts=prompts)
 
 
-def _answering(spec: ExperimentSpec) -> dict[str, str]:
+def answering_components(spec: ExperimentSpec) -> dict[str, str]:
     """Return package and version of each component that the answers depend on."""
     return versions(origins(spec.model, spec.data.reader))
 

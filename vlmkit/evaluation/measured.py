@@ -61,13 +61,14 @@ def keep_result(
     answers: Sequence[Path],
     seconds: float,
     spec_sha256: str,
+    counting: str = _COUNTING,
 ) -> BenchmarkResult:
     """Write result.json into the folder of a benchmark, with the checksums of the files of answers beside it."""
     written = {
         **dict(conditions),
         **scores,
         "files": file_entries(folder, [file for file in answers if file.is_file()]),
-        "counting": _COUNTING,
+        "counting": counting,
         "seconds": round(seconds, 1),
         "spec_sha256": spec_sha256,
         "plugins": {plugin.name: plugin.package for plugin in registry().plugins if plugin.state == "loaded"},

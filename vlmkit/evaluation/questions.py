@@ -15,6 +15,7 @@ from vlmkit.evaluation.answers import Question
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos
 from vlmkit.evaluation.controls import ARRANGEMENTS, Arrangement, other_clips, permute_options
 from vlmkit.evaluation.fingerprint import question_fingerprint
+from vlmkit.evaluation.harness_tasks import PreparedTask, prepare_task
 from vlmkit.evaluation.locating import Annotations, check_counts, locate
 from vlmkit.evaluation.protocols import Rules, build_rules, without_video
 from vlmkit.files import is_file
@@ -68,16 +69,22 @@ def answers_file(control: str = "") -> str:
     return f"{control}_predictions.jsonl" if control else "predictions.jsonl"
 
 
-def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark]:
-    """Prepare all benchmarks of a spec: find and verify entries, splits, annotations and videos, draw clips.
+def prepare_benchmarks(spec: ExperimentSpec) -> list[PreparedBenchmark | PreparedTask]:
+    """Prepare all benchmarks of a spec: find and verify entries, splits, annotations and videos, draw clips; of other
+    frameworks, their tasks and data sets.
 
     Worth calling before a long training: what is missing is a DataError here.
     """
     options = spec.evaluation
     if options is None:
         return []
-    prepared = [prepare_benchmark(use, options.benchmarks_path) for use in options.benchmarks]
+    prepared = [
+        prepare_task(use) if use.harness else prepare_benchmark(use, options.benchmarks_path)
+        for use in options.benchmarks
+    ]
     for benchmark in prepared:
+        if isinstance(benchmark, PreparedTask):
+            continue
         _check_missing(benchmark, spec.data.max_bad_fraction)
         if "other-video" in options.controls:
             other_clips(benchmark.videos, seed=spec.seed)

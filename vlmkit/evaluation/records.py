@@ -19,8 +19,9 @@ from vlmkit.json_files import is_present, read_record, write_record
 from vlmkit.manifest import Checksum, check_files
 
 __all__ = [
-    "AnnotationsUsed", "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "JudgeName", "Metric", "Record",
-    "Scores", "TypeScores", "read_pending", "read_result", "release_answers", "write_pending", "write_result",
+    "AnnotationsUsed", "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
+    "Metric", "Record", "Scores", "TypeScores", "read_pending", "read_result", "release_answers", "write_pending",
+    "write_result",
 ]  # fmt: skip
 
 _PENDING = "untold.json"
@@ -129,6 +130,16 @@ class JudgeName(Record):
         return f"{self.name} {self.version}"
 
 
+class HarnessUsed(Record):
+    """The other framework that measured."""
+
+    name: str
+    version: str
+    """Name and version of the framework."""
+    settings: dict[str, Any] = {}
+    """How the benchmark is run there, e.g. the number of examples in a prompt."""
+
+
 class Conditions(Record):
     """All that a result depends on, known before anything is asked."""
 
@@ -149,6 +160,8 @@ class Conditions(Record):
     """None where rules alone decide."""
     components: dict[str, str] = {}
     """Package and version of each component that takes part, by `kind/name`."""
+    harness: HarnessUsed | None = None
+    """None where vlmkit itself asks the questions."""
 
 
 class _Pending(Record):

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vlmkit import formatting
 from vlmkit._version import __version__
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import PreparedBenchmark, ScoredAnswer, read_scored
+from vlmkit.evaluation import PreparedBenchmark, PreparedTask, ScoredAnswer, read_scored
 from vlmkit.files import write_atomic
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
@@ -26,7 +26,7 @@ LISTED = 50
 """Most samples listed one by one."""
 
 
-def write_report(run_folder: Path, prepared: Sequence[PreparedBenchmark] = ()) -> Path:
+def write_report(run_folder: Path, prepared: Sequence[PreparedBenchmark | PreparedTask] = ()) -> Path:
     """Write `report.html` into a run folder, finished or not, and return its path.
 
     Args:
@@ -42,7 +42,7 @@ def write_report(run_folder: Path, prepared: Sequence[PreparedBenchmark] = ()) -
     return run.report
 
 
-def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> str:
+def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark | PreparedTask] = ()) -> str:
     """The whole document."""
     versions = dict.fromkeys(result.vlmkit_version for result in run.results.values() if result.vlmkit_version)
     more = run.experiment.evaluation.benchmarks_path if run.experiment and run.experiment.evaluation else []
@@ -56,7 +56,7 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
         sha256=sha256(run.experiment) if run.experiment else "",
         results=[benchmark_section(name, result, more) for name, result in run.results.items()],
         curves=[stage_curves(name, lines) for name, lines in run.logs.items() if lines],
-        galleries=galleries(run, answers, prepared),
+        galleries=galleries(run, answers, [one for one in prepared if isinstance(one, PreparedBenchmark)]),
         unscored=unscored,
         untold=untold,
         places=Counter(sample.where for sample in run.bad),
@@ -68,7 +68,9 @@ def render_page(run: RunFiles, prepared: Sequence[PreparedBenchmark] = ()) -> st
 def _answers(run: RunFiles, more: Sequence[str]) -> tuple[dict[str, list[ScoredAnswer]], dict[str, str]]:
     """Return the answers of each result; where they cannot be told, e.g. of a benchmark that is gone, why."""
     answers, untold = {}, {}
-    for name in run.results:
+    for name, result in run.results.items():
+        if result.harness is not None:  # its samples are none of our questions
+            continue
         try:
             answers[name] = read_scored(RunFolder(run.folder).evaluation(name), more=more)
         except (DataError, SpecError) as error:  # of the registry; a damaged run is a RunError

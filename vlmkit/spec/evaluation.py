@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
 
 from vlmkit.api.bounds import Batch, Count, Fraction, Length, Name, Processes, Sha256
+from vlmkit.api.harness import HarnessSpec
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.api.spec import Slot, Spec
 
 Control = Literal["other-video", "no-video", "shuffled-frames", "reversed-frames", "single-frame", "permuted-options"]
 
 __all__ = ["AnnotationFile", "BenchmarkUse", "Control", "EvaluationSpec"]
+
+_OF_ALL = ("name", "label", "limit")
+"""Options that benchmarks of other frameworks have too."""
 
 
 class AnnotationFile(Spec):
@@ -27,10 +33,11 @@ class AnnotationFile(Spec):
 
 
 class BenchmarkUse(Spec):
-    """One benchmark of the registry, and where its files lie on this machine."""
+    """One benchmark of the registry, and where its files lie on this machine; or one of another framework."""
 
     name: str
-    """Name of the registry entry."""
+    """Name of the registry entry. `lm-eval:hellaswag` is the benchmark `hellaswag` of the harness `lm-eval`, whose
+    options stand beside it."""
     label: Name | None = None
     """Name of the result; None: the entry's name. Needed where one benchmark is used twice, e.g. for two splits."""
     split: str | None = None
@@ -53,15 +60,34 @@ class BenchmarkUse(Spec):
     """Extensions tried in order for `{ext}`, each also in capitals; None: the entry's."""
     limit: Count | None = None
     """Only the first so many questions; the result says so."""
+    harness: Slot[HarnessSpec] | None = None
+    """The other framework that measures, with its options; `name: lm-eval:hellaswag` is short for it."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, super().__get_pydantic_json_schema__(core, handler)]}
+        of_harness = {"type": "object", "properties": {"name": {"pattern": ":"}}, "required": ["name"]}
+        return {"anyOf": [{"type": "string"}, super().__get_pydantic_json_schema__(core, handler), of_harness]}
 
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+        use = {"name": value} if isinstance(value, str) else value
+        if not isinstance(use, Mapping) or not isinstance(name := use.get("name"), str):
+            return use
+        harness, colon, task = name.partition(":")
+        if not colon or use.get("harness") is not None:
+            return use
+        own = {key: option for key, option in use.items() if key in _OF_ALL}
+        more = {key: option for key, option in use.items() if key not in _OF_ALL and option is not None}
+        label = re.sub(r"[^a-z0-9._-]+", "-", name.lower())
+        return {"label": label, **own, "harness": {**more, "type": harness, "task": task}}
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> BenchmarkUse:
+        others = [key for key in type(self).model_fields if key not in (*_OF_ALL, "harness")]
+        if self.harness and (given := [key for key in others if getattr(self, key) is not None]):
+            raise ValueError(f"{given[0]} is for benchmarks of the registry; options of a harness stand in `harness`")
+        return self
 
     @field_validator("video_file")
     @classmethod

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from statistics import NormalDist
+from statistics import NormalDist, stdev
 from typing import Any, NamedTuple
 
 from vlmkit.statistics.clustering import ClusteredMean, checked, clustered_mean, student_t
 
-__all__ = ["Estimate", "all_right", "estimate", "macro", "wilson"]
+__all__ = ["Estimate", "all_right", "estimate", "from_draws", "macro", "wilson"]
 
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -105,6 +105,16 @@ def all_right(
                     f"group {group!r} has questions of {known[group]!r} and of {label!r}: expected one alone"
                 )
     return list(lowest.values()), *(list(known.values()) for known in shared)
+
+
+def from_draws(value: float, draws: Sequence[float]) -> Estimate:
+    """A statistic that is no mean, and its 95% interval by the bootstrap: `value` -+ 1.96 times the spread of `draws`,
+    which are the statistic of as many values drawn with replacement.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 12.
+    """
+    half = _Z * stdev(draws)
+    return Estimate(value, value - half, value + half)
 
 
 def _span(lowest: float, highest: float) -> float:

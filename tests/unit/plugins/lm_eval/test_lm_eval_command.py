@@ -76,7 +76,7 @@ def test_mistakes_of_ours_are_not_hidden(monkeypatch: pytest.MonkeyPatch, saved:
 
 
 def test_without_lm_eval_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vlmkit_lm_eval, "find_spec", lambda name: None)
+    monkeypatch.setattr("vlmkit_lm_eval.spec.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"lm-eval is not installed; install it: pip install 'lm-eval"):
         vlmkit_lm_eval.command([])
 
