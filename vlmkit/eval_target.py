@@ -1,4 +1,4 @@
-"""What an evaluation is about: a spec file, a run, or a saved model, which becomes a spec and the folder of a run."""
+"""The target of an evaluation: a spec file, a run or a saved model becomes a spec and the folder of a run."""
 
 from __future__ import annotations
 

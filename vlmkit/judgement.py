@@ -38,6 +38,7 @@ def judge(
     *,
     benchmarks: Sequence[str] = (),
     limit: int | None = None,
+    benchmarks_path: Sequence[str] = (),
 ) -> Judgement:
     """Have the stored answers of a run judged; nothing is asked of its model.
 
@@ -46,12 +47,12 @@ def judge(
         judge: name of a judge, or a mapping with its options; None: that of the spec, or of the benchmark.
         benchmarks: names of results; empty: all that need a judge.
         limit: judge only the first so many answers, and leave the results as they are.
+        benchmarks_path: further folders of entries, beside those of the spec.
 
     Raises:
         UserError: there are no answers, the judge cannot be built, or a file is malformed.
     """
-    folder, options = _answered(run)
-    more = options.benchmarks_path if options else []
+    folder, options, more = _answered(run, benchmarks_path)
     with folder.locked():
         stored = stored_answers(folder.path, benchmarks, more)
         found = [judge_again(one, options, judge, limit) for one in stored]
@@ -69,17 +70,19 @@ def judging_costs(
     *,
     benchmarks: Sequence[str] = (),
     limit: int | None = None,
+    benchmarks_path: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return, by name of the result, what `judge` with the same arguments would ask for, and what that costs."""
-    folder, options = _answered(run)
-    stored = stored_answers(folder.path, benchmarks, options.benchmarks_path if options else [])
+    folder, options, more = _answered(run, benchmarks_path)
+    stored = stored_answers(folder.path, benchmarks, more)
     return {one.folder.name: cost_of_judging(one, options, judge, limit) for one in stored}
 
 
-def _answered(run: str | Path) -> tuple[RunFolder, EvaluationSpec | None]:
-    """Return a folder with answers, and what its spec says of evaluation, if it has one."""
+def _answered(run: str | Path, benchmarks_path: Sequence[str]) -> tuple[RunFolder, EvaluationSpec | None, list[str]]:
+    """Return a folder with answers, what its spec says of evaluation, if it has one, and further folders of entries."""
     folder = RunFolder(run)
     if not is_folder(folder.path):
         raise RunError(f"{folder.path}: expected a run folder; there is no such folder")
     check_file_types(folder.path)
-    return folder, folder.spec().evaluation if folder.spec_file.is_file() else None
+    options = folder.spec().evaluation if folder.spec_file.is_file() else None
+    return folder, options, [*benchmarks_path, *(options.benchmarks_path if options else ())]

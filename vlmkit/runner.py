@@ -13,6 +13,7 @@ from vlmkit.eval_target import BenchmarkName, eval_target
 from vlmkit.evaluation.controls import DUE_TO
 from vlmkit.evaluation.judge_costs import unscored_problems
 from vlmkit.evaluation.scores import primary_metric
+from vlmkit.evaluation.shards import EvaluationShard
 from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
@@ -153,6 +154,7 @@ def evaluate(
         UserError: the target, a benchmark, its data or the run folder is at fault.
     """
     exit_in_worker()
+    part = None if shard is None else EvaluationShard.parse(shard)
     spec, path = eval_target(target, output, benchmarks, options, set)
     run = RunFolder(path)
     if spec.training is not None and not run.model.is_dir():
@@ -160,7 +162,7 @@ def evaluate(
     prepared = _prepare(spec)  # first: what the benchmarks lack leaves no folder behind
     folder, composed = _open(spec, path)
     _wait_for_first(folder.spec_file)
-    return _measure(spec, folder, prepared, composed.model, shard)
+    return _measure(spec, folder, prepared, composed.model, part)
 
 
 def _open(spec: ExperimentSpec, path: Path) -> tuple[RunFolder, ComposedSummary]:
@@ -188,17 +190,16 @@ def _measure(
     folder: RunFolder,
     prepared: list[PreparedBenchmark | PreparedTask],
     on_meta: VideoLM | None = None,
-    shard: str | None = None,
+    shard: EvaluationShard | None = None,
 ) -> Run:
     """Evaluate, if the spec asks for it, and report."""
     trained = folder.model if spec.training else None
     results: dict[str, BenchmarkResult] = {}
     if spec.evaluation is not None:
         keep_freed_memory()
-        from vlmkit.evaluation import EvaluationShard, evaluate_benchmarks
+        from vlmkit.evaluation import evaluate_benchmarks
 
-        part = None if shard is None else EvaluationShard.parse(shard)
-        results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta, shard=part)
+        results = evaluate_benchmarks(spec, folder, prepared, on_meta=on_meta, shard=shard)
         if not results:  # another process has them
             return Run(folder.path, trained)
     if rank():

@@ -1,4 +1,4 @@
-"""What `vlmkit eval` is given, and the spec and run folder that it becomes."""
+"""The target of `vlmkit eval`, and the spec and run folder that it becomes."""
 
 from __future__ import annotations
 

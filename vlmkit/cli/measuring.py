@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlmkit.cli.experiments import Overrides, RunsFolder
+from vlmkit.cli.finished_options import FurtherEntries
 from vlmkit.formatting import columns, figure, figures
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import parse_overrides
@@ -51,6 +52,7 @@ def evaluate(
         typer.Option("--control", metavar="NAME", help="Also with something taken away, e.g. no-video. Repeatable."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Questions per forward pass.")] = None,
+    benchmarks_path: FurtherEntries = None,
     set_: Overrides = None,
     output: RunsFolder = Path("runs"),
     shard: Annotated[
@@ -77,6 +79,8 @@ def evaluate(
         overrides["evaluation.controls"] = control
     if batch_size is not None:
         overrides["evaluation.batch_size"] = batch_size
+    if benchmarks_path:
+        overrides["evaluation.benchmarks_path"] = benchmarks_path
     overrides |= parse_overrides(set_ or [])
     from vlmkit import runner
 
@@ -101,6 +105,7 @@ def judge(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Try it on the first so many answers; results stay as they are.")
     ] = None,
+    benchmarks_path: FurtherEntries = None,
 ) -> None:
     """Have the stored answers judged again; nothing is asked of the model, and no verdict is paid twice.
 
@@ -109,11 +114,12 @@ def judge(
     from vlmkit import judgement
 
     chosen = None if judge is None else parse_scalar(judge, "--judge")
+    options: Any = {"benchmarks": benchmark or (), "limit": limit, "benchmarks_path": benchmarks_path or ()}
     if dry_run:
-        costs = judgement.judging_costs(run, chosen, benchmarks=benchmark or (), limit=limit)
+        costs = judgement.judging_costs(run, chosen, **options)
         typer.echo("\n".join(f"{name}: {cost}" for name, cost in costs.items()))
         return
-    judged = judgement.judge(run, chosen, benchmarks=benchmark or (), limit=limit)
+    judged = judgement.judge(run, chosen, **options)
     typer.echo("\n".join(_before_and_after(one) for one in judged.evaluations))
     judged.check()
 

@@ -17,10 +17,10 @@ from vlmkit.api.document import Document
 from vlmkit.api.evaluator import Prompt
 from vlmkit.evaluation.controls import Arrangement
 from vlmkit.evaluation.records import Record
-from vlmkit.files import write_atomic
+from vlmkit.files import is_file, write_atomic
 from vlmkit.json_files import json_line, read_json_lines
 
-__all__ = ["Answer", "AnswerFile", "Question", "document_fields", "read_answers"]
+__all__ = ["Answer", "AnswerFile", "Question", "document_fields", "kept_answers", "read_answers"]
 
 _ALWAYS = ("id", "video", "question", "answer", "type")
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -119,13 +119,19 @@ def read_answers(path: Path, *, mend: bool = False) -> dict[str, Answer]:
     return {answer.id: answer for answer in read_json_lines(path, Answer, mend=mend)}
 
 
+def kept_answers(path: Path) -> Path:
+    """Return the file, beside one of answers, with those to questions that are not asked now: beyond a `limit`, say."""
+    return path.with_name(f"{path.stem}.kept.jsonl")
+
+
 class AnswerFile:
     """A JSON-lines file of answers, kept batch by batch so that an interrupted evaluation goes on where it stopped."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.answers = read_answers(path, mend=True)
+        self._kept = read_answers(kept_answers(path))
+        self.answers = self._kept | read_answers(path, mend=True)
         """By id of the question."""
 
     def append(self, answers: Sequence[Answer]) -> None:
@@ -138,9 +144,16 @@ class AnswerFile:
         self.answers.update({answer.id: answer for answer in answers})
 
     def rewrite(self, questions: Sequence[Question]) -> None:
-        """Leave just the answers to these questions, in this order, and let them say what the questions say."""
+        """Leave just the answers to these questions, in this order, and let them say what the questions say.
+
+        The others are put aside, so that they need not be asked again when they are wanted again.
+        """
         said = {question.document.id: question.fields() for question in questions}
+        others = {key: answer for key, answer in self.answers.items() if key not in said}
+        if any(self._kept.get(key) != answer for key, answer in others.items()):
+            self._kept |= others
+            write_atomic(kept_answers(self.path), "".join(json_line(one.data()) for one in self._kept.values()))
         self.answers = {key: self.answers[key].model_copy(update=fields) for key, fields in said.items()}
         text = "".join(json_line(answer.data()) for answer in self.answers.values())
-        if self.path.read_text(encoding="utf-8") != text:
+        if not is_file(self.path) or self.path.read_text(encoding="utf-8") != text:
             write_atomic(self.path, text)

@@ -1,4 +1,4 @@
-"""What judging will take, said before it begins, and what is said where too many answers have no verdict."""
+"""Costs of judging, told before it begins, and the complaint about too many answers without a verdict."""
 
 from __future__ import annotations
 

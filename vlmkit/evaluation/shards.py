@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from vlmkit.errors import RunError, SpecError, shown
-from vlmkit.evaluation.answers import Answer, AnswerFile, Question, read_answers
+from vlmkit.evaluation.answers import Answer, AnswerFile, Question, kept_answers, read_answers
 from vlmkit.files import Locked, lock_file
 from vlmkit.formatting import plural
 
@@ -105,8 +105,8 @@ def _video(question: Question) -> str:
 
 
 def answers_so_far(path: Path) -> dict[str, Answer]:
-    """Return the answers, by id, of a file and of the files of shares beside it, those that grow included."""
-    answers = read_answers(path)
+    """Return the answers, by id, of a file and of those of shares beside it, those that grow and that are kept too."""
+    answers = read_answers(kept_answers(path)) | read_answers(path)
     for file in _files(path):
         answers |= read_answers(file)
     return answers

@@ -63,7 +63,9 @@ def test_rewriting_leaves_these_answers_in_this_order_and_brings_them_up_to_date
     file.rewrite([question("c", answer="new"), question("a")])
     c, a = answers("c", "a")
     assert list(file.answers.values()) == [c.model_copy(update={"answer": "new"}), a]
-    assert AnswerFile(file.path).answers == file.answers
+    assert read_answers(file.path) == file.answers
+    [b] = answers("b")
+    assert AnswerFile(file.path).answers == {"b": b, **file.answers}, "put aside, and not lost"
 
 
 def test_rewriting_keeps_what_a_line_has_beside(tmp_path: Path) -> None:

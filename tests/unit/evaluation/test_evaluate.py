@@ -59,6 +59,17 @@ def test_changed_annotations_are_asked(
     assert read_scored(tmp_path / "measured/eval/tiny")[0].document.answer == "another"
 
 
+def test_answers_beyond_a_limit_are_kept_for_later(
+    experiment: Experiment, measured: Measure, oracle: Any, tmp_path: Path
+) -> None:
+    whole = measured(experiment())
+    for limit in (5, 2):
+        assert measured(experiment({"limit": limit})).n == limit
+        assert len(read_scored(tmp_path / "measured/eval/tiny")) == limit
+    assert measured(experiment()).metrics == whole.metrics
+    assert len(oracle.batches) == 3
+
+
 def test_a_video_that_was_missing_is_asked_about(
     experiment: Experiment, measured: Measure, clips: Path, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which saved model an evaluation takes as it is."""
+"""The saved models that an evaluation takes as they are."""
 
 from __future__ import annotations
 
