@@ -34,6 +34,10 @@ RULES: dict[str, Rule] = {
     "tempcompass-yes-no": _tempcompass.yes_no,
     "yes-no": _yes_no.strict,
 }
+_JUDGED = frozenset(
+    {"lmms-eval-mmvu", "tempcompass-caption-matching", "tempcompass-multi-choice", "tempcompass-yes-no"}
+)
+"""Those that leave some answers to a judge; others do where their option `judge` is set."""
 
 
 class RuleExtractor(Extractor):
@@ -41,7 +45,7 @@ class RuleExtractor(Extractor):
 
     def __init__(self, name: str, version: str, **options: object) -> None:
         self.rule, self.version = partial(RULES[name], **options), version
-        self.judged = name.startswith("tempcompass") or bool(options.get("judge"))
+        self.judged = name in _JUDGED or bool(options.get("judge"))
         self._of_choices = name in CHOICE_RULES
 
     def read(self, document: Document, answer: str) -> Reading:

@@ -24,7 +24,6 @@ _NEAR = 100
 _CLAUSE = re.compile(r"[,.;:!?\n]")
 _LINE_ENDS = re.compile(r"[ .,;:!?\"')\]]*(?:\n|$)")
 _IN_ONE_LINE = "and its own text in one line"
-_BEGUN = re.compile(r"(yes|no)[,.!;:]")
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b")
 _MOST = 200
 """Letters, and texts of options, that an answer may name: one that loops is not read."""

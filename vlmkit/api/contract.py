@@ -147,6 +147,8 @@ def check_type(found: object, expected: type, name: str = "") -> Any:
 
 def type_name(found: object) -> str:
     """Return the type of what was found, in words."""
+    if isinstance(found, type):
+        return f"the class {found.__name__} itself"
     return "None (is a `return` missing?)" if found is None else f"a {type(found).__name__}"
 
 
@@ -174,8 +176,11 @@ def versioned(name: str, what: str) -> Check:
     """Return the check of a built object that states its `version`, which changes whenever `what` it gives may."""
 
     def has_version(spec: object, built: object) -> object:
-        if not check_text(getattr(built, "version", None), f"{name} whose `version` is"):
-            raise ContractError(f"gives {name} whose `version` is empty; it changes whenever {what} may")
+        version = getattr(built, "version", None)
+        if version is None or not check_text(version, f"{name} whose `version` is"):
+            raise ContractError(
+                f'gives {name} without `version`; write `version = "1"` and change it whenever {what} may'
+            )
         return built
 
     return has_version

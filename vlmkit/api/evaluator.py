@@ -73,7 +73,7 @@ def _score(
     ranges = evaluator.metrics()
     if lacking := [name for name in ranges if name not in values]:
         raise ContractError(f"gives no {lacking[0]!r} for document {shown(document.id)}, which its metrics() has")
-    where = f"for document {shown(document.id)}"
+    where = f"document {shown(document.id)} the value of"
     return {
         name: None if values[name] is None else check_number(values[name], f"{where} {name!r}", *ends)
         for name, ends in ranges.items()
@@ -92,7 +92,7 @@ class Evaluator(Contract, ABC):
     }
 
     judged: bool = True
-    """Whether `read` can leave an answer to a judge."""
+    """False where `read` never leaves an answer to a judge."""
 
     @abstractmethod
     def prompt(self, document: Document) -> Prompt | str:

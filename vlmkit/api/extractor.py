@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 from vlmkit.api.contract import (
     Contract,
@@ -46,12 +46,19 @@ class Reading:
     """One phrase for people: `letter C at the start`, `two letters: A, C`."""
 
 
+class _Reader(Protocol):
+    """An extractor, or an evaluator."""
+
+    @property
+    def judged(self) -> bool: ...
+
+
 def random_option(document: Document) -> int:
     """Draw an option by the id of the document: rules that guess give the same score every time."""
     return int.from_bytes(sha256(document.id.encode()).digest()) % len(document.options)
 
 
-def check_reading(component: object, found: object, document: Document, answer: str) -> Reading:
+def check_reading(component: _Reader, found: object, document: Document, answer: str) -> Reading:
     """Return a reading that is one of this document, with `correct` where that follows from the choice."""
     reading: Reading = check_type(found, Reading)
     if reading.state not in get_args(ReadingState):
@@ -60,6 +67,12 @@ def check_reading(component: object, found: object, document: Document, answer: 
     state, choice, correct = reading.state, reading.choice, reading.correct
     where = f"for document {shown(document.id)}"
     count = len(document.options)
+    if state == "judge" and not component.judged:
+        raise ContractError(
+            f"gives the state judge {where}, but its `judged` is false; set it where a judge may be asked"
+        )
+    if choice is not None and not count:
+        raise ContractError(f"gives a choice {where}, which has no options; raise a DataError for such a document")
     if choice is not None and (type(choice) is not int or choice not in range(count)):
         raise ContractError(f"gives the choice {shown(choice)} {where}, expected a position among its {count} options")
     if correct is not None and not isinstance(correct, bool):
@@ -87,7 +100,7 @@ class Extractor(Contract, ABC):
     version: str
     """Changes whenever readings may."""
     judged: bool = False
-    """Whether it leaves some answers to a judge."""
+    """True where it leaves some answers to a judge."""
 
     @abstractmethod
     def read(self, document: Document, answer: str) -> Reading:

@@ -33,11 +33,11 @@ _PASS = 3.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one answer. It has a label, a score, or both."""
+    """The judgment of one answer. It has a label, a score, or both."""
 
     correct: bool | None
     """None where the judge said neither right nor wrong: partially correct, or a score alone."""
-    score: float | None
+    score: float | None = None
     """0 (wrong) to 5 (right), as the judges of the video-QA papers give it."""
     raw: str = ""
     """The judge's own words."""
@@ -175,7 +175,7 @@ class Judge(Contract):
     version: str
     """Changes whenever verdicts may: model and rules of this judge. The prompt is a part of each request."""
     prompted: bool = False
-    """Whether it reads the prompts of requests, as language models do."""
+    """True where it reads the prompts of requests, as language models do."""
 
     def judge(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Verdict | Unscored]]:
         """Yield (index of the request, verdict), one for each request, in any order, each as soon as it is there."""

@@ -19,6 +19,7 @@ OPEN = Document("q", "v", "How many?", "3")
 
 class _Extractor(Extractor):
     version = "1"
+    judged = True
 
     def __init__(self, rule: Callable[[Document, str], Any]) -> None:
         self.rule = rule
@@ -92,9 +93,28 @@ def test_what_it_raises_names_it() -> None:
         _spec(lambda *_: 1 / 0).build().read(RIGHT, "b")
 
 
-@pytest.mark.parametrize("version", ["", None, 3])
-def test_an_extractor_has_a_version(version: Any) -> None:
-    with pytest.raises(PluginError, match="an extractor whose `version` is"):
+def test_only_an_extractor_that_says_so_leaves_answers_to_a_judge() -> None:
+    extractor = _spec(lambda *_: Reading("judge")).build()
+    extractor.judged = False
+    with pytest.raises(PluginError, match="gives the state judge for document 'q', but its `judged` is false"):
+        extractor.read(RIGHT, "b")
+
+
+def test_a_choice_needs_options() -> None:
+    with pytest.raises(PluginError, match="a choice for document 'q', which has no options; raise a DataError"):
+        _read(Reading("read", 0), OPEN)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("", 'gives an extractor without `version`; write `version = "1"` and change it whenever readings may'),
+        (None, "gives an extractor without `version`"),
+        (3, "gives an extractor whose `version` is a int, expected text"),
+    ],
+)
+def test_an_extractor_has_a_version(version: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=said):
         _spec(lambda *_: Reading("judge"), version).build()
 
 
@@ -123,7 +143,7 @@ def _refuses(document: Document, answer: str) -> Reading:
     [
         (lambda document, answer: Reading("judge", why=str(next(COUNT))), "reads Reading"),
         (_refuses, "it refuses every one of the documents"),
-        (lambda document, answer: Reading("read", 0), "expected a position among its 0 options"),
+        (lambda document, answer: Reading("read", 0), "which has no options; raise a DataError"),
         (lambda document, answer: Reading("judge", why=answer[0]), "raised IndexError"),
     ],
 )

@@ -57,6 +57,12 @@ def test_answers_are_read_by_the_extractor(extractor: str, answer: str, state: s
     assert evaluator.score(CHOICE, reading, Verdict(True, None)) == {"accuracy": 1.0}
 
 
+def test_open_questions_of_mmvu_are_left_to_a_judge_where_no_rule_applies() -> None:
+    evaluator = MultipleChoiceSpec.model_validate({"extractor": "lmms-eval-mmvu"}).build()
+    assert evaluator.judged
+    assert evaluator.read(Document("1", "v", "who?", "the man"), "a dog").state == "judge"
+
+
 def test_the_likeliest_option_is_the_answer() -> None:
     options = {"extractor": "mlvu", "output_type": "loglikelihood", "continuation": "({letter}) {text}"}
     evaluator = MultipleChoiceSpec.model_validate(options).build()
