@@ -23,7 +23,7 @@ from vlmkit.registry import KINDS, registry
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.testing import checks
 
-PLUGINS = ("both_ends", "contains", "halve", "last_letter", "patch_tokens", "question_table", "traffic")
+PLUGINS = ("both_ends", "contains", "halve", "last_letter", "patch_tokens", "question_table", "traffic", "word_recall")
 _TITLE = re.compile(r" {8}# ((?:\w+/)*\w+\.(?:py|yaml|jsonl))")
 """The first line of a block of code names its file."""
 
@@ -78,7 +78,7 @@ def test_they_are_registered_and_their_lines_are_not_too_long(installed: Path) -
     assert {plugins[name].state for name in PLUGINS} == {"loaded"}
     assert registry().get("downsampler", "halve").plugin.package == "examples 1"
     files = sorted(installed.rglob("*.py"))
-    assert len(files) == 11
+    assert len(files) == 12
     for file in files:
         assert ast.get_docstring(ast.parse(file.read_text()))
         assert max(map(len, file.read_text().splitlines())) <= 120
@@ -100,7 +100,13 @@ def test_the_aligner_passes_the_kit(check, downsampler: str) -> None:
     check(_spec("aligner", "patch-tokens", **tiny | {"downsampler": downsampler}))
 
 
-OTHERS = [("dataset", "question-table"), ("extractor", "last-letter"), ("judge", "contains"), ("sampler", "both-ends")]
+OTHERS = [
+    ("dataset", "question-table"),
+    ("evaluator", "word-recall"),
+    ("extractor", "last-letter"),
+    ("judge", "contains"),
+    ("sampler", "both-ends"),
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), OTHERS)
@@ -141,6 +147,15 @@ def test_the_extractor_reads_the_last_letter() -> None:
     document = Document("q", "v", "Which way?", "left", options=("left", "right"), correct=0)
     assert extractor.read(document, "B? No, A.") == Reading("read", 0, True, why="last letter A")
     assert extractor.read(document, "C") == Reading("unreadable", why="no letter of an option")
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_evaluator_counts_words() -> None:
+    evaluator = _spec("evaluator", "word-recall").build()
+    document = Document("q", "v", "Where does it go?", "to the left")
+    reading = evaluator.read(document, "It goes TO THE right")
+    assert reading.why == "2 of 3 words"
+    assert evaluator.score(document, reading, None) == {"recall": 2 / 3}
 
 
 @pytest.mark.usefixtures("installed")

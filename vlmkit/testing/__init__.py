@@ -17,6 +17,7 @@ from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import PluginError
 from vlmkit.registry import KINDS, unknown_kind
+from vlmkit.testing.evaluator_checks import check_evaluator
 from vlmkit.testing.extractor_checks import check_extractor
 
 __all__ = ["check_extractor", "checks"]
@@ -73,6 +74,7 @@ def checks(kind: str) -> tuple[Check, ...]:
     own: dict[str, Iterable[Check]] = {
         "aligner": AlignerChecks(),
         "downsampler": DownsamplerChecks(),
+        "evaluator": (check_evaluator,),
         "extractor": (check_extractor,),
         "sampler": (positions_are_those_of_frames, is_deterministic),
         "teacher": TeacherChecks(),

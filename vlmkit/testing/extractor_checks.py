@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from vlmkit.api.document import Document
-from vlmkit.api.extractor import Extractor, ExtractorSpec, Reading
+from vlmkit.api.extractor import ExtractorSpec
 from vlmkit.errors import DataError, PluginError, shown
 
-__all__ = ["check_extractor"]
+__all__ = ["DOCUMENTS", "answers_to", "check_extractor", "unless_refused"]
 
+Found = TypeVar("Found")
 DOCUMENTS = (
     Document("choice", "v", "Where does it go?", "to the left", options=("up", "to the left", "down"), correct=1),
     Document("many", "v", "Which one?", options=(*"abcdefghijklmnopqrstuvwxyz", "aa", "")),
@@ -19,35 +21,11 @@ DOCUMENTS = (
 )
 """An extractor need not take all of them: it may refuse a document by a DataError."""
 ANSWERS = (
-    *("", " ", ".", "(", ")", "\n", "None", "nan", "a", "A", "B", "(b)", "Z", "B. to the left", "to the left", "Yes."),
-    *(
-        "no",
-        "3",
-        "three times",
-        "-1",
-        "10" * 300,
-        "<think>",
-        "</s>",
-        "\\boxed{B}",
-        "A or B",
-        "not B",
-        "I",
-        "The answer is",
-    ),
-    *(
-        "Answer: Answer: Answer:",
-        "\0",
-        "\u200b",
-        "\uff22",
-        "\u24b7",
-        "\u01c5",
-        "\u202eB",
-        "\u0130",
-        "\xdf",
-        "\uff11",
-        "\u0663",
-    ),
-)
+    "", " ", ".", "(", ")", "\n", "None", "nan", "a", "A", "B", "(b)", "Z", "B. to the left", "to the left", "Yes.",
+    "no", "3", "three times", "-1", "10" * 300, "<think>", "</s>", "\\boxed{B}", "A or B", "not B", "I",
+    "The answer is", "Answer: Answer: Answer:", "\0", "\u200b", "\uff22", "\u24b7", "\u01c5", "\u202eB", "\u0130",
+    "\xdf", "\uff11", "\u0663",
+)  # fmt: skip
 LONG = ("a", " ", "(", "A ", "A. ", "(B", "The answer is ", "to the left ", "o(", "one ", "9", "\n", "<|a", "yes no ")
 """Repeated to about so many characters:"""
 LENGTH = 200_000
@@ -59,11 +37,11 @@ def check_extractor(spec: ExtractorSpec) -> None:
     first, second = spec.build(), spec.build()
     read = 0
     for document in DOCUMENTS:
-        for answer in _answers(document):
-            reading = _reading(first, document, answer)
+        for answer in answers_to(document):
+            reading = unless_refused(first.read, document, answer)
             read += reading is not None
-            again = _reading(second, document, answer)
-            assert reading == again == _reading(first, document, answer), (
+            again = unless_refused(second.read, document, answer)
+            assert reading == again == unless_refused(first.read, document, answer), (
                 f"document {document.id!r}, answer {shown(answer)}: reads {reading}, then {again}"
             )
             if reading is not None and reading.choice is not None:
@@ -72,18 +50,19 @@ def check_extractor(spec: ExtractorSpec) -> None:
     assert read, f"it refuses every one of the documents {[document.id for document in DOCUMENTS]}"
     for document in DOCUMENTS:
         for part in LONG if document.references else ():
-            _reading(first, document, part * (LENGTH // len(part)))
+            unless_refused(first.read, document, part * (LENGTH // len(part)))
 
 
-def _answers(document: Document) -> Iterator[str]:
+def answers_to(document: Document) -> Iterator[str]:
+    """Yield answers that a model may give, and those that none should."""
     yield from ANSWERS
     yield from document.options
 
 
-def _reading(extractor: Extractor, document: Document, answer: str) -> Reading | None:
-    """The reading; None where the extractor takes no such documents."""
+def unless_refused(method: Callable[..., Found], *arguments: object) -> Found | None:
+    """Return what a method gives; None where it refuses such documents."""
     try:
-        return extractor.read(document, answer)
+        return method(*arguments)
     except PluginError:
         raise
     except DataError:
