@@ -21,7 +21,7 @@ __all__ = ["EndpointJudge"]
 _CHARACTERS = 4
 """Of English text per token, by OpenAI's own rule of thumb."""
 _HOPELESS = (401, 403, 404)
-"""What a server says of a wrong key, of a model that may not be used, and of one that is not there."""
+"""Statuses of a wrong key, of a model that may not be used, and of one that is not there: repeating does not help."""
 
 
 class EndpointJudge(Judge):

@@ -18,12 +18,12 @@ __all__ = ["FORMATS", "AnswerFormat", "ReadOptions", "list_files", "read_answer_
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user says about files that do not say it themselves."""
+    """Options of the user, for files that do not say it themselves."""
 
     form: str = ""
     """Name of the format; empty: it is recognized."""
     column: str = ""
-    """Which column of answers, of a table with one for each setting."""
+    """Name of the column of answers, of a table with one for each setting."""
     vocabulary: tuple[str, ...] = ()
     """The words that answers given by number stand for."""
 

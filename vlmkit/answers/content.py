@@ -24,14 +24,14 @@ _XLSX = b"PK\x03\x04"
 
 @dataclass(frozen=True)
 class AnswerContent:
-    """What a file holds, before it is known which tool wrote it."""
+    """The content of a file, before it is known which tool wrote it."""
 
     where: str
     """The file."""
     stem: str
     """Its name without the endings: some tools say there which task it is."""
     value: Any
-    """What its JSON stands for; of JSON lines and tables a list of rows."""
+    """The parsed JSON; of JSON lines and tables a list of rows."""
     columns: tuple[str, ...] = ()
     """Of a table; every value in its rows is text. Empty where the file is none."""
 

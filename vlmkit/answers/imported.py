@@ -17,7 +17,7 @@ __all__ = ["ImportedAnswer", "StoredVerdict", "answer_text", "check_ids", "lette
 
 @dataclass(frozen=True)
 class StoredVerdict:
-    """The judgement that a file holds of an answer."""
+    """A judge's or a rule's verdict that a file holds of an answer."""
 
     judge: str
     """Name of the model that judged; empty where a rule of the tool decided, without a judge."""
@@ -41,7 +41,7 @@ class ImportedAnswer:
     answer: str | None
     """None where the tool got none, e.g. because an API refused."""
     verdict: StoredVerdict | None
-    """None where the file has no judgement."""
+    """None where the file has no verdict."""
     where: str
     """File and place in it, for messages."""
 

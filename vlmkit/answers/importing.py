@@ -60,7 +60,7 @@ class ImportRecord(Record):
     files: list[FileUsed]
     """Answers and verdicts."""
     matched_by: str
-    """What told the questions: `id`, `position` or `question`."""
+    """How the questions were found: by `id`, `question` (its text) or `position`."""
     answers: int
     unanswered: int
     """Answers that the tool did not get; they are empty here."""

@@ -30,7 +30,7 @@ class Matched:
 
     answered: list[AnsweredDocument]
     by: str
-    """What told them: `id`, `question` or `position`."""
+    """How they were found: by `id`, `question` (its text) or `position`."""
     missing: list[str]
     """Ids of the questions without an answer."""
 

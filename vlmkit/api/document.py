@@ -35,7 +35,7 @@ class Document:
     correct: int | None = None
     """Position of the right option; None without options, or where it is not public."""
     task: str = ""
-    """Which task, of a benchmark that has several: a protocol can ask and score each in its own way."""
+    """Name of the task, of a benchmark that has several: a protocol can ask and score each in its own way."""
     group: str = ""
     """Questions of one group depend on each other: their answers are clustered, or right only together. Empty: those
     about one video."""

@@ -91,7 +91,7 @@ class JudgeRequest:
     options: tuple[str, ...] = ()
     """Of a multiple-choice question, without letters."""
     prompt: JudgePrompt | None = None
-    """What a judge that is a language model is told; the others do without."""
+    """The prompt of a judge that is a language model; None for the others."""
     other_question: str = ""
     """A second question whose answer is judged together with this one."""
     other_answer: str = ""
