@@ -12,7 +12,6 @@ from jinja2 import TemplateError
 from torch import Tensor
 
 from vlmkit.api import (
-    JudgePrompt,
     JudgeRequest,
     SpecError,
     expand_path,
@@ -22,8 +21,9 @@ from vlmkit.api import (
     reading,
     refuse_pointers,
 )
+from vlmkit_judges._judge_requests import prompt_of
 
-__all__ = ["CausalModel", "model_identity", "prompt_of"]
+__all__ = ["CausalModel", "model_identity"]
 
 
 def model_identity(path: str) -> str:
@@ -45,15 +45,6 @@ def _sha256(files: tuple[tuple[Path, int, int], ...]) -> str:
 
     lines = "".join(f"{file.name} {file_sha256(file)}\n" for file, _, _ in files)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
-
-
-def prompt_of(request: JudgeRequest) -> JudgePrompt:
-    """Return the prompt of a request. A SpecError where it has none."""
-    if request.prompt is None:
-        raise SpecError(
-            "this judge is a language model and needs a prompt: set `judge_prompt`, e.g. to video-chatgpt-qa"
-        )
-    return request.prompt
 
 
 class CausalModel:

@@ -9,7 +9,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from vlmkit.api import Judge, JudgeEstimate, JudgeRequest, Unscored, Verdict
-from vlmkit_judges._causal import CausalModel, prompt_of
+from vlmkit_judges._causal import CausalModel
+from vlmkit_judges._judge_requests import prompt_of
 from vlmkit_judges._local import batches, texts_of
 
 __all__ = ["DecisionJudge"]

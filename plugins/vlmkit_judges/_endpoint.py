@@ -9,7 +9,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vlmkit.api import Judge, JudgeEstimate, JudgeRequest, SpecError, Unscored, Verdict, first_line, read_reply, shown
+from vlmkit.api import Judge, JudgeEstimate, JudgeRequest, Unscored, Verdict, first_line, shown
+from vlmkit_judges._judge_requests import prompt_of, verdict_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -48,9 +49,9 @@ class EndpointJudge(Judge):
 
     def estimate(self, requests: Sequence[JudgeRequest]) -> JudgeEstimate:
         """Return the tokens and the cost of these requests."""
-        texts = [message["content"] for request in requests for message in _messages(request)]
+        texts = [message["content"] for request in requests for message in prompt_of(request).messages(request)]
         entering = sum(map(len, texts)) // _CHARACTERS
-        leaving = sum(self._options.max_tokens or request.prompt.max_tokens for request in requests if request.prompt)
+        leaving = sum(self._options.max_tokens or prompt_of(request).max_tokens for request in requests)
         counted = f"characters / {_CHARACTERS}"
         return JudgeEstimate(len(requests), entering, leaving, self._cost(entering, leaving), counted)
 
@@ -118,14 +119,13 @@ class EndpointJudge(Judge):
         return replace(verdict, seconds=perf_counter() - started) if isinstance(verdict, Verdict) else verdict
 
     def _arguments(self, request: JudgeRequest) -> dict[str, Any]:
-        messages, prompt = _messages(request), request.prompt
-        assert prompt is not None
+        prompt = prompt_of(request)
         asked: dict[str, Any] = {"temperature": prompt.temperature, "max_tokens": prompt.max_tokens, **self._asked}
         if prompt.presence_penalty:
             asked["presence_penalty"] = prompt.presence_penalty
         if self._options.max_completion_tokens:
             asked["max_completion_tokens"] = asked.pop("max_tokens")
-        return {"model": self._options.model, "messages": messages, **asked}
+        return {"model": self._options.model, "messages": prompt.messages(request), **asked}
 
     def _read(self, reply: Any, request: JudgeRequest) -> Verdict | Unscored:
         """Read a reply of the server, which can be anything."""
@@ -139,8 +139,7 @@ class EndpointJudge(Judge):
             return Unscored(
                 f"the judge's reply is empty (finish_reason {shown(getattr(first, 'finish_reason', None))})"
             )
-        assert request.prompt is not None
-        found = read_reply(self._hidden(text), request.prompt.reply, request.fields().get("full_reference", ""))
+        found = verdict_of(request, self._hidden(text))
         if isinstance(found, Unscored):
             return found
         tokens = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
@@ -157,14 +156,6 @@ class EndpointJudge(Judge):
     def _hidden(self, text: str) -> str:
         """Return a text of the server without the key: some repeat it in their errors."""
         return text.replace(self._key, "[key]") if self._key else text
-
-
-def _messages(request: JudgeRequest) -> list[dict[str, str]]:
-    if request.prompt is None:
-        raise SpecError(
-            "this judge is a language model and needs a prompt: set `judge_prompt`, e.g. to video-chatgpt-qa"
-        )
-    return request.prompt.messages(request)
 
 
 def _address(url: str) -> str:

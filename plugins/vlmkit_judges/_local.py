@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from vlmkit.api import Judge, JudgeEstimate, JudgePrompt, JudgeRequest, SpecError, Unscored, Verdict, read_reply
-from vlmkit_judges._causal import CausalModel, prompt_of
+from vlmkit.api import Judge, JudgeEstimate, JudgePrompt, JudgeRequest, SpecError, Unscored, Verdict
+from vlmkit_judges._causal import CausalModel
+from vlmkit_judges._judge_requests import prompt_of, verdict_of
 
 __all__ = ["LocalJudge", "batches", "texts_of"]
 
@@ -67,7 +68,7 @@ class LocalJudge(Judge):
 
     def _read(self, request: JudgeRequest, entering: int, ids: Sequence[int], seconds: float) -> Verdict | Unscored:
         text = self._model.tokenizer.decode(ids, skip_special_tokens=True)
-        found = read_reply(text, prompt_of(request).reply, request.fields().get("full_reference", ""))
+        found = verdict_of(request, text)
         if isinstance(found, Unscored):
             return found
         ends = {self._model.tokenizer.eos_token_id, self._model.tokenizer.pad_token_id}

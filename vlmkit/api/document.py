@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from vlmkit.errors import DataError, did_you_mean, shown
 
-__all__ = ["Document", "fill_template", "template_fields"]
+__all__ = ["Document", "fill_template", "template_fields", "template_names"]
 
 _FIELD = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _TEXTS = ("id", "video", "question", "answer", "type", "task", "group", "companion")
@@ -68,6 +68,11 @@ def fill_template(template: str, texts: Mapping[str, str]) -> str:
         return texts[field[1]]
 
     return _FIELD.sub(text, template)
+
+
+def template_names(template: str) -> frozenset[str]:
+    """Return the names that a template has in braces."""
+    return frozenset(_FIELD.findall(template))
 
 
 def template_fields(document: Document) -> dict[str, str]:

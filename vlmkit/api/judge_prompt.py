@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
@@ -12,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from vlmkit.api.document import fill_template, template_names
 from vlmkit.errors import SpecError
 
 __all__ = ["JudgePrompt", "JudgeRequest", "ReplyForm"]
@@ -27,7 +27,6 @@ ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "o
 | `correct-incorrect` | `Correct` or `Incorrect` |
 | `option` | `Answer: B. …`: the option that the answer describes; right where it is the reference |
 """
-_FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,12 @@ class JudgePrompt:
     @property
     def fields(self) -> frozenset[str]:
         """Names of the fields that the two texts use."""
-        return frozenset(_FIELD.findall(f"{self.system}\n{self.user}"))
+        return template_names(f"{self.system}\n{self.user}")
 
     def messages(self, request: JudgeRequest) -> list[dict[str, str]]:
         """Return the chat to be continued: `{role, content}` of system, where there is one, and user.
 
-        Texts are put in once, so that braces in an answer stay what they are. A SpecError where the request lacks a
-        field.
+        A SpecError where the request lacks a field.
         """
         texts = request.fields()
         if lacking := sorted(self.fields - texts.keys()):
@@ -73,10 +71,7 @@ class JudgePrompt:
                 "use a prompt that is made for this benchmark"
             )
         said = [("system", self.system)] if self.system else []
-        return [
-            {"role": role, "content": _FIELD.sub(lambda found: texts[found[1]], text)}
-            for role, text in [*said, ("user", self.user)]
-        ]
+        return [{"role": role, "content": fill_template(text, texts)} for role, text in [*said, ("user", self.user)]]
 
 
 @dataclass(frozen=True)

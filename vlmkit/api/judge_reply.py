@@ -63,10 +63,10 @@ def read_reply(text: str, form: ReplyForm, right: str = "") -> Verdict | Unscore
         return _option(said, text, right)
     if form == "two-scores":
         return _two_scores(said, text)
-    return _labelled(said, text, with_label=form == "pred-score")
+    return _labeled(said, text, with_label=form == "pred-score")
 
 
-def _labelled(said: str, text: str, *, with_label: bool) -> Verdict | Unscored:
+def _labeled(said: str, text: str, *, with_label: bool) -> Verdict | Unscored:
     """Read label and score, or the score alone: of Python or JSON objects, else of `key: value`, else of bare words."""
     found = {verdict for verdict in map(_of_object, _objects(said)) if verdict is not None}
     if not any(_complete(one, with_label) for one in found):

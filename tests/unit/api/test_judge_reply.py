@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vlmkit.api import Unscored, Verdict, read_reply
 
-LABELLED = {
+LABELED = {
     "{'pred': 'yes', 'score': 4}": (True, 4.0),
     '{"pred": "no", "score": 0}': (False, 0.0),
     "{'pred': 'correct', 'score': 4.5, 'reason': 'it is'}": (True, 4.5),
@@ -37,7 +37,7 @@ LABELLED = {
     "Yes, 5": (True, 5.0),
     "Correct. Score: 4/5.": (True, 4.0),
 }
-NOT_LABELLED = [
+NOT_LABELED = [
     "", "   \n", "{}", "{'pred': 'yes'}", "no",
     "[]", "null", "I cannot judge this.", "{'score': 4}", "{'pred': 'maybe', 'score': 3}",
     "{'pred': 'yes', 'score': 9}", "{'pred': 'yes', 'score': -1}", "{'pred': None, 'score': None}",
@@ -48,12 +48,12 @@ NOT_LABELLED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "expected"), LABELLED.items())
+@pytest.mark.parametrize(("text", "expected"), LABELED.items())
 def test_label_and_score(text: str, expected: tuple[bool | None, float | None]) -> None:
     assert read_reply(text, "pred-score") == Verdict(*expected, raw=text)
 
 
-@pytest.mark.parametrize("text", NOT_LABELLED)
+@pytest.mark.parametrize("text", NOT_LABELED)
 def test_no_label_and_score(text: str) -> None:
     found = read_reply(text, "pred-score")
     assert isinstance(found, Unscored)
@@ -176,7 +176,7 @@ def test_text_without_labels_and_digits_is_no_verdict(form: Any, text: str) -> N
     assert isinstance(read_reply(text, form), Unscored)
 
 
-@given(st.sampled_from([*LABELLED]), st.integers(0, 60))
+@given(st.sampled_from([*LABELED]), st.integers(0, 60))
 def test_a_reply_that_is_cut_is_the_same_verdict_or_none(text: str, length: int) -> None:
     """A label can be cut off its score, but nothing that was not said is read."""
     if "</think>" in text:
