@@ -18,6 +18,7 @@ from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
+from vlmkit.spec.evaluation import Control
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec
 
@@ -81,7 +82,7 @@ def _result_lines(name: str, result: BenchmarkResult) -> list[str]:
     return [*lines, *(_control_line(control, main, result) for control in result.controls if main)]
 
 
-def _control_line(control: str, metric: str, result: BenchmarkResult) -> str:
+def _control_line(control: Control, metric: str, result: BenchmarkResult) -> str:
     """Return what a control tells of a score. Results of earlier versions have no differences."""
     scores = result.controls[control]
     score, lost = scores.metrics.get(metric), scores.difference.get(metric)

@@ -17,6 +17,7 @@ from vlmkit.errors import RunError
 from vlmkit.files import is_file
 from vlmkit.json_files import is_present, read_record, write_record
 from vlmkit.manifest import Checksum, check_files
+from vlmkit.spec.evaluation import Control
 
 __all__ = [
     "AnnotationsUsed", "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
@@ -173,7 +174,7 @@ class BenchmarkResult(Scores, Conditions):
 
     skipped: _Count
     unscored: _Count
-    controls: dict[str, ControlScores] = {}
+    controls: dict[Control, ControlScores] = {}
     """The same questions with something taken away, by the name of the control."""
     files: dict[str, Checksum] = {}
     """Of answers, by name."""

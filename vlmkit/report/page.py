@@ -15,7 +15,7 @@ from vlmkit.evaluation import PreparedBenchmark, PreparedTask, ScoredAnswer, rea
 from vlmkit.files import write_atomic
 from vlmkit.report.gallery import galleries
 from vlmkit.report.loss_curves import POINTS, stage_curves
-from vlmkit.report.results import benchmark_section, interval, score
+from vlmkit.report.results import benchmark_section, interval, lost, lost_interval, score
 from vlmkit.report.run_files import RunFiles, read_run
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.loading import sha256
@@ -90,7 +90,13 @@ def page_templates() -> Environment:
         finalize=lambda value: formatting.EN_DASH if value is None else value,
     )
     filters = {name: getattr(formatting, name) for name in ("count", "duration", "large", "plural")}
-    filters |= {"score": score, "interval": interval, "millions": lambda number: f"{number:g} M"}
+    filters |= {
+        "score": score,
+        "interval": interval,
+        "lost": lost,
+        "lost_interval": lost_interval,
+        "millions": lambda number: f"{number:g} M",
+    }
     templates.filters |= {name: _unless_none(function) for name, function in filters.items()}
     return templates
 

@@ -11,9 +11,11 @@ from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vlmkit.evaluation import benchmark_folders
 from vlmkit.report import write_report
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)> & \"quotes\" {{ 7 * 7 }} {% raw %}"
@@ -251,6 +253,62 @@ def test_a_type_without_a_score_in_the_control_has_an_empty_cell(run_folder: Pat
     row = next(row for row in re.findall(r"<tr.*?</tr>", text) if ">colour<" in row)
     assert row.count("</td>") == 3
     assert row.endswith('<td role="cell" class="n">\N{EN DASH}</td></tr>')
+
+
+def test_every_control_says_what_is_lost_with_it(run_folder: Path) -> None:
+    result = run_folder / "eval/shapes/result.json"
+    other = json.loads(result.read_text())["controls"]["other-video"]
+    lost = {"accuracy": {"value": 0.4321, "ci95": [-0.0123, 0.5678]}}
+    rewrite(result, controls={"other-video": other, "single-frame": {**other, "difference": lost}})
+    page = render(run_folder)
+    for told in ("due to the video", "due to more than one frame", "Lost, points", "+43.21", "-1.23 to +56.78"):
+        assert page.says(told), told
+
+
+def test_further_columns_have_tables_of_their_own(run_folder: Path) -> None:
+    result = run_folder / "eval/shapes/result.json"
+    stored = json.loads(result.read_text())
+    by_type = stored["by_type"]
+    parts = {"task": by_type, "fine_aspect": {"<fast>": by_type["count"], "slow": {"n": 0, "metrics": {}}}}
+    rewrite(result, by=parts)
+    page = render(run_folder)
+    assert page.says("Accuracy by fine aspect (1)")
+    assert page.says("<fast>")
+    assert not page.says("slow"), "nothing of it is scored"
+    assert not page.says("Accuracy by task"), "which says the same as the question type"
+
+
+def test_how_it_was_measured_is_said(run_folder: Path) -> None:
+    counts = {"unreadable": 1, "drawn": 2, "dropped": 3, "contradictions": 4, "unscored": 5}
+    shown = {
+        "greedy": True,
+        "max_new_tokens": 5,
+        "batch_size": 4,
+        "frames": 16,
+        "sampling": {"type": "fps", "fps": 1.0},
+    }
+    rewrite(run_folder / "eval/shapes/result.json", **counts, decoding=shown, protocol="authors@1")
+    page = render(run_folder)
+    for told in (
+        "split test, protocol authors@1; judge same 3. At most 16 frames of a video, sampled by fps. 5 unscored",
+        "1 answer could not be read and counts as wrong. 2 answers could not be read and were replaced by",
+        "3 answers are left out by the protocol. 4 verdicts have a label that their score contradicts.",
+    ):
+        assert page.says(told), told
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "said"),
+    [
+        ({"over": "task"}, "The score is the mean of the means by task."),
+        ({"all_right": True}, "A group of questions counts as one, which is right when all of it is."),
+    ],
+)
+def test_how_values_become_a_score_is_said(run_folder: Path, aggregate: dict[str, Any], said: str) -> None:
+    entry = benchmark_folders()["shapes"] / "benchmark.yaml"
+    assert not render(run_folder).says(said)
+    entry.write_text(f"{entry.read_text()}\naggregate: {json.dumps(aggregate)}\n")
+    assert render(run_folder).says(said)
 
 
 @pytest.mark.parametrize("lacking", ["accuracy", "score"])
