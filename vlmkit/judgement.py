@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import DataError, RunError
-from vlmkit.evaluation.judge_again import JudgedAgain, cost_of_judging, judge_again, stored_answers
+from vlmkit.evaluation.dry_run import cost_of_judging
+from vlmkit.evaluation.judge_again import JudgedAgain, judge_again, stored_answers
 from vlmkit.evaluation.judge_costs import unscored_problems
 from vlmkit.files import is_folder
 from vlmkit.run_folder import RunFolder, check_file_types

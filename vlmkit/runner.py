@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vlmkit.model import VideoLM
     from vlmkit.summary import ComposedSummary
 
-__all__ = ["Run", "evaluate", "run", "train"]
+__all__ = ["Run", "evaluate", "evaluation_costs", "run", "train"]
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,28 @@ def evaluate(
     folder, composed = _open(spec, path)
     _wait_for_first(folder.spec_file)
     return _measure(spec, folder, prepared, composed.model, part)
+
+
+def evaluation_costs(
+    target: ExperimentSpec | str | Path,
+    output: str | Path = "runs",
+    *,
+    benchmarks: Sequence[BenchmarkName] | None = None,
+    set: Mapping[str, Any] | None = None,  # noqa: A002 -- as the command line has it
+    **options: Any,
+) -> dict[str, str]:
+    """Return, by name of the result, what `evaluate` with the same arguments asks the model and the judge, and what
+    that costs. Nothing is asked, and no run folder is made."""
+    from vlmkit.evaluation.dry_run import cost_of_evaluation
+    from vlmkit.evaluation.questions import PreparedBenchmark
+
+    spec, path = eval_target(target, output, benchmarks, options, set)
+    run = RunFolder(path)
+    return {
+        one.name: cost_of_evaluation(one, spec, run)
+        for one in _prepare(spec)
+        if isinstance(one, PreparedBenchmark)  # what another framework measures costs no judge
+    }
 
 
 def _open(spec: ExperimentSpec, path: Path) -> tuple[RunFolder, ComposedSummary]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,12 @@ def test_a_saved_model_is_measured_judged_and_measured_again(
     made: Path, shapes: list[str], dead: str, call: Call, asked: list[int], tmp_path: Path
 ) -> None:
     model = str(made / "tiny")
+    cost = call("eval", model, *shapes, "--control", "no-video", "--judge", dead, "--dry-run")
+    assert cost.out.startswith(
+        "moving-shapes: 12 questions, 12 of them to be asked; 12 answers to judge, 12 of them new; judge openai: 12 "
+    )
+    assert not (tmp_path / "runs").exists()
+
     first = call("eval", model, *shapes, "--control", "no-video")
     assert first.code == 0, first.err
     assert "moving-shapes accuracy 0.000" in first.out
@@ -134,6 +141,8 @@ def test_a_saved_model_is_measured_judged_and_measured_again(
     measured = read_result(folder / "result.json")
     assert (measured.limit, list(measured.controls)) == (6, ["no-video"])
     assert "runs/tiny/report.html" in first.out
+    cost = call("eval", "runs/tiny", "--dry-run")
+    assert cost.out == "moving-shapes: 12 questions, 0 of them to be asked; 12 answers to judge, 0 of them new\n"
 
     cost = call("judge", "runs/tiny", "--judge", dead, "--dry-run")
     assert cost.code == 0
@@ -153,6 +162,8 @@ def test_a_saved_model_is_measured_judged_and_measured_again(
     assert read_result(folder / "result.json").data() | {"seconds": 0} == measured.data() | {"seconds": 0}
     assert call("judge", "runs/tiny").code == 0
     assert sum(asked) == 12, "nothing is asked again"
+    code = "import sys; from vlmkit.judgement import judge; judge('runs/tiny'); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
     other = call("eval", "runs/tiny", "--judge", dead)
     assert other.code == 2

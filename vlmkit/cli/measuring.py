@@ -59,6 +59,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="K/N", help="Ask only this share of the questions, e.g. 3/16; the last share measures."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what there is to ask and to judge, and what that costs.")
+    ] = False,
 ) -> None:
     """Measure a model on benchmarks: those named here, or those of its spec. Called again, it goes on.
 
@@ -84,6 +87,10 @@ def evaluate(
     overrides |= parse_overrides(set_ or [])
     from vlmkit import runner
 
+    if dry_run:
+        costs = runner.evaluation_costs(target, output, benchmarks=benchmark, set=overrides, **options)
+        typer.echo("\n".join(f"{name}: {cost}" for name, cost in costs.items()))
+        return
     finished = runner.evaluate(target, output, shard, benchmarks=benchmark, set=overrides, **options)
     if not rank():
         typer.echo(finished.summary())

@@ -39,7 +39,7 @@ from vlmkit.spec.loading import read_component, sha256
 if TYPE_CHECKING:
     from vlmkit.model import VideoLM
 
-__all__ = ["evaluate_benchmarks", "load_model"]
+__all__ = ["evaluate_benchmarks", "load_model", "questions_of_files"]
 
 
 def evaluate_benchmarks(
@@ -81,7 +81,7 @@ def evaluate_benchmarks(
         run.check_model(spec)
         digest = model_sha256(spec, run)
         asked = [benchmark for benchmark in prepared if isinstance(benchmark, PreparedBenchmark)]
-        files = {benchmark.name: _questions_of_files(benchmark, spec, run, digest) for benchmark in asked}
+        files = {benchmark.name: questions_of_files(benchmark, spec, run, digest) for benchmark in asked}
         if not answer_shards(files, shards, model, spec, run):
             return {}
     try:
@@ -153,9 +153,11 @@ def _decoding(benchmark: PreparedBenchmark, spec: ExperimentSpec) -> Decoding:
     )
 
 
-def _questions_of_files(
+def questions_of_files(
     benchmark: PreparedBenchmark, spec: ExperimentSpec, run: RunFolder, digest: str
 ) -> tuple[list[QuestionsOfFile], Decoding]:
+    """Return the questions of a benchmark and of its controls, each with the file of the answers, and how they are
+    generated. `digest` is that of `model_sha256`."""
     decoding = _decoding(benchmark, spec)
     sets = question_sets(benchmark, spec, shared_fingerprint(spec, digest, decoding))
     return [(some.questions, run.evaluation(benchmark.name) / some.file) for some in sets], decoding

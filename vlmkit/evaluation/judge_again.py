@@ -14,20 +14,26 @@ from vlmkit.errors import DataError, RunError, did_you_mean
 from vlmkit.evaluation.answers import Answer, read_answers
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.fingerprint import judge_name
-from vlmkit.evaluation.judge_costs import judging_cost
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
 from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.questions import answers_file, protocol_judge
 from vlmkit.evaluation.records import BenchmarkResult, Conditions, JudgeName, read_result
 from vlmkit.evaluation.rescoring import rules_of
-from vlmkit.evaluation.scores import read_with_rules
 from vlmkit.json_files import is_present
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.identity import origins, versions
 from vlmkit.spec.loading import read_component
 
-__all__ = ["JudgedAgain", "StoredAnswers", "cost_of_judging", "judge_again", "stored_answers"]
+__all__ = [
+    "ChosenJudge",
+    "JudgedAgain",
+    "StoredAnswers",
+    "choose_judge",
+    "first_answers",
+    "judge_again",
+    "stored_answers",
+]
 
 _STORED = "stored"
 """The version of verdicts that came along with answers made elsewhere."""
@@ -55,7 +61,9 @@ class JudgedAgain(NamedTuple):
     after: BenchmarkResult
 
 
-class _Judge(NamedTuple):
+class ChosenJudge(NamedTuple):
+    """The judge of stored answers."""
+
     name: JudgeName
     spec: JudgeSpec | None
     """None: only verdicts that came along count."""
@@ -99,9 +107,9 @@ def judge_again(
         UserError: the judge cannot be built, or a file is malformed.
     """
     started, folder = time.monotonic(), stored.folder
-    chosen = _chosen(stored, options, judge)
+    chosen = choose_judge(stored, options, judge)
     built = chosen.spec.build() if chosen.spec else None
-    answers = _first(stored, limit)
+    answers = first_answers(stored, limit)
     conditions = _conditions(stored, chosen)
     with closing(VerdictStore(folder / "verdicts.sqlite")) as store:
         scores = score_controls(answers, stored.benchmark, stored.rules, store.judging(chosen.name, built, tell_cost))
@@ -116,22 +124,6 @@ def judge_again(
     return JudgedAgain(folder.name, stored.before, result)
 
 
-def cost_of_judging(
-    stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None, limit: int | None = None
-) -> str:
-    """Return what `judge_again` would ask for and what that costs. Nothing is asked or written."""
-    chosen = _chosen(stored, options, judge)
-    read = [read_with_rules(answers, stored.rules) for answers in _first(stored, limit).values()]
-    requests = [request for some in read for request in some.requests.values()]
-    requests = requests if chosen.name.prompts else [request.plain() for request in requests]
-    with closing(VerdictStore(stored.folder / "verdicts.sqlite", read_only=True)) as store:
-        new = store.unjudged(chosen.name.name, chosen.name.version, requests)
-    asked = f"{len(requests):,} answers to judge, {len(new):,} of them new"
-    if chosen.spec is None or not new:
-        return asked
-    return f"{asked}; {judging_cost(chosen.name.name, chosen.spec.build(), new) or 'at no cost'}"
-
-
 def _read(folder: Path, more: Sequence[str]) -> StoredAnswers:
     if not is_present(folder / "result.json"):
         raise RunError(f"{folder}: there is no result of {folder.name} in this run yet; run `vlmkit eval` first")
@@ -141,26 +133,32 @@ def _read(folder: Path, more: Sequence[str]) -> StoredAnswers:
     return StoredAnswers(folder, before, find_benchmark(before.benchmark, more), rules_of(before, more), answers)
 
 
-def _chosen(stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None) -> _Judge:
+def choose_judge(
+    stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None
+) -> ChosenJudge:
+    """Return the judge that `judge` names, or else that of the spec, of verdicts that came along, or of the protocol.
+
+    A UserError where there is none of the name, or it cannot be built.
+    """
     rules, before = stored.rules, stored.before.judge
     if isinstance(judge, str):
         with closing(VerdictStore(stored.folder / "verdicts.sqlite", read_only=True)) as store:
             came_along = [one.name for one in store.judges() if one.version == _STORED]
         if judge in came_along:
-            return _Judge(JudgeName(name=judge, version=_STORED, prompts=rules.prompts), None)
+            return ChosenJudge(JudgeName(name=judge, version=_STORED, prompts=rules.prompts), None)
     if judge is not None:
         spec: Any = read_component("judge", judge, "--judge")
-        return _Judge(judge_name(spec, rules), spec)
+        return ChosenJudge(judge_name(spec, rules), spec)
     uses = options.benchmarks if options else []
     own = next((use.judge for use in uses if use.result_name == stored.folder.name), None)
     said = own or (options and options.judge)
     if not said and before is not None and before.version == _STORED:
-        return _Judge(before, None)
+        return ChosenJudge(before, None)
     spec = said or protocol_judge(rules, stored.benchmark.folder)
-    return _Judge(judge_name(spec, rules), spec)
+    return ChosenJudge(judge_name(spec, rules), spec)
 
 
-def _first(stored: StoredAnswers, limit: int | None) -> dict[str, list[Answer]]:
+def first_answers(stored: StoredAnswers, limit: int | None) -> dict[str, list[Answer]]:
     """Return the first answers, and those that are judged together with one of them."""
     if limit is None:
         return stored.answers
@@ -173,7 +171,7 @@ def _first(stored: StoredAnswers, limit: int | None) -> dict[str, list[Answer]]:
     return found
 
 
-def _conditions(stored: StoredAnswers, judge: _Judge) -> Conditions:
+def _conditions(stored: StoredAnswers, judge: ChosenJudge) -> Conditions:
     before = stored.before
     others = {key: text for key, text in before.components.items() if not key.startswith("judge/")}
     said = before.model_dump(include=set(Conditions.model_fields))

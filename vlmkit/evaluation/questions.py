@@ -102,7 +102,7 @@ def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBe
     split_name, _ = benchmark.split(use.split)
     annotations = locate(use, benchmark, split_name)
     rules = build_rules(benchmark.protocol(use.protocol), benchmark.folder)
-    documents = read_documents(annotations.files, benchmark.annotation_options(split_name))
+    documents: Sequence[Document] = read_documents(annotations.files, benchmark.annotation_options(split_name))
     check_counts(use, benchmark, split_name, annotations, documents)
     documents = _first(documents, use.limit)
     _check_prompts(use.name, rules, documents, ", ".join(map(str, annotations.files)))
