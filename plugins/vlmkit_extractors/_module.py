@@ -52,7 +52,8 @@ class RuleExtractor(Extractor):
         """Return what the rule makes of the answer."""
         if self._of_choices and not document.options:
             raise DataError(
-                f"question {shown(document.id)} has no options, expected a multiple-choice question: read its answers "
-                "by another extractor, or let a judge decide"
+                f"question {shown(document.id)} has no options, expected a multiple-choice question: tell under "
+                "`annotations` where they stand, e.g. `options: {column: options}`, or read its answers by another "
+                "extractor"
             )
         return self.rule(document, answer)

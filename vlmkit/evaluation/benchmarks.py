@@ -12,11 +12,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from vlmkit.errors import DataError, did_you_mean
+from vlmkit.errors import DataError, did_you_mean, shortened
 from vlmkit.evaluation.annotation_options import AnnotationOptions, annotation_options
 from vlmkit.evaluation.pins import pinned
 from vlmkit.evaluation.protocols import Protocol, read_protocols
@@ -24,6 +24,9 @@ from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
 from vlmkit.registry import registry
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.yaml import read as read_yaml
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 __all__ = [
     "AnnotationSource", "Benchmark", "PublishedModel", "PublishedResults", "Split", "benchmark_folders",
@@ -218,11 +221,25 @@ def read_benchmark(folder: Path) -> Benchmark:
 
 def _schema_problems(data: object) -> Iterable[str]:
     from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
     schema = json.loads((_core() / "schema.json").read_text(encoding="utf-8"))
     errors = Draft202012Validator(schema).iter_errors(data)
     for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path))):
-        yield f"  {'.'.join(map(str, error.absolute_path)) or 'the whole file'}: {error.message}"
+        exact = best_match([error])  # of alternatives the one that was meant
+        yield f"  {'.'.join(map(str, exact.absolute_path)) or 'the whole file'}: {exact.message}{_advice(exact)}"
+
+
+def _advice(error: ValidationError) -> str:
+    """Say what was meant by a field that there is not, or by a component's name where a mapping is expected."""
+    known = error.schema.get("properties", {})
+    if error.validator == "additionalProperties":
+        near = [did_you_mean(name, known) for name in error.instance if name not in known]
+        return "".join(f"; {text.rstrip()}" for text in near if text)
+    if error.validator == "type" and isinstance(error.instance, str) and "type" in known:
+        return f"; write {{type: {shortened(error.instance)}}}"
+    keys = [key for form in error.schema.get("anyOf", ()) for key in form.get("required", ())]
+    return f"; as a mapping it has {' or '.join(keys)}" if keys and isinstance(error.instance, Mapping) else ""
 
 
 def _entry_problems(data: Mapping[str, Any], folder: Path) -> Iterable[str]:

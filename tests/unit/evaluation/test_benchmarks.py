@@ -96,6 +96,21 @@ def _one_file(**changes: Any) -> dict[str, Any]:
         ({"splits": {"test": {"answers_public": 1}}}, "splits.test.answers_public: 1 is not of type 'boolean'"),
         ({"protocols": {"strict": {"version": "1"}}}, "protocols.strict: 'source' is a required property"),
         ({"annotations": {"answer_is": "word"}}, "annotations.answer_is: 'word' is not one of"),
+        (
+            {"annotations": {"options": {"columns": "a"}}},
+            "annotations.options: {'columns': 'a'} is not valid under any "
+            "of the given schemas; as a mapping it has column or line",
+        ),
+        ({"evaluator": "multiple-choice"}, "evaluator: 'multiple-choice' is not of type 'object'; write {type: multip"),
+        (
+            {"generation": {"max_new_tokens": 1, "gredy": True}},
+            "generation: Additional properties are not allowed ('gredy' was unexpected)",
+        ),
+        (
+            {"judge_promt": "x"},
+            "the whole file: Additional properties are not allowed ('judge_promt' was unexpected); "
+            "did you mean 'judge_prompt'?",
+        ),
         ({"size": 3}, "size: 3 is not of type 'string'"),
         ({"metrics": []}, "metrics: [] should be non-empty"),
         ({"video": {"file": "clip"}}, "video.file: 'clip' does not match"),
