@@ -1,4 +1,4 @@
-"""The rules of the authors of MVBench, Video-MME and MLVU."""
+"""The rules of the authors of MVBench, Video-MME, MLVU, LVBench and VNBench."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from vlmkit.api import Document, Reading
 from vlmkit_extractors._choices import accepting, chosen, letters_of, unreadable
 
-__all__ = ["FUSED", "first_capital", "mlvu", "mvbench", "names_option", "video_mme"]
+__all__ = ["FUSED", "first_capital", "lvbench", "mlvu", "mvbench", "names_option", "video_mme", "vnbench"]
 
 FUSED = (
     "The best answer is",
@@ -57,3 +57,19 @@ def mlvu(document: Document, answer: str) -> Reading:
     if len(letter) == 1 and letter in letters_of(document):
         return chosen(document, letter, f"{letter} before the first bracket" if bracket else f"letter {letter} alone")
     return unreadable("no letter before the first bracket" if bracket else "more or less than a capital letter")
+
+
+def lvbench(document: Document, answer: str) -> Reading:
+    """The first character before the first closing bracket, of what stands behind the first opening one there."""
+    text = answer.strip().split(")", 1)[0].strip()
+    letter = (text.split("(", 2)[1].strip() if "(" in text else text)[:1]
+    if letter and letter in letters_of(document):
+        return chosen(document, letter, f"first character {letter}")
+    return unreadable("the first character is no letter of an option")
+
+
+def vnbench(document: Document, answer: str) -> Reading:
+    """The first of A, B, C, D, in this order, that is anywhere before the first full stop, within words too."""
+    text = answer.split(".", 1)[0]
+    letter = next((letter for letter in "ABCD" if letter in text), "")
+    return chosen(document, letter, f"capital {letter}") if letter else unreadable("no capital A-D before a full stop")

@@ -81,11 +81,9 @@ def egoschema(document: Document, answer: str) -> Reading:
 
 
 def video_mmmu(document: Document, answer: str) -> Reading:
-    """`C.` or `C:`, else `(C)`, else `C` and a blank, else an option's text; the last of several. An empty answer is
-    dropped; one without any is unreadable."""
+    """`C.` or `C:`, else `(C)`, else `C` and a blank, else an option's text; the last of several. An answer without any
+    is unreadable."""
     letters, text = letters_of(document), _padded(answer)
-    if answer in ("", "API Error"):
-        return Reading("dropped", why="empty" if not answer else "a failure of the API")
     stopped = _in_form(text, letters, "{}.")
     colons = _in_form(text, letters, "{}:", "{}." if stopped else "")  # placed by their full stops then, as published
     found = (

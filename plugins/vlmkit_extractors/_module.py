@@ -5,7 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 from vlmkit.api import DataError, Document, Extractor, Reading, shown
-from vlmkit_extractors import _authors, _lmms_eval, _mmmu, _mmvu, _numbers, _strict, _tempcompass, _vlmevalkit, _yes_no
+from vlmkit_extractors import (
+    _authors,
+    _lmms_eval,
+    _mmmu,
+    _mmvu,
+    _numbers,
+    _strict,
+    _tempcompass,
+    _video_mmmu,
+    _vlmevalkit,
+    _yes_no,
+)
 from vlmkit_extractors._choices import Rule
 
 __all__ = ["CHOICE_RULES", "RULES", "RuleExtractor"]
@@ -16,7 +27,7 @@ CHOICE_RULES: dict[str, Rule] = {
     "lmms-eval-mvbench": _lmms_eval.mvbench,
     "lmms-eval-next-qa": _mmmu.next_qa,
     "lmms-eval-perception-test": _lmms_eval.perception_test,
-    "lmms-eval-video-mmmu": _mmmu.video_mmmu,
+    "lvbench": _authors.lvbench,
     "mlvu": _authors.mlvu,
     "mvbench": _authors.mvbench,
     "strict": _strict.strict,
@@ -25,18 +36,19 @@ CHOICE_RULES: dict[str, Rule] = {
     "video-mme": _authors.video_mme,
     "vlmevalkit-mvbench": _vlmevalkit.mvbench,
     "vlmevalkit-video-mme": _vlmevalkit.video_mme,
+    "vnbench": _authors.vnbench,
 }
 """Those that look for an option."""
 RULES: dict[str, Rule] = {
     **CHOICE_RULES,
+    "judge": lambda document, answer: Reading("judge", why="no rule"),
     "lmms-eval-mmvu": _mmvu.mmvu,
+    "lmms-eval-video-mmmu": _video_mmmu.video_mmmu,
     "number": _numbers.number,
     "tempcompass-yes-no": _tempcompass.yes_no,
     "yes-no": _yes_no.strict,
 }
-_JUDGED = frozenset(
-    {"lmms-eval-mmvu", "tempcompass-caption-matching", "tempcompass-multi-choice", "tempcompass-yes-no"}
-)
+_JUDGED = frozenset({"judge", "lmms-eval-mmvu"})
 """Those that leave some answers to a judge; others do where their option `judge` is set."""
 
 

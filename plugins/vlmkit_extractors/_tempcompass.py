@@ -1,11 +1,11 @@
-"""The rules of TempCompass' authors (arXiv:2403.00476): what they cannot decide goes to a judge."""
+"""The rules of TempCompass' authors (arXiv:2403.00476), which lmms-eval and VLMEvalKit apply to answers as they are."""
 
 from __future__ import annotations
 
 import re
 
 from vlmkit.api import Document, Reading
-from vlmkit_extractors._choices import chosen, labels_of
+from vlmkit_extractors._choices import chosen, labels_of, unreadable
 from vlmkit_extractors._yes_no import said
 
 __all__ = ["caption_matching", "multi_choice", "yes_no"]
@@ -14,37 +14,41 @@ _LETTER = re.compile(r"[A-D](?=[.)]|$)")
 _WORDS = ("Caption", "Option", "Sentence")
 
 
-def _cleaned(answer: str) -> str:
-    return answer.replace("</s>", "").strip()
+def _cleaned(answer: str, strip: bool) -> str:
+    return answer.replace("</s>", "").strip() if strip else answer
 
 
-def multi_choice(document: Document, answer: str) -> Reading:
+def _undecided(why: str, judge: bool) -> Reading:
+    return Reading("judge", why=why) if judge else unreadable(why)
+
+
+def multi_choice(document: Document, answer: str, strip: bool = True, judge: bool = True) -> Reading:
     """One letter A-D, or `A.` or `A)` at the start. An answer that is the whole line of the right option begins so."""
-    text = _cleaned(answer)
+    text = _cleaned(answer, strip)
     found = _LETTER.match(text)
     if found is None or (len(text) > 1 and text[1] not in ".)"):
-        return Reading("judge", why="no letter A-D with `.` or `)` at the start")
+        return _undecided("no letter A-D with `.` or `)` at the start", judge)
     return chosen(
         document, found[0], f"letter {found[0]} at the start" if len(text) > 1 else f"letter {found[0]} alone"
     )
 
 
-def yes_no(document: Document, answer: str) -> Reading:
+def yes_no(document: Document, answer: str, strip: bool = True, judge: bool = True) -> Reading:
     """Begins with `yes` or `no`, in either case: `not`, `none` and `nothing` count as no."""
-    lower = _cleaned(answer).lower()
+    lower = _cleaned(answer, strip).lower()
     for word in ("yes", "no"):
         if lower.startswith(word):
             return said(document, word, f"begins with {word}")
-    return Reading("judge", why="begins with neither yes nor no")
+    return _undecided("begins with neither yes nor no", judge)
 
 
-def caption_matching(document: Document, answer: str) -> Reading:
+def caption_matching(document: Document, answer: str, strip: bool = True, judge: bool = True) -> Reading:
     """Equals the line of an option, its sentence (also behind the first `) `), its name, e.g. `Option 1`, or its bare
     label; full stops do not count in names.
 
     The names stand in the tag `labels`; without it they are Caption, Option and Sentence, with A or 1.
     """
-    text = _cleaned(answer)
+    text = _cleaned(answer, strip)
     named, behind = text.replace(".", ""), text.split(") ", 2)[1:2]
     found = None
     for position, option in enumerate(document.options):
@@ -54,7 +58,7 @@ def caption_matching(document: Document, answer: str) -> Reading:
         if any(name in (text, named) for name in (*names, *(name.split(" ", 1)[-1] for name in names))):
             found = position, "its name"
     if found is None:
-        return Reading("judge", why="no option's line, sentence or name")
+        return _undecided("no option's line, sentence or name", judge)
     return Reading("read", found[0], why=f"equals {found[1]}")
 
 

@@ -45,21 +45,45 @@ class MlvuSpec(_ReadingRuleSpec):
     type: Literal["mlvu"] = "mlvu"
 
 
-class TempcompassMultiChoiceSpec(_ReadingRuleSpec):
+class LvbenchSpec(_ReadingRuleSpec):
+    """LVBench's authors (arXiv:2406.08035, THUDM/LVBench 1dd4612): the first character in the first pair of brackets,
+    else of the answer: `Answer: C` is A. Anything but the letter of an option is unreadable."""
+
+    type: Literal["lvbench"] = "lvbench"
+
+
+class VnbenchSpec(_ReadingRuleSpec):
+    """VNBench's authors (arXiv:2406.09367, joez17/VideoNIAH 521e56f): the first of A, B, C, D, in this order, that is
+    anywhere before the first full stop: `Both C and B` is B."""
+
+    type: Literal["vnbench"] = "vnbench"
+
+
+class _TempcompassSpec(_ReadingRuleSpec):
+    """A rule of TempCompass' authors, or of the tools that took it over."""
+
+    strip: bool = True
+    """Take `</s>` and blanks at the ends away first; lmms-eval and VLMEvalKit do not."""
+    judge: bool = True
+    """Ask a judge about what the rule cannot decide; false: that is unreadable, as with VLMEvalKit's
+    `exact_matching`."""
+
+
+class TempcompassMultiChoiceSpec(_TempcompassSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): one letter A-D, or `A.` or `A)` at the
     start. All else goes to a judge."""
 
     type: Literal["tempcompass-multi-choice"] = "tempcompass-multi-choice"
 
 
-class TempcompassYesNoSpec(_ReadingRuleSpec):
+class TempcompassYesNoSpec(_TempcompassSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): begins with `yes` or `no`, so that `not` and
     `nothing` are no. All else goes to a judge."""
 
     type: Literal["tempcompass-yes-no"] = "tempcompass-yes-no"
 
 
-class TempcompassCaptionMatchingSpec(_ReadingRuleSpec):
+class TempcompassCaptionMatchingSpec(_TempcompassSpec):
     """TempCompass' authors (arXiv:2403.00476, llyx97/TempCompass e1b4631): equals an option's line, sentence, name
     (`Option 1`) or label. All else goes to a judge."""
 
@@ -94,8 +118,9 @@ class LmmsEvalEgoschemaSpec(_ReadingRuleSpec):
 
 
 class LmmsEvalVideoMmmuSpec(_ReadingRuleSpec):
-    """lmms-eval's Video-MMMU with options (tasks/videommmu/utils.py, 75571cf): MMMU's parser; the last of several
-    letters, and nothing at random. An empty answer is dropped from the mean."""
+    """lmms-eval's Video-MMMU (tasks/videommmu/utils.py, 75571cf): MMMU's parser; the last of several letters, and
+    nothing at random; without options, the numbers and words that the answer ends with. An empty answer is dropped
+    from the mean."""
 
     type: Literal["lmms-eval-video-mmmu"] = "lmms-eval-video-mmmu"
 
@@ -135,6 +160,12 @@ class VlmevalkitVideoMmeSpec(_ReadingRuleSpec):
     """Ask a judge about an answer with neither; false: VLMEvalKit's `exact_matching`."""
 
 
+class JudgeAllSpec(_ReadingRuleSpec):
+    """No rule: a judge decides about every answer."""
+
+    type: Literal["judge"] = "judge"
+
+
 class StatedNumberSpec(_ReadingRuleSpec):
     """Ours: the one number that an answer states, in digits or words (`3`, `three`, `twice`). Two numbers, bounds and
     negations are unreadable."""
@@ -157,6 +188,7 @@ class YesNoSpec(_ReadingRuleSpec):
 
 
 SPECS: list[type[ExtractorSpec]] = [
+    JudgeAllSpec,
     LmmsEvalEgoschemaSpec,
     LmmsEvalMcqSpec,
     LmmsEvalMmvuSpec,
@@ -164,6 +196,7 @@ SPECS: list[type[ExtractorSpec]] = [
     LmmsEvalNextQaSpec,
     LmmsEvalPerceptionTestSpec,
     LmmsEvalVideoMmmuSpec,
+    LvbenchSpec,
     MlvuSpec,
     MvbenchSpec,
     StatedNumberSpec,
@@ -174,5 +207,6 @@ SPECS: list[type[ExtractorSpec]] = [
     VideoMmeSpec,
     VlmevalkitMvbenchSpec,
     VlmevalkitVideoMmeSpec,
+    VnbenchSpec,
     YesNoSpec,
 ]

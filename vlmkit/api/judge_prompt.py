@@ -16,7 +16,7 @@ from vlmkit.errors import SpecError
 
 __all__ = ["JudgePrompt", "JudgeRequest", "ReplyForm"]
 
-ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "option"]
+ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "option", "extracted-answer"]
 """Form of the reply that a judge is told to write, by which it is read:
 
 | form | reply |
@@ -26,6 +26,7 @@ ReplyForm = Literal["pred-score", "score", "two-scores", "correct-incorrect", "o
 | `two-scores` | two scores of 1 to 5, whose mean is the score |
 | `correct-incorrect` | `Correct` or `Incorrect` |
 | `option` | `Answer: B. …`: the option that the answer describes; right where it is the reference |
+| `extracted-answer` | `{"extracted_answer": "B", "correct": true}`: what the answer says, and whether that is right |
 """
 
 

@@ -40,6 +40,7 @@ _SAID = re.compile(
     r"\b(?P<word>incorrect|(?:not|n't|un)[ -]?correct|correct)\b(?! (?:answer|option|choice|response)s?\b)", re.I
 )
 _PARTIAL = re.compile(r"\b(?:partially|partly|somewhat|mostly|half)[ -]", re.I)
+_RIGHT_KEY = re.compile(r"""["']correct["']\s*:\s*["']?(?P<label>true|false)\b""", re.I)
 _NO_OPTION = re.compile(r"\b(?:none|neither|all) of\b|\bcan(?:not|'t| not)\b|\bnot enough\b", re.I)
 _LETTERS_ALONE = re.compile(r"[A-D](?:(?:, | and |, and | or )[A-D])*\.?")
 _LONGEST = 20_000
@@ -63,6 +64,8 @@ def read_reply(text: str, form: ReplyForm, right: str = "") -> Verdict | Unscore
         return _option(said, text, right)
     if form == "two-scores":
         return _two_scores(said, text)
+    if form == "extracted-answer":
+        return _extracted(said, text)
     return _labeled(said, text, with_label=form == "pred-score")
 
 
@@ -182,3 +185,17 @@ def _option(said: str, text: str, right: str) -> Verdict | Unscored:
         return Unscored(f"the judge's reply names no option: {shown(text, 200)}")
     letter = alone[0] if alone else answer.split(". ")[0]
     return Verdict(named == 1 and letter == right.split(". ")[0], None, text)
+
+
+def _extracted(said: str, text: str) -> Verdict | Unscored:
+    """Read `correct` of a JSON object, or of what looks like one: an extracted answer can hold braces and quotes."""
+    try:
+        whole = json.loads(said)
+    except (ValueError, RecursionError):
+        whole = None
+    if isinstance(whole, dict) and isinstance(whole.get("correct"), bool):
+        return Verdict(whole["correct"], None, text)
+    labels = {match["label"].lower() for match in _RIGHT_KEY.finditer(said)}
+    if len(labels) != 1:
+        return Unscored(f"the judge's reply has no one `correct`, true or false: {shown(text, 200)}")
+    return Verdict(labels == {"true"}, None, text)

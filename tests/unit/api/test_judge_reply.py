@@ -142,7 +142,28 @@ def test_an_option(text: str, correct: bool | None) -> None:
     assert found == Verdict(correct, None, text) if correct is not None else isinstance(found, Unscored)
 
 
-FORMS = ("pred-score", "score", "two-scores", "correct-incorrect", "option")
+@pytest.mark.parametrize(
+    ("text", "correct"),
+    [
+        ('{"extracted_answer": "B", "correct": true}', True),
+        ('{"extracted_answer": "\\"correct\\": true", "correct": false}', False),
+        ('```json\n{"extracted_answer": "\\\\frac{1}{2}", "correct": false}\n```', False),
+        ("{'extracted_answer': 'B', 'correct': True}", True),
+        ('{"extracted_answer": "B", "correct": "False"}', False),
+        ('{"correct": true} or {"correct": false}', None),
+        ('{"extracted_answer": "B"}', None),
+        ('{"extracted_answer": "B", "correct": 1}', None),
+        ("correct", None),
+        ("[true]", None),
+        ("", None),
+    ],
+)
+def test_an_extracted_answer(text: str, correct: bool | None) -> None:
+    found = read_reply(text, "extracted-answer")
+    assert found == Verdict(correct, None, text) if correct is not None else isinstance(found, Unscored)
+
+
+FORMS = ("pred-score", "score", "two-scores", "correct-incorrect", "extracted-answer", "option")
 PIECES = st.sampled_from([
     "{", "}", "[", "'", '"', "\\", "pred", "score", "score_a", ":", ": ", "yes", "no", "correct", "in", "4", "5.5",
     "1e9", "-", "/", "5", " ", "\n", "A.", "Answer", "</think>", "\x00", "é",
@@ -169,7 +190,7 @@ WORDS = st.text(st.characters(exclude_characters="0123456789", categories=["L", 
 )
 
 
-@pytest.mark.parametrize("form", FORMS[:4])
+@pytest.mark.parametrize("form", FORMS[:5])
 @settings(max_examples=200, deadline=None)
 @given(WORDS)
 def test_text_without_labels_and_digits_is_no_verdict(form: Any, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vlmkit.api import Document
@@ -71,10 +73,56 @@ def test_words_of_video_mme() -> None:
         ("captioning", "Describe.\nGenerated Caption:", "Describe.\nGenerated Caption:"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("protocol", ["authors", "strict"])
+@pytest.mark.parametrize("protocol", ["authors", "lmms-eval", "strict"])
 def test_words_of_tempcompass(task: str, question: str, user: str, protocol: str) -> None:
     document = Document("1", "v", question, "a dog", options=("a cat", "a dog"), correct=1, task=task)
     assert asked("tempcompass", protocol, document) == ("", f"<video>\n{user}", "")
+
+
+def test_words_of_tempcompass_with_vlmevalkit() -> None:
+    assert asked("tempcompass", "vlmevalkit")[1] == (
+        "What is it?\nA. a cat\nB. a dog<video>\nPlease directly give the best option:"
+    )
+    for task, end in (("yes_no", "\nPlease answer yes or no:"), ("captioning", "")):
+        assert asked("tempcompass", "vlmevalkit", replace(CHOICE, task=task))[1] == f"What is it?<video>{end}"
+
+
+def test_words_of_mmvu() -> None:
+    assert asked("mmvu", "authors")[1] == (
+        "<video>\nQuestion: What is it?\nA: a cat\nB: a dog\n\nDo not generate any intermediate reasoning process. "
+        "Answer directly with the option letter from the given choices.\n"
+    )
+    assert "'Therefore, the final answer is: $LETTER' (without quotes)" in asked("mmvu", "authors-cot")[1]
+    document = replace(CHOICE, task="open-ended", options=(), correct=None)
+    assert asked("mmvu", "authors", document)[1].endswith("Directly output the final short answer.\n")
+    assert "the final answer is: 'Answer: $ANSWER' (without quotes)" in asked("mmvu", "authors-cot", document)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "state"),
+    [
+        ("eventhallusion", "It is so.", "unreadable"),
+        ("vnbench", "b", "unreadable"),
+        ("lvbench", "b", "unreadable"),
+        ("mmvu", "B", "judge"),
+        ("video-mmmu", "", "dropped"),
+        ("tempcompass", "b", "judge"),
+    ],
+)
+def test_readings_of_the_authors(name: str, answer: str, state: str) -> None:
+    entry = find_benchmark(name)
+    rules = build_rules(entry.protocol("authors"), entry.folder)
+    assert rules.of(CHOICE).evaluator.read(CHOICE, answer).state == state
+    assert rules.judged == (name in ("mmvu", "tempcompass"))
+
+
+def test_video_mmmu_is_scored_without_a_judge_by_its_authors() -> None:
+    entry = find_benchmark("video-mmmu")
+    document = Document("1", "v", "How many?", "12.97", task="Adaptation-open")
+    authors, strict = (build_rules(entry.protocol(name), entry.folder) for name in ("authors", "strict"))
+    reading = authors.of(document).evaluator.read(document, "It is 12.971")
+    assert authors.of(document).evaluator.score(document, reading, None) == {"accuracy": 1.0}
+    assert strict.of(document).evaluator.read(document, "It is 12.971").state == "judge"
 
 
 def test_words_of_mlvu() -> None:

@@ -12,13 +12,21 @@ from vlmkit.errors import DataError, SpecError
 from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.benchmarks import benchmark_folders, find_benchmark
 from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt, judge_prompts
+from vlmkit.evaluation.protocols import build_rules
+from vlmkit.evaluation.scores import judge_request
 
 SHIPPED = {
     "cvrr-es": "dada629f7951589c",
     "mlvu-sub-scene": "0b7fbd46e222769c",
     "mlvu-summary": "67e5f0b8c4026e7f",
+    "mmvu-multiple-choice": "f4be0e5b991a98e5",
+    "mmvu-open-ended": "9d5b0e8ce72d002b",
     "tempcompass-caption-matching": "d0d124958f9dede0",
     "tempcompass-captioning": "cbc4943adfe0112a",
+    "tempcompass-lmms-eval-caption-matching": "0a1bb41d9f1f8df6",
+    "tempcompass-lmms-eval-captioning": "75d6add21320bab9",
+    "tempcompass-lmms-eval-multi-choice": "55e3cc479f062e82",
+    "tempcompass-lmms-eval-yes-no": "5f420d2c1692a318",
     "tempcompass-multi-choice": "406410f9e6cfa58d",
     "tempcompass-yes-no": "cabd33f5f2b34ca7",
     "video-chatgpt-consistency": "bfde8c850972751a",
@@ -32,7 +40,8 @@ SHIPPED = {
 REQUEST = JudgeRequest(
     "which way?", ("left", "west"), "to the left {reference}", ("right", "left"),
     other_question="where?", other_answer="there",
-    tags={"scoring_points": "left", "mc_question": "which?\nA. right\nB. left"},
+    tags={"scoring_points": "left", "mc_question": "which?\nA. right\nB. left",
+          "lettered": "A: right\nB: left", "ground_truth": "B"},
 )  # fmt: skip
 
 
@@ -76,6 +85,19 @@ def test_every_prompt_that_an_entry_names_is_there() -> None:
             "tempcompass-captioning",
             ("Description:to the left {reference}\nMulti-Choice Question:\nwhich?\nA. right\n",),
         ),
+        (
+            "tempcompass-lmms-eval-captioning",
+            ("Description:to the left {reference}\nMulti-Choice Question:\nwhich?\nA. right\nB. left\nAnswer:",),
+        ),
+        (
+            "tempcompass-lmms-eval-caption-matching",
+            ("\n        \nCaption Matching Question:\nwhich way?\nA. right\nB. left\nGround-Truth Answer: B. left\n",),
+        ),
+        (
+            "mmvu-multiple-choice",
+            ("Question: which way?\n\nOptions:\nA: right\nB: left\n\nGround Truth Answer: B\n\nModel Response to",),
+        ),
+        ("mmvu-open-ended", ("Question: which way?\n\nGround Truth Answer: left\n\nModel Response to",)),
         ("mlvu-sub-scene", ("Scoring Points: left\n",)),
     ],
 )
@@ -124,6 +146,23 @@ def test_tempcompass_s_prompts_are_those_of_its_authors(shared: Path) -> None:
         assert "".join(user.split()).endswith("".join(expected.split()))
         same += user.endswith(expected)
     assert (len(documents), same) == (7540, 7514)
+
+
+def test_mmvu_s_judge_sees_options_and_answers_as_its_authors_show_them(shared: Path) -> None:
+    file, benchmark = shared / "annotations" / "mmvu" / "validation.json", find_benchmark("mmvu")
+    rows = {row["id"]: row for row in json.loads(file.read_text())}
+    rules = build_rules(benchmark.protocol("authors"), benchmark.folder)
+    for document in read_documents([file], benchmark.annotation_options("validation")):
+        request, row = judge_request(document, "MODEL", rules, None), rows[document.id]
+        options = "\n".join(f"{letter}: {text}" for letter, text in row["choices"].items())
+        shown = f"\n\nOptions:\n{options}" if document.options else ""
+        assert request.prompt is not None
+        system, user = request.prompt.messages(request)
+        assert ("single character" in system["content"]) == bool(document.options)
+        assert user["content"] == (
+            f"Question: {row['question']}{shown}\n\nGround Truth Answer: {row['answer']}\n\n"
+            "Model Response to the Question: MODEL"
+        )
 
 
 def test_braces_in_an_answer_are_text() -> None:

@@ -132,7 +132,8 @@ CASES: list[tuple[str, str, dict[str, Any], Document]] = [
             {"id": "v1", "video": "https://example.org/videos/Art/0.mp4", "question_type": "open-ended",
              "metadata": {"subject": "Art"}, "question": "What?", "choices": columns("ABCDE", [""] * 5),
              "answer": "Ink"}]},
-        Document("v0", "Art/0", "What?", "a pig", "Art", options=FIVE, correct=4, task="multiple-choice"),
+        Document("v0", "Art/0", "What?", "a pig", "Art", options=FIVE, correct=4, task="multiple-choice",
+                 tags={"lettered": "A: a cat\nB: a dog\nC: a cow\nD: a hen\nE: a pig", "ground_truth": "E"}),
     ),
     (
         "video-mmmu", "test",

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from vlmkit.api import DataError, Document, Reading
+from vlmkit.registry import registry
 
 RULES = {
     "mvbench": {
@@ -83,6 +84,29 @@ RULES = {
         ")": "unreadable",
         "(c)": "unreadable",
         "E": "unreadable",
+        "": "unreadable",
+    },
+    "lvbench": {
+        " C": "C",
+        "(B) a blue boat": "B",
+        "C) or (D)": "C",
+        "I choose ( B": "B",
+        "Answer: C": "A",
+        "(c)": "unreadable",
+        "It is (C)": "C",
+        "((C))": "unreadable",
+        "E": "unreadable",
+        ")C": "unreadable",
+        "": "unreadable",
+    },
+    "vnbench": {
+        "C": "C",
+        "D. a blue boat": "D",
+        "C or A": "A",
+        "The Boat": "B",
+        "answer: D.": "D",
+        "It is clear. C": "unreadable",
+        "c": "unreadable",
         "": "unreadable",
     },
     "tempcompass-multi-choice": {
@@ -172,11 +196,24 @@ def test_without_a_public_answer_nothing_is_right_or_wrong(
     assert read(name, hidden, "C").choice == 2
 
 
-@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("name", sorted(RULES.keys() - {"lmms-eval-video-mmmu"}))
 def test_a_question_without_options_is_refused(read: Callable[..., Reading], name: str) -> None:
     for answer in ("C", "", "nothing"):
         with pytest.raises(DataError, match="question 'q' has no options, expected a multiple-choice question"):
             read(name, Document("q", "v", "What?", "a car"), answer)
+
+
+@pytest.mark.parametrize("answer", ["C", "", "a green car"])
+def test_without_a_rule_a_judge_decides(read: Callable[..., Reading], question: Document, answer: str) -> None:
+    for document in (question, Document("q", "v", "What?", "a car")):
+        assert read("judge", document, answer) == Reading("judge", why="no rule")
+
+
+@pytest.mark.parametrize(
+    ("name", "judged"), [("judge", True), ("lmms-eval-mmvu", True), ("vnbench", False), ("vlmevalkit-mvbench", False)]
+)
+def test_rules_say_whether_a_judge_is_needed(name: str, judged: bool) -> None:
+    assert registry().get("extractor", name).spec.model_validate({"type": name}).build().judged is judged
 
 
 def test_what_is_drawn_is_drawn_by_the_id(read: Callable[..., Reading], question: Document) -> None:
