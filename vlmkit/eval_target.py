@@ -85,15 +85,16 @@ def _read(path: Path, output: Path) -> tuple[Placed, Path | None]:
                 f"name here ({Path.cwd()})"
             )
         return read_extended(find_spec(path)), None
+    path = path.resolve() if path.name in ("", "..") else path  # `.` in the folder of a run's model
     run = next((folder for folder in (path, path.parent) if (folder / "spec.yaml").is_file()), None)
     if run is not None and (run == path or path.name == "model"):
         folder = RunFolder(run)
         folder.check()
         return read_yaml(folder.spec_file), folder.path
     if is_file(path / "config.json"):
-        folder_name = path.resolve()
-        name = _run_name(folder_name, output)
-        return placed({"vlmkit": 1, "name": name, **spec_of_saved(folder_name)}, f"{path / 'config.json'}"), None
+        model = path.resolve()
+        values = {"vlmkit": 1, "name": _run_name(model, output), **spec_of_saved(model)}
+        return placed(values, str(path / "config.json")), None
     if is_folder(path / "eval"):
         raise RunError(f"{path}: it holds answers, but no model to ask; `vlmkit judge {path}` judges and scores them")
     raise RunError(

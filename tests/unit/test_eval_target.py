@@ -103,6 +103,14 @@ def test_a_run_takes_its_results_itself(inside: str, tmp_path: Path) -> None:
     assert RunFolder.open_at(spec, path).spec() == spec
 
 
+def test_the_current_folder_can_be_a_runs_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder.open(ExperimentSpec.model_validate(SPEC), tmp_path)
+    run.model.mkdir()
+    for folder, target in ((run.path, "."), (run.model, "."), (run.model, ".."), (run.path, "model")):
+        monkeypatch.chdir(folder)
+        assert eval_target(target, "elsewhere", ["mvbench"]).path.resolve() == run.path.resolve()
+
+
 def test_a_saved_model_knows_its_spec(saved: Saved, tmp_path: Path) -> None:
     folder = saved("Tiny Model")
     spec, path = eval_target(folder, tmp_path / "runs", ["mvbench"])
