@@ -31,6 +31,7 @@ __all__ = [
     "did_you_mean",
     "from_pydantic",
     "half_character",
+    "problem_list",
     "shortened",
     "shown",
 ]
@@ -198,6 +199,11 @@ class Problem:
     key: KeyPath = ()
     """The key below the path that is to blame, where it is one."""
 
+    @property
+    def dotted(self) -> str:
+        """The path as text."""
+        return ".".join(map(str, self.path))
+
 
 def from_pydantic(error: ValidationError) -> list[Problem]:
     """Return the problems that pydantic found, in our words."""
@@ -215,6 +221,13 @@ def from_pydantic(error: ValidationError) -> list[Problem]:
             message = f"{_expected(kind, item['msg'], item.get('ctx', {}))}; found {as_written(found)}"
         problems.append(Problem(path, message, ("type",) if kind == "unknown_component" else ()))
     return problems
+
+
+def problem_list(error: ValidationError, head: str) -> str:
+    """Return `HEAD 2 problem(s)`, where the head ends in `has`, and the problems that pydantic found, a line each."""
+    problems = from_pydantic(error)
+    lines = [f"  {problem.dotted}: {problem.message}" for problem in problems]
+    return "\n".join([f"{head} {len(problems)} problem(s)", *lines])
 
 
 _PLAIN = (

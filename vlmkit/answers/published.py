@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from vlmkit.errors import DataError, from_pydantic
+from vlmkit.errors import DataError, problem_list
 from vlmkit.files import shipped_folder
 from vlmkit.spec.yaml import read as read_yaml
 
@@ -115,5 +115,4 @@ def _read(file: Path) -> PublishedList:
     try:
         return PublishedList.model_validate(read_yaml(file, "published numbers", DataError).data)
     except ValidationError as error:
-        problems = [f"  {'.'.join(map(str, problem.path))}: {problem.message}" for problem in from_pydantic(error)]
-        raise DataError("\n".join([f"{file}: this list has {len(problems)} problem(s)", *problems])) from None
+        raise DataError(problem_list(error, f"{file}: this list has")) from None

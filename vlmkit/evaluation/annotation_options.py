@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from vlmkit.api.spec import Spec
-from vlmkit.errors import DataError, from_pydantic
+from vlmkit.errors import DataError, problem_list
 
 __all__ = ["AnnotationOptions", "Lookup", "OptionLines", "OptionList", "Text", "TextOptions", "annotation_options"]
 
@@ -159,7 +159,4 @@ def annotation_options(*layers: Mapping[str, Any] | None, where: str) -> Annotat
     try:
         return AnnotationOptions.model_validate(given)
     except ValidationError as error:
-        problems = [f"  {'.'.join(map(str, problem.path))}: {problem.message}" for problem in from_pydantic(error)]
-        raise DataError(
-            "\n".join([f"{where}: these `annotations` have {len(problems)} problem(s)", *problems])
-        ) from None
+        raise DataError(problem_list(error, f"{where}: these `annotations` have")) from None

@@ -62,7 +62,6 @@ class Split(_Entry):
     """How many the annotation files hold."""
     videos: int | None = None
     """How many they are about."""
-    answers_public: bool = True
     files: tuple[AnnotationSource, ...] = ()
     annotations: dict[str, Any] | None = None
     dataset: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.judge_prompt import JudgePrompt
-from vlmkit.errors import DataError, did_you_mean, from_pydantic
+from vlmkit.errors import DataError, did_you_mean, problem_list
 from vlmkit.files import shipped_folder
 from vlmkit.spec.yaml import read as read_yaml
 
@@ -42,8 +42,7 @@ def find_judge_prompt(name: str, entry: Path | None = None) -> JudgePrompt:
     try:
         found = _FORM.validate_json(json.dumps({**data, "name": name}), strict=True)
     except ValidationError as error:
-        problems = [f"  {'.'.join(map(str, problem.path))}: {problem.message}" for problem in from_pydantic(error)]
-        raise DataError("\n".join([f"{file}: this prompt has {len(problems)} problem(s)", *problems])) from None
+        raise DataError(problem_list(error, f"{file}: this prompt has")) from None
     if "answer" not in found.fields:
         raise DataError(f"{file}: expected {{answer}} in its text, where the model's answer goes; found none")
     return found

@@ -109,7 +109,10 @@ def read_component(kind: str, value: object, name: str) -> ComponentSpec:
     try:
         return slot.validate_python(value)
     except ValidationError as error:
-        raise spec_error(from_pydantic(error), name) from None
+        lines = [
+            ": ".join([name, *filter(None, [problem.dotted]), problem.message]) for problem in from_pydantic(error)
+        ]
+        raise SpecError("\n".join(lines)) from None
 
 
 def parse_overrides(items: Sequence[str]) -> dict[str, Any]:
