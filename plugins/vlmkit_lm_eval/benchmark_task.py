@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
@@ -14,9 +15,13 @@ from pydantic import ValidationError
 
 from vlmkit.api import DataError, JudgeRequest, Unscored, UserError, Verdict, shown
 from vlmkit.evaluation import (
+    Aggregate,
     Answer,
     EvaluationSpec,
+    ScoredAnswer,
+    aggregate,
     document_fields,
+    is_error,
     judge_of,
     own_questions,
     prepare_benchmark,
@@ -32,8 +37,9 @@ class BenchmarkTask(Task):
     """Questions about videos, answered freely and judged.
 
     A document of lm-eval is the question as `{id, video, question, answer, type}`; the arguments of an instance are the
-    user's words, the generation settings and `{visual: [path of the video], system, reply, span?, continuations?}`.
-    What the judge fails on is in no metric.
+    user's words, the generation settings and `{visual: [path of the video], system, reply, sampling?, span?,
+    continuations?}`. What the judge fails on is in no metric. Aggregates are those of the protocol: over all questions,
+    of the means by task, of groups that are right as a whole.
     """
 
     OUTPUT_TYPE = "generate_until"
@@ -57,6 +63,8 @@ class BenchmarkTask(Task):
         self.VERSION = benchmark.version
         self._rules, self._metrics = prepared.rules, prepared.rules.protocol.metrics
         self._questions = {question.document.id: question for question in own_questions(prepared)}
+        self._companions = {question.document.companion for question in self._questions.values()}
+        self._cluster = benchmark.cluster
         judge = judge_of(evaluation, prepared)
         self._judge = None if judge is None else judge.build()
         # Task.__init__ would load a data set of the hub; like lm-eval's ConfigurableTask, this one does without it.
@@ -134,32 +142,71 @@ class BenchmarkTask(Task):
             "system": question.prompt.system,
             "reply": question.prompt.reply,
         }
-        more: dict[str, Any] = {"span": question.document.span, "continuations": question.continuations}
+        more: dict[str, Any] = {
+            "sampling": self._rules.protocol.frames,
+            "span": question.document.span,
+            "continuations": question.continuations,
+        }
         shown |= {name: value for name, value in more.items() if value}
-        arguments = (ctx, dict(self.config.generation_kwargs), shown)
+        generation = dict(self.config.generation_kwargs)
+        if generation["max_gen_toks"] == self._rules.base.max_new_tokens:  # the user has not set another one
+            generation["max_gen_toks"] = question.max_new_tokens
+        arguments = (ctx, generation, shown)
         return Instance("generate_until", doc, arguments, 0, metadata=kwargs["metadata"])
 
     def process_results(self, doc: Mapping[str, str], results: Sequence[str]) -> Mapping[str, float]:
-        """Return the values of one question by metric; none where the judge failed."""
-        answer = Answer.to(self._questions[doc["id"]], results[0])
-        [scored] = score_answers([answer], self._rules, self._judge_all)
+        """Return the values of one question by metric; none where the judge failed, or where it is judged together with
+        another one, or should be with one that was not asked.
+        """
+        document = self._questions[doc["id"]].document
+        answers = [self._answer(document.id, results[0])]
+        if document.id in self._companions:
+            return {}
+        if document.companion:
+            replies = {instance.doc["id"]: instance.filtered_resps["none"] for instance in self._instances}
+            if document.companion not in replies:
+                return {}
+            answers.append(self._answer(document.companion, replies[document.companion]))
+        scored, *_ = score_answers(answers, self._rules, self._judge_all)
         if isinstance(scored.verdict, Unscored):
             _log.warning(
                 "%s, question %s: left out of all metrics: %s", self.task_name, doc["id"], scored.verdict.reason
             )
-        return scored.values
+        return {metric: _Value.of(scored, value) for metric, value in scored.values.items()}
+
+    def _answer(self, key: str, prediction: str) -> Answer:
+        return Answer.to(self._questions[key], prediction)
 
     def _judge_all(self, requests: Sequence[JudgeRequest]) -> list[Verdict | Unscored]:
         assert self._judge is not None  # rules that alone decide ask for none
+        requests = requests if self._judge.prompted else [request.plain() for request in requests]
         return [verdict for _, verdict in sorted(self._judge.judge(requests), key=lambda given: given[0])]
 
-    def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
-        """Return the mean, for all metrics."""
-        return dict.fromkeys(self._metrics, mean)
+    def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
+        """Return the mean or, where the protocol says something else, that, for each metric."""
+        if self._rules.protocol.aggregate == Aggregate():
+            return dict.fromkeys(self._metrics, mean)  # of which lm-eval knows the standard error
+        return {metric: partial(self._aggregate, metric) for metric in self._metrics}
+
+    def _aggregate(self, metric: str, values: Sequence[_Value]) -> float:
+        return aggregate([value.scored for value in values], metric, self._rules, self._cluster)
 
     def higher_is_better(self) -> dict[str, bool]:
-        """Return True for all metrics."""
-        return dict.fromkeys(self._metrics, True)
+        """Return False for errors, and True for all other metrics."""
+        return {metric: not is_error(metric) for metric in self._metrics}
+
+
+class _Value(float):
+    """The value of one question, which knows where it comes from, for aggregates that are no mean over questions."""
+
+    scored: ScoredAnswer
+
+    @classmethod
+    def of(cls, scored: ScoredAnswer, value: float) -> Self:
+        """Return the value of a scored answer."""
+        own = cls(value)
+        own.scored = scored
+        return own
 
 
 def _read_options(name: str, options: Any) -> EvaluationSpec:

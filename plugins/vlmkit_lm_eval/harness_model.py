@@ -89,23 +89,24 @@ class HarnessModel(HFLM):
                 f"batch_size={self.batch_size}: questions about videos are asked in batches of a stated size; give "
                 "--batch_size a whole number"
             )
-        longest, until = _decoding(numbered[0][1])
 
         def question_of(item: tuple[int, Instance]) -> ModelQuestion:
             words, _, shown = item[1].args[:3]
             prompt = Prompt(words, shown.get("system", ""), shown.get("reply", ""))
             part = VideoPart(_video(item[1]), shown.get("span"))
-            return ModelQuestion(prompt, part, longest, tuple(shown.get("continuations", ())))
+            return ModelQuestion(prompt, part, _decoding(item[1])[0], tuple(shown.get("continuations", ())))
+
+        sampling = numbered[0][1].args[2].get("sampling")  # that of a task is the same for all of its questions
 
         def load(part: VideoPart) -> Any:
-            return self._processor.fit(part.path)
+            return self._processor.fit(part.path, part.span, sampling)
 
         model = LoadedModel(lambda: (self.model, self._processor))
         for batch in ask(numbered, question_of, model, load, self.batch_size):
             for (place, request), answer in batch:
                 if isinstance(answer, UnreadableVideo):
                     raise answer
-                cut = postprocess_generated_text(answer.text, until, None)
+                cut = postprocess_generated_text(answer.text, _decoding(request)[1], None)
                 self.cache_hook.add_partial("generate_until", request.args, cut)
                 yield place, cut
 

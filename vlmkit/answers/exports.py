@@ -19,6 +19,7 @@ from vlmkit.errors import RunError, did_you_mean
 from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.records import BenchmarkResult, Metric, read_result
 from vlmkit.evaluation.rescoring import rules_of
+from vlmkit.evaluation.scores import is_error
 from vlmkit.spec.yaml import write as write_yaml
 
 __all__ = ["ExportedModel", "HubBenchmark", "every_eval_ever", "hub_results", "read_results"]
@@ -26,8 +27,6 @@ __all__ = ["ExportedModel", "HubBenchmark", "every_eval_ever", "hub_results", "r
 _SCHEMA = "0.3.0"
 _ADDRESS = re.compile(r"https?://[^\s,]+")
 _INTERVAL = "Wilson's interval with the effective sample size of clustered answers"
-_LOWER_IS_BETTER = ("error",)
-"""A metric whose name ends so is better where it is lower."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,16 @@ class HubBenchmark:
 
 
 def read_results(run: Path) -> dict[str, BenchmarkResult]:
-    """Return the results of a run by name. A RunError where there is none."""
+    """Return the results of a run by name, without those of other frameworks. A RunError where there is none."""
     files = sorted((run / "eval").glob("*/result.json"))
     if not files:
         raise RunError(f"{run}: expected a run with results, found no eval/*/result.json; run `vlmkit eval` first")
-    return {file.parent.name: read_result(file) for file in files}
+    results = {file.parent.name: read_result(file) for file in files}
+    if all(result.harness for result in results.values()):
+        raise RunError(
+            f"{run}: all of its results are those of other frameworks ({', '.join(results)}); export them there"
+        )
+    return {name: result for name, result in results.items() if not result.harness}
 
 
 def every_eval_ever(results: Mapping[str, BenchmarkResult], model: ExportedModel) -> dict[str, Any]:
@@ -98,7 +102,7 @@ def _evaluations(name: str, result: BenchmarkResult) -> Iterator[dict[str, Any]]
             "metric_config": {
                 "metric_id": "accuracy" if metric == "accuracy" else f"vlmkit.{metric}",
                 "metric_name": metric,
-                "lower_is_better": metric.endswith(_LOWER_IS_BETTER),
+                "lower_is_better": is_error(metric),
                 "score_type": "continuous",
                 "min_score": lowest,
                 "max_score": highest,

@@ -12,6 +12,7 @@ from vlmkit.evaluation.evaluate import evaluate_benchmarks
 from vlmkit.evaluation.generate import ModelQuestion, ask
 from vlmkit.evaluation.harness_tasks import PreparedTask
 from vlmkit.evaluation.prefetch import VideoPart
+from vlmkit.evaluation.protocols import Aggregate
 from vlmkit.evaluation.questions import (
     PreparedBenchmark,
     judge_of,
@@ -21,11 +22,12 @@ from vlmkit.evaluation.questions import (
 )
 from vlmkit.evaluation.records import BenchmarkResult, read_result
 from vlmkit.evaluation.rescoring import read_scored
-from vlmkit.evaluation.scores import ScoredAnswer, score_answers
+from vlmkit.evaluation.scores import ScoredAnswer, aggregate, is_error, score_answers
 from vlmkit.evaluation.shards import EvaluationShard
 from vlmkit.spec.evaluation import EvaluationSpec
 
 __all__ = [
+    "Aggregate",
     "Answer",
     "Benchmark",
     "BenchmarkResult",
@@ -37,11 +39,13 @@ __all__ = [
     "PreparedTask",
     "ScoredAnswer",
     "VideoPart",
+    "aggregate",
     "ask",
     "benchmark_folders",
     "document_fields",
     "evaluate_benchmarks",
     "find_benchmark",
+    "is_error",
     "judge_of",
     "own_questions",
     "prepare_benchmark",

@@ -21,8 +21,10 @@ __all__ = [
     "JudgeAll",
     "ReadAnswers",
     "ScoredAnswer",
+    "aggregate",
     "by_label",
     "cluster_of",
+    "is_error",
     "judge_request",
     "metric_values",
     "primary_metric",
@@ -168,6 +170,11 @@ def cluster_of(document: Document, cluster: str) -> str:
     return document.group if cluster == "group" else document.video
 
 
+def is_error(metric: str) -> bool:
+    """Return whether lower values of a metric are better."""
+    return metric.endswith("error")
+
+
 def primary_metric(metrics: Iterable[str]) -> str | None:
     """Return the metric that stands for a benchmark: accuracy where there is one, else the first."""
     names = list(metrics)
@@ -199,6 +206,14 @@ def metric_values(scored: Sequence[ScoredAnswer], metric: str, rules: Rules, clu
         ids = [one.document.group for one in counted]
         values, ids, strata, clusters = all_right(values, ids, ids, strata, clusters)
     return Values(ids, values, strata if how.over else None, list(clusters))
+
+
+def aggregate(scored: Sequence[ScoredAnswer], metric: str, rules: Rules, cluster: str) -> float:
+    """Return one metric of at least one answer, aggregated as the protocol says."""
+    from vlmkit.statistics.clustering import mean_of
+
+    some = metric_values(scored, metric, rules, cluster)
+    return mean_of(some.values, some.strata)
 
 
 def summarize(

@@ -5,7 +5,7 @@ Shape letters: B sequences, S positions, V videos, T frames, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -185,8 +185,17 @@ class VideoLMProcessor(ProcessorMixin):
             features |= to_batch(fitted, self.aligner.input).model_inputs()
         return BatchFeature(features)
 
-    def fit(self, video: Video) -> FittedVideo:
-        """Fit one video on the aligner's canvas: the file at a path, or frames that are sampled already."""
+    def fit(
+        self,
+        video: Video,
+        span: tuple[float, float] | None = None,
+        sampling: str | Mapping[str, Any] | None = None,
+    ) -> FittedVideo:
+        """Fit one video on the aligner's canvas: the file at a path, or frames that are sampled already.
+
+        Of a file only the part between the seconds of `span`, and by the sampler `sampling` in the place of the
+        aligner's, where they are given.
+        """
         if isinstance(video, FittedVideo):
             return video
         if isinstance(video, np.ndarray):
@@ -195,8 +204,8 @@ class VideoLMProcessor(ProcessorMixin):
             check_installed(key, origin)
         spec = read_component(ReaderSpec.kind, self.reader, "processor_config.json, `reader`")
         assert isinstance(spec, ReaderSpec)
-        loader = VideoLoader(spec, self.aligner.input, {"aligner": self.aligner.input})
-        return loader.load(expand_path(video))["aligner"]
+        frames = self.aligner.input if sampling is None else self.aligner.input.sampled_by(sampling)
+        return VideoLoader(spec, frames, {"aligner": frames}).load(expand_path(video), span=span)["aligner"]
 
     def encode(
         self,

@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from vlmkit.answers.exports import ExportedModel, HubBenchmark, every_eval_ever, hub_results, read_results
 from vlmkit.errors import RunError
-from vlmkit.evaluation.records import BenchmarkResult, Decoding, JudgeName, Metric, write_result
+from vlmkit.evaluation.records import BenchmarkResult, Decoding, HarnessUsed, JudgeName, Metric, write_result
 
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 NUMBER = {"type": "number"}
@@ -138,6 +138,19 @@ def test_a_result_of_a_model_on_the_hub(run: Path) -> None:
     assert "accuracy with 95% interval [0.4000, 0.6000] of 40 questions" in entry.notes
     with pytest.raises(RunError, match="found 'msvd'; did you mean 'msvd-qa'"):
         hub_results(read_results(run), "msvd", HubBenchmark("lab/msvd", "open-ended"))
+
+
+def test_results_of_other_frameworks_stay_there(run: Path, tmp_path: Path) -> None:
+    text = BenchmarkResult(
+        benchmark="lm-eval:hellaswag", version="1", split="validation", judge=None, n=2, skipped=0, unscored=0,
+        harness=HarnessUsed(name="lm-eval", version="lm_eval 0.4.13"), metrics={}, by_type={}, spec_sha256="",
+    )  # fmt: skip
+    for folder in (run, tmp_path / "alone"):
+        (folder / "eval" / "lm-eval-hellaswag").mkdir(parents=True)
+        write_result(folder / "eval" / "lm-eval-hellaswag" / "result.json", text)
+    assert list(read_results(run)) == ["moving", "msvd-qa"]
+    with pytest.raises(RunError, match=r"those of other frameworks \(lm-eval-hellaswag\)"):
+        read_results(tmp_path / "alone")
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
-from vlmkit.statistics.intervals import all_right, estimate, macro, wilson
+from vlmkit.statistics.intervals import all_right, estimate, from_draws, macro, wilson
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,12 @@ def test_a_group_across_strata_is_an_error() -> None:
         all_right([1, 1], ["g", "g"], ["x", "y"])
     with pytest.raises(ValueError, match="at least one"):
         all_right([], [])
+
+
+def test_the_bootstrap_of_a_mean_is_about_its_interval() -> None:
+    values = [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0] * 25
+    draw = random.Random(1)
+    draws = [math.fsum(draw.choices(values, k=200)) / 200 for _ in range(1000)]
+    found = from_draws(0.625, draws)
+    assert found.value == 0.625
+    assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(0.625 * 0.375 / 200), rel=0.05)
