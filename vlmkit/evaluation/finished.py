@@ -95,6 +95,8 @@ def choose_judges(stored: Sequence[JudgeName], said: Sequence[str], folder: Path
                 f"{folder}: expected one judge {text!r} among the stored verdicts, found {len(found)}; {hint}{what}: "
                 f"{known}; name one, or run `vlmkit judge` first"
             )
+        if found[0] in chosen:
+            raise DataError(f"the judge {found[0]} is named twice; name each once")
         chosen += found
     return chosen
 

@@ -81,6 +81,14 @@ def test_stored_verdicts_count_and_others_are_not_asked_for(told: Told, finished
     assert " accuracy  0.0%  " in out
 
 
+def test_how_the_answers_were_asked_is_said(told: Told, finished_runs: Any) -> None:
+    decoding = {"greedy": True, "max_new_tokens": 5, "batch_size": 4}
+    run = finished_runs.add("mine", "colors", SAID, decoding=decoding)
+    _, out, _ = told("rescore", run, "--benchmarks-path", finished_runs.entries)
+    said = "asked in the way of authors@1; read and scored in the way of each protocol below"
+    assert out.splitlines()[1] == said
+
+
 def test_a_setting_without_effect_is_said(told: Told, finished_runs: Any) -> None:
     run = finished_runs.add("mine", "colors", SAID)
     _, out, _ = told("rescore", run, "--judge", "exact", "--benchmarks-path", finished_runs.entries)

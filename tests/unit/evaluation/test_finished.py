@@ -101,6 +101,8 @@ def test_judges_are_told_by_name_and_version(tmp_path: Path) -> None:
         JudgeName(name="stern", version="1"),
     ]
     assert choose_judges(stored, ["stern", "kind 2"], tmp_path) == [stored[2], stored[1]]
+    with pytest.raises(DataError, match="the judge stern 1 is named twice"):
+        choose_judges(stored, ["stern", "stern 1"], tmp_path)
     with pytest.raises(DataError, match="found 2; versions of it: kind 1, kind 2; name one"):
         choose_judges(stored, ["kind"], tmp_path)
     with pytest.raises(DataError, match=r"did you mean 'stern'\? there are: kind 1, kind 2, stern 1"):
