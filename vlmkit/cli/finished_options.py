@@ -37,10 +37,10 @@ LinesFile = Annotated[
 def about(found: FinishedEvaluation) -> str:
     """Return in a line what the answers are to."""
     parts = [found.benchmark.name]
-    if (origin := found.origin) is not None:
-        parts.append(f"version {origin.version}, split {origin.split}")
-        parts += [f"first {plural(origin.limit, 'question')}"] if origin.limit else []
-        if origin.version != found.benchmark.version:
+    if (result := found.result) is not None:
+        parts.append(f"version {result.version}, split {result.split}")
+        parts += [f"first {plural(result.limit, 'question')}"] if result.limit else []
+        if result.version != found.benchmark.version:
             parts.append(f"this installation has version {found.benchmark.version}")
     return f"{', '.join(parts)}: {plural(len(found.answers), 'answer')}"
 

@@ -54,8 +54,8 @@ def rescore_answers(
     scored = {name: rescore(found.folder, found.answers, one, judges[name]) for name, one in rules.items()}
     scores = {name: summarize(scored[name], one, found.benchmark.cluster) for name, one in rules.items()}
     typer.echo(about(found))
-    if found.origin and found.origin.decoding:
-        typer.echo(f"asked in the way of {found.origin.protocol}; read and scored in the way of each protocol below")
+    if found.result and found.result.decoding:
+        typer.echo(f"asked in the way of {found.result.protocol}; read and scored in the way of each protocol below")
     if known := next(filter(None, judges.values()), None):
         typer.echo(f"what a protocol leaves to a judge: by the stored verdicts of {known}")
     elif judge:

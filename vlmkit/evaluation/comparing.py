@@ -45,17 +45,17 @@ class _Side:
 
     def conditions(self) -> dict[str, str]:
         """What has to be the same in both, in words; empty where it is not known."""
-        origin, rules = self.found.origin, self.rules
-        assert origin is not None  # as there are rules
-        decoding = origin.decoding
+        result, rules = self.found.result, self.rules
+        assert result is not None  # as there are rules
+        decoding = result.decoding
         return {
-            "benchmark": origin.benchmark,
-            "version": origin.version,
-            "split": origin.split,
+            "benchmark": result.benchmark,
+            "version": result.version,
+            "split": result.split,
             "protocol": rules.protocol.label,
             "judge": str(self.judge or "none"),
-            "limit": str(origin.limit or "none"),
-            "annotations": _told(origin.annotations),
+            "limit": str(result.limit or "none"),
+            "annotations": _told(result.annotations),
             "number of frames": str(decoding.frames) if decoding and decoding.frames else "",
             "sampler": _component(decoding.sampling) if decoding and decoding.sampling else "",
         }

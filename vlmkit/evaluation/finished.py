@@ -1,7 +1,4 @@
-"""Answers that are there already, found by the name of a run, of a folder or of a file, with all that is known of them.
-
-An evaluation is a folder `eval/BENCHMARK` with `result.json` or, where its answers were made elsewhere, `import.json`.
-"""
+"""Answers that are there already, found by the name of a run, of a folder or of a file, with their result."""
 
 from __future__ import annotations
 
@@ -16,26 +13,13 @@ from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.questions import answers_file
-from vlmkit.evaluation.records import AnnotationsUsed, Decoding, JudgeName, Record, read_result
+from vlmkit.evaluation.records import BenchmarkResult, JudgeName, read_result
 from vlmkit.evaluation.rescoring import stored_rules
 from vlmkit.files import expand_path, is_file, is_folder
-from vlmkit.json_files import is_present, read_record
+from vlmkit.json_files import is_present
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["FinishedEvaluation", "Origin", "choose_judges", "find_finished"]
-
-
-class Origin(Record):
-    """The fields of result.json and of import.json that say what the answers are about, and how they were made."""
-
-    benchmark: str
-    version: str
-    split: str
-    protocol: str = ""
-    limit: int | None = None
-    annotations: AnnotationsUsed | None = None
-    decoding: Decoding | None = None
-    judge: JudgeName | None = None
+__all__ = ["FinishedEvaluation", "choose_judges", "find_finished"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +29,8 @@ class FinishedEvaluation:
     file: Path
     answers: Sequence[Answer]
     benchmark: Benchmark
-    origin: Origin | None
-    """None: nothing is known but the answers."""
+    result: BenchmarkResult | None
+    """None of a file alone: nothing is known but the answers."""
 
     @property
     def folder(self) -> Path:
@@ -60,9 +44,9 @@ class FinishedEvaluation:
 
     def rules(self) -> Rules:
         """Return the rules of its own protocol. A UserError where it is not known, or has another version here."""
-        if self.origin is None:
+        if self.result is None:
             raise RunError(f"{self.file}: there is no result.json beside these answers; give the folder of a run")
-        return stored_rules(self.benchmark, self.origin.protocol)
+        return stored_rules(self.benchmark, self.result.protocol)
 
     def judge(self, rules: Rules, said: str | None = None) -> JudgeName | None:
         """Return the judge whose verdicts count under some rules: the one `said`, that of the result, or the only one.
@@ -71,8 +55,8 @@ class FinishedEvaluation:
         """
         if not rules.judged:
             return None
-        if said is None and self.origin is not None and self.origin.judge is not None:
-            return self.origin.judge
+        if said is None and self.result is not None and self.result.judge is not None:
+            return self.result.judge
         stored = self.judges()
         if said is not None:
             return choose_judges(stored, [said], self.folder)[0]
@@ -114,18 +98,18 @@ def find_finished(place: Path, benchmark: str | None = None, more: Sequence[str]
     """
     place = expand_path(place)
     file = _answers_file(place, benchmark)
-    origin = _origin(file)
-    name = origin.benchmark if origin else benchmark
+    result = _result(file)
+    name = result.benchmark if result else benchmark
     if name is None:
         raise DataError(f"{file}: there is no result beside these answers; name their entry with --benchmark")
     if benchmark not in (None, name, file.parent.name):
         raise DataError(f"{file}: expected answers to {benchmark}, found answers to {name}")
-    return FinishedEvaluation(file, _read(file, origin), find_benchmark(name, [*more, *_of_spec(file.parent)]), origin)
+    return FinishedEvaluation(file, _read(file, result), find_benchmark(name, [*more, *_of_spec(file.parent)]), result)
 
 
 def _answers_file(place: Path, benchmark: str | None) -> Path:
     if is_file(place):
-        return place.with_name(answers_file()) if place.name in ("result.json", "import.json") else place
+        return place.with_name(answers_file()) if place.name == "result.json" else place
     if not is_folder(place):
         raise RunError(f"{place}: expected a run, its folder eval/BENCHMARK or a file of answers; there is none")
     if is_present(place / answers_file()):
@@ -144,21 +128,17 @@ def _answers_file(place: Path, benchmark: str | None) -> Path:
     return found[benchmark]
 
 
-def _origin(file: Path) -> Origin | None:
-    if not file.name.endswith(answers_file()):
-        return None
-    result, imported = file.with_name("result.json"), file.with_name("import.json")
-    if is_present(result):
-        said = read_result(result)  # with the checksums of the answers
-        return Origin.model_validate(said.model_dump(include=set(Origin.model_fields)))
-    return read_record(imported, Origin) if is_present(imported) else None
+def _result(file: Path) -> BenchmarkResult | None:
+    """Return the result beside the answers, once the checksums of these are compared."""
+    beside = file.with_name("result.json")
+    return read_result(beside) if file.name.endswith(answers_file()) and is_present(beside) else None
 
 
-def _read(file: Path, origin: Origin | None) -> list[Answer]:
+def _read(file: Path, result: BenchmarkResult | None) -> list[Answer]:
     try:
         answers = list(read_answers(file).values())
     except RunError as error:
-        if origin:
+        if result:
             raise
         raise DataError(f"{error}\n`vlmkit answers import` takes the answers of other tools, and tables") from None
     if not answers:

@@ -30,16 +30,8 @@ def test_a_run_its_folder_and_its_files_are_the_same(run: Path, finished_runs: A
     for place in (run, folder, folder / "predictions.jsonl", folder / "result.json"):
         found = find(place, finished_runs)
         assert (found.folder, found.benchmark.name, [one.id for one in found.answers]) == (folder, "colors", [*SAID])
-        assert found.origin is not None
-        assert found.origin.protocol == found.rules().protocol.label == "authors@1"
-
-
-def test_answers_made_elsewhere(run: Path, finished_runs: Any) -> None:
-    folder = run / "eval" / "colors"
-    (folder / "result.json").rename(folder / "import.json")
-    found = find(run, finished_runs)
-    assert found.origin is not None
-    assert (found.origin.benchmark, found.rules().protocol.name) == ("colors", "authors")
+        assert found.result is not None
+        assert found.result.protocol == found.rules().protocol.label == "authors@1"
 
 
 def test_the_answers_with_a_control(run: Path, finished_runs: Any) -> None:
@@ -47,7 +39,7 @@ def test_the_answers_with_a_control(run: Path, finished_runs: Any) -> None:
     control = folder / "no-video_predictions.jsonl"
     control.write_text((folder / "predictions.jsonl").read_text().splitlines(keepends=True)[0])
     found = find(control, finished_runs)
-    assert (len(found.answers), found.origin is not None) == (1, True)
+    assert (len(found.answers), found.result is not None) == (1, True)
 
 
 def test_one_of_several_results(run: Path, finished_runs: Any) -> None:
