@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -231,14 +231,15 @@ def _schema_problems(data: object) -> Iterable[str]:
 
 def _advice(error: ValidationError) -> str:
     """Say what was meant by a field that there is not, or by a component's name where a mapping is expected."""
-    known = error.schema.get("properties", {})
+    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    instance, known = cast(Any, error.instance), schema.get("properties", {})
     if error.validator == "additionalProperties":
-        near = [did_you_mean(name, known) for name in error.instance if name not in known]
+        near = [did_you_mean(name, known) for name in instance if name not in known]
         return "".join(f"; {text.rstrip()}" for text in near if text)
-    if error.validator == "type" and isinstance(error.instance, str) and "type" in known:
-        return f"; write {{type: {shortened(error.instance)}}}"
-    keys = [key for form in error.schema.get("anyOf", ()) for key in form.get("required", ())]
-    return f"; as a mapping it has {' or '.join(keys)}" if keys and isinstance(error.instance, Mapping) else ""
+    if error.validator == "type" and isinstance(instance, str) and "type" in known:
+        return f"; write {{type: {shortened(instance)}}}"
+    keys = [key for form in schema.get("anyOf", ()) for key in form.get("required", ())]
+    return f"; as a mapping it has {' or '.join(keys)}" if keys and isinstance(instance, Mapping) else ""
 
 
 def _entry_problems(data: Mapping[str, Any], folder: Path) -> Iterable[str]:
