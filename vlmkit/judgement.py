@@ -20,7 +20,7 @@ __all__ = ["Judgement", "judge", "judging_costs"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge has said of the stored answers of a run."""
+    """The verdicts of a judge on the stored answers of a run, summed up."""
 
     evaluations: list[JudgedAgain]
     max_unscored_fraction: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from vlmkit.api.contract import (
     Contract,
@@ -46,20 +46,16 @@ class Reading:
     """One phrase for people: `letter C at the start`, `two letters: A, C`."""
 
 
-class _Reader(Protocol):
-    """An extractor, or an evaluator."""
-
-    @property
-    def judged(self) -> bool: ...
-
-
 def random_option(document: Document) -> int:
     """Draw an option by the id of the document: rules that guess give the same score every time."""
     return int.from_bytes(sha256(document.id.encode()).digest()) % len(document.options)
 
 
-def check_reading(component: _Reader, found: object, document: Document, answer: str) -> Reading:
-    """Return a reading that is one of this document, with `correct` where that follows from the choice."""
+def check_reading(component: Any, found: object, document: Document, answer: str) -> Reading:
+    """Return a reading that is one of this document, with `correct` where that follows from the choice.
+
+    The component is an extractor or an evaluator.
+    """
     reading: Reading = check_type(found, Reading)
     if reading.state not in get_args(ReadingState):
         raise ContractError(f"gives the state {shown(reading.state)}, expected {', '.join(get_args(ReadingState))}")

@@ -43,7 +43,7 @@ class ReleasedTensor:
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """Which tensors are written, and where each comes from."""
+    """The tensors that are written, and where each comes from."""
 
     keys: list[ReleasedTensor]
     """Every published tensor, file by file."""

@@ -56,7 +56,7 @@ class Likelihood(NamedTuple):
 
 
 class AnswerModel(ABC):
-    """What answers the questions of an evaluation."""
+    """A model that answers the questions of an evaluation."""
 
     @abstractmethod
     def encode_video(self, video: FittedVideo) -> EncodedVideo:

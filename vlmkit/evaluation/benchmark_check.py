@@ -34,7 +34,7 @@ _MOST_THREADS = 8
 
 
 class CheckReport(NamedTuple):
-    """What was found of one split."""
+    """The findings on one split."""
 
     name: str
     """Benchmark and split."""

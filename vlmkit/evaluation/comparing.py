@@ -44,7 +44,7 @@ class _Side:
         }
 
     def conditions(self) -> dict[str, str]:
-        """What has to be the same in both, in words; empty where it is not known."""
+        """Return the conditions that have to be the same in both, in words; empty where one is not known."""
         result, rules = self.found.result, self.rules
         assert result is not None  # as there are rules
         decoding = result.decoding

@@ -27,7 +27,7 @@ LoadVideo = Callable[[VideoPart], "FittedVideo"]
 
 
 class ModelQuestion(NamedTuple):
-    """What a model is asked."""
+    """A question as a model is asked it."""
 
     prompt: str | Prompt
     """With one `<video>`, unless there is none."""
@@ -42,7 +42,7 @@ class ModelQuestion(NamedTuple):
 
 
 class ModelAnswer(NamedTuple):
-    """What a model says."""
+    """The answer of a model."""
 
     text: str
     likelihoods: Sequence[Likelihood] = ()

@@ -53,7 +53,7 @@ class Judged:
 
     @property
     def labels(self) -> list[str | None]:
-        """What the judge said of each answer; None where it said neither right nor wrong."""
+        """Return the judge's label of each answer; None where it said neither right nor wrong."""
         said = (one.correct if one else None for one in self.verdicts)
         return [None if correct is None else "right" if correct else "wrong" for correct in said]
 
@@ -139,7 +139,7 @@ def _clusters(scored: Sequence[ScoredAnswer], cluster: str) -> list[Hashable]:
 
 @dataclass(frozen=True)
 class HumanLabels:
-    """What people say of some answers."""
+    """Labels that people gave to some answers."""
 
     labels: Mapping[str, bool]
     """By id of the question; true for a right answer."""

@@ -27,7 +27,7 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 class Pin(BaseModel):
-    """What one split holds on this machine, as far as its entry does not say it."""
+    """The content of one split on this machine, as far as its entry does not say it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

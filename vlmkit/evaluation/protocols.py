@@ -53,7 +53,7 @@ class Aggregate(_Part):
 
 
 class Task(_Part):
-    """What differs for the questions of one task."""
+    """The differences for the questions of one task."""
 
     evaluator: dict[str, Any]
     generation: Generation
@@ -126,7 +126,7 @@ class Rules(NamedTuple):
 
     @property
     def judged(self) -> bool:
-        """Whether an answer can be left to a judge."""
+        """True where an answer can be left to a judge."""
         return any(task.evaluator.judged for task in (self.base, *self.tasks.values()))
 
     @property

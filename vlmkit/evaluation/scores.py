@@ -57,7 +57,7 @@ class ScoredAnswer:
 
     @property
     def is_right(self) -> bool | None:
-        """Whether it counts as right; None where it does not count, or the benchmark knows no right and wrong."""
+        """True where it counts as right; None where it does not count, or the benchmark knows no right and wrong."""
         return self.values["accuracy"] >= 0.5 if "accuracy" in self.values else None
 
 
