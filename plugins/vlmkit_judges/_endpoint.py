@@ -23,6 +23,13 @@ _CHARACTERS = 4
 """Of English text per token, by OpenAI's own rule of thumb."""
 _HOPELESS = (401, 403, 404)
 """Statuses of a wrong key, of a model that may not be used, and of one that is not there: repeating does not help."""
+_EXTRACTED: dict[str, Any] = {
+    "type": "object",
+    "properties": {"extracted_answer": {"type": "string"}, "correct": {"type": "boolean"}},
+    "required": ["extracted_answer", "correct"],
+    "additionalProperties": False,
+}
+"""Schema of a reply of the form `extracted-answer`, which the server keeps to."""
 
 
 class EndpointJudge(Judge):
@@ -123,6 +130,9 @@ class EndpointJudge(Judge):
         asked: dict[str, Any] = {"temperature": prompt.temperature, "max_tokens": prompt.max_tokens, **self._asked}
         if prompt.presence_penalty:
             asked["presence_penalty"] = prompt.presence_penalty
+        if prompt.reply == "extracted-answer":
+            schema = {"name": "EvaluationOutput", "schema": _EXTRACTED, "strict": True}
+            asked["response_format"] = {"type": "json_schema", "json_schema": schema}
         if self._options.max_completion_tokens:
             asked["max_completion_tokens"] = asked.pop("max_tokens")
         return {"model": self._options.model, "messages": prompt.messages(request), **asked}

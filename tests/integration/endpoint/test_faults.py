@@ -76,6 +76,16 @@ def test_options_stand_above_the_prompt(serving: Callable[..., Any]) -> None:
     assert "max_tokens" not in server.bodies[0]
 
 
+def test_an_extracted_answer_is_demanded_as_structured_output(serving: Callable[..., Any]) -> None:
+    server = serving()
+    prompt = replace(PROMPT, reply="extracted-answer")
+    [(_, found)] = quick(base_url=server.url).build().judge([replace(requests(1)[0], prompt=prompt)])
+    assert isinstance(found, Unscored)  # this server always writes `pred` and `score`
+    form = server.bodies[0]["response_format"]
+    assert (form["type"], form["json_schema"]["strict"]) == ("json_schema", True)
+    assert form["json_schema"]["schema"]["required"] == ["extracted_answer", "correct"]
+
+
 @pytest.mark.parametrize("fault", ["busy", "broken", "stall", "closed", "cut"])
 def test_what_passes_is_tried_again(serving: Callable[..., Any], fault: str) -> None:
     server = serving(lambda number, attempt: fault if attempt == 1 else "")
