@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 
 from vlmkit.api import Verdict
 from vlmkit.errors import RunError, UserError
+from vlmkit.evaluation import evaluate_benchmarks
 from vlmkit.evaluation.comparing import Compared, compare
 from vlmkit.evaluation.finished import find_finished
+from vlmkit.run_folder import RunFolder
 from vlmkit.statistics.paired import paired
 
 FIRST = {"a1": "B", "a2": "B", "b1": "B", "b2": "A", "c1": "A"}
@@ -169,3 +172,19 @@ def test_the_same_id_can_be_another_question(finished_runs: Any, against: Any) -
     with pytest.raises(RunError, match="5 questions against 5 questions, of which 4 are the same"):
         against(a, b)
     assert against(a, b, across=True).whole.n == 4
+
+
+def test_runs_as_they_are_evaluated(experiment: Any, oracle: Any, tmp_path: Path) -> None:
+    def answers(prompts: Sequence[str], videos: Sequence[Any], longest: int) -> list[str]:
+        return [f"{prompt.split()[1]} of ada" for prompt in prompts]
+
+    places = []
+    for name, model in (("first", oracle), ("second", answers)):
+        spec = experiment(judge={"type": "exact"}, controls=["other-video"])
+        run = RunFolder.open(spec, tmp_path / name)
+        evaluate_benchmarks(spec, run, generate=model)
+        places.append(run.path)
+    found = compare(*map(find_finished, places))
+    assert (found.differing, found.whole.n) == ({}, 12)
+    assert found.whole.paired.difference.value == pytest.approx(-3 / 12), "three questions are about ada"
+    assert {name: pair.n for name, pair in found.parts["type"].items()} == {"how": 4, "what": 4, "who": 4}
