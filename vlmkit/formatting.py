@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from vlmkit.errors import shortened
 
 __all__ = [
-    "EN_DASH", "columns", "count", "difference", "differences", "duration", "figure", "figures", "large",
-    "learning_rate", "one_line", "plural",
+    "EN_DASH", "columns", "count", "difference", "differences", "duration", "figure", "figures", "is_accuracy",
+    "large", "learning_rate", "one_line", "plural",
 ]  # fmt: skip
 
 EN_DASH = "\N{EN DASH}"
@@ -46,9 +46,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def is_accuracy(metric: str) -> bool:
+    """True where a metric is a share of right answers, by its name here or elsewhere (`exact_match,strict`)."""
+    return metric.partition(",")[0] in ("acc", "acc_norm", "accuracy", "exact_match")
+
+
 def figure(value: float, metric: str) -> str:
     """A value of a metric: accuracies in percent, others as they are."""
-    return f"{value * 100:.1f}%" if metric == "accuracy" else f"{value:.2f}"
+    return f"{value * 100:.1f}%" if is_accuracy(metric) else f"{value:.2f}"
 
 
 def figures(ends: Sequence[float], metric: str) -> str:
@@ -59,7 +64,7 @@ def figures(ends: Sequence[float], metric: str) -> str:
 
 def difference(value: float, metric: str) -> str:
     """A difference of two values of a metric: of accuracies in points, 0.0123 -> +1.23."""
-    return f"{value * 100:+.2f}" if metric == "accuracy" else f"{value:+.2f}"
+    return f"{value * 100:+.2f}" if is_accuracy(metric) else f"{value:+.2f}"
 
 
 def differences(ends: Sequence[float], metric: str) -> str:

@@ -45,6 +45,7 @@ def test_columns_are_aligned_and_end_without_spaces() -> None:
 
 def test_metrics_and_their_differences() -> None:
     assert (figure(0.8647, "accuracy"), figures((0.841, 1.0), "accuracy")) == ("86.5%", "84.1\N{EN DASH}100.0%")
+    assert (figure(0.8647, "acc_norm"), figure(0.8647, "exact_match,strict")) == ("86.5%", "86.5%")
     assert (figure(3.3, "score"), figures([3.1, 3.5], "score")) == ("3.30", "3.10\N{EN DASH}3.50")
     assert (difference(0.0123, "accuracy"), difference(-0.5, "score")) == ("+1.23", "-0.50")
     assert differences((-0.0071, 0.0137), "accuracy") == "-0.71 to +1.37"

@@ -13,7 +13,7 @@ from vlmkit.evaluation.protocols import Aggregate
 from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
 from vlmkit.evaluation.scores import primary_metric
 from vlmkit.files import expand_path, is_folder
-from vlmkit.formatting import difference, differences, figure, figures
+from vlmkit.formatting import difference, differences, figure, figures, is_accuracy
 
 __all__ = ["BenchmarkSection", "benchmark_section", "interval", "lost", "lost_interval", "score"]
 
@@ -82,7 +82,7 @@ class BenchmarkSection:
     @property
     def top(self) -> float:
         """The end of the axis."""
-        if self.metric == "accuracy":
+        if self.metric and is_accuracy(self.metric):
             return 1.0
         types = [*self.types, *(row for rows in self.by.values() for row in rows)]
         series = [*(row.series for row in types), *(row.series for row in self.controls)]
@@ -93,7 +93,7 @@ class BenchmarkSection:
     def ticks(self) -> list[str]:
         """The labels of the axis: its start, middle and end."""
         ticks = [self.top * i / 2 for i in range(3)]
-        return [f"{tick:.0%}" if self.metric == "accuracy" else f"{tick:g}" for tick in ticks]
+        return [f"{tick:.0%}" if self.metric and is_accuracy(self.metric) else f"{tick:g}" for tick in ticks]
 
     def places(self, metric: Metric) -> list[float]:
         """The value of a metric and both ends of its interval, in percent of the axis."""

@@ -12,6 +12,7 @@ import pytest
 
 from vlmkit.api import DataError, UserError
 from vlmkit.evaluation import BenchmarkResult, evaluate_benchmarks, prepare_benchmarks
+from vlmkit.formatting import figures
 from vlmkit.json_files import read_json_lines
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run
@@ -177,7 +178,7 @@ def test_beside_a_benchmark_of_the_registry(saved: Any, clips: Any, folder: Path
     page = write_report(run.path).read_text()
     assert "lm-eval:tiny-choice version" in page
     assert f"measured by lm_eval {lm_eval.__version__}" in " ".join(page.split())
-    assert "6 documents" in page
+    assert f"acc, 95% interval {figures(results['language'].metrics['acc'].ci95, 'acc')}<br>6 documents" in page
     assert page.count("text alone") == 2
 
 
