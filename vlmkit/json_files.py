@@ -25,6 +25,7 @@ from vlmkit.files import decode, is_file, read_bytes, read_text, whole_text, wri
 __all__ = [
     "LINES_REMEDY",
     "BadSample",
+    "Record",
     "is_present",
     "json_line",
     "name_of",
@@ -243,3 +244,13 @@ def _checked_text(value: object, key: str, expected: str, where: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: `{key}` should be {expected}, found {as_written(value)}; correct it")
     return whole_text(value, where)
+
+
+class Record(BaseModel):
+    """The base of records that are written as JSON. What a file holds beside the fields is kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def data(self) -> dict[str, Any]:
+        """Return plain data for JSON: what was set, in the order of the fields."""
+        return self.model_dump(exclude_unset=True)

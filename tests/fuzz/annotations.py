@@ -150,8 +150,8 @@ class Target:
         return [*ids, *spoken, *(sample.video for sample in samples if sample.video is not None), dataset.fingerprint()]
 
     def _questions(self, layout: str, names: list[str]) -> list[Any]:
-        from vlmkit.evaluation.annotation_options import annotation_options
-        from vlmkit.evaluation.annotations import read_documents
+        from vlmkit.benchmarks.annotation_options import annotation_options
+        from vlmkit.benchmarks.annotations import read_documents
 
         options = annotation_options(_OPTIONS.get(layout), where="entry")
         documents = read_documents([self.folder / name for name in names], options)

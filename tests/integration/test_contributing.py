@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, Document, JudgeRequest, Reading, Unscored, VideoInput
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmark_check import check_benchmark
-from vlmkit.evaluation.benchmarks import find_benchmark
-from vlmkit.evaluation.locating import annotation_files
-from vlmkit.evaluation.protocols import build_rules
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.benchmark_check import check_benchmark
+from vlmkit.benchmarks.entries import find_benchmark
+from vlmkit.benchmarks.locating import annotation_files
+from vlmkit.benchmarks.protocols import build_rules
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.testing import checks

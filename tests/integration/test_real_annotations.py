@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from vlmkit.api import Document
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import find_benchmark
-from vlmkit.evaluation.locating import annotation_files
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import find_benchmark
+from vlmkit.benchmarks.locating import annotation_files
 from vlmkit.spec.evaluation import BenchmarkUse
 
 FOLDERS = {

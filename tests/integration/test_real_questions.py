@@ -131,7 +131,7 @@ def test_the_benchmark_runs_over_questions_learnt_and_unseen(
     wanted = {"benchmark", "version", "split", "judge", "n", "skipped", "unscored", "metrics", "by_type", "spec_sha256",
               "plugins", "vlmkit_version"}  # fmt: skip
     assert wanted <= set(stored)
-    assert stored["judge"] == {"name": "exact", "version": f"2 (vlmkit {vlmkit.__version__})"}
+    assert stored["judge"] == {"name": "exact", "version": f"2 (vlmkit {vlmkit.__version__})", "prompts": []}
     low, high = stored["metrics"]["accuracy"]["ci95"]
     assert 0 <= low <= stored["metrics"]["accuracy"]["value"] <= high <= 1
     assert sum(of_type["n"] for of_type in stored["by_type"].values()) == 73

@@ -20,6 +20,7 @@ LAYERS = (
     "registry",
     "spec data runtime testing",
     "model run_folder",
+    "benchmarks",
     "checkpoints evaluation training",
     "answers summary",
     "report bench",

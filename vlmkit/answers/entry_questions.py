@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.api.document import Document
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import Benchmark
+from vlmkit.benchmarks.locating import Annotations, AnnotationsUsed, annotation_files, check_counts
 from vlmkit.errors import DataError
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import Benchmark
-from vlmkit.evaluation.locating import Annotations, annotation_files, check_counts
-from vlmkit.evaluation.records import AnnotationsUsed
 from vlmkit.spec.evaluation import BenchmarkUse
 
 __all__ = ["EntryQuestions", "entry_questions"]

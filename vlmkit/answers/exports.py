@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit._version import __version__
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark
 from vlmkit.errors import RunError, did_you_mean
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.records import BenchmarkResult, Metric, read_result
 from vlmkit.evaluation.rescoring import rules_of
 from vlmkit.evaluation.scores import is_error

@@ -20,16 +20,17 @@ from vlmkit.answers.entry_questions import EntryQuestions
 from vlmkit.answers.matching import Matched, RefusedVerdict, attach_verdicts, match_answers
 from vlmkit.answers.stored_verdicts import StoredVerdicts, as_answers, request_of_each
 from vlmkit.api.judge import Judge, JudgeSpec
+from vlmkit.benchmarks.entries import Benchmark
+from vlmkit.benchmarks.locating import FileUsed
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError
 from vlmkit.evaluation.answers import Answer
-from vlmkit.evaluation.benchmarks import Benchmark
 from vlmkit.evaluation.fingerprint import judge_name
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.protocols import Rules
-from vlmkit.evaluation.records import BenchmarkResult, Conditions, FileUsed, JudgeName, Record, write_result
+from vlmkit.evaluation.records import BenchmarkResult, Conditions, JudgeName, write_result
 from vlmkit.evaluation.scores import score_answers, summarize
 from vlmkit.files import atomic_folder, file_sha256, write_atomic
-from vlmkit.json_files import json_line, write_record
+from vlmkit.json_files import Record, json_line, write_record
 from vlmkit.manifest import file_entries
 from vlmkit.spec.identity import versions
 from vlmkit.spec.loading import read_component

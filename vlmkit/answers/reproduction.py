@@ -16,9 +16,9 @@ from vlmkit.answers.stored_verdicts import StoredVerdicts, as_answers, request_o
 from vlmkit.api.document import Document, template_fields
 from vlmkit.api.judge import Judge, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark
+from vlmkit.benchmarks.protocols import Aggregate, Rules, build_rules
 from vlmkit.errors import DataError
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
-from vlmkit.evaluation.protocols import Aggregate, Rules, build_rules
 from vlmkit.evaluation.scores import JudgeAll, ScoredAnswer, Values, metric_values, score_answers, summarize
 from vlmkit.json_files import read_json
 from vlmkit.spec.loading import read_component

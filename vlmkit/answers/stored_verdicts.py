@@ -9,8 +9,8 @@ from vlmkit.answers.imported import StoredVerdict
 from vlmkit.answers.matching import AnsweredDocument
 from vlmkit.api.judge import Judge, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.evaluation.answers import Answer, document_fields
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.scores import judge_request
 
 __all__ = ["StoredVerdicts", "as_answers", "request_of_each"]

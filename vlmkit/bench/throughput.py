@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from vlmkit.bench.memory import peak_bytes, reset_peak
+from vlmkit.benchmarks.locating import QuestionDataset
 from vlmkit.data import VideoLoader
 from vlmkit.errors import UnreadableVideo, UserError
 from vlmkit.evaluation import LoadedModel, ModelQuestion, VideoPart, ask
-from vlmkit.evaluation.locating import QuestionDataset
 from vlmkit.evaluation.prefetch import AlignerVideos, worker_count
 from vlmkit.model import compose
 from vlmkit.runtime import exit_in_worker, keep_freed_memory

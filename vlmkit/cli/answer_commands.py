@@ -63,8 +63,8 @@ def import_files(
     from vlmkit.answers.answer_formats import ReadOptions, read_vocabulary
     from vlmkit.answers.entry_questions import entry_questions
     from vlmkit.answers.importing import AnswerSource, import_answers
-    from vlmkit.evaluation.benchmarks import find_benchmark
-    from vlmkit.evaluation.protocols import build_rules
+    from vlmkit.benchmarks.entries import find_benchmark
+    from vlmkit.benchmarks.protocols import build_rules
 
     entry = find_benchmark(benchmark, benchmarks_path or [])
     words = () if vocabulary is None else read_vocabulary(vocabulary)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from vlmkit.benchmarks.entries import Benchmark, Split, benchmark_folders, find_benchmark, registry_faults
+from vlmkit.benchmarks.locating import file_place
+from vlmkit.benchmarks.scaffold import QuestionKind, new_benchmark
 from vlmkit.errors import DataError, UserError, from_pydantic
-from vlmkit.evaluation.benchmarks import Benchmark, Split, benchmark_folders, find_benchmark, registry_faults
-from vlmkit.evaluation.locating import file_place
-from vlmkit.evaluation.scaffold import QuestionKind, new_benchmark
 from vlmkit.files import expand_path, is_folder
 from vlmkit.formatting import columns, plural
 from vlmkit.spec.evaluation import BenchmarkUse
 
 if TYPE_CHECKING:
-    from vlmkit.evaluation.benchmark_check import CheckReport
+    from vlmkit.benchmarks.benchmark_check import CheckReport
 
 __all__ = ["app"]
 
@@ -150,7 +150,7 @@ def check(
     benchmarks_path: Further = None,
 ) -> None:
     """Verify checksums and counts of a split, and that every video is there and decodes; exit code 2 if not."""
-    from vlmkit.evaluation.benchmark_check import check_benchmark
+    from vlmkit.benchmarks.benchmark_check import check_benchmark
     from vlmkit.spec.experiment import DataSpec
 
     own = [{"path": path} for path in annotations] if annotations else None
@@ -171,7 +171,7 @@ def pin(
 
     They go into $VLMKIT_PINS, by default ~/.config/vlmkit/pins.yaml.
     """
-    from vlmkit.evaluation.benchmark_check import pin_benchmark
+    from vlmkit.benchmarks.benchmark_check import pin_benchmark
 
     _tell(pin_benchmark(_use(name, split, annotation_root), _more(context, benchmarks_path)))
 

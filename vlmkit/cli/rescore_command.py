@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from vlmkit.api.document import Document
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.cli.finished_options import BenchmarkName, FurtherEntries, LinesFile, Listed, about, write_lines
 from vlmkit.errors import UserError
 from vlmkit.evaluation.finished import find_finished
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import Scores
 from vlmkit.evaluation.rescoring import Flip, flip_counts, flips, protocols_of, rescore
 from vlmkit.evaluation.scores import primary_metric, summarize

@@ -5,14 +5,14 @@ Importing it costs no torch; `evaluate_benchmarks` imports what it needs.
 
 from __future__ import annotations
 
+from vlmkit.benchmarks.entries import Benchmark, benchmark_folders, find_benchmark
+from vlmkit.benchmarks.protocols import Aggregate
 from vlmkit.evaluation.answer_model import LoadedModel, score_continuations
 from vlmkit.evaluation.answers import Answer, document_fields
-from vlmkit.evaluation.benchmarks import Benchmark, benchmark_folders, find_benchmark
 from vlmkit.evaluation.evaluate import evaluate_benchmarks
 from vlmkit.evaluation.generate import ModelQuestion, ask
 from vlmkit.evaluation.harness_tasks import PreparedTask
 from vlmkit.evaluation.prefetch import VideoPart
-from vlmkit.evaluation.protocols import Aggregate
 from vlmkit.evaluation.questions import (
     PreparedBenchmark,
     judge_of,

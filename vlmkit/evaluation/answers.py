@@ -16,9 +16,8 @@ from pydantic import Field
 from vlmkit.api.document import Document
 from vlmkit.api.evaluator import Prompt
 from vlmkit.evaluation.controls import Arrangement
-from vlmkit.evaluation.records import Record
 from vlmkit.files import is_file, write_atomic
-from vlmkit.json_files import json_line, read_json_lines
+from vlmkit.json_files import Record, json_line, read_json_lines
 
 __all__ = ["Answer", "AnswerFile", "Question", "document_fields", "kept_answers", "read_answers"]
 

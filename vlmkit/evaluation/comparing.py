@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from vlmkit.benchmarks.locating import AnnotationsUsed
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError, RunError, UserError, did_you_mean
 from vlmkit.evaluation.finished import FinishedEvaluation
 from vlmkit.evaluation.pairing import Pair, pair_of
-from vlmkit.evaluation.protocols import Rules
-from vlmkit.evaluation.records import AnnotationsUsed, JudgeName
+from vlmkit.evaluation.records import JudgeName
 from vlmkit.evaluation.rescoring import rescore
 from vlmkit.evaluation.scores import ScoredAnswer, by_label, primary_metric
 from vlmkit.formatting import plural

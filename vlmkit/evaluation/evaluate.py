@@ -20,13 +20,7 @@ from vlmkit.evaluation.harness_tasks import PreparedTask, finished_task, measure
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
 from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet, judge_of, prepare_benchmarks, question_sets
-from vlmkit.evaluation.records import (
-    BenchmarkResult,
-    Conditions,
-    Decoding,
-    read_result,
-    release_answers,
-)
+from vlmkit.evaluation.records import BenchmarkResult, Conditions, Decoding, read_result, release_answers
 from vlmkit.evaluation.saved_model import saved_model_of
 from vlmkit.evaluation.shards import EvaluationShard, QuestionsOfFile, gather_shards
 from vlmkit.files import write_atomic

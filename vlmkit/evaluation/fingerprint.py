@@ -19,8 +19,8 @@ from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import origins, versions
 
 if TYPE_CHECKING:
+    from vlmkit.benchmarks.protocols import Rules
     from vlmkit.evaluation.answers import Question
-    from vlmkit.evaluation.protocols import Rules
     from vlmkit.evaluation.questions import PreparedBenchmark, QuestionSet
 
 __all__ = [

@@ -7,11 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError, RunError, SpecError, did_you_mean
 from vlmkit.evaluation.answers import Answer, read_answers
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.questions import answers_file
 from vlmkit.evaluation.records import BenchmarkResult, JudgeName, read_result
 from vlmkit.evaluation.rescoring import stored_rules

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlmkit.api.judge import JudgeSpec
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError, RunError, did_you_mean
 from vlmkit.evaluation.answers import Answer, read_answers
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.fingerprint import judge_name
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.questions import answers_file, protocol_judge
 from vlmkit.evaluation.records import BenchmarkResult, Conditions, JudgeName, read_result
 from vlmkit.evaluation.rescoring import rules_of

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vlmkit.api.judge import Verdict
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError, as_written, did_you_mean, shown
 from vlmkit.evaluation.finished import FinishedEvaluation, choose_judges
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import Scores
 from vlmkit.evaluation.rescoring import rescore
 from vlmkit.evaluation.scores import ScoredAnswer, cluster_of, summarize

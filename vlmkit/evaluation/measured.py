@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit._version import __version__
+from vlmkit.benchmarks.entries import Benchmark
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.evaluation.answers import Answer
-from vlmkit.evaluation.benchmarks import Benchmark
 from vlmkit.evaluation.pairing import compare_control
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import (
     BenchmarkResult,
     Conditions,

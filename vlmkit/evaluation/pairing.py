@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlmkit.evaluation.protocols import Rules
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.evaluation.records import Metric
 from vlmkit.evaluation.scores import ScoredAnswer, metric_values
 

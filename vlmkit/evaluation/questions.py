@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from vlmkit.api.document import Document
 from vlmkit.api.judge import JudgeSpec
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark, find_videos
+from vlmkit.benchmarks.locating import Annotations, check_counts, locate
+from vlmkit.benchmarks.protocols import Rules, build_rules, without_video
 from vlmkit.errors import DataError
-from vlmkit.evaluation.annotations import read_documents
 from vlmkit.evaluation.answers import Question
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos
 from vlmkit.evaluation.controls import ARRANGEMENTS, Arrangement, other_clips, permute_options
 from vlmkit.evaluation.fingerprint import question_fingerprint
 from vlmkit.evaluation.harness_tasks import PreparedTask, prepare_task
-from vlmkit.evaluation.locating import Annotations, check_counts, locate
-from vlmkit.evaluation.protocols import Rules, build_rules, without_video
 from vlmkit.files import is_file
 from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec

@@ -11,33 +11,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from vlmkit.benchmarks.locating import AnnotationsUsed
 from vlmkit.errors import RunError
 from vlmkit.files import is_file
-from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.json_files import Record, is_present, read_record, write_record
 from vlmkit.manifest import Checksum, check_files
 from vlmkit.spec.evaluation import Control
 
 __all__ = [
-    "AnnotationsUsed", "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
-    "Metric", "Record", "Scores", "TypeScores", "read_pending", "read_result", "release_answers", "write_pending",
+    "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
+    "Metric", "Scores", "TypeScores", "read_pending", "read_result", "release_answers", "write_pending",
     "write_result",
 ]  # fmt: skip
 
 _PENDING = "untold.json"
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Value = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Record(BaseModel):
-    """The base of records that are written as JSON. What a file holds beside the fields is kept."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    def data(self) -> dict[str, Any]:
-        """Return plain data for JSON: what was set, in the order of the fields."""
-        return self.model_dump(exclude_unset=True)
 
 
 class Metric(Record):
@@ -65,7 +56,7 @@ class Scores(Record):
     """How many were left out because their video is unreadable."""
     unscored: _Count = 0
     """How many answers the judge failed on."""
-    unscored_reasons: dict[str, _Count] = {}
+    unscored_reasons: dict[str, _Count] = Field(default_factory=dict)
     """The most frequent reasons why, and how often."""
     unreadable: _Count = 0
     """How many answers could not be read and count as wrong."""
@@ -77,32 +68,15 @@ class Scores(Record):
     """How many verdicts have a label that their score contradicts."""
     metrics: dict[str, Metric]
     by_type: dict[str, TypeScores]
-    by: dict[str, dict[str, TypeScores]] = {}
+    by: dict[str, dict[str, TypeScores]] = Field(default_factory=dict)
     """By further columns of the annotations: task, aspect, …"""
 
 
 class ControlScores(Scores):
     """The scores of a control, and how far they lie from those of the questions as they are."""
 
-    difference: dict[str, Metric] = {}
+    difference: dict[str, Metric] = Field(default_factory=dict)
     """By metric: score without the control minus that with it, paired by question."""
-
-
-class FileUsed(Record):
-    """An annotation file."""
-
-    path: str
-    """As the spec has it."""
-    sha256: str
-
-
-class AnnotationsUsed(Record):
-    """Where the questions of a result come from: annotation files, or a dataset with its options."""
-
-    files: list[FileUsed] | None = None
-    dataset: dict[str, Any] | None = None
-    registered: bool = True
-    """True where these are the registry's own."""
 
 
 class Decoding(Record):
@@ -137,7 +111,7 @@ class HarnessUsed(Record):
     name: str
     version: str
     """Name and version of the framework."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """How the benchmark is run there, e.g. the number of examples in a prompt."""
 
 
@@ -159,7 +133,7 @@ class Conditions(Record):
     decoding: Decoding | None = None
     judge: JudgeName | None
     """None where rules alone decide."""
-    components: dict[str, str] = {}
+    components: dict[str, str] = Field(default_factory=dict)
     """Package and version of each component that takes part, by `kind/name`."""
     harness: HarnessUsed | None = None
     """None where vlmkit itself asks the questions."""
@@ -174,15 +148,15 @@ class BenchmarkResult(Scores, Conditions):
 
     skipped: _Count
     unscored: _Count
-    controls: dict[Control, ControlScores] = {}
+    controls: dict[Control, ControlScores] = Field(default_factory=dict)
     """The same questions with something taken away, by the name of the control."""
-    files: dict[str, Checksum] = {}
+    files: dict[str, Checksum] = Field(default_factory=dict)
     """Of answers, by name."""
     counting: str = ""
     seconds: float = 0.0
     """Time of the last run, which may have found answers of an earlier one."""
     spec_sha256: str
-    plugins: dict[str, str] = {}
+    plugins: dict[str, str] = Field(default_factory=dict)
     """Package of each plugin that was loaded."""
     vlmkit_version: str = ""
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.api.judge import Unscored
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark
+from vlmkit.benchmarks.protocols import Rules, build_rules
 from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation.answers import Answer, read_answers
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.protocols import Rules, build_rules
 from vlmkit.evaluation.questions import answers_file
 from vlmkit.evaluation.records import BenchmarkResult, JudgeName, read_result
 from vlmkit.evaluation.scores import ScoredAnswer, primary_metric, score_answers

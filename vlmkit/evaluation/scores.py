@@ -12,9 +12,9 @@ from vlmkit.api.document import Document, template_fields
 from vlmkit.api.extractor import Reading
 from vlmkit.api.judge import Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import DataError, did_you_mean, shortened
 from vlmkit.evaluation.answers import Answer
-from vlmkit.evaluation.protocols import Rules
 from vlmkit.evaluation.records import Metric, Scores, TypeScores
 
 __all__ = [

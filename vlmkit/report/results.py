@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vlmkit.evaluation.benchmarks import Benchmark, PublishedModel, benchmark_folders, read_benchmark
+from vlmkit.benchmarks.entries import Benchmark, PublishedModel, benchmark_folders, read_benchmark
+from vlmkit.benchmarks.protocols import Aggregate
 from vlmkit.evaluation.controls import DUE_TO
-from vlmkit.evaluation.protocols import Aggregate
 from vlmkit.evaluation.records import BenchmarkResult, Metric, Scores, TypeScores
 from vlmkit.evaluation.scores import primary_metric
 from vlmkit.files import expand_path, is_folder

@@ -16,11 +16,11 @@ from vlmkit.answers.imported import StoredVerdict
 from vlmkit.answers.importing import AnswerSource, Imported, import_answers
 from vlmkit.answers.stored_verdicts import StoredVerdicts, request_of_each
 from vlmkit.api import JudgeRequest, Unscored, Verdict
+from vlmkit.benchmarks.entries import Benchmark, read_benchmark
+from vlmkit.benchmarks.protocols import Rules, build_rules
 from vlmkit.errors import DataError
 from vlmkit.evaluation.answers import read_answers
-from vlmkit.evaluation.benchmarks import Benchmark, read_benchmark
 from vlmkit.evaluation.judging import VerdictStore
-from vlmkit.evaluation.protocols import Rules, build_rules
 from vlmkit.evaluation.records import JudgeName, read_result
 from vlmkit.evaluation.rescoring import read_scored
 from vlmkit.files import file_sha256

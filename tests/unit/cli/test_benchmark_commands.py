@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from vlmkit.evaluation import benchmark_folders, benchmarks
+from vlmkit.benchmarks import entries
+from vlmkit.evaluation import benchmark_folders
 from vlmkit.registry import Gathered, Plugin, validate_slot
 
 Call = Callable[..., int]
@@ -142,7 +143,7 @@ def test_the_folder_of_an_entry_is_as_good_as_the_one_around_it(call: Call, cros
 
 def test_a_plugin_whose_entries_are_missing_is_named(call: Call, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     gathered = Gathered([(Plugin("mine", "m", "mine", "1.0"), Path("/gone"))], [])
-    monkeypatch.setattr(benchmarks, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
+    monkeypatch.setattr(entries, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
     assert call("benchmarks") == 0
     assert said()[0].splitlines()[-1] == (
         "entries are missing here: plugin 'mine' (mine 1.0) offers the folder of benchmarks /gone, but there is none; "

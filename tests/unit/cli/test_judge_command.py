@@ -74,7 +74,7 @@ def test_mistakes_are_one_message(told: Told, run: Path, entries: Path) -> None:
     for given, message in (
         (("judge", run), "there is no benchmark 'tiny'"),
         ((*known, "--benchmark", "tony"), "there are no answers to 'tony' in it; did you mean 'tiny'? there are: tiny"),
-        ((*known, "--judge", "gpt"), "--judge: this spec has 1 problem"),
+        ((*known, "--judge", "gpt"), "--judge: no installed plugin offers judge"),
         (("judge", entries), "it holds no answers"),
     ):
         code, out, err = told(*given)

@@ -13,11 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from vlmkit.api import Document
+from vlmkit.benchmarks import entries
 from vlmkit.data import FittedVideo
-from vlmkit.evaluation import benchmarks
-from vlmkit.evaluation.annotation_options import annotation_options
-from vlmkit.evaluation.annotations import read_documents
 from vlmkit.registry import Gathered, Plugin, validate_slot
 from vlmkit.spec.experiment import ExperimentSpec
 
@@ -106,7 +103,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     write()
     owner = Plugin("more", "more", "more", "1.0")
     plugins = SimpleNamespace(gather=lambda hook, what: Gathered([(owner, folder.parent)], []))
-    monkeypatch.setattr(benchmarks, "registry", lambda: plugins)
+    monkeypatch.setattr(entries, "registry", lambda: plugins)
     return SimpleNamespace(folder=folder, write=write, annotations=annotations)
 
 
@@ -153,29 +150,3 @@ class Oracle:
 def oracle() -> Oracle:
     """A model that is a function."""
     return Oracle()
-
-
-@pytest.fixture
-def write_files(tmp_path: Path) -> Callable[[dict[str, Any]], list[Path]]:
-    """Write files by name: bytes, text, or what JSON can hold."""
-
-    def write(files: dict[str, Any]) -> list[Path]:
-        paths = []
-        for name, content in files.items():
-            path = tmp_path / (name if "." in name else f"{name}.{'txt' if isinstance(content, str) else 'json'}")
-            text = content if isinstance(content, str | bytes) else json.dumps(content)
-            path.write_bytes(text.encode() if isinstance(text, str) else text)
-            paths.append(path)
-        return paths
-
-    return write
-
-
-@pytest.fixture
-def read(write_files: Callable[[dict[str, Any]], list[Path]]) -> Callable[..., list[Document]]:
-    """Read such files as annotations, with options as benchmark.yaml has them."""
-
-    def read(contents: dict[str, Any], **options: Any) -> list[Document]:
-        return read_documents(write_files(contents), annotation_options(options, where="entry"))
-
-    return read

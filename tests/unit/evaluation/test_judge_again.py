@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from vlmkit.api import JudgeRequest, Unscored, Verdict
+from vlmkit.benchmarks.judge_prompts import DEFAULT_PROMPT, find_judge_prompt
 from vlmkit.errors import UserError
 from vlmkit.evaluation import evaluate_benchmarks, read_result, read_scored
 from vlmkit.evaluation.answers import read_answers
-from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.records import JudgeName, write_result
 from vlmkit.judgement import judge as judge_run

@@ -14,8 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 import vlmkit
+from vlmkit.benchmarks import locating
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import locating, prepare_benchmark, prepare_benchmarks, questions
+from vlmkit.evaluation import prepare_benchmark, prepare_benchmarks, questions
 from vlmkit.evaluation.questions import other_clips
 from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, Document, JudgeRequest, Unscored, Verdict
+from vlmkit.benchmarks.protocols import Rules, build_rules, read_protocols
 from vlmkit.evaluation.answers import Answer, document_fields
 from vlmkit.evaluation.pairing import compare_control
-from vlmkit.evaluation.protocols import Rules, build_rules, read_protocols
 from vlmkit.evaluation.scores import ScoredAnswer, score_answers, summarize
 from vlmkit.statistics.intervals import estimate, macro
 

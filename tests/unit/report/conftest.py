@@ -15,7 +15,7 @@ import av
 import numpy as np
 import pytest
 
-import vlmkit.evaluation.benchmarks
+import vlmkit.benchmarks.entries
 import vlmkit.registry
 import vlmkit.spec.identity
 from vlmkit.api import Judge, JudgeRequest, Verdict
@@ -158,7 +158,7 @@ def components(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "report_parts", raising=False)
     shipped = [EntryPoint(name, f"vlmkit_{name}", "vlmkit") for name in ("readers", "samplers")]
     small = Registry([EntryPoint("parts", "report_parts", "vlmkit"), *shipped])
-    for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.evaluation.benchmarks):
+    for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.benchmarks.entries):
         monkeypatch.setattr(user, "registry", lambda: small)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vlmkit.benchmarks.entries import read_benchmark
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation.benchmarks import read_benchmark
 from vlmkit.spec.loading import load_spec, parse_overrides
 from vlmkit.spec.yaml import parse_scalar, read
 

@@ -18,7 +18,7 @@ from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.spec.yaml import write as write_yaml
 
 if TYPE_CHECKING:
-    from vlmkit.evaluation.benchmarks import Benchmark, Split
+    from vlmkit.benchmarks.entries import Benchmark, Split
 
 __all__ = ["Pin", "add_pins", "pinned", "pins_file"]
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from vlmkit.benchmarks import entries
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation import benchmark_folders, benchmarks, find_benchmark, prepare_benchmark, prepare_benchmarks
+from vlmkit.evaluation import benchmark_folders, find_benchmark, prepare_benchmark, prepare_benchmarks
 from vlmkit.registry import Gathered, Plugin
 from vlmkit.spec.evaluation import BenchmarkUse
 
@@ -57,7 +58,7 @@ def test_a_plugin_at_fault_is_named_where_its_benchmark_is_wanted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gathered = Gathered([(Plugin("mine", "m", "mine", "1.0"), tmp_path / "gone")], ["plugin 'other' raised KeyError"])
-    monkeypatch.setattr(benchmarks, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
+    monkeypatch.setattr(entries, "registry", lambda: SimpleNamespace(gather=lambda hook, what: gathered))
     assert find_benchmark("msvd-qa").name == "msvd-qa"
     with pytest.raises(DataError) as caught:
         find_benchmark("clips-qa")

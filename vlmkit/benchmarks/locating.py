@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from vlmkit.api.contract import type_name
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.document import Document
+from vlmkit.benchmarks.annotation_files import annotation_file, content_sha256
+from vlmkit.benchmarks.entries import AnnotationSource, Benchmark
 from vlmkit.errors import DataError
-from vlmkit.evaluation.annotation_files import annotation_file, content_sha256
-from vlmkit.evaluation.benchmarks import AnnotationSource, Benchmark
-from vlmkit.evaluation.records import AnnotationsUsed, FileUsed
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import component_error, guarded
+from vlmkit.json_files import Record
 from vlmkit.spec.evaluation import AnnotationFile, BenchmarkUse
 from vlmkit.spec.loading import read_component
 
@@ -22,6 +22,23 @@ __all__ = [
     "Annotations", "QuestionDataset", "annotation_files", "check_counts", "file_place", "locate", "registered_file",
     "video_folder",
 ]  # fmt: skip
+
+
+class FileUsed(Record):
+    """An annotation file."""
+
+    path: str
+    """As the spec has it."""
+    sha256: str
+
+
+class AnnotationsUsed(Record):
+    """Where the questions of a result come from: annotation files, or a dataset with its options."""
+
+    files: list[FileUsed] | None = None
+    dataset: dict[str, Any] | None = None
+    registered: bool = True
+    """True where these are the registry's own."""
 
 
 @runtime_checkable

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from vlmkit.benchmarks.pins import Pin, add_pins, pins_file
 from vlmkit.errors import DataError
 from vlmkit.evaluation import find_benchmark, prepare_benchmark
-from vlmkit.evaluation.pins import Pin, add_pins, pins_file
 from vlmkit.spec.evaluation import BenchmarkUse
 
 

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from vlmkit.api import Document, JudgeRequest, Verdict
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.benchmark_check import check_benchmark
+from vlmkit.benchmarks.locating import annotation_files, check_counts
 from vlmkit.errors import DataError
 from vlmkit.evaluation import Answer, find_benchmark, own_questions, prepare_benchmark, score_answers
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmark_check import check_benchmark
-from vlmkit.evaluation.locating import annotation_files, check_counts
 from vlmkit.evaluation.scores import summarize
 from vlmkit.spec.evaluation import BenchmarkUse
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vlmkit.api import DataError, Document
-from vlmkit.evaluation.annotation_files import annotation_file, content_sha256
+from vlmkit.benchmarks.annotation_files import annotation_file, content_sha256
 
 Read = Callable[..., list[Document]]
 Write = Callable[[dict[str, Any]], list[Path]]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import NamedTuple
 
+from vlmkit.benchmarks.annotation_options import AnnotationOptions, OptionLines, OptionList
+from vlmkit.benchmarks.templates import MISSING, Row, filled, value_at
 from vlmkit.errors import DataError, shown
-from vlmkit.evaluation.annotation_options import AnnotationOptions, OptionLines, OptionList
-from vlmkit.evaluation.templates import MISSING, Row, filled, value_at
 from vlmkit.json_files import name_of, text_of
 
 __all__ = ["Choices", "choices", "right_option"]

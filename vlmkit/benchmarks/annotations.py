@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vlmkit.api.document import Document
+from vlmkit.benchmarks.annotation_files import NAME, AnnotationContent, found_in, looked_up, read_rows
+from vlmkit.benchmarks.annotation_options import AnnotationOptions, Lookup, OptionLines, OptionList, TextOptions
+from vlmkit.benchmarks.document_rows import document_of, required
+from vlmkit.benchmarks.templates import MISSING, Row, check_columns, columns_of, filled, plain_text, text_in, value_in
 from vlmkit.errors import DataError, shown
-from vlmkit.evaluation.annotation_files import NAME, AnnotationContent, found_in, looked_up, read_rows
-from vlmkit.evaluation.annotation_options import AnnotationOptions, Lookup, OptionLines, OptionList, TextOptions
-from vlmkit.evaluation.document_rows import document_of, required
-from vlmkit.evaluation.templates import MISSING, Row, check_columns, columns_of, filled, plain_text, text_in, value_in
 
 __all__ = ["read_documents"]
 

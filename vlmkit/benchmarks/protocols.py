@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from vlmkit.api.document import Document
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.judge_prompt import JudgePrompt
+from vlmkit.benchmarks.judge_prompts import DEFAULT_PROMPT, find_judge_prompt
 from vlmkit.errors import DataError, did_you_mean
-from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt
 from vlmkit.spec.identity import Origins, origins
 from vlmkit.spec.loading import read_component
 

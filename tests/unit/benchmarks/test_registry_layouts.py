@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from vlmkit.api import Document
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import find_benchmark
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import find_benchmark
 
 FIVE = ("a cat", "a dog", "a cow", "a hen", "a pig")
 

@@ -10,20 +10,21 @@ from typing import NamedTuple
 
 from vlmkit.api.document import Document
 from vlmkit.api.reader import Reader
-from vlmkit.errors import DataError, UnreadableVideo
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import Benchmark, find_benchmark, find_videos, read_benchmark
-from vlmkit.evaluation.locating import (
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import Benchmark, find_benchmark, find_videos, read_benchmark
+from vlmkit.benchmarks.locating import (
     Annotations,
+    AnnotationsUsed,
+    FileUsed,
     annotation_files,
     check_counts,
     locate,
     registered_file,
     video_folder,
 )
-from vlmkit.evaluation.pins import Pin, add_pins, pinned, pins_file
-from vlmkit.evaluation.protocols import build_rules
-from vlmkit.evaluation.records import AnnotationsUsed, FileUsed
+from vlmkit.benchmarks.pins import Pin, add_pins, pinned, pins_file
+from vlmkit.benchmarks.protocols import build_rules
+from vlmkit.errors import DataError, UnreadableVideo
 from vlmkit.formatting import count, plural
 from vlmkit.progress import Progress
 from vlmkit.spec.evaluation import BenchmarkUse

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from vlmkit.benchmarks.annotation_options import AnnotationOptions, annotation_options
+from vlmkit.benchmarks.pins import pinned
+from vlmkit.benchmarks.protocols import Protocol, read_protocols
 from vlmkit.errors import DataError, did_you_mean, shortened
-from vlmkit.evaluation.annotation_options import AnnotationOptions, annotation_options
-from vlmkit.evaluation.pins import pinned
-from vlmkit.evaluation.protocols import Protocol, read_protocols
 from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
 from vlmkit.registry import registry
 from vlmkit.spec.evaluation import BenchmarkUse
@@ -48,7 +48,7 @@ class AnnotationSource(_Entry):
 
     name: str
     sha256: str | None = None
-    """None where nobody who wrote the entry could have it; a pin adds it, see `vlmkit.evaluation.pins`."""
+    """None where nobody who wrote the entry could have it; a pin adds it, see `vlmkit.benchmarks.pins`."""
     source: str
     """Where to get it."""
     second_hand: str | None = None

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, Document
-from vlmkit.evaluation.annotation_options import annotation_options
-from vlmkit.evaluation.annotations import read_documents
+from vlmkit.benchmarks.annotation_options import annotation_options
+from vlmkit.benchmarks.annotations import read_documents
 
 Read = Callable[..., list[Document]]
 ROW = {"id": 3, "question": "Who runs?", "answer": "man", "video": "v", "type": "subject"}

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import pytest
 
+from vlmkit.benchmarks.benchmark_check import check_benchmark
+from vlmkit.benchmarks.scaffold import QuestionKind, new_benchmark
 from vlmkit.evaluation import evaluate_benchmarks, prepare_benchmark
-from vlmkit.evaluation.benchmark_check import check_benchmark
-from vlmkit.evaluation.scaffold import QuestionKind, new_benchmark
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec

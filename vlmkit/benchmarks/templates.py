@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from vlmkit.benchmarks.annotation_options import TextOptions
 from vlmkit.errors import DataError, did_you_mean, shown
-from vlmkit.evaluation.annotation_options import TextOptions
 from vlmkit.json_files import name_of
 
 __all__ = [

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from vlmkit.api import Document
-from vlmkit.evaluation.benchmarks import benchmark_folders, find_benchmark
-from vlmkit.evaluation.protocols import build_rules
+from vlmkit.benchmarks.entries import benchmark_folders, find_benchmark
+from vlmkit.benchmarks.protocols import build_rules
 
 CHOICE = Document("1", "v", "What is it?", "a dog", options=("a cat", "a dog"), correct=1)
 NAMES = [name for name, folder in benchmark_folders().items() if folder.parent.name == "benchmarks_registry"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError, Document, Prompt
-from vlmkit.evaluation.protocols import build_rules, read_protocols, without_video
+from vlmkit.benchmarks.protocols import build_rules, read_protocols, without_video
 
 ENTRY: dict[str, Any] = {
     "version": "3",

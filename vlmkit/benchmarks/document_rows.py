@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 
 from vlmkit.api.document import Document
+from vlmkit.benchmarks.annotation_options import AnnotationOptions, TextOptions
+from vlmkit.benchmarks.choices import choices, right_option
+from vlmkit.benchmarks.templates import MISSING, Read, Row, columns_of, lacking, plain_text, text_in, value_at
 from vlmkit.errors import DataError, shown
-from vlmkit.evaluation.annotation_options import AnnotationOptions, TextOptions
-from vlmkit.evaluation.choices import choices, right_option
-from vlmkit.evaluation.templates import MISSING, Read, Row, columns_of, lacking, plain_text, text_in, value_at
 from vlmkit.json_files import name_of, text_of
 
 __all__ = ["document_of", "required"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from vlmkit.api import JudgePrompt, JudgeRequest
+from vlmkit.benchmarks.annotations import read_documents
+from vlmkit.benchmarks.entries import benchmark_folders, find_benchmark
+from vlmkit.benchmarks.judge_prompts import DEFAULT_PROMPT, find_judge_prompt, judge_prompts
+from vlmkit.benchmarks.protocols import build_rules
 from vlmkit.errors import DataError, SpecError
-from vlmkit.evaluation.annotations import read_documents
-from vlmkit.evaluation.benchmarks import benchmark_folders, find_benchmark
-from vlmkit.evaluation.judge_prompts import DEFAULT_PROMPT, find_judge_prompt, judge_prompts
-from vlmkit.evaluation.protocols import build_rules
 from vlmkit.evaluation.scores import judge_request
 
 SHIPPED = {

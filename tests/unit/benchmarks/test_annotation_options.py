@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vlmkit.api import DataError
-from vlmkit.evaluation.annotation_options import (
+from vlmkit.benchmarks.annotation_options import (
     AnnotationOptions,
     Lookup,
     OptionLines,

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vlmkit.benchmarks.annotation_options import AnnotationOptions, Lookup
+from vlmkit.benchmarks.templates import MISSING, OWN_COLUMNS, Row, filled, value_at
 from vlmkit.errors import DataError, shown
-from vlmkit.evaluation.annotation_options import AnnotationOptions, Lookup
-from vlmkit.evaluation.templates import MISSING, OWN_COLUMNS, Row, filled, value_at
 from vlmkit.files import decode, is_file, read_bytes
 from vlmkit.json_files import parse_json, parse_rows
 
