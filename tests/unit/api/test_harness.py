@@ -90,5 +90,5 @@ def test_a_harness_has_a_version() -> None:
             built.version = ""
             return built
 
-    with pytest.raises(PluginError, match="a harness whose `version` is empty"):
+    with pytest.raises(PluginError, match="gives a harness without `version`"):
         Nameless(task="x").build()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -130,10 +131,10 @@ def test_tempcompass_s_prompts_are_those_of_its_authors(shared: Path) -> None:
     names = [file.name for file in benchmark.splits["test"].files]
     rows = {name: json.loads((folder / name).read_text()) for name in names}
     documents = read_documents([folder / name for name in names], benchmark.annotation_options("test"))
-    same = 0
+    prompt_named, same = cache(find_judge_prompt), 0
     for document in documents:
         task, video, aspect, index = document.id.rsplit("/", 3)
-        prompt = find_judge_prompt(f"tempcompass-{task.replace('_', '-')}")
+        prompt = prompt_named(f"tempcompass-{task.replace('_', '-')}")
         tags = {name: text for name, text in document.tags.items() if name in prompt.fields}
         request = JudgeRequest(document.question, document.references, "MODEL", document.options, tags=tags)
         if task == "captioning":
