@@ -21,8 +21,11 @@ from vlmkit.checkpoints.formats import ReleasedFiles, published_format
 from vlmkit.checkpoints.mapping import plan_import
 from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
+from vlmkit.eval_target import eval_target
+from vlmkit.evaluation.saved_model import saved_model_of
 from vlmkit.model import load
 from vlmkit.model.distillation import DISTILLATION
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.loading import load_spec
 
 Shapes = dict[str, tuple[int, ...]]
@@ -172,6 +175,8 @@ def test_imported_checkpoint_gives_the_golden_outputs(
     assert {key["name"] for key in report["keys"]} == arrays.keys()
     assert report["fresh"] == []
     assert (tmp_path / "out" / DISTILLATION).is_file()
+    target = eval_target(tmp_path / "out", tmp_path / "runs", ["moving-shapes"])
+    assert saved_model_of(target.spec, RunFolder(target.path)) == tmp_path / "out", "`vlmkit eval` takes it as it is"
 
 
 def _sparse(shapes: Shapes, file: Path) -> None:
