@@ -60,6 +60,9 @@ class Said(NamedTuple):
 Call = Callable[..., Said]
 
 
+SECRET = "sk-nobody-should-read-this"
+
+
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Runs `vlmkit` with these arguments, in the folder of the test."""
@@ -113,12 +116,13 @@ def shapes(made: Path) -> list[str]:
 
 
 @pytest.fixture
-def dead() -> str:
-    """A judge at a port where nobody listens."""
+def dead(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A judge at a port where nobody listens, with a key in the environment."""
+    monkeypatch.setenv("JUDGE_KEY", SECRET)
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    options = {"model": "m", "base_url": f"http://127.0.0.1:{port}/v1", "api_key_env": None, "max_retries": 0}
+    options = {"model": "m", "base_url": f"http://127.0.0.1:{port}/v1", "api_key_env": "JUDGE_KEY", "max_retries": 0}
     return json.dumps({"type": "openai", **options})
 
 
@@ -156,6 +160,11 @@ def test_a_saved_model_is_measured_judged_and_measured_again(
     assert "APIConnectionError" in failed.err
     assert "Traceback" not in failed.err
     assert read_result(folder / "result.json").unscored == 6, "the result is written before the command fails"
+    assert call("report", "runs/tiny").code == 0
+    written = [file for file in (tmp_path / "runs").rglob("*") if file.is_file()]
+    assert any(file.name == "report.html" for file in written)
+    assert not any(SECRET.encode() in file.read_bytes() for file in written)
+    assert SECRET not in failed.out + failed.err
 
     again = call("eval", "runs/tiny")
     assert again.code == 0
