@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     written = {
         "title": "Shapes, by choice",
         "paper": "none",
-        "licence": "none",
+        "license": "none",
         "version": "1",
         "default_split": "test",
         "splits": {"test": {"files": [{"name": "questions.json", "source": "here"}]}},

@@ -48,7 +48,7 @@ def tower_shapes(published_shapes: dict[str, tuple[int, ...]]) -> dict[str, tupl
 
 def _entry(evaluator: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
-        "title": "Invented", "paper": "none", "licence": "none", "version": "1", "default_split": "test",
+        "title": "Invented", "paper": "none", "license": "none", "version": "1", "default_split": "test",
         "splits": {"test": {"files": [{"name": "test.json", "sha256": "0" * 64, "source": "none"}]}},
         "video": {"file": "{video}.mp4"}, "generation": {"max_new_tokens": 5}, "metrics": ["accuracy"],
         "evaluator": evaluator, **more,

@@ -23,7 +23,7 @@ from vlmkit.benchmarks.locating import (
     video_folder,
 )
 from vlmkit.benchmarks.pins import Pin, add_pins, pinned, pins_file
-from vlmkit.benchmarks.protocols import build_rules
+from vlmkit.benchmarks.protocols import Rules, build_rules, check_prompts
 from vlmkit.errors import DataError, UnreadableVideo
 from vlmkit.formatting import count, plural
 from vlmkit.progress import Progress
@@ -57,18 +57,17 @@ def check_benchmark(use: BenchmarkUse, more: Sequence[str] = (), reader: Reader 
     """
     benchmark = find_benchmark(use.name, more)
     split_name, split = benchmark.split(use.split)
-    for protocol in benchmark.protocols.values():
-        build_rules(protocol, benchmark.folder)
+    rules = [build_rules(protocol, benchmark.folder) for protocol in benchmark.protocols.values()]
     report = CheckReport(f"{benchmark.name}, split {split_name}", [], [])
     if split.dataset is not None:
         located = locate(use, benchmark, split_name)
         report.verified.append(f"questions and videos come from the dataset {split.dataset['type']!r}")
-        documents, root = _questions(use, benchmark, split_name, located, report), located.video_root
+        documents, root = _questions(use, benchmark, split_name, located, rules, report), located.video_root
     else:
         files = _files(use, benchmark, split_name, report)
         if files is None:
             return report
-        documents = _questions(use, benchmark, split_name, files, report)
+        documents = _questions(use, benchmark, split_name, files, rules, report)
         if use.video_root is None:
             report.verified.append("videos: not looked for, as `--video-root` is not given")
             return report
@@ -105,15 +104,25 @@ def _files(use: BenchmarkUse, benchmark: Benchmark, split_name: str, report: Che
 
 
 def _questions(
-    use: BenchmarkUse, benchmark: Benchmark, split_name: str, annotations: Annotations, report: CheckReport
+    use: BenchmarkUse,
+    benchmark: Benchmark,
+    split_name: str,
+    annotations: Annotations,
+    protocols: Sequence[Rules],
+    report: CheckReport,
 ) -> Sequence[Document]:
-    """Read the questions and compare their number with the entry's."""
+    """Read the questions, compare their number with the entry's, and put them as each protocol does."""
     documents = read_documents(annotations.files, benchmark.annotation_options(split_name))
     try:
         check_counts(use, benchmark, split_name, annotations, documents)
     except DataError as error:
         report.problems.append(str(error))
     report.verified.append(_counted(documents))
+    for rules in protocols:
+        try:
+            check_prompts(f"protocol {rules.protocol.name}", rules, documents, ", ".join(map(str, annotations.files)))
+        except DataError as error:
+            report.problems.append(str(error))
     return documents
 
 

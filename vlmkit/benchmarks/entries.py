@@ -98,7 +98,7 @@ class Benchmark(_Entry):
     folder: Path
     title: str
     paper: str
-    licence: str
+    license: str
     version: str
     default_split: str
     splits: dict[str, Split]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ __all__ = [
     "Rules",
     "TaskRules",
     "build_rules",
+    "check_prompts",
     "read_protocols",
     "without_video",
 ]
@@ -176,3 +177,14 @@ def build_rules(protocol: Protocol, entry: Path) -> Rules:
 def without_video(prompt: Prompt) -> Prompt:
     """Return the same prompt without its video."""
     return replace(prompt, user=prompt.user.replace("<video>\n", "").replace("<video>", ""))
+
+
+def check_prompts(name: str, rules: Rules, documents: Sequence[Document], files: str) -> None:
+    """Build every prompt. A DataError where one cannot be built, or has `<video>` other than once."""
+    for document in documents:
+        if (count := rules.prompt(document).user.count("<video>")) != 1:
+            raise DataError(
+                f"{name}: expected <video> once in a prompt, found it {count} times in that of question "
+                f"{document.id!r} of {files}: {document.question!r}; change the question there, or the evaluator's "
+                "prompt"
+            )

@@ -17,7 +17,7 @@ _ENTRY = """\
 # How this benchmark is put and scored. Every field is described in benchmarks_registry/schema.json of vlmkit.
 title: {name}, questions about videos
 paper: none
-licence: write here who may use questions and videos, and for what
+license: write here who may use questions and videos, and for what
 version: "1" # changes whenever scores may: questions, prompt, generation, scoring
 default_split: test
 splits:
@@ -64,7 +64,7 @@ None yet.
 ## Files
 
 - `questions.jsonl`: one question a line. Its `video` is the name of a file in the folder of the videos, without ending.
-- Videos: where to get them, and under which licence.
+- Videos: where to get them, and under which license.
 
 ## Traps
 

@@ -67,7 +67,7 @@ def _summary(entry: Benchmark, annotation_root: str | None, video_root: str | No
     _, split = entry.split(None)
     yield f"{entry.name}: {entry.title}"
     yield f"  split {entry.default_split}: {'; '.join(filter(None, [_held(split), entry.size])) or 'no counts stated'}"
-    yield f"  licence: {entry.licence}"
+    yield f"  license: {entry.license}"
     yield f"  protocols: {', '.join(entry.protocols)}"
     yield f"  here: {', '.join(_present(entry, split, annotation_root, video_root))}"
 
@@ -105,7 +105,7 @@ def show(context: typer.Context, name: Name, benchmarks_path: Further = None) ->
 
 def _page(entry: Benchmark) -> Iterator[str]:
     yield f"{entry.name}: {entry.title}"
-    facts = {"paper": entry.paper, "licence": entry.licence, "version": entry.version, "videos": entry.size,
+    facts = {"paper": entry.paper, "license": entry.license, "version": entry.version, "videos": entry.size,
              "answers are clustered by": entry.cluster, "folder": str(entry.folder)}  # fmt: skip
     yield from (f"  {name}: {text}" for name, text in facts.items() if text)
     for name, split in entry.splits.items():

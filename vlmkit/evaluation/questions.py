@@ -12,7 +12,7 @@ from vlmkit.api.judge import JudgeSpec
 from vlmkit.benchmarks.annotations import read_documents
 from vlmkit.benchmarks.entries import Benchmark, find_benchmark, find_videos
 from vlmkit.benchmarks.locating import Annotations, check_counts, locate
-from vlmkit.benchmarks.protocols import Rules, build_rules, without_video
+from vlmkit.benchmarks.protocols import Rules, build_rules, check_prompts, without_video
 from vlmkit.errors import DataError
 from vlmkit.evaluation.answers import Question
 from vlmkit.evaluation.controls import ARRANGEMENTS, Arrangement, other_clips, permute_options
@@ -105,7 +105,7 @@ def prepare_benchmark(use: BenchmarkUse, more: Sequence[str] = ()) -> PreparedBe
     documents: Sequence[Document] = read_documents(annotations.files, benchmark.annotation_options(split_name))
     check_counts(use, benchmark, split_name, annotations, documents)
     documents = _first(documents, use.limit)
-    _check_prompts(use.name, rules, documents, ", ".join(map(str, annotations.files)))
+    check_prompts(use.name, rules, documents, ", ".join(map(str, annotations.files)))
     videos, missing = find_videos(use, benchmark, annotations.video_root, [document.video for document in documents])
     made_of = rules.origins | origins(annotations.dataset)
     return PreparedBenchmark(
@@ -128,17 +128,6 @@ def _first(documents: Sequence[Document], limit: int | None) -> Sequence[Documen
     chosen = documents[:limit]
     ids = {document.id for document in chosen}
     return [document for document in chosen if not document.companion or document.companion in ids]
-
-
-def _check_prompts(name: str, rules: Rules, documents: Sequence[Document], files: str) -> None:
-    """Raise a DataError where a prompt has `<video>` other than once, because the question has it too."""
-    for document in documents:
-        if (count := rules.prompt(document).user.count("<video>")) != 1:
-            raise DataError(
-                f"{name}: expected <video> once in a prompt, found it {count} times in that of question "
-                f"{document.id!r} of {files}: {document.question!r}; change the question there, or the evaluator's "
-                "prompt"
-            )
 
 
 def _check_missing(benchmark: PreparedBenchmark, max_fraction: float) -> None:

@@ -44,7 +44,7 @@ def entry(tmp_path: Path) -> Benchmark:
         sha256 = file_sha256(folder / f"{name}.json")
         splits[name] = {"questions": len(rows), "files": [{"name": f"{name}.json", "sha256": sha256, "source": "none"}]}
     content = {
-        "title": "Tiny", "paper": "none", "licence": "none", "version": "3", "default_split": "test", "splits": splits,
+        "title": "Tiny", "paper": "none", "license": "none", "version": "3", "default_split": "test", "splits": splits,
         "video": {"file": "{video}.mp4"}, "generation": {"max_new_tokens": 5}, "evaluator": {"type": "open-ended-qa"},
         "metrics": ["accuracy", "score"],
     }  # fmt: skip

@@ -16,7 +16,7 @@ from vlmkit.answers.reproduction import Reproduced, reproduce
 from vlmkit.errors import DataError
 
 ENTRY = {
-    **{"title": "Tiny", "paper": "none", "licence": "none", "version": "1", "default_split": "test"},
+    **{"title": "Tiny", "paper": "none", "license": "none", "version": "1", "default_split": "test"},
     "splits": {"test": {"files": [{"name": "none.json", "source": "none"}]}},
     "video": {"file": "{video}.mp4"},
     "evaluator": {"type": "multiple-choice", "extractor": {"type": "video-mme"}},

@@ -71,7 +71,7 @@ def test_the_list_has_every_entry(call: Call, said: Said, crossing: Path, videos
     assert own == [
         "crossing: crossing, questions about videos",
         "  split test: 2 questions",
-        "  licence: write here who may use questions and videos, and for what",
+        "  license: write here who may use questions and videos, and for what",
         "  protocols: authors",
         f"  here: 1 of 1 annotation file, 1 file in {root}",
     ]
@@ -242,6 +242,14 @@ def test_a_missing_and_a_truncated_annotation_file(call: Call, said: Said, cross
     (crossing / "questions.jsonl").unlink()
     assert call(*check) == 2
     assert "set `annotation_root` (--annotation-root) to the folder that holds questions.jsonl" in said()[0]
+
+
+def test_a_prompt_that_cannot_be_made_of_the_questions(call: Call, said: Said, crossing: Path) -> None:
+    entry = crossing / "benchmark.yaml"
+    prompt = "<video> {question} {subtitel}"
+    entry.write_text(entry.read_text().replace("{type: open-ended-qa}", f'{{type: open-ended-qa, prompt: "{prompt}"}}'))
+    assert call("benchmarks", "check", "crossing", "--benchmarks-path", str(crossing.parent)) == 2
+    assert "names {subtitel}, which a question lacks" in "".join(said())
 
 
 def test_a_truncated_file_without_checksum(call: Call, said: Said, crossing: Path) -> None:

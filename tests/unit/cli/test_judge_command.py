@@ -25,7 +25,7 @@ def entries(tmp_path: Path) -> Path:
     (folder / "test.json").write_text(json.dumps(rows))
     file = {"name": "test.json", "sha256": file_sha256(folder / "test.json"), "source": "none"}
     content = {
-        "title": "Tiny", "paper": "none", "licence": "none", "version": "3", "default_split": "test",
+        "title": "Tiny", "paper": "none", "license": "none", "version": "3", "default_split": "test",
         "splits": {"test": {"questions": 3, "files": [file]}}, "video": {"file": "{video}.mp4"},
         "generation": {"max_new_tokens": 5}, "evaluator": {"type": "open-ended-qa"}, "metrics": ["accuracy"],
     }  # fmt: skip

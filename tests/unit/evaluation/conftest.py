@@ -73,7 +73,7 @@ def entry(files: list[dict[str, str]]) -> dict[str, Any]:
     return {
         "title": "A tiny benchmark",
         "paper": "none",
-        "licence": "none",
+        "license": "none",
         "version": "7",
         "default_split": "test",
         "splits": {"test": {"questions": len(QUESTIONS), "files": files}},

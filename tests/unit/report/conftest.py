@@ -101,7 +101,7 @@ evaluation:
 BENCHMARK = """
 title: Squares over noise
 paper: none
-licence: none
+license: none
 version: "1"
 default_split: test
 splits:

@@ -18,7 +18,7 @@ from vlmkit.spec.experiment import ExperimentSpec
 ENTRY = """
 title: pairs
 paper: none
-licence: CC0
+license: CC0
 version: "1"
 default_split: test
 splits: {test: {files: [{name: questions.json, source: written for this test}]}}
