@@ -56,8 +56,6 @@ def clustered_mean(
     clusters: Sequence[Hashable],
     strata: Sequence[Hashable] | None = None,
     span: float = 1.0,
-    *,
-    by_size: bool = True,
 ) -> ClusteredMean:
     """The mean of `values`, or with `strata` the mean of the strata's means, and its variance over clusters.
 
@@ -67,8 +65,7 @@ def clustered_mean(
 
     With c_s^2 = [k_s/(k_s-1)] / [k/(k-1)], so each stratum has its own correction for few clusters. k is Kish's number,
     to which a cluster counts by its size: where one video has a third of all questions, intervals that count it as one
-    of m are too narrow. With clusters of one size k is m; `by_size=False` puts m, and m_s, in its place everywhere
-    (CR1).
+    of m are too narrow. With clusters of one size k is m, and this is CR1.
 
     A stratum with a single cluster shows no variance of its own: its deviations are from the mean of all (as
     `lonely.psu = "adjust"` of R's `survey`), and its c is 1. Degrees of freedom are Satterthwaite's over the strata, at
@@ -87,9 +84,8 @@ def clustered_mean(
     cell_stratum, cell_cluster = cells // m, cells % m
     held = np.bincount(cell_stratum)  # m_s
     weights = n / (s * sizes)
-    kish = _kish(np.bincount(cluster, weights[stratum]))
-    k_s = sizes**2 / np.bincount(cell_stratum, np.bincount(cell) ** 2) if by_size else held
-    k = kish if by_size else m
+    k = _kish(np.bincount(cluster, weights[stratum]))
+    k_s = sizes**2 / np.bincount(cell_stratum, np.bincount(cell) ** 2)
     lonely = held == 1
     deviations = weights[stratum] * ((x - np.where(lonely, value, means)[stratum]) / span)
     of_answers = np.where(sizes > 1, sizes * (n - 1) / np.maximum((sizes - 1) * n, 1), 1.0)
@@ -106,7 +102,7 @@ def clustered_mean(
         math.fsum(of_answers[stratum] * deviations * deviations) / n,
         k / (k - 1) * math.fsum(sums * sums) / (n * n) if m > 1 else math.inf,
         _degrees(parts, np.where(lonely, 2, k_s), k),
-        kish,
+        k,
     )
 
 

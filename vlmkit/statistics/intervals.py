@@ -42,24 +42,25 @@ def estimate(
     n questions are worth fewer independent ones. The interval is Wilson's, with the share p = (mean - lowest) /
     (highest - lowest) and the effective number of questions
 
-        n* = max(n p (1 - p) / s^2 / max(1, deff) * (t(n-1) / t(m-1))^2,  n^2 / sum(n_v^2))
+        n* = max(n p (1 - p) / s^2 / max(1, deff) * (t(n-1) / t(k-1))^2,  k)
 
     with s^2 the variance of the rescaled values (for right-or-wrong values p (1 - p)), t(d) the 97.5% quantile of
-    Student's distribution with d degrees of freedom, m videos of n_v questions each, and the design effect
+    Student's distribution with d degrees of freedom, videos of n_v questions each, k = n^2 / sum(n_v^2) their effective
+    number (Kish), which is their number where all have as many questions, and the design effect
 
-        deff = [m / (m-1) * sum over videos of (sum of (x - p))^2 / n^2] / [s^2 / (n-1)]
+        deff = [k / (k-1) * sum over videos of (sum of (x - p))^2 / n^2] / [s^2 / (n-1)]
 
     the cluster-robust variance of the mean over that of independent questions. The floor of n* is its value when all
     answers about a video are alike (Kish): nothing can be worse. It also holds where no variance can be seen, with one
     video or all values equal. With one question per video this is Wilson's interval of n.
 
-    Where `lowest` or `highest` is infinite there is no share; the interval is mean -+ t(m-1) * standard error, and with
+    Where `lowest` or `highest` is infinite there is no share; the interval is mean -+ t(k-1) * standard error, and with
     a single video it reaches to both ends.
 
     Sources: Korn and Graubard, Survey Methodology 24 (1998), for n* and its t correction; Miller, arXiv:2411.00640, for
     the clustered variance of evaluations; Kish, Survey Sampling (1965), for the floor.
     """
-    return _interval(clustered_mean(values, clusters, None, _span(lowest, highest), by_size=False), lowest, highest)
+    return _interval(clustered_mean(values, clusters, None, _span(lowest, highest)), lowest, highest)
 
 
 def macro(
@@ -72,8 +73,7 @@ def macro(
     """The mean of the strata's means (tasks, question types, dimensions) and its 95% interval.
 
     As `estimate`, with the clustered variance and the degrees of freedom of `clustering.clustered_mean`, n - S in the
-    place of n - 1, and the clusters' weights in Kish's floor. Clusters count by their size here, so with one stratum it
-    is `estimate` where all have one size, and wider where few videos have most of the questions. Every stratum counts
+    place of n - 1, and the clusters' weights in Kish's floor. With one stratum it is `estimate`. Every stratum counts
     the same, those with few questions too; one of whose questions none has a value is not among `strata`, and whether
     it may be left out is the caller's decision.
     """

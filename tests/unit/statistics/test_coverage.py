@@ -27,6 +27,8 @@ def _coverage(draw: Callable[[np.random.Generator], Estimate], truth: float) -> 
         ([10] * 8, 1.0, 1.0),
         ([3] * 150, 9.0, 1.0),
         ([1, 2, 3, 5, 8, 13, 21] * 12, 2.0, 3.0),
+        ([1, 2, 3, 5, 8, 13, 21] * 4, 2.0, 3.0),
+        ([100] + [4] * 50, 2.0, 3.0),
     ],
 )
 def test_clustered_mean(sizes: Sequence[int], alpha: float, beta: float) -> None:

@@ -109,14 +109,12 @@ def test_macro_of_one_stratum_is_the_mean() -> None:
     assert macro(values, ["one"] * 56, videos) == pytest.approx(estimate(values, videos))
 
 
-def test_macro_is_wider_where_few_videos_have_most_questions() -> None:
-    values, videos = (
-        [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0] * 8,
-        [0] * 20 + [1] * 10 + [2 + index // 2 for index in range(26)],
-    )
-    plain, by_size = estimate(values, videos), macro(values, ["one"] * 56, videos)
-    assert by_size.value == plain.value
-    assert by_size.high - by_size.low > plain.high - plain.low
+def test_an_interval_is_wider_where_few_videos_have_most_questions() -> None:
+    values = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0] * 8
+    few_large = estimate(values, [0] * 20 + [1] * 10 + [2 + index // 2 for index in range(26)])
+    all_alike = estimate(values, [index * 15 // 56 for index in range(56)])
+    assert few_large.value == all_alike.value
+    assert few_large.high - few_large.low > all_alike.high - all_alike.low
 
 
 def test_macro_of_independent_strata() -> None:
