@@ -8,7 +8,8 @@ from vlmkit.model.compose import build, compose
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss
 from vlmkit.model.pretrained import load
-from vlmkit.model.processor import Encoded, VideoLMProcessor
+from vlmkit.model.processor import VideoLMProcessor
+from vlmkit.model.tokens import Encoded
 from vlmkit.model.videolm import VideoLM, VideoLMOutput
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from vlmkit.model.prompts import render_prompt
 from vlmkit.model.tokens import (
     IGNORE,
     VIDEO,
+    Encoded,
     Ids,
     Tokens,
     expand_placeholder,
@@ -40,21 +41,10 @@ from vlmkit.model.tokens import (
 )
 from vlmkit.spec.loading import read_component
 
-__all__ = ["Encoded", "VideoLMProcessor"]
+__all__ = ["VideoLMProcessor"]
 
 Side = Literal["left", "right"]
 Video = str | Path | npt.NDArray[np.uint8] | FittedVideo
-
-
-class Encoded(NamedTuple):
-    """Token sequences as tensors."""
-
-    input_ids: Tensor
-    """(B, S) int64."""
-    attention_mask: Tensor
-    """(B, S) int64, 0 where padded."""
-    labels: Tensor
-    """(B, S) int64, -100 where there is no loss."""
 
 
 class VideoLMProcessor(ProcessorMixin):

@@ -23,6 +23,7 @@ from vlmkit.errors import UserError, shown
 __all__ = [
     "IGNORE",
     "VIDEO",
+    "Encoded",
     "Ids",
     "Tokens",
     "check_generation",
@@ -73,6 +74,17 @@ def _part_text(part: Any, videos: list[Any]) -> str:
     raise UserError(
         "expected the parts of a message to be {type: text, text: …} or {type: video, path: …}, found " + shown(part)
     )
+
+
+class Encoded(NamedTuple):
+    """Token sequences as tensors."""
+
+    input_ids: Tensor
+    """(B, S) int64."""
+    attention_mask: Tensor
+    """(B, S) int64, 0 where padded."""
+    labels: Tensor
+    """(B, S) int64, -100 where there is no loss."""
 
 
 class Tokens(NamedTuple):

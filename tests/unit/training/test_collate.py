@@ -12,7 +12,7 @@ import torch
 
 from vlmkit.api import Dataset, Sample, Turn, UnreadableVideo, UserError, VideoInput
 from vlmkit.data import FittedVideo
-from vlmkit.model.processor import Encoded
+from vlmkit.model.tokens import Encoded
 from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.collate import (
     Collator,
