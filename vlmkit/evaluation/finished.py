@@ -19,7 +19,7 @@ from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.json_files import is_present
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["FinishedEvaluation", "choose_judges", "find_finished"]
+__all__ = ["FinishedEvaluation", "answers_in", "choose_judges", "find_finished"]
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,26 @@ def _answers_file(place: Path, benchmark: str | None) -> Path:
         raise RunError(f"{place}: expected a run, its folder eval/BENCHMARK or a file of answers; there is none")
     if is_present(place / answers_file()):
         return place / answers_file()
-    found = {file.parent.name: file for file in sorted(place.glob(f"eval/*/{answers_file()}"))}
-    if not found:
+    found = answers_in(place, [benchmark] if benchmark else ())
+    if benchmark is None and len(found) > 1:
+        raise RunError(f"{place}: there are answers to several benchmarks; choose with --benchmark: {', '.join(found)}")
+    return found[benchmark] if benchmark else next(iter(found.values()))
+
+
+def answers_in(run: Path, names: Sequence[str] = ()) -> dict[str, Path]:
+    """Return the files of answers in a run by the name of their result: all, or those of these names.
+
+    A RunError where there is none, or none of a name.
+    """
+    known = {file.parent.name: file for file in sorted(run.glob(f"eval/*/{answers_file()}")) if is_present(file)}
+    if not known:
+        raise RunError(f"{run}: it holds no answers; `vlmkit eval` or `vlmkit answers import` makes some")
+    if unknown := [name for name in names if name not in known]:
         raise RunError(
-            f"{place}: expected a run with answers, found no eval/*/{answers_file()}; run `vlmkit eval` first"
+            f"{run}: there are no answers to {unknown[0]!r} in it; {did_you_mean(unknown[0], known)}"
+            f"there are: {', '.join(known)}"
         )
-    if benchmark is None and len(found) == 1:
-        return next(iter(found.values()))
-    if benchmark not in found:
-        hint = did_you_mean(benchmark, found) if benchmark else ""
-        said = f"there are no answers to {benchmark!r}" if benchmark else "there are answers to several benchmarks"
-        raise RunError(f"{place}: {said}; {hint}choose with --benchmark: {', '.join(found)}")
-    return found[benchmark]
+    return {name: known[name] for name in names or known}
 
 
 def _result(file: Path) -> BenchmarkResult | None:

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from vlmkit.api.judge import JudgeSpec
 from vlmkit.benchmarks.entries import Benchmark, find_benchmark
 from vlmkit.benchmarks.protocols import Rules
-from vlmkit.errors import DataError, RunError, did_you_mean
+from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation.answers import Answer, read_answers
 from vlmkit.evaluation.fingerprint import judge_name
+from vlmkit.evaluation.finished import answers_in
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.measured import announce, expect_result, keep_result, score_controls, tell_cost
 from vlmkit.evaluation.questions import answers_file, protocol_judge
@@ -74,15 +75,7 @@ def stored_answers(run: Path, names: Sequence[str] = (), more: Sequence[str] = (
 
     `more` are further folders of entries. A UserError where there is none of a name, or its rules need no judge.
     """
-    known = {folder.name: folder for folder in sorted(run.glob("eval/*")) if is_present(folder / answers_file())}
-    if not known:
-        raise RunError(f"{run}: it holds no answers; `vlmkit eval` or `vlmkit answers import` makes some")
-    if unknown := [name for name in names if name not in known]:
-        raise RunError(
-            f"{run}: there are no answers to {unknown[0]!r} in it; {did_you_mean(unknown[0], known)}"
-            f"there are: {', '.join(known)}"
-        )
-    found = [_read(known[name], more) for name in names or known]
+    found = [_read(file.parent, more) for file in answers_in(run, names).values()]
     judged = [one for one in found if one.rules.judged]
     unjudged = [one.folder.name for one in found if not one.rules.judged]
     if unjudged and (names or not judged):

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from vlmkit.cli import main
-from vlmkit.files import file_sha256
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -31,21 +30,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> Path:
+def entries(write_entries: Callable[[str], Path]) -> Path:
     """A folder of entries with one of two questions."""
-    folder = tmp_path / "entries" / "tiny"
-    folder.mkdir(parents=True)
-    (folder / "README.md").write_text("Tiny.")
-    rows = [{"id": key, "video": key, "question": "what?", "answer": "cup"} for key in "ab"]
-    (folder / "test.json").write_text(json.dumps(rows))
-    file = {"name": "test.json", "sha256": file_sha256(folder / "test.json"), "source": "none"}
-    content = {
-        "title": "Tiny", "paper": "none", "license": "none", "version": "3", "default_split": "test",
-        "splits": {"test": {"questions": 2, "files": [file]}}, "video": {"file": "{video}.mp4"},
-        "generation": {"max_new_tokens": 5}, "evaluator": {"type": "open-ended-qa"}, "metrics": ["accuracy"],
-    }  # fmt: skip
-    (folder / "benchmark.yaml").write_text(yaml.safe_dump(content))
-    return folder.parent
+    return write_entries("ab")
 
 
 def test_import_says_what_came_along_and_what_did_not(call: Call, entries: Path, tmp_path: Path) -> None:

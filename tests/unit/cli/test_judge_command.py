@@ -7,30 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from vlmkit.evaluation import read_result
-from vlmkit.files import file_sha256
 
 Told = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> Path:
+def entries(write_entries: Callable[[str], Path]) -> Path:
     """A folder of entries with one of three questions."""
-    folder = tmp_path / "entries" / "tiny"
-    folder.mkdir(parents=True)
-    (folder / "README.md").write_text("Tiny.")
-    rows = [{"id": key, "video": key, "question": "what?", "answer": "cup"} for key in "abc"]
-    (folder / "test.json").write_text(json.dumps(rows))
-    file = {"name": "test.json", "sha256": file_sha256(folder / "test.json"), "source": "none"}
-    content = {
-        "title": "Tiny", "paper": "none", "license": "none", "version": "3", "default_split": "test",
-        "splits": {"test": {"questions": 3, "files": [file]}}, "video": {"file": "{video}.mp4"},
-        "generation": {"max_new_tokens": 5}, "evaluator": {"type": "open-ended-qa"}, "metrics": ["accuracy"],
-    }  # fmt: skip
-    (folder / "benchmark.yaml").write_text(yaml.safe_dump(content))
-    return folder.parent
+    return write_entries("abc")
 
 
 @pytest.fixture

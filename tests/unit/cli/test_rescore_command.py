@@ -100,7 +100,10 @@ def test_a_setting_without_effect_is_said(told: Told, finished_runs: Any) -> Non
     [
         (("--protocol", "authours"), "there is no protocol 'authours'; did you mean 'authors'"),
         (("--protocol", "strict,strict"), "--protocol: 'strict' stands there twice"),
-        (("--benchmark", "colours"), "there are no answers to 'colours'; did you mean 'colors'"),
+        (
+            ("--benchmark", "colours"),
+            "there are no answers to 'colours' in it; did you mean 'colors'? there are",
+        ),
         (("--output", "flips.csv"), "--output flips.csv: expected the name of a .jsonl file"),
     ],
 )

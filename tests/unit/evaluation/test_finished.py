@@ -67,7 +67,7 @@ def test_the_folders_of_entries_that_the_spec_names(run: Path, finished_runs: An
 def test_what_is_no_answer_is_refused(tmp_path: Path, finished_runs: Any) -> None:
     with pytest.raises(RunError, match="there is none"):
         find(tmp_path / "nowhere", finished_runs)
-    with pytest.raises(RunError, match="expected a run with answers, found no eval"):
+    with pytest.raises(RunError, match="it holds no answers; `vlmkit eval` or `vlmkit answers import` makes some"):
         find(tmp_path, finished_runs)
     for content, said in (
         ('{"doc_id": 1}\n', "`vlmkit answers import` takes the answers of other tools"),
