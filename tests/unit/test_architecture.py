@@ -23,7 +23,7 @@ LAYERS = (
     "benchmarks",
     "checkpoints evaluation training",
     "answers summary",
-    "report bench",
+    "report bench publish serve",
     "eval_target judgement",
     "runner",
     "cli",

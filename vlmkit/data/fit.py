@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ class FittedVideo:
     """The picture inside its padding."""
     num_frames_present: int
     """Number of leading frames that hold a picture; the rest is padding in time."""
+    seconds: tuple[float, ...] = ()
+    """When each of these is shown; nothing where that is not known, as of frames that came without a file."""
 
     @property
     def shape(self) -> VideoShape:
@@ -49,7 +51,7 @@ class FittedVideo:
         """Return the canvas mirrored left to right, content box included."""
         top, bottom, left, right = self.content_box
         width = self.pixels.shape[2]
-        return FittedVideo(self.pixels[:, :, ::-1], (top, bottom, width - right, width - left), self.num_frames_present)
+        return replace(self, pixels=self.pixels[:, :, ::-1], content_box=(top, bottom, width - right, width - left))
 
 
 def padding_color(canvas: Canvas) -> tuple[int, int, int]:
@@ -65,12 +67,15 @@ class Fitting:
     squashes, used nearest neighbors).
     """
 
-    def __init__(self, canvas: Canvas, width: int, height: int, count: int, slots: int) -> None:
-        """Make room for `count` frames of width x height pixels, and for padding in time up to `slots`."""
+    def __init__(
+        self, canvas: Canvas, width: int, height: int, count: int, slots: int, seconds: tuple[float, ...] = ()
+    ) -> None:
+        """Make room for `count` frames of width x height pixels, shown at `seconds`, and for padding in time up to
+        `slots`."""
         self._place = canvas.place(width, height)
         pixels = np.zeros((slots, canvas.size, canvas.size, 3), np.uint8)
         pixels[:count] = padding_color(canvas)
-        self.fitted = FittedVideo(pixels, canvas.content_box(width, height), count)
+        self.fitted = FittedVideo(pixels, canvas.content_box(width, height), count, seconds)
         """The video; its frames are there once they were put."""
 
     def put(self, slot: int, frame: Pixels) -> None:

@@ -39,6 +39,11 @@ class SelectedFrames(NamedTuple):
             return float(self.video.times[position])
         return position / self.video.fps if self.video.fps else 0.0
 
+    def times(self) -> tuple[float, ...]:
+        """Return when each of the frames is shown, seconds; nothing where the video does not say."""
+        known = self.video.times is not None or self.video.fps
+        return tuple(map(self.seconds, self.positions)) if known else ()
+
 
 def select_frames(reader: Reader, path: str | Path, frames: FrameSelection, span: Span | None = None) -> SelectedFrames:
     """Open a video and choose its frames, with a span as if that part were a video of its own.
@@ -117,10 +122,11 @@ class VideoLoader:
     def _read(self, path: str, span: Span | None) -> Views:
         if self._opener is None:
             self._opener = self.reader.build()
-        video, positions = select_frames(self._opener, path, self.frames, span)
-        slots = self.frames.slots(len(positions))
+        selected = select_frames(self._opener, path, self.frames, span)
+        video, positions = selected
+        slots, seconds = self.frames.slots(len(positions)), selected.times()
         fittings = {
-            name: Fitting(canvas, video.width, video.height, len(positions), slots)
+            name: Fitting(canvas, video.width, video.height, len(positions), slots, seconds)
             for name, canvas in self.canvases.items()
         }
         places: dict[int, list[int]] = defaultdict(list)

@@ -138,7 +138,7 @@ class LoadedModel(AnswerModel):
         import torch
 
         model, processor = self.loaded
-        inputs, _ = self._batch([prompt.content for prompt in prompts], videos)
+        inputs, _ = self.batch([prompt.content for prompt in prompts], videos)
         with torch.inference_mode():
             ids_BS = model.generate(**inputs, max_new_tokens=max(max_new_tokens), do_sample=False, num_beams=1)
         new_BS = ids_BS[:, inputs["input_ids"].shape[1] :].tolist()
@@ -163,7 +163,7 @@ class LoadedModel(AnswerModel):
         from vlmkit.model.tokens import IGNORE
 
         model, _ = self.loaded
-        inputs, labels_BS = self._batch(rows, videos)
+        inputs, labels_BS = self.batch(rows, videos)
         is_label_BS = labels_BS != IGNORE
         kept = labels_BS.shape[1] - int(is_label_BS.any(0).int().argmax())  # rows end together: the labels stand last
         with torch.inference_mode():
@@ -173,7 +173,7 @@ class LoadedModel(AnswerModel):
         sums, counts = logprobs_BK.double().masked_fill(~is_label_BK, 0).sum(1), is_label_BK.sum(1)
         return [Likelihood(*pair) for pair in zip(sums.tolist(), counts.tolist(), strict=True)]
 
-    def _batch(
+    def batch(
         self, tokens: Sequence[Tokens], videos: Sequence[EncodedVideo | None]
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Return the keyword arguments of a forward pass and its (B, S) labels: B rows, padded left, with the tokens of

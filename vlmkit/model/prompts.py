@@ -1,12 +1,15 @@
-"""One question as a chat template renders it: the system's words, the user's, and the first words of the reply."""
+"""A question or a conversation as a chat template renders it, up to where the answer begins."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
 
-__all__ = ["render_prompt"]
+from vlmkit.errors import UserError
+
+__all__ = ["render_conversation", "render_prompt"]
 
 Turns = list[dict[str, str]]
 
@@ -14,20 +17,43 @@ Turns = list[dict[str, str]]
 def render_prompt(tokenizer: Any, user: str, system: str = "", reply: str = "") -> str:
     """Return one user turn up to where the answer begins, or goes on after `reply`; see `VideoLMProcessor.prompt`."""
     turns: Turns = [{"role": "user", "content": user}]
-    text = ""
     if system:
-        first = {role: [{"role": role, "content": system}, *turns] for role in ("system", "assistant", "user")}
-        text, *others = (_render(tokenizer, each, add_generation_prompt=True) for each in first.values())
-        if system.strip() in text and text not in others:  # many a template takes every other role for the assistant's
-            turns = first["system"]
-        else:
-            turns, text = [{"role": "user", "content": f"{system}\n{user}"}], ""
-    text = text or tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        turns = _with_system_placed(tokenizer, system, turns)
+    text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     if not reply:
         return text
     whole = _render(tokenizer, [*turns, {"role": "assistant", "content": reply}], add_generation_prompt=False)
     place = whole.find(reply, len(text)) if whole.startswith(text) else -1
     return text + reply if place < 0 else whole[: place + len(reply)]
+
+
+def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
+    """Return a conversation of texts up to where the next answer begins.
+
+    System words at its start that the template has no place for, as many have none, become the first line of the
+    user's. A UserError where the template refuses the conversation, e.g. two turns of the user one after the other.
+    """
+    turns: Turns = [dict(message) for message in messages]
+    if len(turns) > 1 and turns[0]["role"] == "system":
+        turns = _with_system_placed(tokenizer, turns[0]["content"], turns[1:])
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise UserError(
+            f"the model's chat template refuses this conversation ({roles}): {error}; most take system words at most "
+            "once, at the start, and then user and assistant in turns, a user first and last"
+        ) from error
+
+
+def _with_system_placed(tokenizer: Any, system: str, turns: Turns) -> Turns:
+    """Return the turns with the system's words where the template shows them."""
+    whole = {role: [{"role": role, "content": system}, *turns] for role in ("system", "assistant", "user")}
+    text, *others = (_render(tokenizer, each, add_generation_prompt=True) for each in whole.values())
+    if system.strip() in text and text not in others:  # many a template takes every other role for the assistant's
+        return whole["system"]
+    first, *rest = turns
+    return [{**first, "content": f"{system}\n{first['content']}"}, *rest]
 
 
 def _render(tokenizer: Any, turns: Turns, add_generation_prompt: bool) -> str:

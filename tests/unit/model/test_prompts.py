@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from vlmkit.errors import UserError
+from vlmkit.model.prompts import render_conversation
+
 QUESTION = "<video>\nWhich?"
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -40,3 +43,21 @@ def test_a_reply_that_the_template_would_change_is_put_as_it_is(composed: Any) -
     processor = composed[1]
     processor.tokenizer.chat_template = TRIMS
     assert processor.prompt(QUESTION, reply="It is ") == f"{USER}It is "
+
+
+@pytest.mark.parametrize("template", ["plain", CHATML, NO_SYSTEM])
+def test_a_conversation_of_one_turn_is_a_prompt(composed: Any, template: str) -> None:
+    processor = composed[1]
+    if template != "plain":
+        processor.tokenizer.chat_template = template
+    turns = [{"role": "system", "content": "Watch."}, {"role": "user", "content": QUESTION}]
+    assert render_conversation(processor.tokenizer, turns) == processor.prompt(QUESTION, "Watch.")
+
+
+def test_a_conversation_that_the_template_refuses_is_a_clear_error(composed: Any) -> None:
+    tokenizer = composed[1].tokenizer
+    tokenizer.chat_template = (
+        "{% if messages | length > 1 %}{{ raise_exception('roles must alternate') }}{% endif %}" + CHATML
+    )
+    with pytest.raises(UserError, match=r"\(user, user\): roles must alternate; most take"):
+        render_conversation(tokenizer, [{"role": "user", "content": "a"}] * 2)
