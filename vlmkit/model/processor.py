@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -21,9 +20,8 @@ from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.dataset import Turn
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.video import VideoShape
-from vlmkit.data import FittedVideo, VideoLoader, fit_frames, to_batch
+from vlmkit.data import FittedVideo, VideoSource, to_batch
 from vlmkit.errors import UserError
-from vlmkit.files import expand_path
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.config import check_installed, refuse_code, restore
 from vlmkit.model.prompts import render_prompt
@@ -39,12 +37,12 @@ from vlmkit.model.tokens import (
     tokenize_continuations,
     tokenize_turns,
 )
+from vlmkit.model.video_inputs import fit_source, listed_videos, sampled_input
 from vlmkit.spec.loading import read_component
 
 __all__ = ["VideoLMProcessor"]
 
 Side = Literal["left", "right"]
-Video = str | Path | npt.NDArray[np.uint8] | FittedVideo
 
 
 class VideoLMProcessor(ProcessorMixin):
@@ -109,7 +107,7 @@ class VideoLMProcessor(ProcessorMixin):
         *,
         tokenize: bool = False,
         return_dict: bool = False,
-        videos: Video | Sequence[Video] | None = None,
+        videos: VideoSource | Sequence[VideoSource] | None = None,
         padding_side: Side = "left",
         return_tensors: str | None = None,
         **kwargs: Any,
@@ -139,13 +137,13 @@ class VideoLMProcessor(ProcessorMixin):
         if not tokenize:
             return texts if many else texts[0]
         named = [video for _, found in conversations for video in found]
-        features = self(texts, [*named, *_listed(videos)], padding_side)
+        features = self(texts, [*named, *listed_videos(videos)], padding_side)
         return features if return_dict else features["input_ids"]
 
     def __call__(
         self,
         text: str | Sequence[str],
-        videos: Video | Sequence[Video] | None = None,
+        videos: VideoSource | Sequence[VideoSource] | None = None,
         padding_side: Side = "left",
         **kwargs: Any,
     ) -> BatchFeature:
@@ -167,7 +165,7 @@ class VideoLMProcessor(ProcessorMixin):
         if unknown := set(kwargs) - {"return_tensors", "padding"}:
             raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
         texts = [text] if isinstance(text, str) else list(text)
-        fitted = [self.fit(video) for video in _listed(videos)]
+        fitted = [self.fit(video) for video in listed_videos(videos)]
         shapes = self._deal(texts, [video.shape for video in fitted])
         encoded = self.pad(self.tokenize(texts, shapes), padding_side)
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
@@ -177,25 +175,30 @@ class VideoLMProcessor(ProcessorMixin):
 
     def fit(
         self,
-        video: Video,
+        video: VideoSource,
         span: tuple[float, float] | None = None,
         sampling: str | Mapping[str, Any] | None = None,
     ) -> FittedVideo:
-        """Fit one video on the aligner's canvas: the file at a path, or frames that are sampled already.
+        """Fit one video, or a picture, which is a video of one frame, on the aligner's canvas.
 
-        Of a file only the part between the seconds of `span`, and by the sampler `sampling` in the place of the
-        aligner's, where they are given.
+        Args:
+            video: a path, URL, the content of a file, or frames, which are chosen already; see `VideoSource`.
+            span: only the part of a video's file between these seconds.
+            sampling: the sampler that chooses the frames of a file in the place of the aligner's: its name, or its
+                options with `type`; with `frames` among them also another number of frames.
+
+        Raises:
+            UserError: it cannot be read, or has more frames than the aligner takes.
         """
-        if isinstance(video, FittedVideo):
-            return video
-        if isinstance(video, np.ndarray):
-            return fit_frames(video, self.aligner.input)
+        return fit_source(video, sampled_input(self.aligner.input, sampling), self._reader, span)
+
+    def _reader(self) -> ReaderSpec:
+        """Return the spec of the component that decodes video files. A CheckpointError where its plugin is missing."""
         for key, origin in self.reader_origin.items():
             check_installed(key, origin)
         spec = read_component(ReaderSpec.kind, self.reader, "processor_config.json, `reader`")
         assert isinstance(spec, ReaderSpec)
-        frames = self.aligner.input if sampling is None else self.aligner.input.sampled_by(sampling)
-        return VideoLoader(spec, frames, {"aligner": frames}).load(expand_path(video), span=span)["aligner"]
+        return spec
 
     def encode(
         self,
@@ -288,10 +291,3 @@ class VideoLMProcessor(ProcessorMixin):
         ids, labels = [item.ids for item in tokens], [item.labels for item in tokens]
         mask = padded([np.ones_like(row) for row in ids], 0)
         return Encoded(padded(ids, self.tokenizer.pad_token_id), mask, padded(labels, IGNORE))
-
-
-def _listed(videos: Video | Sequence[Video] | None) -> Sequence[Video]:
-    """Return a list, also of a single video."""
-    if isinstance(videos, np.ndarray):
-        return [videos] if videos.ndim == 4 else list(videos)
-    return [videos] if isinstance(videos, str | Path | FittedVideo) else videos or []
