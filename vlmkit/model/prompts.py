@@ -11,7 +11,9 @@ from vlmkit.errors import UserError
 
 __all__ = ["render_conversation", "render_prompt"]
 
-Turns = list[dict[str, str]]
+Turns = list[dict[str, Any]]
+_OF_THE_END = ("add_generation_prompt", "continue_final_message")
+"""Options that are about the end of a conversation alone."""
 
 
 def render_prompt(tokenizer: Any, user: str, system: str = "", reply: str = "") -> str:
@@ -27,18 +29,29 @@ def render_prompt(tokenizer: Any, user: str, system: str = "", reply: str = "") 
     return text + reply if place < 0 else whole[: place + len(reply)]
 
 
-def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
+def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, Any]], **options: Any) -> str:
     """Return a conversation of texts up to where the next answer begins.
 
     System words at its start that the template has no place for, as many have none, become the first line of the
-    user's. A UserError where the template refuses the conversation, e.g. two turns of the user one after the other.
+    user's.
+
+    Args:
+        tokenizer: has the chat template.
+        messages: roles and texts.
+        options: of the tokenizer's `apply_chat_template`: another `chat_template`, `add_generation_prompt` (by default
+            True), `continue_final_message`, `tools`, and what the template is given besides.
+
+    Raises:
+        UserError: the template refuses the conversation, e.g. two turns of the user one after the other.
     """
+    options = {"add_generation_prompt": True, **options}
     turns: Turns = [dict(message) for message in messages]
-    if len(turns) > 1 and turns[0]["role"] == "system":
-        turns = _with_system_placed(tokenizer, turns[0]["content"], turns[1:])
+    if len(turns) > 1 and turns[0]["role"] == "system" and turns[1]["role"] == "user":
+        beside = {name: value for name, value in options.items() if name not in _OF_THE_END}
+        turns = _with_system_placed(tokenizer, turns[0]["content"], turns[1:], **beside)
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    except TemplateError as error:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, **options))
+    except (TemplateError, ValueError) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise UserError(
             f"the model's chat template refuses this conversation ({roles}): {error}; most take system words at most "
@@ -46,19 +59,19 @@ def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -
         ) from error
 
 
-def _with_system_placed(tokenizer: Any, system: str, turns: Turns) -> Turns:
+def _with_system_placed(tokenizer: Any, system: str, turns: Turns, **options: Any) -> Turns:
     """Return the turns with the system's words where the template shows them."""
     whole = {role: [{"role": role, "content": system}, *turns] for role in ("system", "assistant", "user")}
-    text, *others = (_render(tokenizer, each, add_generation_prompt=True) for each in whole.values())
+    text, *others = (_render(tokenizer, each, add_generation_prompt=True, **options) for each in whole.values())
     if system.strip() in text and text not in others:  # many a template takes every other role for the assistant's
         return whole["system"]
     first, *rest = turns
     return [{**first, "content": f"{system}\n{first['content']}"}, *rest]
 
 
-def _render(tokenizer: Any, turns: Turns, add_generation_prompt: bool) -> str:
+def _render(tokenizer: Any, turns: Turns, **options: Any) -> str:
     """Return the text of some turns; empty where the template refuses them: "System role not supported"."""
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=add_generation_prompt))
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, **options))
     except TemplateError:
         return ""

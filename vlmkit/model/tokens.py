@@ -1,12 +1,11 @@
 """Conversations as token ids and labels, and their loss; checks of tokenizers; places of visual tokens.
 
-A conversation is a list of turns from a data set, or of messages as users of transformers write them. Shape letters:
-B sequences, S positions, V videos, N visual tokens of a video, D LLM width.
+Shape letters: B sequences, S positions, V videos, N visual tokens of a video, D LLM width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +33,6 @@ __all__ = [
     "insert_visual_tokens",
     "language_loss",
     "positions_with_targets",
-    "text_messages",
     "tokenize",
     "tokenize_continuations",
     "tokenize_turns",
@@ -45,35 +43,6 @@ IGNORE = -100
 """The label of a position that has no loss."""
 VIDEO = "<video>"
 """The placeholder that stands where a video goes."""
-_SOURCES = ("video", "path", "url")
-"""Keys under which a part of type `video` may have its file or frames."""
-
-
-def text_messages(conversation: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the conversation as texts, with `<video>` where a video stands and each part on a line of its own; and the
-    videos that its parts name. A UserError where a message or a part is none."""
-    messages: list[dict[str, Any]] = []
-    videos: list[Any] = []
-    for message in conversation:
-        if not isinstance(message, Mapping) or "role" not in message:
-            raise UserError(f"expected messages like {{role: user, content: …}}, found {shown(message)}")
-        content = message.get("content")
-        if isinstance(content, Sequence) and not isinstance(content, str):
-            content = "\n".join(_part_text(part, videos) for part in content)
-        messages.append({**message, "content": content})
-    return messages, videos
-
-
-def _part_text(part: Any, videos: list[Any]) -> str:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    if kind == "video":
-        videos += [part[key] for key in _SOURCES if part.get(key) is not None][:1]
-        return VIDEO
-    raise UserError(
-        "expected the parts of a message to be {type: text, text: …} or {type: video, path: …}, found " + shown(part)
-    )
 
 
 class Encoded(NamedTuple):

@@ -74,7 +74,7 @@ def test_another_template(processor: Any) -> None:
 @pytest.mark.parametrize(
     ("conversation", "said"),
     [
-        (turn([{"type": "image", "url": "x"}]), r"expected the parts of a message to be .*, found {'type': 'image'"),
+        (turn([{"type": "audio", "url": "x"}]), r"expected the parts of a message to be .*, found {'type': 'audio'"),
         (turn([{"type": "text"}]), "expected the parts of a message to be"),
         (turn(["Which?"]), "expected the parts of a message to be .*, found 'Which\\?'"),
         (["Which?"], r"expected messages like {role: user, content: …}, found 'Which\?'"),

@@ -86,7 +86,7 @@ def test_a_single_video_needs_no_list(
     processor: VideoLMProcessor, make_clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, fit = make_clip(), processor.fit
-    monkeypatch.setattr(processor, "fit", lambda video: clip if isinstance(video, str | Path) else fit(video))
+    monkeypatch.setattr(processor, "fit", lambda video, **_: clip if isinstance(video, str | Path) else fit(video))
     for video in ("a.mp4", Path("a.mp4"), clip, np.zeros((3, 90, 160, 3), np.uint8)):
         alone, listed = processor(text="<video>", videos=video), processor(text="<video>", videos=[video])
         assert all(torch.equal(alone[key], listed[key]) for key in listed)
