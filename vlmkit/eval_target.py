@@ -86,9 +86,10 @@ def _read(path: Path, output: Path) -> tuple[Placed, Path | None]:
             )
         return read_extended(find_spec(path)), None
     path = path.resolve() if path.name in ("", "..") else path  # `.` in the folder of a run's model
-    run = next((folder for folder in (path, path.parent) if (folder / "spec.yaml").is_file()), None)
-    if run is not None and (run == path or path.name == "model"):
-        folder = RunFolder(run)
+    inside = path.name == "model" and is_file(path.parent / "spec.yaml")
+    exported = is_file(path / "config.json")  # beside it, spec.yaml only tells where the model comes from
+    if inside or (is_file(path / "spec.yaml") and not exported):
+        folder = RunFolder(path.parent if inside else path)
         folder.check()
         return read_yaml(folder.spec_file), folder.path
     if is_file(path / "config.json"):

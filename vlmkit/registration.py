@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_LONG = 100
+"""Characters of a description, beyond which its first sentence will do."""
 _HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
 
 
@@ -64,6 +67,12 @@ class Component:
 
     spec: type[ComponentSpec]
     plugin: Plugin
+
+    @property
+    def description(self) -> str:
+        """The first paragraph of its docstring, or the first sentence of that where it is long."""
+        paragraph = " ".join((inspect.getdoc(self.spec) or "").partition("\n\n")[0].split())
+        return paragraph if len(paragraph) <= _LONG else re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph, maxsplit=1)[0]
 
 
 class Gathered(NamedTuple, Generic[T]):

@@ -207,9 +207,9 @@ _PACKAGES = ("accelerate", "av", "decord", "deepspeed", "lm-eval", "numpy", "pef
 
 
 def environment() -> dict[str, Any]:
-    """Plain data: Python, platform, package versions, plugins (name, package, state) and torch's threads.
+    """Plain data: Python, platform, package versions, plugins (name, package, state), torch's threads and devices.
 
-    `torch_threads` is None where torch has not been imported.
+    `torch_threads` is None where torch has not been imported, `devices` where it has none but the CPU too.
     """
     torch = sys.modules.get("torch")
     return {
@@ -217,6 +217,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
+        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or None if torch else None,
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "plugins": [
             {"name": plugin.name, "package": plugin.package, "state": plugin.state} for plugin in registry().plugins

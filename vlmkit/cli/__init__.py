@@ -21,6 +21,7 @@ from vlmkit.cli import (
     benchmark_commands,
     compare_command,
     experiments,
+    export_command,
     installed,
     measuring,
     planning,
@@ -96,6 +97,7 @@ app.add_typer(answer_commands.app, name="answers")
 app.command("rescore")(rescore_command.rescore_answers)
 app.command("compare")(compare_command.compare_runs)
 app.command("agreement")(agreement_command.agree)
+app.command("export")(export_command.export)
 app.command("import")(experiments.import_checkpoint)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import textwrap
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,10 +15,6 @@ from vlmkit.formatting import columns
 from vlmkit.registry import KINDS, registry, unknown_kind
 
 __all__ = ["component_table", "list_components", "list_plugins", "print_schema"]
-
-
-_LONG = 100
-"""Characters of a description."""
 
 
 def list_components(
@@ -40,7 +35,7 @@ def list_components(
         typer.echo(shown)
         offers = installed.components(shown)
         rows = [
-            (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", _summary(offer.spec))
+            (offer.spec.component_name(), f"[{offer.plugin.name}, {offer.plugin.package}]", offer.description)
             for offer in offers
         ]
         typer.echo(columns(rows) if rows else "  (none)")
@@ -49,21 +44,13 @@ def list_components(
         typer.echo(f"broken plugins, whose components are missing here: {', '.join(broken)}; see `vlmkit plugins`")
 
 
-def _summary(spec: type) -> str:
-    """The first paragraph of the docstring, or its first sentence where that is long."""
-    paragraph = " ".join((inspect.getdoc(spec) or "").partition("\n\n")[0].split())
-    return paragraph if len(paragraph) <= _LONG else re.split(r"(?<=[.!?]) (?=[A-Z`])", paragraph, maxsplit=1)[0]
-
-
 def component_table(kinds: Sequence[str]) -> str:
     """Return a Markdown table with a row per kind and one per installed component of it."""
     rows = [("kind", "component", "what it is"), ("---",) * 3]
     for kind in kinds:
         module = inspect.getmodule(KINDS[kind])
         rows.append((f"**{kind}**", "", (inspect.getdoc(module) or "").partition("\n")[0].partition(": ")[2]))
-        rows += [
-            ("", f"`{offer.spec.component_name()}`", _summary(offer.spec)) for offer in registry().components(kind)
-        ]
+        rows += [("", f"`{offer.spec.component_name()}`", offer.description) for offer in registry().components(kind)]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 

@@ -1,14 +1,4 @@
-"""Controls: the same questions with something taken away, which tell what share of a score is due to the video.
-
-| control | what is changed |
-|---|---|
-| `other-video` | each question is asked about another clip's video |
-| `no-video` | it is asked without a video |
-| `shuffled-frames` | the frames are shown in another order, which the seed decides |
-| `reversed-frames` | they are shown from the last to the first |
-| `single-frame` | the one in the middle is shown in place of all |
-| `permuted-options` | the options of a multiple-choice question are offered in another order |
-"""
+"""Controls: the same questions with something taken away, which tell what share of a score is due to the video."""
 
 from __future__ import annotations
 
@@ -24,10 +14,19 @@ from vlmkit.errors import DataError
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
 
-__all__ = ["ARRANGEMENTS", "DUE_TO", "Arrangement", "other_clips", "permute_options"]
+__all__ = ["ARRANGEMENTS", "CHANGES", "DUE_TO", "Arrangement", "other_clips", "permute_options"]
 
 ARRANGEMENTS = ("shuffled-frames", "reversed-frames", "single-frame")
 """Controls that change nothing but the order of the frames."""
+CHANGES = {
+    "other-video": "each question is asked about another clip's video",
+    "no-video": "it is asked without a video",
+    "shuffled-frames": "the frames are shown in another order, which the seed decides",
+    "reversed-frames": "the frames are shown from the last to the first",
+    "single-frame": "the frame in the middle is shown in place of all",
+    "permuted-options": "the options of a multiple-choice question are offered in another order",
+}
+"""What is changed, by the name of the control."""
 DUE_TO = {
     "other-video": "the video",
     "no-video": "the video",
