@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch, VisualTokens
     from vlmkit.checkpoints.formats import import_state_dict
     from vlmkit.model.compose import build, compose
-    from vlmkit.runner import Run, evaluate, run
+    from vlmkit.runner import Run, evaluate, load, run
 
 __all__ = [
     "Run",
@@ -30,13 +30,14 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "import_state_dict",
+    "load",
     "load_spec",
     "run",
 ]
 
 _LATE = dict.fromkeys(("VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
 _LATE |= dict.fromkeys(("build", "compose"), "vlmkit.model.compose")
-_LATE |= dict.fromkeys(("Run", "evaluate", "run"), "vlmkit.runner") | {
+_LATE |= dict.fromkeys(("Run", "evaluate", "load", "run"), "vlmkit.runner") | {
     "import_state_dict": "vlmkit.checkpoints.formats"
 }
 

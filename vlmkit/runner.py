@@ -16,7 +16,7 @@ from vlmkit.evaluation.scores import primary_metric
 from vlmkit.evaluation.shards import EvaluationShard
 from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
-from vlmkit.run_folder import RunFolder
+from vlmkit.run_folder import RunFolder, model_folder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
 from vlmkit.spec.evaluation import Control
 from vlmkit.spec.experiment import ExperimentSpec
@@ -24,10 +24,10 @@ from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from vlmkit.evaluation import BenchmarkResult, PreparedBenchmark, PreparedTask
-    from vlmkit.model import VideoLM
+    from vlmkit.model import VideoLM, VideoLMProcessor
     from vlmkit.summary import ComposedSummary
 
-__all__ = ["Run", "evaluate", "evaluation_costs", "run", "train"]
+__all__ = ["Run", "evaluate", "evaluation_costs", "load", "run", "train"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,20 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     folder = train(spec, output)
     _wait_for_first(folder.model)
     return _measure(spec, folder, prepared)
+
+
+def load(target: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
+    """Return a trained model and its processor, on the CPU and ready to answer.
+
+    Args:
+        target: the folder of a run, or of a saved or imported model.
+
+    Raises:
+        UserError: there is no model, it is damaged, or needs a plugin that is not installed.
+    """
+    from vlmkit.model import load as load_saved
+
+    return load_saved(model_folder(target))
 
 
 def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:

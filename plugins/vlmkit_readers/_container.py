@@ -72,6 +72,8 @@ def open_container(source: str | Path | bytes) -> Iterator[Any]:
             container = av.open(file, options=_OPTIONS, buffer_size=_BUFFER, metadata_errors="replace")
         except av.ArgumentError:  # FFmpeg's error for a format that is not on the list
             raise UnreadableVideo("its format is none that is read here: a playlist or drawing is no video") from None
+        except av.InvalidDataError as error:
+            raise UnreadableVideo(f"this is no video, or a damaged one: {error.strerror}") from None
         yield stack.enter_context(container)
 
 

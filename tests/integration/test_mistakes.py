@@ -314,7 +314,7 @@ def test_training_data_that_is_missing(cli: Cli, write: Callable[..., str], tmp_
     (tmp_path / "clips" / "1.mp4").write_text("this is no video")
     message = cli("train", spec).refusal()
     assert "stages/1-words: 2 of 2 samples could not be read, more than data.max_bad_fraction = 0.01" in message
-    assert "  talk-1: clips/1.mp4: Invalid data found when processing input\n" in message
+    assert "  talk-1: clips/1.mp4: this is no video, or a damaged one: Invalid data found when processing" in message
     assert "all of them: runs/tiny/bad_samples.jsonl; repair or remove these files and remove the folder" in message
     assert len((tmp_path / "runs/tiny/bad_samples.jsonl").read_text().splitlines()) == 2
 

@@ -17,8 +17,10 @@ from vlmkit._version import __version__
 from vlmkit.cli import (
     agreement_command,
     answer_commands,
+    ask_command,
     bench,
     benchmark_commands,
+    chat_command,
     compare_command,
     experiments,
     export_command,
@@ -91,6 +93,8 @@ app.command("train")(experiments.train)
 app.command("eval")(measuring.evaluate)
 app.command("judge")(measuring.judge)
 app.command("report")(experiments.report)
+app.command("ask")(ask_command.ask_questions)
+app.command("chat")(chat_command.chat_in_turns)
 app.add_typer(bench.app, name="bench")
 app.add_typer(benchmark_commands.app, name="benchmarks")
 app.add_typer(answer_commands.app, name="answers")

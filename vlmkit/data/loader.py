@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,9 +73,8 @@ def _part(video: OpenVideo, path: str | Path, span: Span) -> range:
         times = [position / video.fps for position in range(video.num_frames)]
     length = max(video.duration, times[-1])
     if not 0 <= start < min(end, length):
-        raise UnreadableVideo(
-            f"{path}: the part from {start:g} to {end:g} s lies outside of the video, which is {length:g} s long"
-        )
+        part = f"from {start:g} s on" if math.isinf(end) else f"from {start:g} to {end:g} s"
+        raise UnreadableVideo(f"{path}: the part {part} lies outside of the video, which is {length:g} s long")
     first = max(bisect_right(times, start) - 1, 0)
     return range(first, max(bisect_left(times, end), first + 1))
 

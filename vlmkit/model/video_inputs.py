@@ -10,10 +10,12 @@ from PIL import Image
 from pydantic import ValidationError
 
 from vlmkit.api.reader import ReaderSpec
+from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoLoader, VideoSource, fit_frames, local_file, still_image
 from vlmkit.data.sources import as_frames, is_frame
 from vlmkit.errors import UserError, problem_list
+from vlmkit.spec.loading import read_component
 
 __all__ = ["fit_source", "listed_images", "listed_videos", "sampled_input"]
 
@@ -51,14 +53,19 @@ def fit_source(
 def sampled_input(video: VideoInput, sampling: str | Mapping[str, Any] | None) -> VideoInput:
     """Return the same canvas with another sampler: its name, or `{type: …}` with its options.
 
-    `frames` beside them is another number of frames. A UserError where it is no sampler.
+    `frames` beside them is another number of frames, as options of some samplers are (`max_frames`). A UserError where
+    it is no sampler.
     """
     if sampling is None:
         return video
     options = {"type": sampling} if isinstance(sampling, str) else dict(sampling)
-    changes = {"frames": options.pop("frames")} if "frames" in options else {}
+    frames = options.pop("frames", None)
+    sampler = read_component(SamplerSpec.kind, options, "sampling")
+    assert isinstance(sampler, SamplerSpec)
+    if frames is None:
+        frames = sampler.max_positions or video.frames
     try:
-        return VideoInput.model_validate({**video.model_dump(), **changes, "sampling": options})
+        return VideoInput.model_validate({**video.model_dump(), "frames": frames, "sampling": sampler})
     except ValidationError as error:
         raise UserError(problem_list(error, "sampling: this has")) from None
 

@@ -77,16 +77,16 @@ def test_another_sampler(processor: VideoLMProcessor, clip: Path) -> None:
     assert levels(processor.fit(clip, sampling="segment-start")) == [0, 1, 3, 4]
     assert levels(processor.fit(clip, sampling={"type": "segment-start"})) == [0, 1, 3, 4]
     assert levels(processor.fit(clip, sampling={"type": "uniform", "frames": 2})) == [0, 5]
-    assert levels(processor.fit(clip, sampling={"type": "fps", "fps": 1, "max_frames": 8, "frames": 8})) == [*range(6)]
+    assert levels(processor.fit(clip, sampling={"type": "fps", "fps": 1, "max_frames": 8})) == [*range(6)]
     assert levels(processor.fit(clip, span=(2, 4), sampling="segment-start")) == [2, 2, 3, 3]
 
 
 @pytest.mark.parametrize(
     ("sampling", "said"),
     [
-        ("uniforn", "sampling: this has 1 problem"),
+        ("uniforn", "sampling: no installed plugin offers sampler 'uniforn'; did you mean 'uniform'"),
         ({"type": "uniform", "frames": 0}, r"sampling: this has 1 problem\(s\)\n  frames: "),
-        ({"type": "fps", "max_frames": 16}, "frames is 4, but sampling fps gives at most 16"),
+        ({"type": "fps", "max_frames": 16, "frames": 4}, "frames is 4, but sampling fps gives at most 16"),
         ({"frames": 3}, "sampling"),
     ],
 )

@@ -1,0 +1,79 @@
+"""A conversation about one video or none, in turns, within the positions that the model has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from vlmkit.errors import UserError
+from vlmkit.evaluation.answer_model import EncodedVideo
+from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
+
+__all__ = ["Conversation"]
+
+_VIDEO = "<video>"
+"""`vlmkit.model.tokens.VIDEO`, which costs torch."""
+_RESERVED = 4
+"""Up to a share of one in so many positions is kept for the answer."""
+
+
+@dataclass
+class Conversation:
+    """What was said so far, and how it goes on."""
+
+    options: ChatRequest
+    """How answers are made; its messages and video are not looked at."""
+    video: EncodedVideo | None = None
+    system: str = ""
+    """Words of the system before all others."""
+    turns: list[tuple[str, str]] = field(default_factory=list)
+    """Questions and answers, the oldest first."""
+    forgotten: int = 0
+    """How many turns were dropped because the model has no positions for them."""
+
+    def request(self, question: str, chat: ChatModel) -> ChatRequest:
+        """Return what the model is to answer next; the oldest turns are forgotten where it would be too long.
+
+        A UserError where video and question alone are longer than what the model's positions are made for.
+        """
+        positions = chat.spec.backbone.positions
+        while True:
+            request = replace(self.options, messages=self._messages(question), video=self.video)
+            if positions is None:
+                return request
+            length = len(chat.tokens(request).ids)
+            if length + min(request.max_new_tokens, positions // _RESERVED) <= positions:
+                break
+            if not self.turns:
+                self._check(length, positions)
+                break
+            del self.turns[0]
+            self.forgotten += 1
+        return replace(request, max_new_tokens=min(request.max_new_tokens, positions - length))
+
+    def reset(self) -> None:
+        """Begin anew, about the same video."""
+        self.turns.clear()
+        self.forgotten = 0
+
+    def add(self, question: str, reply: Reply) -> None:
+        """Keep a turn; one without an answer is as if it had not been."""
+        if reply.text:
+            self.turns.append((question, reply.text))
+
+    def _messages(self, question: str) -> list[dict[str, str]]:
+        said = [*self.turns, (question, "")]
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        for user, assistant in said:
+            messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+        del messages[-1]
+        first = messages[1 if self.system else 0]
+        if self.video is not None and _VIDEO not in first["content"]:
+            first["content"] = f"{_VIDEO}\n{first['content']}"
+        return messages
+
+    def _check(self, length: int, positions: int) -> None:
+        if length >= positions:
+            raise UserError(
+                f"video and question are {length:,} tokens, which do not fit into the {positions:,} positions of the "
+                "model with an answer; ask in fewer words, or have fewer frames looked at"
+            )
