@@ -5,6 +5,7 @@ Shape letters: B sequences, S positions, V videos, T frames, H W pixels.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -130,6 +131,9 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
         conversations, many = read_conversations(conversation)
         calls = {name: value for name, value in kwargs.items() if is_call_option(name)}
         options = {name: value for name, value in kwargs.items() if name not in calls}
+        for name in options:
+            if not re.search(rf"\b{re.escape(name)}\b", str(chat_template or self.chat_template)):
+                self._say_once(f"{name} is used neither by the chat template nor by the processor")
         options |= {"chat_template": chat_template, "tools": tools, "documents": documents}
         options |= {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message}
         texts = [render_conversation(self.tokenizer, each.messages, **options) for each in conversations]
@@ -224,9 +228,12 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
                 options with `type`; with `frames` among them also another number of frames.
 
         Raises:
-            UserError: it cannot be read, or has more frames than the aligner takes.
+            UserError: it cannot be read, or has another number of frames than the aligner takes.
         """
-        return fit_source(video, sampled_input(self.aligner.input, sampling), self._reader, span)
+        fitted = fit_source(video, sampled_input(self.aligner.input, sampling), self._reader, span)
+        if sampling is not None:
+            self.count_tokens(fitted.shape)
+        return fitted
 
     def _reader(self) -> ReaderSpec:
         """Return the spec of the component that decodes video files. A CheckpointError where its plugin is missing."""

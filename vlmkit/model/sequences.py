@@ -94,7 +94,7 @@ class SequenceMaker:
                 whose = "one video belongs to it" if expected else "no video belongs to it"
                 raise UserError(f"text {row} of the batch holds {VIDEO} {found} times, but {whose}")
             item = Tokens(item.ids, np.where(item.ids == token_id, IGNORE, item.labels))
-            expanded.append(item if shape is None else expand_placeholder(item, token_id, self._count(shape)))
+            expanded.append(item if shape is None else expand_placeholder(item, token_id, self.count_tokens(shape)))
         return expanded
 
     @cached_property
@@ -102,7 +102,8 @@ class SequenceMaker:
         """Tokens of the shapes that were met, which are few: a layout takes a while."""
         return {}
 
-    def _count(self, shape: VideoShape) -> int:
+    def count_tokens(self, shape: VideoShape) -> int:
+        """Return how many tokens a video becomes. A UserError where the aligner takes none of this shape."""
         try:
             if shape not in self._counts:
                 self._counts[shape] = self.aligner.layout(shape).tokens

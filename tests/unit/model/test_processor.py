@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vlmkit.api import OpenVideo, Reader, Turn
 from vlmkit.data import FittedVideo, to_batch
@@ -135,6 +136,32 @@ def test_vicuna_begins_once_with_the_begin_token(make_spec: Any) -> None:
     )
     assert text.endswith("questions. USER: red? ASSISTANT: yes</s>USER: sure? ASSISTANT: no</s>")
     assert learnt(processor, labels[0]) == " yes</s> no</s>"
+
+
+def test_lengths(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    whole = processor(["a", "a red circle"])
+    lengths = whole["attention_mask"].sum(1).tolist()
+    longer = processor(["a", "a red circle"], padding="max_length", max_length=lengths[1] + 3)
+    assert longer["input_ids"].shape[1] == lengths[1] + 3
+    assert torch.equal(longer["input_ids"][:, 3:], whole["input_ids"])
+    assert (longer["input_ids"][:, :3] == processor.tokenizer.pad_token_id).all()
+    assert longer["attention_mask"].sum(1).tolist() == lengths
+    right = processor(["a", "a red circle"], None, "right", padding="max_length", max_length=lengths[1] + 3)
+    assert torch.equal(right["input_ids"][:, :-3], processor(["a", "a red circle"], None, "right")["input_ids"])
+    cut = processor(["a red circle"], truncation=True, max_length=2)
+    assert torch.equal(cut["input_ids"], processor(["a red circle"])["input_ids"][:, :2])
+    assert processor(["a", "b"], padding=False)["input_ids"].shape[0] == 2
+    with pytest.raises(UserError, match=r"padding=False: expected texts of one length, found \[1, \d+\] tokens"):
+        processor(["a", "a red circle"], padding=False)
+    with pytest.raises(UserError, match="max_length 20 leaves no room for the 28 tokens of a video"):
+        processor("<video>", make_clip(), truncation=True, max_length=20)
+
+
+def test_what_is_no_text(processor: VideoLMProcessor, make_clip: Clips) -> None:
+    with pytest.raises(UserError, match="text: expected a text or a list of texts, found <PIL"):
+        processor(Image.new("RGB", (4, 4)), "<video>")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="videos, images: expected one of them"):
+        processor(["<video>", "<video>"], videos=make_clip(), images=make_clip())
 
 
 def test_unknown_arguments(processor: VideoLMProcessor) -> None:

@@ -76,7 +76,7 @@ def test_a_picture_is_a_video_of_one_frame(processor: VideoLMProcessor, tmp_path
 def test_another_sampler(processor: VideoLMProcessor, clip: Path) -> None:
     assert levels(processor.fit(clip, sampling="segment-start")) == [0, 1, 3, 4]
     assert levels(processor.fit(clip, sampling={"type": "segment-start"})) == [0, 1, 3, 4]
-    assert levels(processor.fit(clip, sampling={"type": "uniform", "frames": 2})) == [0, 5]
+    assert levels(processor.fit(clip, sampling={"type": "uniform", "frames": 8})) == [0, 0, 1, 2, 3, 4, 4, 5]
     assert levels(processor.fit(clip, sampling={"type": "fps", "fps": 1, "max_frames": 8})) == [*range(6)]
     assert levels(processor.fit(clip, span=(2, 4), sampling="segment-start")) == [2, 2, 3, 3]
 
