@@ -28,6 +28,7 @@ from vlmkit.cli import (
     measuring,
     planning,
     rescore_command,
+    serve_command,
 )
 from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
@@ -102,6 +103,7 @@ app.command("rescore")(rescore_command.rescore_answers)
 app.command("compare")(compare_command.compare_runs)
 app.command("agreement")(agreement_command.agree)
 app.command("export")(export_command.export)
+app.command("serve")(serve_command.serve_model)
 app.command("import")(experiments.import_checkpoint)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)
