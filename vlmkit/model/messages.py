@@ -10,7 +10,7 @@ from vlmkit.data import VideoSource
 from vlmkit.errors import UserError, shown
 from vlmkit.model.tokens import VIDEO
 
-__all__ = ["Conversation", "gather_videos", "read_conversations"]
+__all__ = ["ParsedConversation", "gather_videos", "read_conversations"]
 
 _VIDEO = ("video", "path", "url", "base64", "video_url")
 _IMAGE = ("image", "path", "url", "base64", "image_url")
@@ -18,7 +18,7 @@ _SOURCES = {"video": _VIDEO, "video_url": _VIDEO, "image": _IMAGE, "image_url": 
 """Kinds of parts that show something, and the keys under which they may have it."""
 
 
-class Conversation(NamedTuple):
+class ParsedConversation(NamedTuple):
     """One conversation."""
 
     messages: list[dict[str, Any]]
@@ -31,7 +31,7 @@ class Conversation(NamedTuple):
         return any(VIDEO in message.get("content", "") for message in self.messages)
 
 
-def read_conversations(conversations: Any) -> tuple[list[Conversation], bool]:
+def read_conversations(conversations: Any) -> tuple[list[ParsedConversation], bool]:
     """Return the conversations of a list of messages, or of a list of such lists; and whether it was the latter.
 
     A message is `{role: …, content: …}`. Its content is a text or a list of parts: `{type: text, text: …}`,
@@ -47,7 +47,7 @@ def read_conversations(conversations: Any) -> tuple[list[Conversation], bool]:
     return [_read(messages) for messages in (conversations if many else [conversations])], many
 
 
-def gather_videos(conversations: Sequence[Conversation], given: Sequence[VideoSource]) -> list[VideoSource]:
+def gather_videos(conversations: Sequence[ParsedConversation], given: Sequence[VideoSource]) -> list[VideoSource]:
     """Return what conversations show, in their order: what the parts of one name, or where `<video>` stands in its
     texts instead, the next of those that are `given`; of these what is left over stands last.
 
@@ -64,7 +64,7 @@ def gather_videos(conversations: Sequence[Conversation], given: Sequence[VideoSo
     return [*videos, *rest]
 
 
-def _read(messages: Sequence[Any]) -> Conversation:
+def _read(messages: Sequence[Any]) -> ParsedConversation:
     texts: list[dict[str, Any]] = []
     videos: list[VideoSource] = []
     for message in messages:
@@ -77,7 +77,7 @@ def _read(messages: Sequence[Any]) -> Conversation:
         elif not isinstance(content, str):
             raise UserError(f"expected a text or a list of parts as `content` of a message, found {shown(content)}")
         texts.append(known)
-    return Conversation(texts, videos)
+    return ParsedConversation(texts, videos)
 
 
 def _part_text(part: Any, videos: list[VideoSource]) -> str:

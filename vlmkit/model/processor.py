@@ -131,11 +131,12 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
         conversations, many = read_conversations(conversation)
         calls = {name: value for name, value in kwargs.items() if is_call_option(name)}
         options = {name: value for name, value in kwargs.items() if name not in calls}
-        for name in options:
-            if not re.search(rf"\b{re.escape(name)}\b", str(chat_template or self.chat_template)):
+        options |= {"tools": tools, "documents": documents}
+        for name, value in options.items():
+            if value is not None and not re.search(rf"\b{re.escape(name)}\b", str(chat_template or self.chat_template)):
                 self._say_once(f"{name} is used neither by the chat template nor by the processor")
-        options |= {"chat_template": chat_template, "tools": tools, "documents": documents}
         options |= {"add_generation_prompt": add_generation_prompt, "continue_final_message": continue_final_message}
+        options["chat_template"] = chat_template
         texts = [render_conversation(self.tokenizer, each.messages, **options) for each in conversations]
         if not tokenize:
             return texts if many else texts[0]
@@ -211,7 +212,7 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
         """Warn of options that change nothing; a server gives the same ones with each request."""
         if message not in self._said:
             self._said.add(message)
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=3)
 
     def fit(
         self,

@@ -49,14 +49,16 @@ def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *
     if len(turns) > 1 and turns[0]["role"] == "system" and turns[1]["role"] == "user":
         beside = {name: value for name, value in options.items() if name not in _OF_THE_END}
         turns = _with_system_placed(tokenizer, turns[0]["content"], turns[1:], **beside)
+    roles = ", ".join(message["role"] for message in messages)
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, **options))
-    except (TemplateError, ValueError) as error:
-        roles = ", ".join(message["role"] for message in messages)
+    except TemplateError as error:
         raise UserError(
             f"the model's chat template refuses this conversation ({roles}): {error}; most take system words at most "
             "once, at the start, and then user and assistant in turns, a user first and last"
         ) from error
+    except ValueError as error:
+        raise UserError(f"the tokenizer cannot render this conversation ({roles}): {error}") from error
 
 
 def _with_system_placed(tokenizer: Any, system: str, turns: Turns, **options: Any) -> Turns:

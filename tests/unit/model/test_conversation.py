@@ -106,7 +106,9 @@ def test_an_answer_that_goes_on(processor: Any) -> None:
     begun = [*turn(QUESTION), {"role": "assistant", "content": [{"type": "text", "text": "It is "}]}]
     expected = processor.prompt(QUESTION, reply="It is ")
     assert processor.apply_chat_template(begun, continue_final_message=True) == expected
-    with pytest.raises(UserError, match=r"refuses this conversation .*continue_final_message"):
+    with pytest.raises(
+        UserError, match=r"cannot render this conversation \(user, assistant\): .*continue_final_message"
+    ):
         processor.apply_chat_template(begun, continue_final_message=True, add_generation_prompt=True)
 
 
@@ -139,6 +141,8 @@ def test_what_is_not_followed_is_said_once(processor: Any) -> None:
     assert len(said) == 1
     with pytest.warns(UserWarning, match="enable_thinking is used neither by the chat template nor by the processor"):
         processor.apply_chat_template(turn("Hi"), enable_thinking=False)
+    with pytest.warns(UserWarning, match="tools is used neither by the chat template nor by the processor"):
+        processor.apply_chat_template(turn("Hi"), tools=[{"type": "function", "function": {"name": "f"}}])
 
 
 def test_another_rule_for_frames(composed: Composed, processor: Any) -> None:
