@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_questions"]
 
-_TOGETHER = 16
+_TOGETHER = 8
 """Questions that are answered in one batch where no terminal shows each answer as it comes."""
 
 
@@ -77,7 +77,7 @@ def ask_questions(
     asked = _questions(questions)
     model_folder(model)  # what is not there should be said before torch loads
     from vlmkit.serve.chat_model import ChatModel, ChatRequest
-    from vlmkit.serve.conversation import Conversation
+    from vlmkit.serve.conversation import ChatTurns
     from vlmkit.serve.strip import check_picture_name, frame_times, save_strip
 
     if save_frames is not None:
@@ -91,7 +91,7 @@ def ask_questions(
     if save_frames is not None:
         note(f"written: {save_strip(fitted, save_frames)}")
     options = ChatRequest((), None, max_new_tokens, temperature, seed=seed)
-    conversation = Conversation(options, chat.encode(fitted), system)
+    conversation = ChatTurns(options, chat.encode(fitted), system)
     requests = [conversation.request(question, chat) for question in asked]
     seen = {"video": name, "frames": fitted.num_frames_present, "times": fitted.seconds, "model": chat.name}
     video_tokens = chat.processor.aligner.layout(fitted.shape).tokens

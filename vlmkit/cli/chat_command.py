@@ -47,7 +47,7 @@ def chat_in_turns(
     model: Model,
     video: Annotated[
         str | None,
-        typer.Argument(metavar="[VIDEO]", help="A video or picture: a file, or the URL of one."),
+        typer.Argument(metavar="VIDEO", help="A video or picture: a file, or the URL of one."),
     ] = None,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,
@@ -83,10 +83,10 @@ class _Talk:
     """A conversation and the commands in it."""
 
     def __init__(self, chat: ChatModel, options: ChatRequest, rule: FrameRule, system: str) -> None:
-        from vlmkit.serve.conversation import Conversation
+        from vlmkit.serve.conversation import ChatTurns
 
         self.chat, self.rule = chat, rule
-        self.conversation = Conversation(options, system=system)
+        self.conversation = ChatTurns(options, system=system)
         self.interactive = sys.stdin.isatty()
         self.name = ""
         self.video: FittedVideo | None = None
@@ -174,8 +174,12 @@ class _Talk:
         if not argument:
             raise UserError("/video: expected a path behind it, e.g. /video clip.mp4")
         name = _unquoted(argument)
-        with local_video(name) as file:
-            self.take_video(file, name)
+        try:
+            with local_video(name) as file:
+                self.take_video(file, name)
+        except UserError as error:
+            about = f"about {self.name}" if self.name else "without a video"
+            raise UserError(f"{error}; the conversation goes on {about}") from None
 
     def _frames(self, argument: str) -> None:
         from rich.console import Console

@@ -8,7 +8,7 @@ from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
 from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
 
-__all__ = ["Conversation"]
+__all__ = ["ChatTurns"]
 
 _VIDEO = "<video>"
 """`vlmkit.model.tokens.VIDEO`, which costs torch."""
@@ -17,7 +17,7 @@ _RESERVED = 4
 
 
 @dataclass
-class Conversation:
+class ChatTurns:
     """What was said so far, and how it goes on."""
 
     options: ChatRequest

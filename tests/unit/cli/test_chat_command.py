@@ -83,6 +83,16 @@ def test_another_video_other_system_words_and_a_new_conversation(
     ]
 
 
+def test_a_path_is_taken_as_a_terminal_gives_it(talk: Talk, drawn_clips: list[Path], tmp_path: Path) -> None:
+    clip = tmp_path / "it's mine.mp4"
+    clip.symlink_to(drawn_clips[0])
+    escaped = str(clip).replace("'", "\\'").replace(" ", "\\ ")
+    _, notes = talk(f'/video {clip}\n/video "{clip}"\n/video {escaped}\n/video {clip.as_uri()}\n/video \'\n')
+    assert [note.partition(": 8 frames")[0] for note in notes[:3]] == [f"[{clip}"] * 3
+    assert notes[3].startswith(f"[{clip.as_uri()}: 8 frames, ")
+    assert notes[4].startswith("vlmkit: ': expected a video or picture, found nothing of this name here")
+
+
 def test_which_frames_were_seen(talk: Talk, drawn_clips: list[Path], tmp_path: Path) -> None:
     file = tmp_path / "my frames.png"
     out, _ = talk(f"/frames\n/frames '{file}'\n", drawn_clips[0], "--frames", 4)
@@ -102,6 +112,7 @@ def test_what_is_wrong_is_said_and_the_chat_goes_on(
     ]  # fmt: skip
     out, notes = talk("\n".join(script).encode(errors="surrogateescape"), drawn_clips[0])
     assert out == replies(chat, drawn_clips[0], ["how", "who"])
+    assert notes[1].endswith(f"; the conversation goes on about {drawn_clips[0]}")
     for found, said in zip(
         notes[1:],
         (

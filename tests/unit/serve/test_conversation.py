@@ -11,7 +11,7 @@ import pytest
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
 from vlmkit.serve.chat_model import ChatRequest, Reply
-from vlmkit.serve.conversation import Conversation
+from vlmkit.serve.conversation import ChatTurns
 
 VIDEO: Any = EncodedVideo("tokens", None, 0)  # type: ignore[arg-type]
 
@@ -35,7 +35,7 @@ def texts(request: ChatRequest) -> list[tuple[str, str]]:
 
 
 def test_turns_follow_the_system_and_the_video_stands_in_the_first() -> None:
-    talk = Conversation(ChatRequest((), max_new_tokens=7, temperature=0.5, seed=3), VIDEO, "be brief")
+    talk = ChatTurns(ChatRequest((), max_new_tokens=7, temperature=0.5, seed=3), VIDEO, "be brief")
     talk.add("what", said("a cup"))
     talk.add("why", said(""))
     request = talk.request("who", model(None))
@@ -50,12 +50,12 @@ def test_turns_follow_the_system_and_the_video_stands_in_the_first() -> None:
 
 
 def test_a_question_may_say_where_the_video_goes() -> None:
-    talk = Conversation(ChatRequest(()), VIDEO)
+    talk = ChatTurns(ChatRequest(()), VIDEO)
     assert texts(talk.request("look: <video> what", model(None))) == [("user", "look: <video> what")]
 
 
 def test_the_oldest_turns_are_forgotten_for_want_of_positions() -> None:
-    talk = Conversation(ChatRequest((), max_new_tokens=5), VIDEO)
+    talk = ChatTurns(ChatRequest((), max_new_tokens=5), VIDEO)
     for number in range(4):
         talk.add(f"question {number}", said("a long answer"))
     request = talk.request("the last", model(30))  # 10 of the video, 5 for each turn, 2 and 5 for the answer
@@ -65,7 +65,7 @@ def test_the_oldest_turns_are_forgotten_for_want_of_positions() -> None:
 
 
 def test_an_answer_is_no_longer_than_there_are_positions() -> None:
-    talk = Conversation(ChatRequest((), max_new_tokens=50), VIDEO)
+    talk = ChatTurns(ChatRequest((), max_new_tokens=50), VIDEO)
     assert talk.request("two words", model(30)).max_new_tokens == 18
     with pytest.raises(UserError, match="video and question are 30 tokens, which do not fit into the 30 positions"):
         talk.request("word " * 20, model(30))
