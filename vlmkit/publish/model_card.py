@@ -87,7 +87,7 @@ def _templates() -> Environment:
     filters |= {"lost": lost, "lost_interval": lost_interval}
     templates.filters |= {name: _or_dash(function) for name, function in filters.items()}
     templates.filters |= {"cell": _cell, "hardware": _hardware}
-    described = (_protocol, _judge, _shown_frames, _counts, _limited, _described, _range_of, _paper)
+    described = (_protocol, _judge, _shown_frames, _counts, _limited, _described, _range_of, _title, _paper)
     templates.globals["changes"] = CHANGES
     templates.globals |= {function.__name__.lstrip("_"): function for function in described}
     return templates
@@ -153,6 +153,12 @@ def _described(kind: str, component: object) -> str:
 def _range_of(facts: CardFacts, result: str, metric: str) -> str:
     low, high = facts.ranges.get(result, {}).get(metric, (0.0, 1.0))
     return "" if (low, high) == (0.0, 1.0) else f", {low:g}{EN_DASH}{high:g}"
+
+
+def _title(section: BenchmarkSection) -> str:
+    """Return name and title of a benchmark; many a title begins with the name."""
+    title = section.benchmark.title if section.benchmark else ""
+    return title if title.startswith(section.name) else f"{section.name}: {title}"
 
 
 def _paper(benchmark: Benchmark) -> str:

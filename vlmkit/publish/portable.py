@@ -27,6 +27,8 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PATH = re.compile(r"(?:/|~|\.\.?/|file://|[A-Za-z]:[\\/])[^\n]*")
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}")
 _HOST = re.compile(r"(?<![\w.-])(?:https?://)?(?:[^\s/@]+@)?([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:\d+)?(?:/[^\s,;)]*)?")
+_SECRET = 12
+"""Characters of a token; shorter ones are made up, and would be found anywhere."""
 _PRIVATE_ENDS = ("localhost", ".local", ".lan", ".internal", ".intranet", ".corp", ".home")
 
 
@@ -97,7 +99,7 @@ def refuse_private(folder: Path, files: Iterable[Path], places: Iterable[Path]) 
     from huggingface_hub import get_token
 
     secrets = {f"{place}": "a path of this machine" for place in (*places, Path.home()) if len(place.parts) > 2}
-    if token := get_token():
+    if (token := get_token()) and len(token) >= _SECRET:
         secrets[token] = "your token of the Hub"
     for file in files:
         text = file.read_text(encoding="utf-8", errors="replace")

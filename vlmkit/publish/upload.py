@@ -43,7 +43,9 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
                 f"{folder / 'README.md'}: the Hub refuses the model card: {shortened(f'{error}', 500)}"
             ) from None
         _check_visibility(api, repository, private=private)
-        address = api.create_repo(repository, private=private, exist_ok=True)
+        address = api.create_repo(
+            repository, private=private or None, exist_ok=True
+        )  # None: as the organization has it
         api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Export of vlmkit")
     return str(address)
 
@@ -65,10 +67,10 @@ def _check_visibility(api: HfApi, repository: str, *, private: bool) -> None:
 @contextmanager
 def _asking(repository: str) -> Iterator[None]:
     """A UserError for what the Hub answers, or where it does not, without the token."""
-    import httpx
-
     try:
         yield
+    except UserError:
+        raise
     except OfflineModeIsEnabled:
         raise UserError("--push: expected to reach the Hub, but HF_HUB_OFFLINE is set; unset it") from None
     except HfHubHTTPError as error:
@@ -78,7 +80,7 @@ def _asking(repository: str) -> Iterator[None]:
             f"--push {repository}: the Hub refuses ({status}): {said}; correct the name, or give the token the right "
             "to write"
         ) from None
-    except (httpx.HTTPError, OSError) as error:
+    except Exception as error:  # of whichever library sends it
         raise UserError(
             f"--push {repository}: the Hub cannot be reached: {_without_token(f'{error}')}; the folder is written: "
             "push it again with --overwrite, or with `hf upload`"
