@@ -202,8 +202,8 @@ def _met_the_script(process: SpawnProcess) -> bool:
     return process.exitcode == _UNGUARDED
 
 
-_PACKAGES = ("accelerate", "av", "decord", "deepspeed", "lm-eval", "numpy", "peft", "pydantic", "safetensors",
-             "tokenizers", "torch", "transformers", "vlmkit")  # fmt: skip
+_PACKAGES = ("accelerate", "av", "decord", "deepspeed", "lm-eval", "numpy", "peft", "pillow", "pydantic",
+             "safetensors", "tokenizers", "torch", "transformers", "vlmkit")  # fmt: skip
 
 
 def environment() -> dict[str, Any]:

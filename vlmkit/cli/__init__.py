@@ -29,6 +29,7 @@ from vlmkit.cli import (
     planning,
     rescore_command,
     serve_command,
+    verify_command,
 )
 from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
 from vlmkit.errors import UserError
@@ -105,6 +106,7 @@ app.command("agreement")(agreement_command.agree)
 app.command("export")(export_command.export)
 app.command("serve")(serve_command.serve_model)
 app.command("import")(experiments.import_checkpoint)
+app.command("verify")(verify_command.verify_capsule)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)
 app.command("plugins")(installed.list_plugins)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["SelectedFrames", "VideoLoader", "select_frames"]
+__all__ = ["SelectedFrames", "VideoLoader", "decode_frames", "select_frames"]
 
 Span = tuple[float, float]
 """Start and end of a part of a video, seconds."""
@@ -132,7 +132,7 @@ class VideoLoader:
         places: dict[int, list[int]] = defaultdict(list)
         for slot, position in enumerate(positions):
             places[position].append(slot)
-        for position, frame in _decode(video, list(places)):
+        for position, frame in decode_frames(video, list(places)):
             for fitting in fittings.values():
                 for slot in places[position]:
                     fitting.put(slot, frame)
@@ -148,7 +148,7 @@ class VideoLoader:
             self.cached_bytes -= _size(self._cache.popitem(last=False)[1])
 
 
-def _decode(video: OpenVideo, positions: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+def decode_frames(video: OpenVideo, positions: Sequence[int]) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
     """Yield the frames at ascending positions, of which few are in memory at once."""
     count = max(1, _AT_ONCE // (3 * video.width * video.height))
     for start in range(0, len(positions), count):

@@ -1,0 +1,59 @@
+"""The model and the environment of a capsule: noted when it is written, compared when it is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vlmkit.evaluation.answer_model import LoadedModel
+from vlmkit.manifest import MANIFEST
+from vlmkit.publish.capsule_record import CAPSULE, HashedFile
+from vlmkit.runtime import environment
+
+__all__ = ["changed_files", "environment_differences", "environment_of", "model_files"]
+
+_SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
+"""Of the files that a model and its processor are loaded from."""
+
+
+def environment_of(model: LoadedModel) -> dict[str, Any]:
+    """Return what the numbers of a model may depend on: versions, platform, threads and device."""
+    import torch
+
+    loaded, _ = model.loaded
+    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
+    found = environment()
+    plugins = sorted({plugin["package"] for plugin in found.pop("plugins")})
+    return {**found, "plugins": plugins, "device": device}
+
+
+def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words where two environments differ, the packages first."""
+    return list(_differences(before, now))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    packages, here = before.get("packages", {}), now["packages"]
+    for name in sorted({*packages, *here}):
+        if packages.get(name) != here.get(name):
+            yield f"{name} {packages.get(name, 'absent')} in the capsule, {here.get(name, 'absent')} here"
+    for name in sorted({*before, *now} - {"packages"}):
+        if before.get(name) != now.get(name):
+            yield f"{name.replace('_', ' ')}: {_text(before.get(name))} in the capsule, {_text(now.get(name))} here"
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def model_files(folder: Path) -> dict[str, HashedFile]:
+    """Return the files of a saved model by name."""
+    files = (file for file in sorted(folder.iterdir()) if file.suffix in _SUFFIXES and file.is_file())
+    return {file.name: HashedFile.of(file) for file in files if file.name not in (CAPSULE, MANIFEST)}
+
+
+def changed_files(before: Mapping[str, HashedFile], folder: Path) -> list[str]:
+    """Return the files of a model that are missing, or are not what they were."""
+    now = model_files(folder)
+    return [name for name, entry in before.items() if now.get(name) != entry]
