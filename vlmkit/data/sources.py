@@ -140,7 +140,10 @@ def _frame(value: Any) -> Pixels:
 
 
 def _upright(image: Image.Image) -> Pixels:
-    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):  # 16 bits of gray, which Pillow would cut off at 255
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return np.asarray(upright.convert("RGB"))
 
 
 def _pixels(value: Any) -> Pixels:

@@ -148,6 +148,14 @@ def test_a_picture_stands_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, np.rot90(np.asarray(picture()), -1))
 
 
+def test_a_picture_of_16_bits(tmp_path: Path) -> None:
+    gray = np.linspace(0, 65535, 24, dtype=np.uint16).reshape(4, 6)
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    found = still_image(tmp_path / "a.png")
+    assert found is not None
+    np.testing.assert_array_equal(found, np.stack([gray // 256] * 3, -1))
+
+
 def test_what_is_no_picture(tmp_path: Path) -> None:
     frames = [picture(), picture().transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     for name, content in {
