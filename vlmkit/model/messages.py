@@ -24,7 +24,7 @@ class ParsedConversation(NamedTuple):
     messages: list[dict[str, Any]]
     """Their `content` is a text, with `<video>` where something is shown and each part on a line of its own."""
     videos: list[VideoSource]
-    """What its parts show, in their order; a picture is a video of one frame."""
+    """Those that its parts show, in their order; a picture is a video of one frame."""
 
     def has_placeholder(self) -> bool:
         """Tell whether `<video>` stands anywhere in its texts."""
