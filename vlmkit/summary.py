@@ -106,7 +106,7 @@ def build_meta_teacher(spec: TeacherSpec, frames: int) -> Teacher:
     import torch
 
     from vlmkit.api.tensors import VideoBatch
-    from vlmkit.model.videolm import check_size
+    from vlmkit.model.aligners import check_size
 
     part, size = "training.distillation.teacher", spec.input.size
     with building(part), torch.device("meta"):

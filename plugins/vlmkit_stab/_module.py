@@ -77,7 +77,8 @@ class VideoNorm(nn.Module):
         else:
             mean, var = self.running_mean[None], self.running_var[None]
         factor = self.weight * torch.rsqrt(var + self.eps)
-        return factor, self.bias - mean * factor
+        offset = self.bias - mean * factor
+        return factor.to(self.weight.dtype), offset.to(self.weight.dtype)  # statistics are float32 beside any weights
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:

@@ -19,7 +19,7 @@ from vlmkit.api.modules import Aligner
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError
-from vlmkit.model.videolm import build_aligner
+from vlmkit.model.aligners import build_aligner
 from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters

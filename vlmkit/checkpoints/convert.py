@@ -19,8 +19,8 @@ from vlmkit.checkpoints.target import build_target
 from vlmkit.errors import CheckpointError
 from vlmkit.files import atomic_folder, expand_path, saving_weights
 from vlmkit.manifest import write_manifest
+from vlmkit.model.aligners import build_aligner
 from vlmkit.model.distillation import DISTILLATION
-from vlmkit.model.videolm import build_aligner
 from vlmkit.spec.experiment import ExperimentSpec, part_of, without_part
 from vlmkit.spec.loading import load_spec
 

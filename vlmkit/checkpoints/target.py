@@ -11,12 +11,13 @@ from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.api.weights import Stored
 from vlmkit.checkpoints.formats import ReleasedFiles
 from vlmkit.errors import CheckpointError, UserError
+from vlmkit.model.aligners import build_aligner
 from vlmkit.model.compose import compose
 from vlmkit.model.config import describe
 from vlmkit.model.distillation import build_head
 from vlmkit.model.pretrained import config_differences
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.model.videolm import VideoLM
 from vlmkit.spec.experiment import ExperimentSpec, ModelSpec, with_part
 from vlmkit.spec.loading import load_spec
 

@@ -1,9 +1,8 @@
-"""The model: composed from a spec, run, saved, loaded. Importing it makes transformers' Auto classes know `vlmkit`."""
+"""The model: composed from a spec, run, saved, loaded. Importing it makes transformers know `vlmkit`."""
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
-
+from vlmkit.model.auto import register
 from vlmkit.model.compose import build, compose
 from vlmkit.model.config import VideoLMConfig
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss
@@ -26,7 +25,4 @@ __all__ = [
     "load",
 ]
 
-AutoConfig.register(VideoLMConfig.model_type, VideoLMConfig, exist_ok=True)
-for auto in (AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText):
-    auto.register(VideoLMConfig, VideoLM, exist_ok=True)
-AutoProcessor.register(VideoLMConfig, VideoLMProcessor, exist_ok=True)
+register()

@@ -19,11 +19,12 @@ from vlmkit.api.spec import Slot
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
 from vlmkit.guard import building, guarded
+from vlmkit.model.aligners import build_aligner
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.pretrained import load_with_config
 from vlmkit.model.processor import VideoLMProcessor
 from vlmkit.model.tokens import check_rows, check_tokenizer
-from vlmkit.model.videolm import VideoLM, build_aligner
+from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ModelSpec
@@ -160,8 +161,7 @@ def _set_generation(model: VideoLM, tokenizer: Any) -> None:
     generation.bos_token_id = tokenizer.bos_token_id
     generation.eos_token_id = tokenizer.eos_token_id
     generation.pad_token_id = tokenizer.pad_token_id
-    if tokenizer.video_token_id < model.backbone.config.vocab_size:
-        generation.suppress_tokens = [tokenizer.video_token_id]
+    model.suppress_placeholder()
 
 
 def check_shapes(model: VideoLM, spec: ModelSpec) -> None:

@@ -7,27 +7,27 @@ L LLM layers, D LLM width.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from vlmkit.api.bounds import MOST_PARAMETERS
 from vlmkit.api.modules import Aligner, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
-from vlmkit.errors import CheckpointError, SpecError
-from vlmkit.guard import building, guarded
+from vlmkit.errors import CheckpointError
+from vlmkit.guard import guarded
 from vlmkit.manifest import check_saved, updating_manifest
+from vlmkit.model.aligners import build_aligner, refuse_offloaded, restore_buffers
 from vlmkit.model.config import VideoLMConfig, refuse_code
+from vlmkit.model.precision import asked_dtypes, buffer_dtype, cast, part_dtypes
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
-from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["VideoLM", "VideoLMOutput", "build_aligner", "check_size"]
+__all__ = ["VideoLM", "VideoLMOutput"]
 
 
 @dataclass
@@ -56,6 +56,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
     config_class = VideoLMConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
+    input_modalities = ("video", "image", "text")
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
@@ -73,11 +74,24 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         self._features_checked = False
         self.aligner = aligner if aligner is not None else build_aligner(spec)
         self.backbone = backbone if backbone is not None else spec.backbone.build()
+        if config.text_config is not None:
+            self._follow(config.text_config)
         for part, dtype in config.part_dtypes.items():
-            _cast(getattr(self, part), getattr(torch, dtype))
+            cast(getattr(self, part), dtype)
         config.text_config = self.backbone.config
         config.tie_word_embeddings = getattr(self.backbone.config, "tie_word_embeddings", False)
         self.post_init()
+        # A part whose modules use each other's weights stays on one device, and as it is where weights are quantized.
+        self._no_split_modules.add(type(self.aligner).__name__)
+        if getattr(config, "quantization_config", None) is not None:
+            self._keep_in_fp32_modules.add("aligner")
+
+    def _follow(self, language: PreTrainedConfig) -> None:
+        """Give the backbone, which is built as the spec says, the rows and the attention that a configuration says."""
+        if language.vocab_size != self.backbone.config.vocab_size:
+            self.backbone.resize_token_embeddings(language.vocab_size, mean_resizing=False)
+        if language._attn_implementation not in (None, self.backbone.config._attn_implementation):
+            self.backbone.set_attn_implementation(language._attn_implementation)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Do nothing: the aligner's constructor has done it, the backbone has its own rule."""
@@ -194,29 +208,50 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             output = self.backbone(**inputs)
             return check_language(self._spec.backbone, output, inputs.get("output_hidden_states", False))
 
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """As in transformers."""
+        table: nn.Module = self.backbone.resize_token_embeddings(*args, **kwargs)
+        self.suppress_placeholder()
+        return table
+
+    def suppress_placeholder(self) -> None:
+        """Make `generate` never give `<video>`, where the table has a row for it."""
+        video = self.config.video_token_id
+        others = [index for index in self.generation_config.suppress_tokens or () if index != video]
+        own = [video] if video is not None and video < self.backbone.config.vocab_size else []
+        self.generation_config.suppress_tokens = [*others, *own] or None
+
     @classmethod
-    def from_pretrained(cls, *args: Any, dtype: str | torch.dtype = "auto", **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, *args: Any, dtype: Any = None, torch_dtype: Any = None, config: Any = None, **kwargs: Any
+    ) -> Any:
         """As in transformers; by default every part has the dtype in which it was saved. Code that comes with a folder
         is never run.
 
         Raises:
             CheckpointError: a file is not what the folder's manifest (`checksums.json`) says, or weights are missing
                 and `output_loading_info` is not asked for.
+            UserError: `device_map` offloads the aligner.
         """
         folder = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         refuse_code(folder)
         check_saved(folder, subfolder=kwargs.get("subfolder"))
         wanted = kwargs.pop("output_loading_info", False)
+        if asked := asked_dtypes(dtype if dtype is not None else torch_dtype):
+            if not isinstance(config, PreTrainedConfig):
+                config, _ = VideoLMConfig.from_pretrained(config or folder, return_unused_kwargs=True, **kwargs)
+            config = deepcopy(config)
+            config.part_dtypes = config.part_dtypes | asked
+            config.dtype = getattr(torch, config.buffer_dtype)  # Auto classes put the one that is asked for there
         options = {"use_safetensors": True} | kwargs | {"trust_remote_code": False, "output_loading_info": True}
-        model, report = super().from_pretrained(*args, **options)
+        model, report = super().from_pretrained(*args, config=config, **options)
         if not wanted and (missing := sorted(report["missing_keys"])):
             raise CheckpointError(
                 f"{folder}: the weights lack {len(missing)} tensors, which would be drawn at random; write or copy the "
                 f"folder anew: {', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
             )
-        _restore_buffers(model)
-        if dtype != "auto":
-            _cast(model, getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+        refuse_offloaded(model.aligner)
+        restore_buffers(model.aligner, model.config.spec())
         return (model, report) if wanted else model
 
     def save_pretrained(self, save_directory: Any, **kwargs: Any) -> None:
@@ -224,58 +259,10 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
         The folder gets a manifest of checksums, which loading compares.
         """
-        self.config.part_dtypes = {
-            name: str(value.dtype).removeprefix("torch.")
-            for name, part in (("aligner", self.aligner), ("backbone", self.backbone))
-            if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
-        }
-        self.config.buffer_dtype = str(_buffer_dtype(self)).removeprefix("torch.")
+        self.config.part_dtypes = part_dtypes(self)
+        self.config.buffer_dtype = buffer_dtype(self)
         with updating_manifest(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
             super().save_pretrained(save_directory, **kwargs)
-
-
-def build_aligner(spec: ModelSpec) -> Aligner:
-    """Return a fresh aligner. A SpecError where its options do not fit the LLM: those that fit each other need not."""
-    with building("model.aligner"):
-        aligner = spec.aligner.build(spec.backbone.width)
-    check_size(aligner, "model.aligner")
-    return aligner
-
-
-def check_size(module: nn.Module, part: str) -> None:
-    """Raise a SpecError where a part has more parameters than any model."""
-    parameters = sum(value.numel() for value in module.parameters())
-    if parameters > MOST_PARAMETERS:
-        raise SpecError(
-            f"{part}: these options make {parameters:,} parameters, expected at most {MOST_PARAMETERS:,}; make its "
-            "widths smaller, or its layers fewer"
-        )
-
-
-def _cast(part: nn.Module, dtype: torch.dtype) -> None:
-    """Convert parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
-    for value in part.parameters():
-        if value.is_floating_point() and value.dtype != dtype:
-            value.data = value.data.to(dtype)
-
-
-def _buffer_dtype(model: nn.Module) -> torch.dtype:
-    """Return the dtype that holds all saved floating-point buffers; float32 where there is none."""
-    saved = model.state_dict().keys()
-    kinds = {b.dtype for name, b in model.named_buffers() if name in saved and b.is_floating_point()}
-    return reduce(torch.promote_types, kinds) if kinds else torch.float32
-
-
-def _restore_buffers(model: VideoLM) -> None:
-    """Take from a fresh aligner the buffers that it computes in its constructor and does not save: loading, which goes
-    by way of the meta device, loses them."""
-    lost = dict(model.aligner.named_buffers()).keys() - model.aligner.state_dict().keys()
-    if not lost:
-        return
-    with torch.random.fork_rng():
-        fresh = build_aligner(model.config.spec())
-    for name in lost:
-        model.aligner.get_buffer(name).copy_(fresh.get_buffer(name))
 
 
 def _as_visual_tokens(embeds: Tensor, mask: Tensor | None) -> VisualTokens:

@@ -11,8 +11,8 @@ from torch import nn
 from vlmkit.errors import PluginError, SpecError
 from vlmkit.guard import building
 from vlmkit.model import compose
+from vlmkit.model.aligners import check_size
 from vlmkit.model.compose import check_room
-from vlmkit.model.videolm import check_size
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import summarize
