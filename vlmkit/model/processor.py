@@ -20,16 +20,18 @@ from vlmkit.errors import UserError, shown
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.call_options import CallOptions, Side, is_call_option
 from vlmkit.model.config import check_installed, refuse_code
+from vlmkit.model.engine_inputs import ENGINE_OPTIONS, engine_inputs
 from vlmkit.model.messages import gather_videos, read_conversations
 from vlmkit.model.prompts import render_conversation, render_prompt
-from vlmkit.model.sequences import SequenceMaker, cut_tokens, deal_videos
+from vlmkit.model.sequences import cut_tokens, deal_videos
+from vlmkit.model.video_counts import VideoCounts
 from vlmkit.model.video_inputs import fit_source, listed_images, listed_videos, sampled_input
 from vlmkit.spec.loading import read_component
 
 __all__ = ["VideoLMProcessor"]
 
 
-class VideoLMProcessor(SequenceMaker, ProcessorMixin):
+class VideoLMProcessor(VideoCounts, ProcessorMixin):
     """Tokenizer, chat template and the aligner's options: which pixels it takes, how many tokens a video becomes."""
 
     def __init__(
@@ -163,7 +165,7 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
             padding_side: where shorter sequences are padded.
             images: pictures instead of videos, each a video of one frame.
             kwargs: `padding`, `truncation`, `max_length`, `sampling`, and others of transformers; see
-                `CallOptions.read`. The tensors are torch's.
+                `CallOptions.read`. The tensors are torch's. Inference engines ask for more; see `engine_inputs`.
 
         Returns:
             `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values_videos`, `content_box`, `frame_mask`.
@@ -177,6 +179,8 @@ class VideoLMProcessor(SequenceMaker, ProcessorMixin):
         shown_videos, pictures = listed_videos(videos), listed_images(images)
         if shown_videos and pictures:
             raise UserError("videos, images: expected one of them; give all in one list, in the order of the texts")
+        if any(kwargs.get(name) for name in ENGINE_OPTIONS):
+            return engine_inputs(self, texts, shown_videos or pictures, **kwargs)
         return self._features(
             texts, deal_videos(texts, shown_videos or pictures), {"padding_side": padding_side, **kwargs}
         )
