@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from rich.color import Color
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
@@ -42,12 +43,14 @@ _LISTED = 16
 
 
 def frame_times(video: FittedVideo) -> str:
-    """Return which frames there are: `4 frames, at 0.00 0.62 1.25 1.88 s`."""
+    """Return which frames there are: `4 frames, at 0.00 0.62 1.25 1.88 s`; of a picture `1 frame`."""
     times = [f"{second:.2f}" for second in video.seconds]
     if len(times) > _LISTED:
         times = [*times[: _LISTED // 2], "…", *times[-_LISTED // 2 :]]
     said = plural(video.num_frames_present, "frame")
-    return f"{said}, at {' '.join(times)} s" if times else f"{said}, whose times are not known"
+    if times:
+        return f"{said}, at {' '.join(times)} s"
+    return said if video.num_frames_present == 1 else f"{said}, whose times are not known"
 
 
 def strip_image(video: FittedVideo) -> Image.Image:
@@ -129,10 +132,10 @@ def _half_blocks(frame: Pixels, columns: int, rows: int) -> list[Text]:
     """Return lines in which a character is two pixels, the upper one in its color, the lower one behind it."""
     small = np.asarray(Image.fromarray(frame).resize((columns, 2 * rows), Image.Resampling.BOX))
     return [
-        Text.assemble(*(("▀", Style.parse(f"{_hex(a)} on {_hex(b)}")) for a, b in zip(upper, lower, strict=True)))
+        Text.assemble(*(("▀", Style.from_color(_color(a), _color(b))) for a, b in zip(upper, lower, strict=True)))
         for upper, lower in zip(small[::2], small[1::2], strict=True)
     ]
 
 
-def _hex(color: Pixels) -> str:
-    return "#" + color.tobytes().hex()
+def _color(pixel: Pixels) -> Color:
+    return Color.from_rgb(*pixel.tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -86,6 +87,14 @@ def test_a_terminal_shows_two_pixels_in_a_character() -> None:
     assert [line.count("▀") for line in many] == [64, 64, 0, 32, 32, 0], "8 columns each, 8 in a row"
 
 
+def test_a_terminal_of_256_colors_shows_the_nearest() -> None:
+    other = replace(video(), pixels=video().pixels + np.uint8(3))  # rich keeps a style as it was first rendered
+    lines = shown(terminal("256"), other).splitlines()
+    assert [line.count("▀") for line in lines] == [72] * 6 + [0]
+    assert "38;2;" not in lines[0]
+    assert "\x1b[38;5;" in lines[0]
+
+
 @pytest.mark.parametrize("console", [Console(file=StringIO()), terminal(None), terminal("standard")])
 def test_without_colors_nothing_is_shown(console: Console) -> None:
     assert shown(console, video()) == ""
@@ -98,6 +107,7 @@ def test_no_color_is_respected() -> None:
 def test_times_in_words() -> None:
     assert frame_times(video()) == "3 frames, at 0.00 0.50 1.00 s"
     assert frame_times(video(1)) == "1 frame, at 0.00 s"
+    assert frame_times(video(1, timed=False)) == "1 frame"
     assert frame_times(video(timed=False)) == "3 frames, whose times are not known"
     long = frame_times(video(60))
     assert long.startswith("60 frames, at 0.00 0.50 1.00 ")
