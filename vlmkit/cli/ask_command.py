@@ -91,7 +91,7 @@ def ask_questions(
     if save_frames is not None:
         note(f"written: {save_strip(fitted, save_frames)}")
     options = ChatRequest((), None, max_new_tokens, temperature, seed=seed)
-    conversation = ChatTurns(options, chat.encode(fitted), system)
+    conversation = ChatTurns(options, chat.encode(fitted), whole_line(system))
     requests = [conversation.request(question, chat) for question in asked]
     seen = {"video": name, "frames": fitted.num_frames_present, "times": fitted.seconds, "model": chat.name}
     video_tokens = chat.processor.aligner.layout(fitted.shape).tokens

@@ -65,7 +65,7 @@ def chat_in_turns(
     with ExitStack() as stack:
         file = None if video is None else stack.enter_context(local_video(video))
         chat = ChatModel.open(model)
-        talk = _Talk(chat, ChatRequest((), None, max_new_tokens, temperature, seed=seed), rule, system)
+        talk = _Talk(chat, ChatRequest((), None, max_new_tokens, temperature, seed=seed), rule, whole_line(system))
         talk.greet()
         if file is not None:
             talk.take_video(file, str(video))

@@ -105,6 +105,7 @@ def test_the_frames_and_a_picture(told: Told, talker: Path, drawn_clips: list[Pa
         (b"", (), 'stdin has no question: expected a question, e.g. "What happens?"'),
         (b"", ("how", " "), "question 2 is empty"),
         (b"w\xe4s\n", ("-",), r"'w\udce4s': expected text in UTF-8, found the byte 0xe4"),
+        (b"", ("how", "--system", "w\udce4s"), "expected text in UTF-8, found the byte 0xe4"),
         (b"", ("how", "--start", "2", "--end", "1"), "--end 1: expected a time after --start 2"),
         (b"", ("how", "--start", "7"), "the part from 7 s on lies outside of the video, which is 2 s long"),
         (b"", ("how", "--sampling", "unifrom"), "no installed plugin offers sampler 'unifrom'; did you mean 'uniform'"),
