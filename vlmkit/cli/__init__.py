@@ -22,6 +22,7 @@ from vlmkit.cli import (
     benchmark_commands,
     chat_command,
     compare_command,
+    demo_command,
     experiments,
     export_command,
     installed,
@@ -103,6 +104,7 @@ app.add_typer(answer_commands.app, name="answers")
 app.command("rescore")(rescore_command.rescore_answers)
 app.command("compare")(compare_command.compare_runs)
 app.command("agreement")(agreement_command.agree)
+app.command("demo")(demo_command.show_demo)
 app.command("export")(export_command.export)
 app.command("serve")(serve_command.serve_model)
 app.command("import")(experiments.import_checkpoint)

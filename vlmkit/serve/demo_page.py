@@ -1,0 +1,162 @@
+"""The parts of the demo page, and what happens when a file is dropped, a question asked, an example chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from vlmkit.errors import UserError
+from vlmkit.serve.demo_examples import Example
+from vlmkit.serve.demo_model import DemoModel
+from vlmkit.serve.demo_view import answer_line, frame_strip, preview
+
+__all__ = ["build_page"]
+
+_CHECKED, _KEPT = 60, 3600
+"""Seconds between two looks for files to delete, and the age at which they are."""
+_WAITING = 32
+"""Questions and videos that may wait for the models; further ones are refused."""
+_ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models", "api_visibility": "private"}
+_AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+
+Turn = tuple[str, list[str]]
+"""A question, and what each model has answered."""
+
+
+def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.Blocks:
+    """Return the page, not yet given out.
+
+    Args:
+        models: those that answer, side by side.
+        examples: what a visitor can choose instead of an own file.
+    """
+    names = " and ".join(model.name for model in models)
+    with gr.Blocks(title=f"Ask {names}", analytics_enabled=False, delete_cache=(_CHECKED, _KEPT)) as page:
+        gr.HTML(f"<h1>Ask {escape(names)} about a video</h1>", padding=False)
+        turns = gr.State([])
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                file = gr.File(label="Video or picture", file_types=["video", "image"], height=130, elem_id="file")
+                shown = gr.HTML(elem_id="preview", padding=False)
+            with gr.Column(scale=2 + len(models), min_width=300):
+                with gr.Row(elem_classes="panels"):
+                    panels = [_panel(model.name, number) for number, model in enumerate(models)]
+                question = gr.Textbox(
+                    placeholder="Ask something about it", show_label=False, submit_btn="Ask", max_lines=4,
+                    elem_id="question",
+                )  # fmt: skip
+        chosen = _examples(examples) if examples else None
+        strips, chats, lines = ([panel[place] for panel in panels] for place in range(3))
+        seen, said = [shown, turns, *strips, *chats, *lines], [question, turns, *chats, *lines]
+        visit = _Visit(models)
+        file.upload(visit.watch, file, seen, **_ONE_AT_A_TIME)
+        for chat in chats:
+            chat.clear(visit.begin_anew, None, said, **_AT_ONCE)
+        file.clear(visit.forget, None, seen, **_AT_ONCE)
+        asked = [question.submit(visit.ask, [file, question, turns], said, **_ONE_AT_A_TIME)]
+        if chosen is not None:
+            taken = chosen.click(lambda number: examples[number], chosen, [file, question], **_AT_ONCE)
+            watched = taken.success(visit.watch, file, seen, **_ONE_AT_A_TIME)
+            asked.append(watched.success(visit.ask, [file, question, turns], said, **_ONE_AT_A_TIME))
+        for event in asked:
+            event.then(lambda: gr.Textbox(submit_btn="Ask", stop_btn=False), None, question, **_AT_ONCE)
+        question.stop(None, cancels=asked, **_AT_ONCE)
+    return page.queue(max_size=_WAITING)
+
+
+def _examples(examples: Sequence[Example]) -> gr.Dataset:
+    return gr.Dataset(
+        label="Or try one of these clips", components=["video", "textbox"], samples=[list(each) for each in examples],
+        type="index", elem_id="examples", headers=["clip", "question"],
+    )  # fmt: skip
+
+
+def _panel(name: str, number: int) -> tuple[gr.HTML, gr.Chatbot, gr.HTML]:
+    """Add the column of one model: its frames, the conversation, the numbers of the last answer."""
+    with gr.Column(min_width=280, elem_classes="panel"):
+        strip = gr.HTML(elem_id=f"frames-{number}", padding=False, elem_classes="strip")
+        chat = gr.Chatbot(
+            label=name, placeholder="Its answers appear here", height=None, min_height=200, max_height=400,
+            render_markdown=False, buttons=[], feedback_options=None, elem_id=f"chat-{number}",
+        )  # fmt: skip
+        line = gr.HTML(elem_id=f"numbers-{number}", padding=False, elem_classes="line")
+    return strip, chat, line
+
+
+class _Visit:
+    """The events of the page. Each gives the new values of the parts that it changes."""
+
+    def __init__(self, models: Sequence[DemoModel]) -> None:
+        self._models = models
+
+    def forget(self) -> list[Any]:
+        """Empty preview, conversation and, for each model, frames, chat and numbers."""
+        return ["", [], *self._each(""), *self._each([]), *self._each("")]
+
+    def begin_anew(self) -> list[Any]:
+        """Empty the conversations with all models; the video stays."""
+        return [gr.skip(), [], *self._each([]), *self._each("")]
+
+    def watch(self, file: str | None) -> Iterator[list[Any]]:
+        """Show a new video, then the frames that each model took of it; the conversation begins anew."""
+        if file is None:
+            yield self.forget()
+            return
+        empty = self.forget()
+        yield empty
+        with _told(file):
+            strips = [frame_strip(model.name, model.watch(file)) for model in self._models]
+        yield [preview(file), [], *strips, *empty[2 + len(strips) :]]
+
+    def ask(self, file: str | None, question: str, turns: list[Turn]) -> Iterator[list[Any]]:
+        """Put a question to one model after the other, and show the answers as they come."""
+        question = question.strip()
+        if file is None:
+            raise gr.Error("Drop a video or picture first, then ask.", duration=None, print_exception=False)
+        if not question:
+            raise gr.Error("Type a question first.", duration=None, print_exception=False)
+        box: Any = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
+        answers, lines = list(self._each("")), list(self._each(""))
+        yield self._said(box, turns, question, answers, lines)
+        with _told(file):
+            for number, model in enumerate(self._models):
+                watched = model.watch(file)
+                earlier = [(asked, answered[number]) for asked, answered in turns]
+                for answer in model.ask(watched, earlier, question):
+                    answers[number], lines[number] = answer.text, answer_line(watched, answer)
+                    yield self._said(gr.skip(), turns, question, answers, lines)
+
+    def _said(
+        self, box: Any, turns: Sequence[Turn], question: str, answers: Sequence[str], lines: Sequence[str]
+    ) -> list[Any]:
+        now = [*turns, (question, list(answers))]
+        return [box, now, *(_messages(now, number) for number in range(len(self._models))), *lines]
+
+    def _each(self, value: Any) -> list[Any]:
+        return [value for _ in self._models]
+
+
+def _messages(turns: Sequence[Turn], number: int) -> list[dict[str, str]]:
+    """Return the conversation with one model, without an answer that has not begun."""
+    said = [(("user", asked), ("assistant", answered[number])) for asked, answered in turns]
+    return [{"role": role, "content": _as_html(text)} for turn in said for role, text in turn if text]
+
+
+def _as_html(text: str) -> str:
+    """Return HTML that shows a text as it is: Gradio's chat hands markup on even with `render_markdown=False`."""
+    return escape(text).replace("\n", "<br>")
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    """Show a UserError on the page, with the file called by its name instead of the folder that it was put into."""
+    try:
+        yield
+    except UserError as error:
+        message = escape(str(error).replace(file, Path(file).name))
+        raise gr.Error(message, duration=None, print_exception=False) from error
