@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from vlmkit.api import Judge, JudgeRequest, Verdict
 from vlmkit.cli import main
 from vlmkit.data import loader
 from vlmkit.data.fit import Fitting
+from vlmkit.errors import RunError
 from vlmkit.evaluation.answers import read_answers
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.records import JudgeName, read_result, write_result
@@ -45,6 +47,7 @@ PICKS = [
     {**fact, "options": ["left", "right", "moves"], "answer": ["left", "right"][place % 2]}
     for place, fact in enumerate(FACTS)
 ]
+PAIRS = [{**fact, **({"second": f"{fact['video']}-what"} if fact["id"].endswith("how") else {})} for fact in FACTS[:4]]
 
 
 class Published(NamedTuple):
@@ -67,12 +70,13 @@ def _entry(folder: Path, name: str, rows: list[dict[str, Any]], annotations: Pat
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(rows))
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    options = {"options": {"column": "options"}} if "options" in rows[0] else {}
+    columns = {"options": {"column": "options"}} if "options" in rows[0] else {}
+    columns |= {"companion": "{second}"} if "second" in rows[-1] else {}
     entry = {
         "title": name, "paper": "none", "version": "1", "default_split": "test",
         "splits": {"test": {"files": [{"name": "questions.json", "sha256": sha256, "source": "us"}]}},
         "video": {"file": "{video}.mp4"}, "generation": {"max_new_tokens": 6},
-        "annotations": {"type": {"template": "{question}", "pattern": "\\S+"}, **options}, **more,
+        "annotations": {"type": {"template": "{question}", "pattern": "\\S+"}, **columns}, **more,
     }  # fmt: skip
     (folder / name).mkdir(parents=True)
     (folder / name / "README.md").write_text("Invented.")
@@ -86,6 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, talker: Path, drawn_clips: li
     benchmarks, annotations, videos = home / "entries", home / "annotations", home / "videos"
     judged = {"license": "MIT", "evaluator": {"type": "open-ended-qa"}, "metrics": ["accuracy", "score"]}
     _entry(benchmarks, "facts", FACTS, annotations, **judged)
+    _entry(benchmarks, "pairs", PAIRS, annotations, **judged)
     choice = {"type": "multiple-choice", "output_type": "loglikelihood", "continuation": "{text}"}
     read = {"license": "CC BY-NC-SA 4.0, research only", "evaluator": choice, "metrics": ["accuracy"]}
     _entry(benchmarks, "picks", PICKS, annotations, **read)
@@ -96,7 +101,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, talker: Path, drawn_clips: li
         {"name": "moving-shapes", "dataset": {"clips": 6, "root": str(home / "drawn")}},
         *(
             {"name": name, "annotation_root": str(annotations / name), "video_root": str(videos)}
-            for name in ("facts", "picks")
+            for name in ("facts", "picks", "pairs")
         ),
     ]
     more = {"evaluation.benchmarks_path": [str(benchmarks)], "evaluation.workers": 0}
@@ -105,7 +110,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, talker: Path, drawn_clips: li
     shutil.copytree(talker, model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-        write_capsule(run, model, questions=9, texts=True)
+        write_capsule(run, model, questions=12, texts=True)
         yield Published(run, model, benchmarks, annotations, videos)
 
 
@@ -116,8 +121,9 @@ def _firsts(found: Verification) -> set[str | None]:
 def test_it_holds_where_it_was_made(made: Published) -> None:
     found = made.verify()
     assert (found.holds, found.first, found.model, found.environment) == (True, None, [], [])
-    assert [one.benchmark for one in found.questions].count("picks") == 3
-    assert len(found.questions) == 9
+    counts = Counter(one.benchmark for one in found.questions)
+    assert (counts["moving-shapes"] + counts["facts"] + counts["picks"], counts["pairs"]) == (11, 2)
+    assert min(counts.values()) == 2
     capsule, _ = read_capsule(made.model)
     assert all(question.as_in_run for benchmark in capsule.benchmarks for question in benchmark.questions)
     assert len({question.answer.ids_sha256 for one in capsule.benchmarks for question in one.questions}) > 4
@@ -157,7 +163,7 @@ def test_it_holds_with_other_threads_in_a_fresh_folder(made: Published, tmp_path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["holds"], found["expected"], len(found["questions"])) == (True, 9, 9)
+    assert (found["holds"], found["expected"], len(found["questions"])) == (True, 13, 13)
     assert found["environment"] == ([] if threads == 1 else ["torch threads: 1 in the capsule, 2 here"])
     assert list((tmp_path / "cache").rglob("*.mp4"))
 
@@ -288,8 +294,9 @@ def test_a_judge_that_decides_otherwise(made: Published, monkeypatch: pytest.Mon
     monkeypatch.setattr(ExactJudge, "judge_one", lambda self, request: Verdict(True, 5.0))
     found = made.verify()
     assert found.first == "verdict"
-    judged = {one.first for one in found.questions if one.benchmark != "picks"}
-    assert (judged, {one.first for one in found.questions if one.benchmark == "picks"}) == ({"verdict"}, {None})
+    firsts = {one.benchmark: one.first for one in found.questions if not one.id.endswith("what")}
+    assert firsts == {"moving-shapes": "verdict", "facts": "verdict", "pairs": "verdict", "picks": None}
+    assert _firsts(found) == {None, "verdict"}
 
 
 class _Paid(Judge):
@@ -313,7 +320,7 @@ def test_a_paid_judge_is_not_asked_again(made: Published, tmp_path: Path) -> Non
     write_result(folder / "result.json", result.model_copy(update={"judge": name}))
     model = tmp_path / "model"
     shutil.copytree(made.model, model)
-    write_capsule(run, model, questions=9)
+    write_capsule(run, model, questions=12)
     capsule, _ = read_capsule(model)
     [facts] = [one for one in capsule.benchmarks if one.result == "facts"]
     assert facts.judge is not None
@@ -345,8 +352,29 @@ def test_the_command_says_it_in_a_table(
     assert code == 2
     assert "model: chat_template.jinja differs" in said
     assert MEANING["prompt"] in said
-    assert said.count("  prompt  expected ") == 9
+    assert said.count("  prompt  expected ") == 13
     assert said.splitlines()[-1] == "the first difference: model"
+
+
+def test_questions_that_are_judged_together_come_together(made: Published) -> None:
+    capsule, _ = read_capsule(made.model)
+    [pairs] = [one for one in capsule.benchmarks if one.result == "pairs"]
+    assert [one.verdict.outcome for one in pairs.questions] == ["scored", "companion"]
+    about = [one.id.partition("-") for one in pairs.questions]
+    assert (about[0][0], about[0][2], about[1][2]) == (about[1][0], "how", "what")
+
+
+def test_a_run_keeps_its_files_as_they_are(made: Published) -> None:
+    with pytest.raises(RunError, match=r"found one within the run.*; write the capsule with `vlmkit export"):
+        write_capsule(made.run, made.run / "model")
+    with pytest.raises(RunError, match=r"expected answers to a benchmark of the registry"):
+        write_capsule(_without_results(made), made.model)
+
+
+def _without_results(made: Published) -> Path:
+    run = made.run.parent / "unmeasured"
+    shutil.copytree(made.run, run, ignore=shutil.ignore_patterns("eval"), dirs_exist_ok=True)
+    return run
 
 
 def test_a_model_that_cannot_be_loaded(made: Published, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def _lines(found: Verification, listed: int) -> Iterator[str]:
     from vlmkit.publish.capsule_record import STAGES
     from vlmkit.publish.verification import MEANING
 
-    yield f"capsule of {found.run}: {plural(found.expected, 'question')}"
+    unlike = f", {count(found.unlike_run)} of which it answered otherwise in a batch" if found.unlike_run else ""
+    yield f"capsule of {found.run}: {plural(found.expected, 'question')}{unlike}"
     if found.environment:
         yield "environment: " + "; ".join(found.environment)
         yield f"  {MEANING['environment']}"

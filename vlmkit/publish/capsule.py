@@ -67,17 +67,22 @@ def write_capsule(run: Path, folder: Path, *, questions: int = 16, seed: int = 0
 
     Args:
         run: the run folder, with results of benchmarks of the registry.
-        folder: the folder of the model: the run's own, or one that it was exported to.
+        folder: the folder that the model was exported to.
         questions: how many, of all benchmarks, question types and outcomes; those that are judged together with one of
             them come along.
         seed: which.
         texts: also keep prompts and answers themselves, of benchmarks whose annotations have an open license.
 
     Raises:
-        UserError: there is no result, no benchmark has its files on this machine any more, or the model cannot be
-            loaded.
+        UserError: the folder is the run's own, there is no result, no benchmark has its files on this machine any
+            more, or the model cannot be loaded.
     """
     home, folder = RunFolder(run), expand_path(folder)
+    if folder.resolve().is_relative_to(home.path.resolve()):
+        raise RunError(
+            f"{folder}: expected the folder of an exported model, found one within the run, whose files stay as they "
+            f"are; write the capsule with `vlmkit export {run} DST --capsule`"
+        )
     spec = home.spec()
     measured = _measured(home, spec.evaluation)
     chosen = sample_questions([one for some in measured.values() for one in _candidates(some)], questions, seed)
@@ -91,7 +96,7 @@ def write_capsule(run: Path, folder: Path, *, questions: int = 16, seed: int = 0
         capsule=1,
         run=spec.name,
         seed=seed,
-        environment=environment_of(model),
+        environment=environment_of(),
         model=model_files(folder),
         benchmarks=benchmarks,
     )

@@ -27,7 +27,7 @@ _REMEDY = "download the folder again, or write the capsule anew with `vlmkit exp
 
 Stage = Literal["video", "frames", "pixels", "visual_tokens", "prompt", "answer", "verdict"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-"""What a question goes through, in this order; names of the fields of a `CapsuleQuestion`."""
+"""The stages of a question in their order; names of the fields of a `CapsuleQuestion`."""
 
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -209,7 +209,7 @@ class Capsule(Record):
     seed: int
     """By which the questions were drawn."""
     environment: dict[str, Any]
-    """Python, platform, packages, plugins, threads and device with which the capsule was made."""
+    """Python, platform, packages, plugins, threads and devices with which the capsule was made."""
     model: dict[str, HashedFile]
     """The files of the model, by name."""
     benchmarks: list[CapsuleBenchmark]
@@ -218,6 +218,11 @@ class Capsule(Record):
     def count(self) -> int:
         """How many questions there are."""
         return sum(len(benchmark.questions) for benchmark in self.benchmarks)
+
+    @property
+    def unlike_run(self) -> int:
+        """How many of them were answered otherwise by the evaluation, which asks in batches."""
+        return sum(not question.as_in_run for benchmark in self.benchmarks for question in benchmark.questions)
 
 
 class _Versioned(Record):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.manifest import MANIFEST
 from vlmkit.publish.capsule_record import CAPSULE, HashedFile
 from vlmkit.runtime import environment
@@ -17,15 +16,10 @@ _SUFFIXES = (".jinja", ".json", ".model", ".safetensors", ".txt")
 """Of the files that a model and its processor are loaded from."""
 
 
-def environment_of(model: LoadedModel) -> dict[str, Any]:
-    """Return what the numbers of a model may depend on: versions, platform, threads and device."""
-    import torch
-
-    loaded, _ = model.loaded
-    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
+def environment_of() -> dict[str, Any]:
+    """Return what the numbers of a model may depend on: versions, platform, threads and devices."""
     found = environment()
-    plugins = sorted({plugin["package"] for plugin in found.pop("plugins")})
-    return {**found, "plugins": plugins, "device": device}
+    return {**found, "plugins": sorted({plugin["package"] for plugin in found["plugins"]})}
 
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -44,7 +38,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
 
 
 def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def model_files(folder: Path) -> dict[str, HashedFile]:

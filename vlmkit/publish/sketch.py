@@ -31,7 +31,7 @@ is told in docs/design/capsule.md."""
 
 
 class Sketch(Record):
-    """What is kept of a tensor."""
+    """The numbers that are kept of a tensor."""
 
     norm: _Number
     """Euclidean norm."""

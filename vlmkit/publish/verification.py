@@ -74,7 +74,7 @@ class ReplayedQuestion:
 
 @dataclass(frozen=True)
 class Verification:
-    """What became of a capsule."""
+    """The outcome of verifying a capsule."""
 
     run: str
     environment: Sequence[str]
@@ -86,6 +86,8 @@ class Verification:
     questions: Sequence[ReplayedQuestion]
     expected: int
     """How many questions the capsule has."""
+    unlike_run: int = 0
+    """To how many of them the evaluation, which asks in batches, got another answer when the capsule was made."""
 
     @property
     def first(self) -> str | None:
@@ -114,6 +116,7 @@ class Verification:
             "model": list(self.model),
             "unusable": self.unusable,
             "expected": self.expected,
+            "unlike_run": self.unlike_run,
             "first_by_stage": self.counts(),
             "questions": [
                 {"benchmark": one.benchmark, "id": one.id, "first": one.first, "differences": dict(one.differences)}
@@ -161,14 +164,19 @@ def verify(
         if not changed:
             raise
         return Verification(capsule.run, [], changed, str(error), [], capsule.count)
-    differences = environment_differences(capsule.environment, environment_of(model))
+    differences = environment_differences(capsule.environment, environment_of())
+    differences += [
+        f"{one.result}: protocol {one.protocol} in the capsule, {here.rules.protocol.label} here"
+        for one, here in zip(capsule.benchmarks, prepared, strict=True)
+        if one.protocol != here.rules.protocol.label
+    ]
     with Progress("verify", capsule.count) as progress:
         questions = [
             one
             for benchmark, here in zip(capsule.benchmarks, prepared, strict=True)
             for one in _replayed(benchmark, here, model, asked, progress)
         ]
-    return Verification(capsule.run, differences, changed, "", questions, capsule.count)
+    return Verification(capsule.run, differences, changed, "", questions, capsule.count, capsule.unlike_run)
 
 
 def _prepare(
