@@ -12,7 +12,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
-from vlmkit.serve.conversation import Conversation
+from vlmkit.serve.conversation import ChatTurns
 
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
@@ -92,7 +92,7 @@ class DemoModel:
             turns: earlier questions and their answers; those that were not answered are left out.
             question: what is asked now.
         """
-        conversation = Conversation(ChatRequest((), max_new_tokens=self.max_new_tokens), watched.encoded)
+        conversation = ChatTurns(ChatRequest((), max_new_tokens=self.max_new_tokens), watched.encoded)
         conversation.turns += [turn for turn in turns if turn[1]]
         request = conversation.request(question, self.chat)
         pieces: SimpleQueue[str | Reply | Exception] = SimpleQueue()
