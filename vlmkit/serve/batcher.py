@@ -43,11 +43,15 @@ class Pending:
     running: bool = False
     cancelled: bool = False
     started: bool = False
-    """True: a piece was handed out."""
+    """True: a piece, or all there is, was handed out."""
+    done: bool = False
+    """True: the last event was handed out."""
 
     def tell(self, event: str | Reply | ApiError) -> None:
         """Hand on what happened, from the model's thread."""
-        self.started = self.started or isinstance(event, str)
+        if self.done:
+            return
+        self.started, self.done = True, not isinstance(event, str)
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
 
@@ -186,10 +190,11 @@ class Batcher:
     def _reply(self, ready: Sequence[tuple[Pending, ChatRequest]]) -> None:
         rows = [pending for pending, _ in ready]
         try:
-            replies = self._model.reply(
+            self._model.reply(
                 [request for _, request in ready],
                 on_text=lambda row, piece: rows[row].tell(piece),
                 cancelled=lambda row: rows[row].cancelled,
+                on_reply=lambda row, reply: self._finish(rows[row], reply),
             )
         except Exception as error:
             if len(ready) == 1:
@@ -199,11 +204,11 @@ class Batcher:
             for pending, request in ready:
                 if not pending.started and not pending.cancelled:
                     self._reply([(pending, request)])
-            return
-        for row, reply in zip(rows, replies, strict=True):
-            self._metrics.tokens.labels("prompt").inc(reply.prompt_tokens)
-            self._metrics.tokens.labels("completion").inc(reply.completion_tokens)
-            row.tell(reply)
+
+    def _finish(self, pending: Pending, reply: Reply) -> None:
+        self._metrics.tokens.labels("prompt").inc(reply.prompt_tokens)
+        self._metrics.tokens.labels("completion").inc(reply.completion_tokens)
+        pending.tell(reply)
 
     def _fail(self, rows: Sequence[Pending], error: Exception) -> None:
         """Tell clients why there is no answer."""

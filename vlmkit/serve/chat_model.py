@@ -130,6 +130,7 @@ class ChatModel:
         requests: Sequence[ChatRequest],
         on_text: Callable[[int, str], None] | None = None,
         cancelled: Callable[[int], bool] | None = None,
+        on_reply: Callable[[int, Reply], None] | None = None,
     ) -> list[Reply]:
         """Answer conversations, greedy ones in one batch, each sampled one by itself.
 
@@ -138,14 +139,16 @@ class ChatModel:
             on_text: given the number of a request and the next piece of its answer as it comes. The pieces together
                 are the answer.
             cancelled: asked after each token whether the answer to the request of this number is still wanted.
+            on_reply: given the number of a request and its whole answer, as soon as that is complete: others of its
+                batch may still be on their way.
         """
         groups = [[number] for number, request in enumerate(requests) if request.is_sampled]
         if greedy := [number for number, request in enumerate(requests) if not request.is_sampled]:
             groups.insert(0, greedy)
         replies: dict[int, Reply] = {}
         for group in groups:
-            hear, ask = _for_group(on_text, group), _for_group(cancelled, group)
-            replies |= zip(group, self._generate([requests[number] for number in group], hear, ask), strict=True)
+            calls = [_for_group(call, group) for call in (on_text, cancelled, on_reply)]
+            replies |= zip(group, self._generate([requests[number] for number in group], *calls), strict=True)
         return [replies[number] for number in range(len(requests))]
 
     def _generate(
@@ -153,15 +156,23 @@ class ChatModel:
         requests: Sequence[ChatRequest],
         on_text: Callable[[int, str], None] | None,
         cancelled: Callable[[int], bool] | None,
+        on_reply: Callable[[int, Reply], None] | None,
     ) -> list[Reply]:
         import torch
 
-        from vlmkit.serve.replies import RowLimits, StopRows
+        from vlmkit.serve.replies import ReplyText, RowLimits, StopRows
 
         tokens = [self.tokens(request) for request in requests]
         inputs, _ = self._loaded.batch(tokens, [request.video for request in requests])
         limits = [RowLimits(request.max_new_tokens, request.stop) for request in requests]
-        rows = StopRows(self.processor.tokenizer, self._ends, limits, on_text, cancelled)
+        replies: dict[int, Reply] = {}
+
+        def finish(number: int, row: ReplyText) -> None:
+            replies[number] = Reply(row.text, row.ended or "stop", len(tokens[number].ids), len(row.ids))
+            if on_reply is not None:
+                on_reply(number, replies[number])
+
+        rows = StopRows(self.processor.tokenizer, self._ends, limits, on_text, cancelled, finish)
         options: dict[str, Any] = {"do_sample": False}
         first = requests[0]
         if first.is_sampled:
@@ -173,10 +184,7 @@ class ChatModel:
             self.model.generate(
                 **inputs, **options, num_beams=1, max_new_tokens=longest, streamer=rows, stopping_criteria=[rows]
             )
-        return [
-            Reply(row.text, row.ended or "stop", len(prompt.ids), len(row.ids))
-            for row, prompt in zip(rows.rows, tokens, strict=True)
-        ]
+        return [replies[number] for number in range(len(requests))]
 
 
 def _for_group(call: Callable[..., Any] | None, group: Sequence[int]) -> Callable[..., Any] | None:

@@ -56,10 +56,12 @@ class StopRows(StoppingCriteria, BaseStreamer):
         limits: Sequence[RowLimits],
         on_text: Callable[[int, str], None] | None = None,
         cancelled: Callable[[int], bool] | None = None,
+        on_end: Callable[[int, ReplyText], None] | None = None,
     ) -> None:
+        """Take what the functions of `ChatModel.reply` are given; `on_end` is given each row once, when it ends."""
         self.rows = [ReplyText(each) for each in limits]
         self._tokenizer, self._ends = tokenizer, frozenset(eos_token_ids)
-        self._on_text, self._cancelled = on_text, cancelled
+        self._on_text, self._cancelled, self._on_end = on_text, cancelled, on_end
         self._prompted = False
 
     def put(self, value: Tensor) -> None:
@@ -74,9 +76,17 @@ class StopRows(StoppingCriteria, BaseStreamer):
                 if self._cancelled is not None and row.ended is None and self._cancelled(number):
                     row.ended = "cancelled"
                 self._hand_out(number, row)
+                if row.ended is not None and self._on_end is not None:
+                    self._on_end(number, row)
 
     def end(self) -> None:
-        """Hear that all rows have ended."""
+        """Hear that no more tokens come."""
+        for number, row in enumerate(self.rows):
+            if row.ended is None:
+                row.ended = "stop"
+                self._hand_out(number, row)
+                if self._on_end is not None:
+                    self._on_end(number, row)
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
         """Return (B,) bool: which rows have ended."""

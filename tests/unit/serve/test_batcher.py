@@ -29,7 +29,7 @@ FITTED = FittedVideo(np.zeros((1, 8, 8, 3), np.uint8), (0, 8, 0, 8), 1)
 class Echo:
     """A model with 50 tokens of context that says each question back, word by word, when it is let go.
 
-    A question that has `refuse`, `crash` or `crash-late` in it fails its whole batch.
+    A question that has `refuse`, `crash` or `crash-late` in it fails its whole batch, the last one after its own text.
     """
 
     model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=50))
@@ -48,8 +48,12 @@ class Echo:
         return EncodedVideo("tokens", SHAPE, 10)
 
     def reply(
-        self, requests: Sequence[ChatRequest], on_text: Callable[[int, str], None], cancelled: Callable[[int], bool]
-    ) -> list[Reply]:
+        self,
+        requests: Sequence[ChatRequest],
+        on_text: Callable[[int, str], None],
+        cancelled: Callable[[int], bool],
+        on_reply: Callable[[int, Reply], None],
+    ) -> None:
         texts = [request.messages[0]["content"] for request in requests]
         self.batches.append(texts)
         self.limits += [request.max_new_tokens for request in requests]
@@ -60,12 +64,11 @@ class Echo:
             if "crash" in text.split():
                 raise ZeroDivisionError
         for row, text in enumerate(texts):
-            if cancelled(row):
-                continue
-            on_text(row, text)
+            if not cancelled(row):
+                on_text(row, text)
             if "crash-late" in text:
                 raise MemoryError
-        return [Reply(text, "stop", len(text.split()), 1) for text in texts]
+            on_reply(row, Reply(text, "stop", len(text.split()), 1))
 
 
 class Asking:

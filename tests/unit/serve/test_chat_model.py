@@ -71,6 +71,18 @@ def test_an_answer_ends_before_a_stop_text_that_is_never_handed_out(chat: ChatMo
     assert cut.completion_tokens < whole.completion_tokens
 
 
+def test_an_answer_is_told_when_it_is_complete(chat: ChatModel, asked: list[ChatRequest]) -> None:
+    told: list[str] = []
+    replies = chat.reply(
+        asked,
+        on_text=lambda row, piece: told.append(f"piece of {row}"),
+        on_reply=lambda row, reply: told.append(f"{row}: {reply.text}"),
+    )
+    places = [told.index(f"{row}: {reply.text}") for row, reply in enumerate(replies)]
+    assert all(f"piece of {row}" not in told[place:] for row, place in enumerate(places))
+    assert min(places) < len(told) - len(asked)
+
+
 def test_a_row_is_cancelled_and_the_others_go_on(chat: ChatModel, asked: list[ChatRequest]) -> None:
     whole = chat.reply(asked)
     replies = chat.reply(asked, cancelled=lambda row: row == 1)

@@ -36,8 +36,12 @@ class Slow:
         return SimpleNamespace(ids=[1, 2, 3])
 
     def reply(
-        self, requests: Sequence[ChatRequest], on_text: Callable[[int, str], None], cancelled: Callable[[int], bool]
-    ) -> list[Reply]:
+        self,
+        requests: Sequence[ChatRequest],
+        on_text: Callable[[int, str], None],
+        cancelled: Callable[[int], bool],
+        on_reply: Callable[[int, Reply], None],
+    ) -> None:
         self.asked += len(requests)
         if requests[0].messages[0]["content"] == "half":
             on_text(0, "ada")
@@ -49,7 +53,8 @@ class Slow:
         for piece in ("ada", " bob"):
             for row in range(len(requests)):
                 on_text(row, piece)
-        return [Reply("ada bob", "stop", 3, 2) for _ in requests]
+        for row in range(len(requests)):
+            on_reply(row, Reply("ada bob", "stop", 3, 2))
 
 
 class Serving:

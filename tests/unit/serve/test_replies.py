@@ -56,3 +56,15 @@ def test_the_end_token_ends_a_row() -> None:
     rows, pieces = follow("ab" + chr(END) + "c", RowLimits(9))
     assert pieces == ["a", "b"]
     assert (rows.rows[0].ended, len(rows.rows[0].ids)) == ("stop", 3)
+
+
+def test_each_row_ends_once() -> None:
+    ended: list[tuple[int, str, str | None]] = []
+    limits = [RowLimits(1), RowLimits(9), RowLimits(9)]
+    rows = StopRows(Letters(), [END], limits, on_end=lambda row, said: ended.append((row, said.text, said.ended)))
+    rows.put(torch.zeros(3, 4))
+    rows.put(torch.tensor([ord("a")] * 3))
+    assert ended == [(0, "a", "length")]
+    rows.put(torch.tensor([ord("b"), END, ord("b")]))
+    rows.end()
+    assert ended[1:] == [(1, "a", "stop"), (2, "ab", "stop")]
