@@ -42,6 +42,14 @@ def export(
         typer.Option(metavar="FOLDER", help="A PEFT adapter (e.g. LoRA) of the model, to be merged into it."),
     ] = None,
     no_merge: Annotated[bool, typer.Option("--no-merge", help="Write the adapter alone.")] = False,
+    capsule: Annotated[
+        bool, typer.Option("--capsule", help="Record every stage of some questions, for `vlmkit verify`.")
+    ] = False,
+    capsule_questions: Annotated[int, typer.Option(min=1, help="How many questions the capsule records.")] = 16,
+    capsule_texts: Annotated[
+        bool,
+        typer.Option("--capsule-texts", help="Keep prompts and answers too, where the benchmark's license lets it."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier export wrote.")] = False,
     push_to: Annotated[
         str | None, typer.Option("--push", metavar="ORG/NAME", help="Upload it to this repository of the Hub.")
@@ -57,6 +65,8 @@ def export(
         raise UserError("--no-merge: expected --adapter FOLDER too: the model itself has nothing to merge")
     if private and push_to is None:
         raise UserError("--private: expected --push ORG/NAME too: a folder on this machine is neither")
+    if capsule_texts and not capsule:
+        raise UserError("--capsule-texts: expected --capsule too, which keeps them")
     places = dict(map(_hub_benchmark, hub_benchmark or []))
     from vlmkit.publish.card_data import CardOptions
     from vlmkit.publish.hub_folder import ExportOptions, export_model
@@ -65,7 +75,16 @@ def export(
     if push_to is not None:
         check_upload(push_to)
     card = CardOptions(license_, base_model, tuple(dataset or ()), push_to)
-    done = export_model(model, destination, ExportOptions(card, places, adapter, not no_merge, overwrite))
+    options = ExportOptions(
+        card=card,
+        benchmarks=places,
+        adapter=adapter,
+        merge=not no_merge,
+        capsule=capsule_questions if capsule else 0,
+        capsule_texts=capsule_texts,
+        overwrite=overwrite,
+    )
+    done = export_model(model, destination, options)
     lines = [f"note: {note}" for note in done.notes]
     lines.append(f"written: {done.folder} ({len(done.files) + 1} files, {done.size / 1e6:,.1f} MB; read README.md)")
     typer.echo("\n".join(lines))

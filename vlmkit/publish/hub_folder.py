@@ -2,6 +2,7 @@
 
 DST/  *.safetensors  config.json  generation_config.json  processor_config.json  tokenizer…  chat_template.jinja
   spec.yaml         the resolved spec of the run
+  capsule.json      with `capsule`: what each stage gave for some of its questions, see `vlmkit.publish.capsule`
   checksums.json    the manifest: of these files, and beside them, under `export`, of what people may edit on the Hub
   README.md         the model card
   .eval_results/    the Hub's own form of scores, for benchmarks of which the dataset there is known
@@ -11,22 +12,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
 
 from vlmkit.answers.exports import HubBenchmark, hub_results
 from vlmkit.errors import DataError, RunError, did_you_mean
 from vlmkit.evaluation.saved_model import saved_model_of
-from vlmkit.files import atomic_folder, expand_path, is_file, is_folder, write_atomic
-from vlmkit.json_files import read_json, read_record, stamped_comment, write_record
-from vlmkit.manifest import MANIFEST, MODEL_REMEDY, Checksum, check_folder, checksum, file_entries
+from vlmkit.files import expand_path, is_file, is_folder, write_atomic
+from vlmkit.json_files import read_json, stamped_comment
+from vlmkit.manifest import MANIFEST, MODEL_REMEDY, Checksum, check_folder, file_entries
 from vlmkit.publish.adapters import read_adapter, write_adapter, write_merged
+from vlmkit.publish.capsule import write_capsule
 from vlmkit.publish.card_data import CardOptions
 from vlmkit.publish.card_facts import CardFacts, gather_facts
+from vlmkit.publish.destination import check_free, write_export_manifest, writing_folder
 from vlmkit.publish.model_card import model_card
 from vlmkit.publish.portable import LOCAL, portable, portable_json, portable_text, refuse_private
 from vlmkit.report.run_files import RunFiles, read_run
@@ -59,6 +58,10 @@ class ExportOptions:
     """Folder of a PEFT adapter of the model."""
     merge: bool = True
     """Whether the adapter is merged, and not written alone."""
+    capsule: int = 0
+    """Of how many of the run's questions a capsule records every stage; 0: there is none."""
+    capsule_texts: bool = False
+    """Whether it keeps prompts and answers themselves, of benchmarks whose license lets it."""
     overwrite: bool = False
     """Whether what an earlier export wrote may be replaced."""
 
@@ -79,11 +82,6 @@ class Exported:
         return sum(entry.bytes for entry in self.files.values())
 
 
-class _ExportManifest(BaseModel):
-    files: dict[str, Checksum]
-    export: dict[str, Checksum]
-
-
 def export_model(target: str | Path, destination: str | Path, options: ExportOptions | None = None) -> Exported:
     """Write the folder `destination`, whole or not at all.
 
@@ -98,23 +96,26 @@ def export_model(target: str | Path, destination: str | Path, options: ExportOpt
     options = options or ExportOptions()
     where = expand_path(destination).absolute()
     model, run = _find(target)
-    _check_free(where, overwrite=options.overwrite)
+    check_free(where, overwrite=options.overwrite)
     check_folder(model, MODEL_REMEDY)
+    _check_capsule(run, options)
     config = read_json(model / "config.json", "a JSON object", RunError, MODEL_REMEDY)
     adapter = read_adapter(options.adapter) if options.adapter is not None else None
     if options.adapter is not None and not options.merge and options.card.base_model is None:
         raise DataError("--no-merge: expected --base-model ORG/NAME: an adapter is of no use without its model")
     facts = gather_facts(model, config, run, _name(target, run, options), adapter)
     _check_benchmarks(options.benchmarks, facts)
-    with _writing(where), atomic_folder(where) as folder:
+    with writing_folder(where) as folder:
         notes = _write_model(model, folder, options)
         if run is not None:
             spec = portable(read_yaml(RunFolder(run.folder).spec_file).data)
             write_atomic(folder / "spec.yaml", _SPEC_HEAD + stamped_comment(write_yaml(spec)))
+            if options.capsule:
+                write_capsule(run.folder, folder, questions=options.capsule, texts=options.capsule_texts)
         own = file_entries(folder, _files(folder))
         more = _write_texts(folder, run, facts, options)
         refuse_private(folder, _texts(folder), [path for path in (model, run and run.folder, where) if path])
-        write_record(folder / MANIFEST, {"export": more, "files": own})
+        write_export_manifest(folder, own, more)
     return Exported(where, own | more, [*notes, *_left_out(facts, options)])
 
 
@@ -133,40 +134,19 @@ def _find(target: str | Path) -> tuple[Path, RunFiles | None]:
     return model_folder(path), files
 
 
+def _check_capsule(run: RunFiles | None, options: ExportOptions) -> None:
+    if options.capsule and options.adapter is not None:
+        raise DataError(
+            "--capsule: the run's answers are those of the model without the adapter; leave one of them out"
+        )
+    if options.capsule and run is None:
+        raise DataError("--capsule: expected a run, of whose answers it records some, found a saved model alone")
+
+
 def _name(target: str | Path, run: RunFiles | None, options: ExportOptions) -> str:
     if options.card.repository is not None:
         return options.card.repository.rpartition("/")[2]
     return run.spec.name if run is not None else expand_path(target).absolute().name
-
-
-def _check_free(folder: Path, *, overwrite: bool) -> None:
-    """Raise a RunError unless the folder is empty, or holds just what an earlier export wrote and may be replaced."""
-    if not folder.exists():
-        return
-    if not is_folder(folder):
-        raise RunError(f"{folder}: expected a folder to write, found a file; name another one")
-    there = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if not is_folder(file)}
-    if not there:
-        return
-    if not overwrite:
-        raise RunError(f"{folder}: expected an empty folder, or none; name another one, or give --overwrite")
-    written: dict[str, Checksum] = {}
-    if is_file(folder / MANIFEST):
-        found = read_record(folder / MANIFEST, dict[str, Any])
-        if "export" in found:
-            manifest = read_record(folder / MANIFEST, _ExportManifest)
-            written = manifest.files | manifest.export
-    foreign = [name for name, file in there.items() if name != MANIFEST and _differs(file, written.get(name))]
-    if foreign or not written:
-        listed = ", ".join(sorted(foreign)[:5])
-        raise RunError(
-            f"{folder}: expected what an earlier export wrote, and nothing else; found {len(foreign)} other or changed "
-            f"files: {listed}; move them away, or name another folder"
-        )
-
-
-def _differs(file: Path, written: Checksum | None) -> bool:
-    return written is None or not is_file(file) or checksum(file) != written
 
 
 def _write_model(model: Path, folder: Path, options: ExportOptions) -> list[str]:
@@ -201,7 +181,8 @@ def _write_texts(folder: Path, run: RunFiles | None, facts: CardFacts, options: 
         write_atomic(file, portable_text(hub_results(shown, name, place)))
         written.append(file)
     merged = options.adapter is None or options.merge
-    write_atomic(folder / _CARD, model_card(facts, options.card, options.benchmarks, merged=merged))
+    card = model_card(facts, options.card, options.benchmarks, merged=merged, capsule=bool(options.capsule))
+    write_atomic(folder / _CARD, card)
     return file_entries(folder, [folder / _CARD, *written])
 
 
@@ -233,17 +214,3 @@ def _left_out(facts: CardFacts, options: ExportOptions) -> Iterator[str]:
             f"no .eval_results for {', '.join(unnamed)}: the registry does not say which dataset of the Hub it is; "
             f"--hub-benchmark {unnamed[0]}=ORG/DATASET says so"
         )
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """A RunError in place of an OSError about the folder, or about the one that it is made in."""
-    try:
-        yield
-    except OSError as error:
-        place = Path(str(error.filename or folder))
-        if not place.is_relative_to(folder.parent):
-            raise
-        raise RunError(
-            f"{folder}: cannot be written: {error.strerror or error}; make room, or name another folder"
-        ) from error

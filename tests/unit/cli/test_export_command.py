@@ -29,6 +29,8 @@ def test_a_saved_model(told: Told, talker: Path, tmp_path: Path) -> None:
     [
         (["--no-merge"], "--no-merge: expected --adapter FOLDER too"),
         (["--private"], "--private: expected --push ORG/NAME too"),
+        (["--capsule"], "--capsule: expected a run, of whose answers it records some"),
+        (["--capsule-texts"], "--capsule-texts: expected --capsule too"),
         (["--hub-benchmark", "shapes"], "--hub-benchmark: expected RESULT=ORG/DATASET or RESULT=ORG/DATASET:TASK"),
         (["--hub-benchmark", "shapes=org/shapes"], "expected the name of a result of this model, found 'shapes'"),
         (["--license", "My own"], "license: expected an id as the Hub has it"),

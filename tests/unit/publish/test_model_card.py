@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard import metadata_load
 from markdown_it import MarkdownIt
 
@@ -21,7 +22,14 @@ from .conftest import measured, scores
 
 
 def card_of(target: Path, out: Path, options: ExportOptions | None = None) -> ModelCard:
-    return ModelCard.load(export_model(target, out, options).folder / "README.md")
+    card: ModelCard = ModelCard.load(export_model(target, out, options).folder / "README.md")
+    return card
+
+
+def eval_results(card: ModelCard) -> list[EvalResult]:
+    """The scores as huggingface_hub reads them back."""
+    assert isinstance(card.data, ModelCardData)
+    return card.data.eval_results or []
 
 
 def tables(card: ModelCard) -> list[list[list[str]]]:
@@ -55,7 +63,7 @@ def test_metadata(run: Path, tmp_path: Path) -> None:
         "tags": ["vlmkit", "video", "video-question-answering", "stab", "encoder-free"],
     }
     assert results[0]["name"] == "tiny-model"
-    (score,) = card.data.eval_results or []  # huggingface_hub reads back what it wrote
+    (score,) = eval_results(card)  # huggingface_hub reads back what it wrote
     assert (score.dataset_type, score.dataset_split, score.metric_type, score.metric_value) == (
         "org/shapes", "test", "accuracy", 0.7,
     )  # fmt: skip
@@ -94,7 +102,7 @@ def test_text(run: Path, tmp_path: Path) -> None:
 
 def test_a_saved_model_has_no_scores(talker: Path, tmp_path: Path) -> None:
     card = card_of(talker, tmp_path / "out")
-    assert card.data.eval_results is None
+    assert not eval_results(card)
     assert "# talker" in card.text
     assert "No scores are known of this model." in card.text
     assert "How it was trained is not known" in card.text
@@ -125,7 +133,7 @@ def test_a_result_of_another_framework_and_one_without_control(run: Path, tmp_pa
     assert f"only | lm-eval 0.4.13 | none: rules decide | {EN_DASH} |" in card.text
     assert "bare: no control was measured" in card.text
     assert "words: no control" not in card.text
-    kinds = {one.metric_name.partition(",")[0]: one.task_type for one in card.data.eval_results or []}
+    kinds = {str(one.metric_name).partition(",")[0]: one.task_type for one in eval_results(card)}
     assert kinds == {
         "bare: accuracy": "video-text-to-text", "accuracy": "video-text-to-text", "words: accuracy": "text-generation",
     }  # fmt: skip
@@ -148,6 +156,6 @@ def test_its_code_runs(run: Path, drawn_clips: list[Path], tmp_path: Path, capsy
         ({"repository": "a/b/c"}, "repository: expected an id on the Hub"),
     ],
 )
-def test_wrong_options(options: dict[str, str], said: str) -> None:
+def test_wrong_options(options: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         CardOptions(**options)
