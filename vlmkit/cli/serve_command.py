@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,9 @@ def serve_model(
         video_memory_bytes=video_memory_bytes, decoders=decoders, files=allow_files, urls=allow_urls,
     )  # fmt: skip
     serve(model, host, port, limits, key=key, device=device)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # the end of an interpreter with torch takes seconds, and waits for a decoder that hangs
 
 
 def _key(name: str | None) -> str | None:

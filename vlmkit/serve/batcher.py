@@ -120,11 +120,6 @@ class Batcher:
             self._closed = True
             self._changed.notify()
 
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread's end; return whether it came."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
     def _work(self) -> None:
         while batch := self._take():
             begin = time.monotonic()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,9 +24,6 @@ from vlmkit.serve.serve_metrics import ServerMetrics
 from vlmkit.serve.video_sources import VideoMemory, VideoSources
 
 __all__ = ["ChatServer", "serve"]
-
-_TO_END = 5.0
-"""Seconds for the model's thread to notice that the server ends."""
 
 
 class ChatServer:
@@ -128,7 +123,8 @@ def serve(
 ) -> None:
     """Load a model and serve it until SIGTERM or SIGINT.
 
-    A UserError where the address or the model cannot be had. The address is printed once requests are taken.
+    A UserError where the address or the model cannot be had. The address is printed once requests are taken. A decoder
+    that hangs is left behind in its thread.
     """
     with bind(host, port) as sock:
         address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
@@ -139,6 +135,3 @@ def serve(
 
         config = uvicorn_config(server.app, limits.read_seconds)
         GracefulServer(config, server.admission, server.batcher.cut, say_ready).run(sockets=[sock])
-    if not server.batcher.join(_TO_END):
-        print("vlmkit: a decoder or the model hangs; the process ends without it", file=sys.stderr, flush=True)
-        os._exit(0)

@@ -121,7 +121,7 @@ def run(test: Callable[[Asking], Awaitable[None]]) -> None:
         finally:
             asking.batcher.close()
             asking.model.go.release(100)
-            assert await asyncio.to_thread(asking.batcher.join, 10)
+            await asking.until(lambda: not asking.batcher.alive)
 
     asyncio.run(work())
 
