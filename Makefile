@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test fuzz lint published wheel clean
+.PHONY: quickstart test fuzz lint published transformers-table wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
@@ -21,6 +21,9 @@ lint: $(VENV)/ready
 
 published: $(VENV)/ready  # numbers of public systems made again from their own answers, which lie in ../shared
 	$(BIN)/vlmkit answers reproduce --from ../shared --to docs/published.md
+
+transformers-table: $(VENV)/ready  # which of transformers' ways work, by running each
+	$(BIN)/python -m tests.integration.test_transformers_table
 
 wheel: $(VENV)/ready
 	rm -rf dist

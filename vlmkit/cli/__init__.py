@@ -30,9 +30,10 @@ from vlmkit.cli import (
     planning,
     rescore_command,
     serve_command,
+    transformers_command,
     verify_command,
 )
-from vlmkit.cli.plugin_commands import plugin_command, plugin_command_names
+from vlmkit.cli.plugin_commands import PASSED_ON, plugin_command, plugin_command_names
 from vlmkit.errors import UserError
 from vlmkit.guard import error_text, is_out_of_memory
 from vlmkit.runtime import lost_peers, rank, wait_unless_first
@@ -107,6 +108,9 @@ app.command("agreement")(agreement_command.agree)
 app.command("demo")(demo_command.show_demo)
 app.command("export")(export_command.export)
 app.command("serve")(serve_command.serve_model)
+app.command("transformers", add_help_option=False, context_settings=PASSED_ON)(
+    transformers_command.transformers_command
+)
 app.command("import")(experiments.import_checkpoint)
 app.command("verify")(verify_command.verify_capsule)
 app.command("power")(planning.power)

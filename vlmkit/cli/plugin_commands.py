@@ -19,10 +19,11 @@ import typer
 from vlmkit.errors import PluginError, UserError
 from vlmkit.guard import FAULTS, error_text, is_machine_error
 
-__all__ = ["plugin_command", "plugin_command_names"]
+__all__ = ["PASSED_ON", "plugin_command", "plugin_command_names"]
 
 _GROUP = "vlmkit.commands"
-_SETTINGS = {"allow_extra_args": True, "allow_interspersed_args": False, "ignore_unknown_options": True}
+PASSED_ON = {"allow_extra_args": True, "allow_interspersed_args": False, "ignore_unknown_options": True}
+"""Settings of a command that gets everything behind its name as it is."""
 
 
 def plugin_command_names() -> list[str]:
@@ -37,7 +38,7 @@ def plugin_command(name: str) -> Any:
         return None
     app = typer.Typer(add_completion=False)
 
-    @app.command(name, help=_help(points), add_help_option=False, context_settings=_SETTINGS)
+    @app.command(name, help=_help(points), add_help_option=False, context_settings=PASSED_ON)
     def run(context: typer.Context) -> None:
         function = _load(points)
         try:

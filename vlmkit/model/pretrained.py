@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
@@ -179,7 +179,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 def nonfinite_weights(named: Iterable[tuple[str, Tensor]]) -> str:
     """Return what is wrong with weights, for a message; empty where all are finite. The device is waited for once."""
-    tensors = {name: value.detach() for name, value in named}
+    tensors = {name: value.detach() for name, value in named if type(value) in (Tensor, nn.Parameter)}  # not quantized
     names = [name for name, value in tensors.items() if value.is_floating_point() and value.numel()]
     # Both ends are NaN where one value is; `isfinite` would take a copy, and many times as long.
     ends = [torch.stack(torch.aminmax(tensors[name])).float() for name in names]

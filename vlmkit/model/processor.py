@@ -49,6 +49,8 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         takes the place of the tokenizer's.
         """
         self.tokenizer = tokenizer
+        if tokenizer is not None:
+            tokenizer.padding_side = "left"  # on which pipelines pad a batch that is generated from
         self.model = model or {}
         self.components = components or {}
         self.reader = reader

@@ -148,6 +148,8 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             kwargs: passed to the backbone: `use_cache`, `output_hidden_states`, …
         """
         visual = positions = None
+        if inputs_embeds is not None and (pixel_values_videos is not None or visual_embeds is not None):
+            raise ValueError("expected input_ids, among which videos get their places, found videos with inputs_embeds")
         if inputs_embeds is None:
             if input_ids is None:
                 raise ValueError("expected input_ids or inputs_embeds, found neither")
