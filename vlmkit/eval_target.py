@@ -104,6 +104,11 @@ def _read(path: Path, output: Path) -> tuple[Placed, Path | None]:
     )
 
 
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run: an exported model has its spec too, beside its configuration."""
+    return is_file(folder / "spec.yaml") and not is_file(folder / "config.json")
+
+
 def _run_name(model: Path, output: Path) -> str:
     """Return the name of the run for a saved model: that of its folder, as far as names of runs can have it."""
     said = model.parent.name if model.name == "model" else model.name
