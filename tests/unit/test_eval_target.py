@@ -153,3 +153,10 @@ def test_what_is_no_target_is_told(what: str, saved: Saved, tmp_path: Path) -> N
 def test_without_a_benchmark_there_is_nothing_to_measure(options: dict[str, Any], saved: Saved, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bare.*; name (one|a benchmark) with --benchmark"):
         eval_target(saved("bare"), tmp_path, options=options)
+
+
+def test_an_exported_model_is_a_saved_one_though_its_spec_is_beside_it(saved: Saved, tmp_path: Path) -> None:
+    model = saved("published")
+    (model / "spec.yaml").write_text(yaml.safe_dump(SPEC))
+    spec, path = eval_target(model, tmp_path / "runs", ["msvd-qa"])
+    assert (spec.model.weights, path) == (str(model), tmp_path / "runs" / "published")
