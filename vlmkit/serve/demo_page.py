@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from vlmkit.errors import UserError
 from vlmkit.serve.demo_examples import Example
 from vlmkit.serve.demo_model import DemoModel
-from vlmkit.serve.demo_view import answer_line, frame_strip, preview
+from vlmkit.serve.demo_view import answer_line, frame_strip, looking, preview
 
 __all__ = ["build_page"]
 
@@ -21,11 +21,21 @@ _CHECKED, _KEPT = 60, 3600
 """Seconds between two looks for files to delete, and the age at which they are."""
 _WAITING = 32
 """Questions and videos that may wait for the models; further ones are refused."""
-_ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "models", "api_visibility": "private"}
+_ONE_AT_A_TIME: dict[str, Any] = {
+    "concurrency_limit": 1, "concurrency_id": "models", "show_progress": "hidden", "api_visibility": "private"
+}  # fmt: skip
 _AT_ONCE: dict[str, Any] = {"queue": False, "api_visibility": "private"}
 
 Turn = tuple[str, list[str]]
 """A question, and what each model has answered."""
+
+
+class _Talk(NamedTuple):
+    """The conversation of a visitor, with each model alike."""
+
+    file: str | None = None
+    """The video or picture that it is about."""
+    turns: Sequence[Turn] = ()
 
 
 def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.Blocks:
@@ -38,7 +48,7 @@ def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.B
     names = " and ".join(model.name for model in models)
     with gr.Blocks(title=f"Ask {names}", analytics_enabled=False, delete_cache=(_CHECKED, _KEPT)) as page:
         gr.HTML(f"<h1>Ask {escape(names)} about a video</h1>", padding=False)
-        turns = gr.State([])
+        talk = gr.State(_Talk())
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 file = gr.File(label="Video or picture", file_types=["video", "image"], height=130, elem_id="file")
@@ -47,22 +57,22 @@ def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.B
                 with gr.Row(elem_classes="panels"):
                     panels = [_panel(model.name, number) for number, model in enumerate(models)]
                 question = gr.Textbox(
-                    placeholder="Ask something about it", show_label=False, submit_btn="Ask", max_lines=4,
-                    elem_id="question",
+                    placeholder="Ask something about it", show_label=False, submit_btn="Ask",
+                    max_lines=4, elem_id="question",
                 )  # fmt: skip
         chosen = _examples(examples) if examples else None
         strips, chats, lines = ([panel[place] for panel in panels] for place in range(3))
-        seen, said = [shown, turns, *strips, *chats, *lines], [question, turns, *chats, *lines]
+        seen, said = [shown, talk, *strips, *chats, *lines], [question, talk, *chats, *lines]
         visit = _Visit(models)
-        file.upload(visit.watch, file, seen, **_ONE_AT_A_TIME)
+        file.upload(visit.watch, [file, talk], seen, **_ONE_AT_A_TIME)
         for chat in chats:
-            chat.clear(visit.begin_anew, None, said, **_AT_ONCE)
+            chat.clear(visit.begin_anew, file, said, **_AT_ONCE)
         file.clear(visit.forget, None, seen, **_AT_ONCE)
-        asked = [question.submit(visit.ask, [file, question, turns], said, **_ONE_AT_A_TIME)]
+        asked = [question.submit(visit.ask, [file, question, talk], said, **_ONE_AT_A_TIME)]
         if chosen is not None:
             taken = chosen.click(lambda number: examples[number], chosen, [file, question], **_AT_ONCE)
-            watched = taken.success(visit.watch, file, seen, **_ONE_AT_A_TIME)
-            asked.append(watched.success(visit.ask, [file, question, turns], said, **_ONE_AT_A_TIME))
+            watched = taken.success(visit.watch, [file, talk], seen, **_ONE_AT_A_TIME)
+            asked.append(watched.success(visit.ask, [file, question, talk], said, **_ONE_AT_A_TIME))
         for event in asked:
             event.then(lambda: gr.Textbox(submit_btn="Ask", stop_btn=False), None, question, **_AT_ONCE)
         question.stop(None, cancels=asked, **_AT_ONCE)
@@ -81,7 +91,7 @@ def _panel(name: str, number: int) -> tuple[gr.HTML, gr.Chatbot, gr.HTML]:
     with gr.Column(min_width=280, elem_classes="panel"):
         strip = gr.HTML(elem_id=f"frames-{number}", padding=False, elem_classes="strip")
         chat = gr.Chatbot(
-            label=name, placeholder="Its answers appear here", height=None, min_height=200, max_height=400,
+            label=name, height=None, min_height=200, max_height=400,
             render_markdown=False, buttons=[], feedback_options=None, elem_id=f"chat-{number}",
         )  # fmt: skip
         line = gr.HTML(elem_id=f"numbers-{number}", padding=False, elem_classes="line")
@@ -96,46 +106,47 @@ class _Visit:
 
     def forget(self) -> list[Any]:
         """Empty preview, conversation and, for each model, frames, chat and numbers."""
-        return ["", [], *self._each(""), *self._each([]), *self._each("")]
+        return ["", _Talk(), *self._each(""), *self._each([]), *self._each("")]
 
-    def begin_anew(self) -> list[Any]:
+    def begin_anew(self, file: str | None) -> list[Any]:
         """Empty the conversations with all models; the video stays."""
-        return [gr.skip(), [], *self._each([]), *self._each("")]
+        return [gr.skip(), _Talk(file), *self._each([]), *self._each("")]
 
-    def watch(self, file: str | None) -> Iterator[list[Any]]:
-        """Show a new video, then the frames that each model took of it; the conversation begins anew."""
-        if file is None:
+    def watch(self, file: str, talk: _Talk) -> Iterator[list[Any]]:
+        """Show a video, then the frames that each model took of it. About another video a conversation begins."""
+        said = [*self._each(gr.skip()), *self._each(gr.skip())]
+        if talk.file != file:  # the first question may have been faster
+            talk, said = _Talk(file), [*self._each([]), *self._each("")]
+        yield [preview(file), talk, *self._each(looking()), *said]
+        try:
+            with _told(file):
+                strips = [frame_strip(model.name, model.watch(file)) for model in self._models]
+        except gr.Error:
             yield self.forget()
-            return
-        empty = self.forget()
-        yield empty
-        with _told(file):
-            strips = [frame_strip(model.name, model.watch(file)) for model in self._models]
-        yield [preview(file), [], *strips, *empty[2 + len(strips) :]]
+            raise
+        yield [gr.skip(), talk, *strips, *said]
 
-    def ask(self, file: str | None, question: str, turns: list[Turn]) -> Iterator[list[Any]]:
+    def ask(self, file: str | None, question: str, talk: _Talk) -> Iterator[list[Any]]:
         """Put a question to one model after the other, and show the answers as they come."""
         question = question.strip()
         if file is None:
             raise gr.Error("Drop a video or picture first, then ask.", duration=None, print_exception=False)
         if not question:
             raise gr.Error("Type a question first.", duration=None, print_exception=False)
+        turns = talk.turns if talk.file == file else ()
         box: Any = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
         answers, lines = list(self._each("")), list(self._each(""))
-        yield self._said(box, turns, question, answers, lines)
+        yield self._said(box, _Talk(file, [*turns, (question, [*answers])]), lines)
         with _told(file):
             for number, model in enumerate(self._models):
                 watched = model.watch(file)
                 earlier = [(asked, answered[number]) for asked, answered in turns]
                 for answer in model.ask(watched, earlier, question):
                     answers[number], lines[number] = answer.text, answer_line(watched, answer)
-                    yield self._said(gr.skip(), turns, question, answers, lines)
+                    yield self._said(gr.skip(), _Talk(file, [*turns, (question, [*answers])]), lines)
 
-    def _said(
-        self, box: Any, turns: Sequence[Turn], question: str, answers: Sequence[str], lines: Sequence[str]
-    ) -> list[Any]:
-        now = [*turns, (question, list(answers))]
-        return [box, now, *(_messages(now, number) for number in range(len(self._models))), *lines]
+    def _said(self, box: Any, talk: _Talk, lines: Sequence[str]) -> list[Any]:
+        return [box, talk, *(_messages(talk.turns, number) for number in range(len(self._models))), *lines]
 
     def _each(self, value: Any) -> list[Any]:
         return [value for _ in self._models]

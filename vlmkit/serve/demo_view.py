@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
     from vlmkit.serve.demo_model import GrowingAnswer, Watched
 
-__all__ = ["answer_line", "frame_strip", "preview"]
+__all__ = ["answer_line", "frame_strip", "looking", "preview"]
 
 _PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 _MOST = 24
@@ -32,6 +32,11 @@ def preview(file: str) -> str:
     if Path(file).suffix.lower() in _PICTURES:
         return f'<img src="{address}" alt="the picture">'
     return f'<video src="{address}" controls muted loop autoplay playsinline></video>'
+
+
+def looking() -> str:
+    """Return what stands where frames will be."""
+    return _line("looking at it …")
 
 
 def frame_strip(name: str, watched: Watched) -> str:

@@ -213,6 +213,7 @@ def test_an_answer_is_shown_as_it_comes_and_can_be_stopped(
     tab.get_by_role("button", name="Stop").click()
     assert stopped.wait(20)
     monkeypatch.undo()
+    expect(tab.get_by_role("button", name="Ask")).to_be_visible()
     ask(tab, "how")
     expect(tab.locator("#chat-0 .bot.message:not(.pending)")).to_have_count(2)
     expect(tab.locator("#numbers-1")).to_contain_text("· answer")
