@@ -35,7 +35,7 @@ from vlmkit.publish.capsule_record import (
 from vlmkit.publish.made_with import environment_of, model_files
 from vlmkit.publish.portable import portable
 from vlmkit.publish.question_sample import AnsweredQuestion, sample_questions
-from vlmkit.publish.replay import Replay, find_judge, open_model
+from vlmkit.publish.replay import Replay, exact_convolutions, find_judge, open_model
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.evaluation import BenchmarkUse, EvaluationSpec
 
@@ -90,7 +90,7 @@ def write_capsule(run: Path, folder: Path, *, questions: int = 16, seed: int = 0
     for one in chosen:
         ids[one.benchmark].append(one.id)
     model = open_model(folder)
-    with Progress("capsule", len(chosen), 0) as progress:
+    with Progress("capsule", len(chosen)) as progress, exact_convolutions():
         benchmarks = [_benchmark(measured[name], ids[name], model, texts, progress) for name in measured if ids[name]]
     capsule = Capsule(
         capsule=1,

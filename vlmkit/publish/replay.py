@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from vlmkit.spec.loading import read_component
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
 
-__all__ = ["FindVerdict", "Replay", "find_judge", "open_model", "verdicts_of"]
+__all__ = ["FindVerdict", "Replay", "exact_convolutions", "find_judge", "open_model", "verdicts_of"]
 
 FindVerdict = Callable[[JudgeRequest], Verdict | None]
 """The kept verdict on a request."""
@@ -50,6 +51,19 @@ def open_model(folder: Path) -> LoadedModel:
     model, processor = load(folder)
     model = model.to("cuda:0" if torch.cuda.is_available() else "cpu")
     return LoadedModel(lambda: (model, processor))
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Let GPUs convolve float32 as such, and not as TF32 with 10 bits of precision, which no CPU has."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 class Replay:

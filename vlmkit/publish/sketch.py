@@ -25,7 +25,7 @@ _VECTORS = 16
 """With so many, the estimate is within 40% of the norm 19 times out of 20."""
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
-TOLERANCES = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
+TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}
 """By the type of the numbers: the largest difference, as a share of the norm, that counts as none. How it was measured
 is told in docs/design/capsule.md."""
 

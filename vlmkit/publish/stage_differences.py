@@ -24,7 +24,7 @@ __all__ = ["stage_difference"]
 
 _SECONDS = 1e-3
 """By which times of frames may differ: less than a frame of any video."""
-_NATS = {"float32": 1e-3, "float16": 0.02, "bfloat16": 0.1}
+_NATS = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """By the type of the visual tokens: the largest difference of a log-likelihood, per token of the answer."""
 
 

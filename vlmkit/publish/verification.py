@@ -25,7 +25,7 @@ from vlmkit.publish.capsule_record import (
     read_capsule,
 )
 from vlmkit.publish.made_with import changed_files, environment_differences, environment_of
-from vlmkit.publish.replay import Replay, find_judge, open_model, verdicts_of
+from vlmkit.publish.replay import Replay, exact_convolutions, find_judge, open_model, verdicts_of
 from vlmkit.publish.stage_differences import stage_difference
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.loading import read_component
@@ -44,7 +44,7 @@ MEANING: Mapping[str, str] = {
     "pixels": "The same frames were fitted in another way: compare the version of Pillow, and size, fit and multiple "
     "of `input` in processor_config.json.",
     "visual_tokens": "The aligner makes something else of the same pixels: its weights, its options or its type of "
-    "numbers (dtype) are others, or the device computes less exactly (TF32, bfloat16).",
+    "numbers (dtype) are others, or the device computes less exactly.",
     "prompt": "The question is put in other words, or in other tokens: compare annotations, protocol and the version "
     "of the benchmark's entry, then the chat template and the tokenizer of the model.",
     "answer": "From the same tokens the language model answers otherwise: its weights, its type of numbers (dtype) or "
@@ -170,7 +170,7 @@ def verify(
         for one, here in zip(capsule.benchmarks, prepared, strict=True)
         if one.protocol != here.rules.protocol.label
     ]
-    with Progress("verify", capsule.count) as progress:
+    with Progress("verify", capsule.count) as progress, exact_convolutions():
         questions = [
             one
             for benchmark, here in zip(capsule.benchmarks, prepared, strict=True)

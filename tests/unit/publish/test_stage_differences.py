@@ -60,7 +60,7 @@ CHANGES: list[tuple[Stage, dict[str, Any], str]] = [
     ("prompt", {"ids_sha256": B}, "the text is the same, but not its token ids: expected 12 tokens, found 12"),
     ("answer", {"answer": HashedText.of("no")}, "found 'no'; the least lead of a token was 0.25 nats"),
     ("answer", {"ids_sha256": B, "tokens": 3}, "not its token ids: expected 2 tokens, found 3"),
-    ("answer", {"logprobs": [-1.1]}, "the text is the same, but its log-likelihood differs by 0.1, more than 0.002"),
+    ("answer", {"logprobs": [-1.1]}, "the text is the same, but its log-likelihood differs by 0.1, more than 0.0002"),
     ("verdict", {"correct": False}, "expected correct True, found False"),
     ("verdict", {"values": {}}, "expected values accuracy 1, found nothing"),
     ("verdict", {"state": "read", "request": None}, "expected state 'judge', found 'read'"),
@@ -82,7 +82,7 @@ def test_last_digits_are_no_difference() -> None:
     changes: dict[Stage, dict[str, Any]] = {
         "frames": {"seconds": [0.0, 1.2503]},
         "visual_tokens": {"sketch": sketch(VALUES * (1 + 5e-6))},
-        "answer": {"logprobs": [-1.001], "margin": 0.2},
+        "answer": {"logprobs": [-1.0001], "margin": 0.2},
     }
     for stage, change in changes.items():
         assert stage_difference(stage, GIVEN[stage], GIVEN[stage].model_copy(update=change), "float32") == ""
