@@ -100,6 +100,11 @@ class RunFolder:
     def check(self) -> None:
         """A RunError where this is no run folder, its spec is damaged, or it holds neither files nor folders alone."""
         check_file_types(self.path)
+        if is_file(self.path / "config.json"):
+            raise RunError(
+                f"{self.path}: expected a run folder, found that of a saved model; `vlmkit eval {self.path} "
+                "--benchmark NAME` measures it, in a run of its own"
+            )
         if not self.spec_file.is_file():
             found = f"there is no {self.spec_file.name} in it" if self.path.is_dir() else "there is no such folder"
             raise RunError(

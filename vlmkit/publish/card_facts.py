@@ -144,7 +144,7 @@ def _of_run(run: RunFiles, spec: ExperimentSpec | None, *, measured: bool) -> di
     more = spec.evaluation.benchmarks_path if spec is not None and spec.evaluation is not None else []
     shown = {name: one for name, one in run.results.items() if measured and name not in stale}
     sections = [benchmark_section(name, one, more) for name, one in shown.items()]
-    weights = run.spec.model.weights
+    weights = run.spec.model.weights if run.spec.stages else None  # of a run that only measures: the model itself
     teacher = run.spec.training.distillation if run.spec.training else None
     return {
         "stages": [_stage(run, spec, number, stage) for number, stage in enumerate(run.spec.stages, 1)],

@@ -72,5 +72,5 @@ def writing_folder(folder: Path) -> Iterator[Path]:
         if not place.is_relative_to(folder.parent):
             raise
         raise RunError(
-            f"{folder}: cannot be written: {error.strerror or error}; make room, or name another folder"
+            f"{folder}: cannot be written: {error.strerror or error}; name another folder, or make room there"
         ) from error

@@ -109,7 +109,7 @@ def export_model(target: str | Path, destination: str | Path, options: ExportOpt
         notes = _write_model(model, folder, options)
         if run is not None:
             spec = portable(read_yaml(RunFolder(run.folder).spec_file).data)
-            write_atomic(folder / "spec.yaml", _SPEC_HEAD + stamped_comment(write_yaml(spec)))
+            write_atomic(folder / "spec.yaml", stamped_comment(_SPEC_HEAD + write_yaml(spec)))
             if options.capsule:
                 write_capsule(run.folder, folder, questions=options.capsule, texts=options.capsule_texts)
         own = file_entries(folder, _files(folder))

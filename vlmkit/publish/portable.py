@@ -69,7 +69,12 @@ def hub_id(value: str) -> str | None:
 def portable_text(text: str) -> str:
     """Return text with `LOCAL` in the place of addresses that only mean something within one network, and of those that
     bear a name and a password."""
-    return _HOST.sub(lambda found: LOCAL if _is_private(found) else found[0], text)
+    return _HOST.sub(lambda found: _without_host(found[0]) if _is_private(found) else found[0], text)
+
+
+def _without_host(address: str) -> str:
+    scheme, separator, _ = address.partition("://")
+    return f"{scheme}://{LOCAL}" if separator else LOCAL  # with its scheme it stays an address
 
 
 def _is_private(found: re.Match[str]) -> bool:

@@ -77,7 +77,9 @@ def limitations(facts: CardFacts, options: CardOptions) -> Iterator[str]:
         f"too small to be seen on {video['size']} pixels."
     )
     drawn = facts.model["backbone"].get("init") == "random" and facts.started_from is None
-    if drawn and facts.stages and options.base_model is None:
+    if facts.adapter is not None:
+        yield "On which data the adapter was trained is not known here."
+    elif drawn and facts.stages and options.base_model is None:
         yield "Its language model was drawn at random before training: it knows nothing beyond the data listed above."
     if not facts.results:
         yield "Nothing was measured: whether its answers are right, and whether they depend on the video, is unknown."

@@ -70,6 +70,7 @@ def test_alone(run: Path, place: Path, tmp_path: Path) -> None:
     card = ModelCard.load(done.folder / "README.md")
     assert (card.data.library_name, card.data.base_model) == ("peft", "org/tiny")
     assert card.data["base_model_relation"] == "adapter"
+    assert "# tiny (adapter)" in card.text
     assert "It goes with org/tiny, without which it does nothing." in card.text
 
 

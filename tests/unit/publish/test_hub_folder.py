@@ -18,7 +18,8 @@ from vlmkit.eval_target import eval_target
 from vlmkit.model import load
 from vlmkit.publish.card_data import CardOptions
 from vlmkit.publish.hub_folder import ExportOptions, export_model
-from vlmkit.run_folder import model_folder
+from vlmkit.run_folder import RunFolder, model_folder
+from vlmkit.spec.loading import load_spec
 
 from .conftest import PLATFORM, TELLING, measured
 
@@ -40,6 +41,8 @@ def test_a_run_becomes_a_model_that_loads_alike(run: Path, tmp_path: Path) -> No
         assert torch.equal(one, other), name
     assert model_folder(done.folder) == done.folder
     target = eval_target(done.folder, benchmarks=["moving-shapes"])
+    with pytest.raises(RunError, match="expected a run folder, found that of a saved model"):
+        RunFolder(done.folder).check()
     assert target.spec.model.weights == str(done.folder)  # measured as a saved model, and not taken for a run
 
 
@@ -75,7 +78,8 @@ def test_nothing_tells_of_the_machine(run: Path, tmp_path: Path, monkeypatch: py
     assert any("notes-of-alice.txt" in note for note in done.notes)
     spec = yaml.safe_load((done.folder / "spec.yaml").read_text())
     assert spec["training"]["stages"][0]["data"][0]["root"] == "LOCAL"
-    assert spec["evaluation"]["judge"]["base_url"] == "LOCAL"
+    assert spec["evaluation"]["judge"]["base_url"] == "http://LOCAL"
+    assert load_spec(done.folder / "spec.yaml").training is not None  # it can be carried on
     load(done.folder)
 
 
@@ -132,6 +136,12 @@ def test_people_may_edit_the_card_on_the_hub(run: Path, tmp_path: Path) -> None:
     (done.folder / "chat_template.jinja").write_text("{{ messages }}")
     with pytest.raises(CheckpointError, match=r"chat_template\.jinja: expected"):
         load(done.folder)
+
+
+def test_a_run_that_is_not_trained_yet(run: Path, tmp_path: Path) -> None:
+    shutil.rmtree(run / "model")
+    with pytest.raises(RunError, match="this run has no trained model yet"):
+        export_model(run, tmp_path / "out")
 
 
 def test_a_damaged_model_is_not_exported(run: Path, tmp_path: Path) -> None:

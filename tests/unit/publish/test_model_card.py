@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_a_run_that_measured_a_saved_model(run: Path, talker: Path, place: Path,
     measured(run, "moving-shapes")
     card = card_of(run, tmp_path / "out")
     assert "| moving-shapes | accuracy | 70.0% |" in card.text
+    assert "How it was trained is not known" in card.text
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == (talker / "model.safetensors").read_bytes()
 
 
@@ -137,6 +139,30 @@ def test_a_result_of_another_framework_and_one_without_control(run: Path, tmp_pa
     assert kinds == {
         "bare: accuracy": "video-text-to-text", "accuracy": "video-text-to-text", "words: accuracy": "text-generation",
     }  # fmt: skip
+
+
+def test_a_run_whose_judge_is_not_installed(run: Path, tmp_path: Path) -> None:
+    text = (run / "spec.yaml").read_text()
+    (run / "spec.yaml").write_text(text.replace("type: openai", "type: oracle").split("# checksum")[0])
+    card = card_of(run, tmp_path / "out")
+    assert "| moving-shapes | accuracy | 70.0% |" in card.text
+    assert "| align | moving-shapes, 48 samples |" in card.text  # its options are not known
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [("org/llm", "org/llm"), ("/cache/models--org--llm/snapshots/01", "org/llm"), ("/data/alice/llm", None)],
+)
+def test_the_base_model_of_the_spec(run: Path, tmp_path: Path, path: str, known: str | None) -> None:
+    config = run / "model" / "config.json"
+    said = json.loads(config.read_text())
+    said["model"]["backbone"] |= {"path": path, "init": "pretrained"}
+    config.write_text(json.dumps(said))
+    (run / "model" / "checksums.json").unlink()
+    card = card_of(run, tmp_path / "out")
+    assert card.data.base_model == known
+    assert ("an encoder-free video-language model on org/llm" in card.text) == (known is not None)
+    assert "drawn at random" not in card.text
 
 
 def test_its_code_runs(run: Path, drawn_clips: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

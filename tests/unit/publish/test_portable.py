@@ -27,9 +27,9 @@ from vlmkit.publish.portable import hub_id, portable, portable_json, portable_te
         ("/no_think", "/no_think"),
         ("<video>\n{question} /home/is where the heart is", "<video>\n{question} /home/is where the heart is"),
         ("https://api.openai.com/v1", "https://api.openai.com/v1"),
-        ("http://127.0.0.1:8000/v1", "LOCAL"),
-        ("http://gpu-7:8000/v1", "LOCAL"),
-        ("https://alice:secret@models.example.org/v1", "LOCAL"),
+        ("http://127.0.0.1:8000/v1", "http://LOCAL"),
+        ("http://gpu-7:8000/v1", "http://LOCAL"),
+        ("https://alice:secret@models.example.org/v1", "https://LOCAL"),
     ],
 )
 def test_values(value: str, expected: str) -> None:
