@@ -188,8 +188,12 @@ class Engine:
         return [torch.cat(list(self._features(pixels[i][None], alone[i]))) for i in range(len(items))]
 
     def _features(self, pixels: Tensor, fields: Mapping[str, Any]) -> Any:
-        features = self.model.get_video_features(pixels, **fields)
-        return features.pooler_output if isinstance(features, ModelOutput) else features
+        """Ask as vLLM does since it passes `return_dict`, and as it did before."""
+        features = self.model.get_video_features(pixels, return_dict=True, **fields).pooler_output
+        before = self.model.get_video_features(pixels, **fields)
+        assert isinstance(before, ModelOutput)
+        assert all(torch.equal(one, other) for one, other in zip(features, before.pooler_output, strict=True))
+        return features
 
     @torch.no_grad()
     def answer(self, prompt: str, frames: Frames, metadata: Metadata, most: int) -> list[int]:
@@ -203,7 +207,8 @@ class Engine:
         is_video = torch.zeros(len(ids), dtype=torch.bool)
         is_video[place : place + len(expansion)] = True
         [visual] = self.embed([fields])
-        embeds = self.model.get_input_embeddings()(ids)
+        language_model = self.model.language_model  # vLLM's name for what it embeds text with
+        embeds = language_model.get_input_embeddings()(ids)
         embeds = embeds.masked_scatter(is_video[:, None], visual.to(embeds.dtype))
         caches = {layer: _CachedAttention() for layer in range(self.text_config.num_hidden_layers)}
         answer: list[int] = []
@@ -219,7 +224,7 @@ class Engine:
             )[0][0]
             answer.append(int(self.head(hidden[-1]).argmax()))
             positions = positions[-1:] + 1
-            embeds = self.model.get_input_embeddings()(torch.tensor(answer[-1:]))
+            embeds = language_model.get_input_embeddings()(torch.tensor(answer[-1:]))
         return answer
 
 
@@ -395,4 +400,5 @@ def test_parallel_plans_of_the_language_model_have_its_place(engine: Engine) -> 
     for pattern in plan:
         if not pattern.startswith("backbone.lm_head"):
             assert any(re.fullmatch(pattern.replace(".*.", r"\.\d+\."), name) for name in names), pattern
-    assert engine.model.get_decoder() is engine.model.backbone.model
+    assert engine.model.get_decoder() is engine.model.language_model is engine.model.backbone.model
+    assert {type(engine.model.get_encoder(modality=kind)) for kind in ("image", "video", "audio")} == {VideoLMModel}

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from vlmkit.errors import UserError
@@ -51,9 +51,14 @@ class VideoLMModel(VideoLM):
             self.backbone.config._attn_implementation = attention
         self.set_input_embeddings(self.get_input_embeddings())
 
-    def get_decoder(self) -> nn.Module:
-        """Return the LLM without its head."""
+    @property
+    def language_model(self) -> PreTrainedModel:
+        """The LLM without its head."""
         return self.backbone.get_decoder()
+
+    def get_decoder(self) -> nn.Module:
+        """As in transformers."""
+        return self.language_model
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the LLM's embedding table. Placeholders, whose id may lie beyond it, are looked up as token 0; their
@@ -82,24 +87,27 @@ class VideoLMModel(VideoLM):
         """
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
-        return self.get_decoder()(inputs_embeds=inputs_embeds, position_ids=position_ids, **kwargs)
+        return self.language_model(inputs_embeds=inputs_embeds, position_ids=position_ids, **kwargs)
 
-    def get_video_features(
+    def get_video_features(  # type: ignore[override]  # as engines take it, split by videos
         self,
         pixel_values_videos: Tensor,
         content_box: Tensor | Sequence[Tensor] | None = None,
         frame_mask: Tensor | Sequence[Tensor] | None = None,
-    ) -> BaseModelOutputWithPooling:
+        return_dict: bool = True,
+    ) -> BaseModelOutputWithPooling | tuple[Any, ...]:
         """Return in `pooler_output` V tensors (N, D), the embeddings of each video.
 
         Args:
             pixel_values_videos: (V, T, 3, H, W).
             content_box: (V, 4), or V of (4,), as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T), or V of (T,), as `VideoBatch`; by default True.
+            return_dict: False: a tuple with the same.
         """
         tokens = super().get_video_features(pixel_values_videos, _stacked(content_box), _stacked(frame_mask))
         each = tuple(row[mask] for row, mask in zip(tokens.embeddings, tokens.mask, strict=True))
-        return BaseModelOutputWithPooling(pooler_output=each)
+        output = BaseModelOutputWithPooling(pooler_output=each)
+        return output if return_dict else output.to_tuple()
 
 
 def register() -> None:
