@@ -1,4 +1,4 @@
-"""`transformers serve` with a model of vlmkit: videos and pictures by the openai client, under its own frame rule."""
+"""`vlmkit transformers serve`: videos and pictures by the openai client, under the model's own frame rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ QUESTION = "what moves?"
 MOST = 12
 START, STOP = 120, 20
 """Seconds for the server to load the model, and to end."""
-_RUN = "import sys, vlmkit.model; from transformers.cli.transformers import app; sys.argv[0] = 'transformers'; app()"
 
 
 class Server(NamedTuple):
@@ -76,7 +75,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", _RUN, "serve", str(folder), "--device", "cpu"]
+    command = [sys.executable, "-m", "vlmkit", "transformers", "serve", str(folder), "--device", "cpu"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     path = tmp_path_factory.mktemp("log") / "server.log"
     with path.open("wb") as log:

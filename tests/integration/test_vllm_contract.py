@@ -374,17 +374,6 @@ def test_what_transformers_says_of_token_types_holds(engine: Engine, drawn_clips
     assert offset["new_span"][1] - offset["new_span"][0] == len("<video>") * int(is_video.sum())
 
 
-def test_mistakes_are_told(engine: Engine, talker: Path) -> None:
-    frames = np.zeros((3, 20, 20, 3), np.uint8)
-    ask = {"return_text_replacement_offsets": True}
-    with pytest.raises(UserError, match=r"hold 2 <video>, but 1 videos"):
-        engine.processor(text="<video><video>", videos=[frames], **ask)
-    with pytest.raises(UserError, match=r"\(frames, height, width, 3\) uint8, found float64"):
-        engine.processor(text="<video>", videos=[frames * 1.0], **ask)
-    with pytest.raises(TypeError, match="unexpected arguments: fps"):
-        engine.processor(text="<video>", videos=[frames], fps=2, **ask)
-
-
 def test_language_models_that_vllm_cannot_run_are_refused(talker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = AutoConfig.from_pretrained(talker)
     backbone = type(load(talker)[0].backbone)

@@ -83,7 +83,9 @@ def _timed_protocol(seconds: float) -> type[H11Protocol]:
             error = ApiError(408, f"the request was not here within {seconds:g} s", code="request_timeout")
             body = json.dumps(error.body()).encode()
             headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
-            start = h11.Response(status_code=408, headers=[*headers, ("connection", "close")])
+            start = h11.Response(
+                status_code=408, headers=[*headers, ("connection", "close")], reason=b"Request Timeout"
+            )
             for event in (start, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
             self._timer = self.loop.call_later(_LATER, self.transport.close)
