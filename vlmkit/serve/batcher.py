@@ -71,8 +71,7 @@ class Batcher:
         self._running: Sequence[Pending] = ()
         self._changed = threading.Condition()
         self._closed = False
-        config = getattr(model.model.config, "text_config", model.model.config)
-        self._context: int | None = getattr(config, "max_position_embeddings", None)
+        self._positions = model.spec.backbone.positions
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
@@ -161,11 +160,11 @@ class Batcher:
         """Return a request with its video encoded. An ApiError where the model cannot take it."""
         request = replace(pending.request, video=self._encoded(pending.seen))
         length = len(self._model.tokens(request).ids)
-        room = None if self._context is None else self._context - length
+        room = None if self._positions is None else self._positions - length
         if room is not None and room < (pending.longest or 1):
             asked = "" if pending.longest is None else f" and {pending.longest} were asked for as the answer"
             raise bad_request(
-                f"the model takes {self._context} tokens in all; this conversation has {length}{asked}; shorten it",
+                f"the model takes {self._positions} tokens in all; this conversation has {length}{asked}; shorten it",
                 "messages", "context_length_exceeded",
             )  # fmt: skip
         longest = pending.longest if pending.longest is not None else min(_DEFAULT_TOKENS, room or _DEFAULT_TOKENS)
@@ -208,7 +207,7 @@ class Batcher:
     def _fail(self, rows: Sequence[Pending], error: Exception) -> None:
         """Tell clients why there is no answer."""
         if isinstance(error, UserError):
-            said = bad_request(error)
+            said = bad_request(error, "messages")
         elif is_out_of_memory(error):
             said = ApiError(503, "this machine's memory does not suffice for the request; make it smaller")
         else:

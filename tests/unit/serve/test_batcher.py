@@ -32,7 +32,7 @@ class Echo:
     A question that has `refuse`, `crash` or `crash-late` in it fails its whole batch, the last one after its own text.
     """
 
-    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=50))
+    spec = SimpleNamespace(backbone=SimpleNamespace(positions=50))
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []

@@ -24,7 +24,7 @@ class Slow:
     """A model that answers `ada bob`, word by word, when it is let go."""
 
     name = "slow"
-    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=None))
+    spec = SimpleNamespace(backbone=SimpleNamespace(positions=None))
 
     def __init__(self) -> None:
         self.go, self.asked, self.cancelled, self.is_stuck = threading.Event(), 0, 0, False
