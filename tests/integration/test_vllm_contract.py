@@ -276,6 +276,18 @@ def test_answers_are_those_of_generate(engine: Engine, talker: Path, drawn_clips
     assert [engine.answer(PROMPT, *_all_frames(path), 24) for path in drawn_clips[:4]] == expected
 
 
+def test_answers_are_those_of_generate_where_the_head_is_the_table(
+    tmp_path: Path, talker: Path, registry: _Registry, drawn_clips: list[Path]
+) -> None:
+    model = AutoConfig.from_pretrained(talker).model
+    backbone = model["backbone"] | {"config": model["backbone"]["config"] | {"tie_word_embeddings": True}}
+    for part in compose(ModelSpec.model_validate(model | {"backbone": backbone}), seed=2):
+        part.save_pretrained(tmp_path)
+    engine = Engine(tmp_path)
+    assert engine.text_config.tie_word_embeddings
+    assert [engine.answer(PROMPT, *_all_frames(drawn_clips[0]), 8)] == _offline(tmp_path, drawn_clips[:1], 8)
+
+
 def test_a_video_beyond_the_table_of_the_language_model_has_a_place(engine: Engine) -> None:
     table = engine.model.get_input_embeddings()
     beyond = torch.tensor([1, engine.processor.video_token_id, 2])
