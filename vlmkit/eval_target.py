@@ -87,12 +87,12 @@ def _read(path: Path, output: Path) -> tuple[Placed, Path | None]:
         return read_extended(find_spec(path)), None
     path = path.resolve() if path.name in ("", "..") else path  # `.` in the folder of a run's model
     inside = path.name == "model" and is_file(path.parent / "spec.yaml")
-    exported = is_file(path / "config.json")  # beside it, spec.yaml only tells where the model comes from
-    if inside or (is_file(path / "spec.yaml") and not exported):
+    saved = is_file(path / "config.json")  # an exported model has its spec beside it, for the record
+    if inside or (is_file(path / "spec.yaml") and not saved):
         folder = RunFolder(path.parent if inside else path)
         folder.check()
         return read_yaml(folder.spec_file), folder.path
-    if is_file(path / "config.json"):
+    if saved:
         model = path.resolve()
         values = {"vlmkit": 1, "name": _run_name(model, output), **spec_of_saved(model)}
         return placed(values, str(path / "config.json")), None
@@ -102,11 +102,6 @@ def _read(path: Path, output: Path) -> tuple[Placed, Path | None]:
         f"{path}: expected a spec file, a run folder (with spec.yaml) or the folder of a saved model (with "
         "config.json); found a folder with neither"
     )
-
-
-def _is_run(folder: Path) -> bool:
-    """Return whether a folder is that of a run: an exported model has its spec too, beside its configuration."""
-    return is_file(folder / "spec.yaml") and not is_file(folder / "config.json")
 
 
 def _run_name(model: Path, output: Path) -> str:
