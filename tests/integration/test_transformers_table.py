@@ -120,6 +120,8 @@ TABLE: dict[str, list[Row]] = {
             rows.adapts),
         Row('`AutoPeftModel.from_pretrained(adapter, import_allowlist=["vlmkit.model.videolm"])`', "works for an "
             "adapter without `task_type`; PEFT imports no package that is not named", rows.adapts_without_a_task),
+        Row("`resize_token_embeddings` before `get_peft_model`", "works: PEFT saves the table with the adapter; the "
+            "tokenizer has to be saved into the same folder", rows.adapts_what_was_resized),
         Row("`merge_and_unload()`, `save_pretrained`", "gives a model of vlmkit with the weights' own names",
             rows.merges),
     ],

@@ -257,6 +257,19 @@ def adapts_without_a_task(world: World) -> None:
     assert torch.equal(world.logits(loaded.eval()), world.logits(model))
 
 
+def adapts_what_was_resized(world: World) -> None:
+    model, processor = load(world.folder)
+    processor.tokenizer.add_tokens(["<time>"])
+    model.resize_token_embeddings(len(processor.tokenizer), mean_resizing=False)
+    lora = peft.LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM")
+    adapter, folder = peft.get_peft_model(model, lora).eval(), world.scratch / "resized-adapter"
+    adapter.save_pretrained(folder)
+    processor.tokenizer.save_pretrained(folder)
+    loaded = peft.AutoPeftModelForCausalLM.from_pretrained(folder)
+    assert torch.equal(loaded.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    assert torch.equal(world.logits(loaded.eval()), world.logits(adapter))
+
+
 def merges(world: World) -> None:
     model, folder = adapted(world, task_type="CAUSAL_LM")
     merged = peft.AutoPeftModelForCausalLM.from_pretrained(folder).merge_and_unload()

@@ -68,6 +68,11 @@ class VideoLMConfig(PreTrainedConfig):
         """Name of the dtype of running statistics and the like."""
         super().__init__(**kwargs)
 
+    @property
+    def vocab_size(self) -> int | None:
+        """Rows of the language model's table: by this PEFT sees that it was resized, and saves it with an adapter."""
+        return getattr(self.text_config, "vocab_size", None)
+
     def to_dict(self) -> dict[str, Any]:
         """As in transformers; `dtype`, in which it reads what is no parameter, is that of the buffers."""
         return super().to_dict() | {"dtype": self.buffer_dtype}

@@ -107,7 +107,10 @@ def _read(folder: Path, whose: str, differ: Iterable[str] = (), **options: Any) 
     refuse_pointers(folder, CheckpointError)
     damaged = f"{folder}: its weights are damaged or not complete"
     with reading(damaged, MODEL_REMEDY, CheckpointError), quiet_transformers(), without_progress_bars():
-        model, report = VideoLM.from_pretrained(folder, **options)
+        try:
+            model, report = VideoLM.from_pretrained(folder, **options)
+        except ImportError as error:  # of a quantizer, whose package transformers names
+            raise CheckpointError(f"{folder}: its weights need a package that is missing here: {error}") from error
     _refuse(folder, whose, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], differ)
     assert isinstance(model, VideoLM)
     if said := nonfinite_weights(model.named_parameters()):

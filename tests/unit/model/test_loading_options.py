@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
 from vlmkit.data import FittedVideo
-from vlmkit.errors import UserError
+from vlmkit.errors import CheckpointError, UserError
+from vlmkit.manifest import MANIFEST
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 
 Composed = tuple[VideoLM, VideoLMProcessor]
@@ -163,7 +165,7 @@ def test_a_table_of_another_size_is_saved_and_loaded(
     assert rows >= len(processor.tokenizer) == len(before) + 2
     assert model.get_input_embeddings().weight[len(before) :].std() < 3 * before.std()
     loaded, read = load(save(model, processor, tmp_path))
-    assert loaded.config.text_config.vocab_size == loaded.backbone.config.vocab_size == rows
+    assert loaded.config.vocab_size == loaded.config.text_config.vocab_size == loaded.backbone.config.vocab_size == rows
     assert torch.equal(loaded.get_input_embeddings().weight[: len(before)], before)
     batch = read([read.prompt("<video>\nred <scene>?")], [make_clip()])
     assert (batch["input_ids"] == len(before) + 1).any()
@@ -180,3 +182,13 @@ def test_a_placeholder_beyond_the_table_is_not_generated_once_it_is_within(make_
     assert model.generation_config.suppress_tokens is None
     model.resize_token_embeddings(video + 1)
     assert model.generation_config.suppress_tokens == [video]
+
+
+def test_a_package_of_quantized_weights_that_is_missing_is_named(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    quantized = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    (saved / "config.json").write_text(json.dumps(config | quantized))
+    (saved / MANIFEST).unlink()
+    monkeypatch.setattr("transformers.quantizers.quantizer_bnb_8bit.is_bitsandbytes_available", lambda: False)
+    with pytest.raises(CheckpointError, match=r"its weights need a package that is missing here: .*bitsandbytes"):
+        load(saved)
