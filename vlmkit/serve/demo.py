@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +64,11 @@ def open_demo(
     Raises:
         UserError: a model cannot be loaded, or the address cannot be had.
     """
+    _check_address(options)
     models = [DemoModel(ChatModel.open(target, device), options.max_new_tokens) for target in targets]
+    if len({model.name for model in models}) < len(models):
+        for number, model in enumerate(models, 1):
+            model.name += f" ({number})"
     with TemporaryDirectory(prefix="vlmkit-demo-") as folder:
         examples = draw_examples([model.chat.folder for model in models], Path(folder) / _DRAWN)
         ended = Event()
@@ -82,32 +87,25 @@ def launched(
     """Give out the page while the block runs, and yield its address. Uploads go below `folder`, where examples lie."""
     with patch.dict(os.environ, _environment(options.host, folder)):
         page = build_page(models, examples)
-        try:
-            _, address, public = page.launch(
-                server_name=options.host,
-                server_port=options.port,
-                share=options.share,
-                max_file_size=options.max_file_mib << 20,
-                allowed_paths=[str(folder / _DRAWN)],
-                theme=gr.themes.Default(font=_FONT, font_mono=("ui-monospace", "monospace")),
-                css_paths=_CSS,
-                footer_links=[],
-                run_history=False,
-                enable_monitoring=False,
-                mcp_server=False,
-                pwa=False,
-                ssr_mode=False,
-                inline=False,
-                quiet=True,
-                prevent_thread_lock=True,
-                state_session_capacity=_SESSIONS,
-            )
-        except (OSError, ValueError) as error:
-            at = f"--host {options.host} --port {options.port or 'from 7860 to 7959'}"
-            raise UserError(
-                f"{at}: no page can be given out there: the port is taken, or the address is none of this machine's; "
-                "choose another one"
-            ) from error
+        _, address, public = page.launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            max_file_size=options.max_file_mib << 20,
+            allowed_paths=[str(folder / _DRAWN)],
+            theme=gr.themes.Default(font=_FONT, font_mono=("ui-monospace", "monospace")),
+            css_paths=_CSS,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            mcp_server=False,
+            pwa=False,
+            ssr_mode=False,
+            inline=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            state_session_capacity=_SESSIONS,
+        )
         if options.share and not public:
             raise UserError("--share: Gradio's servers give no public address now; leave it out, or try again later")
         try:
@@ -116,6 +114,21 @@ def launched(
             for model in models:
                 model.ending.set()
             page.close(verbose=False)
+
+
+def _check_address(options: DemoOptions) -> None:
+    """A UserError where nothing can listen at host and port; Gradio would try for minutes."""
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(options.host, options.port or 0, type=socket.SOCK_STREAM)
+        with socket.socket(family, socket.SOCK_STREAM) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(address)
+    except OSError as error:
+        at = f"--host {options.host}" + (f" --port {options.port}" if options.port else "")
+        raise UserError(
+            f"{at}: no page can be given out there ({error.strerror or error}): the port is taken, or the address is "
+            "none of this machine's; choose another one"
+        ) from None
 
 
 def _environment(host: str, folder: Path) -> dict[str, str]:

@@ -30,7 +30,7 @@ Turn = tuple[str, list[str]]
 """A question, and what each model has answered."""
 
 
-class _Talk(NamedTuple):
+class _PageTalk(NamedTuple):
     """The conversation of a visitor, with each model alike."""
 
     file: str | None = None
@@ -48,7 +48,7 @@ def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.B
     names = " and ".join(model.name for model in models)
     with gr.Blocks(title=f"Ask {names}", analytics_enabled=False, delete_cache=(_CHECKED, _KEPT)) as page:
         gr.HTML(f"<h1>Ask {escape(names)} about a video</h1>", padding=False)
-        talk = gr.State(_Talk())
+        talk = gr.State(_PageTalk())
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 file = gr.File(label="Video or picture", file_types=["video", "image"], height=130, elem_id="file")
@@ -63,16 +63,16 @@ def build_page(models: Sequence[DemoModel], examples: Sequence[Example]) -> gr.B
         chosen = _examples(examples) if examples else None
         strips, chats, lines = ([panel[place] for panel in panels] for place in range(3))
         seen, said = [shown, talk, *strips, *chats, *lines], [question, talk, *chats, *lines]
-        visit = _Visit(models)
-        file.upload(visit.watch, [file, talk], seen, **_ONE_AT_A_TIME)
+        events = _Events(models)
+        file.upload(events.watch, [file, talk], seen, **_ONE_AT_A_TIME)
         for chat in chats:
-            chat.clear(visit.begin_anew, file, said, **_AT_ONCE)
-        file.clear(visit.forget, None, seen, **_AT_ONCE)
-        asked = [question.submit(visit.ask, [file, question, talk], said, **_ONE_AT_A_TIME)]
+            chat.clear(events.begin_anew, file, said, **_AT_ONCE)
+        file.clear(events.forget, None, seen, **_AT_ONCE)
+        asked = [question.submit(events.ask, [file, question, talk], said, **_ONE_AT_A_TIME)]
         if chosen is not None:
             taken = chosen.click(lambda number: examples[number], chosen, [file, question], **_AT_ONCE)
-            watched = taken.success(visit.watch, [file, talk], seen, **_ONE_AT_A_TIME)
-            asked.append(watched.success(visit.ask, [file, question, talk], said, **_ONE_AT_A_TIME))
+            watched = taken.success(events.watch, [file, talk], seen, **_ONE_AT_A_TIME)
+            asked.append(watched.success(events.ask, [file, question, talk], said, **_ONE_AT_A_TIME))
         for event in asked:
             event.then(lambda: gr.Textbox(submit_btn="Ask", stop_btn=False), None, question, **_AT_ONCE)
         question.stop(None, cancels=asked, **_AT_ONCE)
@@ -98,7 +98,7 @@ def _panel(name: str, number: int) -> tuple[gr.HTML, gr.Chatbot, gr.HTML]:
     return strip, chat, line
 
 
-class _Visit:
+class _Events:
     """The events of the page. Each gives the new values of the parts that it changes."""
 
     def __init__(self, models: Sequence[DemoModel]) -> None:
@@ -106,17 +106,17 @@ class _Visit:
 
     def forget(self) -> list[Any]:
         """Empty preview, conversation and, for each model, frames, chat and numbers."""
-        return ["", _Talk(), *self._each(""), *self._each([]), *self._each("")]
+        return ["", _PageTalk(), *self._each(""), *self._each([]), *self._each("")]
 
     def begin_anew(self, file: str | None) -> list[Any]:
         """Empty the conversations with all models; the video stays."""
-        return [gr.skip(), _Talk(file), *self._each([]), *self._each("")]
+        return [gr.skip(), _PageTalk(file), *self._each([]), *self._each("")]
 
-    def watch(self, file: str, talk: _Talk) -> Iterator[list[Any]]:
+    def watch(self, file: str, talk: _PageTalk) -> Iterator[list[Any]]:
         """Show a video, then the frames that each model took of it. About another video a conversation begins."""
         said = [*self._each(gr.skip()), *self._each(gr.skip())]
         if talk.file != file:  # the first question may have been faster
-            talk, said = _Talk(file), [*self._each([]), *self._each("")]
+            talk, said = _PageTalk(file), [*self._each([]), *self._each("")]
         yield [preview(file), talk, *self._each(looking()), *said]
         try:
             with _told(file):
@@ -126,7 +126,7 @@ class _Visit:
             raise
         yield [gr.skip(), talk, *strips, *said]
 
-    def ask(self, file: str | None, question: str, talk: _Talk) -> Iterator[list[Any]]:
+    def ask(self, file: str | None, question: str, talk: _PageTalk) -> Iterator[list[Any]]:
         """Put a question to one model after the other, and show the answers as they come."""
         question = question.strip()
         if file is None:
@@ -136,16 +136,16 @@ class _Visit:
         turns = talk.turns if talk.file == file else ()
         box: Any = gr.Textbox(value="", submit_btn=False, stop_btn="Stop")
         answers, lines = list(self._each("")), list(self._each(""))
-        yield self._said(box, _Talk(file, [*turns, (question, [*answers])]), lines)
+        yield self._said(box, _PageTalk(file, [*turns, (question, [*answers])]), lines)
         with _told(file):
             for number, model in enumerate(self._models):
                 watched = model.watch(file)
                 earlier = [(asked, answered[number]) for asked, answered in turns]
                 for answer in model.ask(watched, earlier, question):
                     answers[number], lines[number] = answer.text, answer_line(watched, answer)
-                    yield self._said(gr.skip(), _Talk(file, [*turns, (question, [*answers])]), lines)
+                    yield self._said(gr.skip(), _PageTalk(file, [*turns, (question, [*answers])]), lines)
 
-    def _said(self, box: Any, talk: _Talk, lines: Sequence[str]) -> list[Any]:
+    def _said(self, box: Any, talk: _PageTalk, lines: Sequence[str]) -> list[Any]:
         return [box, talk, *(_messages(talk.turns, number) for number in range(len(self._models))), *lines]
 
     def _each(self, value: Any) -> list[Any]:
