@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_line", "frame_strip", "looking", "preview"]
 
-_PICTURES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
+_PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 _MOST = 24
 """Frames that are shown of a video that has more, evenly spread."""
 

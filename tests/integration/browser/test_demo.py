@@ -154,6 +154,7 @@ def test_a_picture_is_a_video_of_one_frame(tab: Any, models: list[DemoModel], tm
     drop(tab, tmp_path / "red.png")
     for panel in (0, 1):
         expect(tab.locator(f"#frames-{panel} li")).to_have_count(1)
+    expect(tab.locator("#preview img")).to_be_visible()
     expect(tab.locator("#preview img")).to_have_js_property("naturalWidth", 60)
     ask_for(tab, ASKED, [offline(model.chat, tmp_path / "red.png", ASKED) for model in models])
 

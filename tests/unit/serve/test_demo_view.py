@@ -62,3 +62,4 @@ def test_numbers_of_an_answer() -> None:
 def test_a_file_is_previewed_as_what_it_is() -> None:
     assert preview("/up/a b'\"<.mp4").startswith('<video src="gradio_api/file=/up/a%20b%27%22%3C.mp4"')
     assert preview("/up/A.PNG").startswith('<img src="gradio_api/file=/up/A.PNG"')
+    assert preview("/up/moving.gif").startswith("<img ")  # browsers play it as a picture
