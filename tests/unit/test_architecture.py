@@ -23,6 +23,7 @@ LAYERS = (
     "benchmarks",
     "checkpoints evaluation training",
     "answers summary",
+    "study",
     "report bench",
     "publish serve",
     "eval_target judgement",

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from vlmkit._version import __version__
 from vlmkit.cli import (
+    ablate_command,
     agreement_command,
     answer_commands,
     ask_command,
@@ -94,6 +95,7 @@ app = typer.Typer(
 app.command("run")(experiments.run)
 app.command("check")(experiments.check)
 app.command("train")(experiments.train)
+app.command("ablate")(ablate_command.ablate)
 app.command("eval")(measuring.evaluate)
 app.command("judge")(measuring.judge)
 app.command("report")(experiments.report)

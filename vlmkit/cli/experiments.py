@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vlmkit.errors import UserError
 from vlmkit.formatting import columns, large
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
+from vlmkit.study.rows import is_study, load_study
 
 if TYPE_CHECKING:
     from vlmkit.spec.evaluation import EvaluationSpec
@@ -31,11 +33,26 @@ def check(
     spec: SpecFile,
     set_: Overrides = None,
     show: Annotated[bool, typer.Option("--resolved", help="Also print the spec with every default.")] = False,
+    seed_deviation: Annotated[
+        float, typer.Option(min=0, max=100, help="Of a study, points by which scores vary over seeds (deviation).")
+    ] = 1.0,
+    discordant: Annotated[
+        float, typer.Option(min=0.01, max=100, help="Of a study, percent of questions answered by one of two rows.")
+    ] = 10.0,
 ) -> None:
     """Validate a spec and compose its model without weights: parameters, tokens, operations, memory.
 
-    Needs no network, no weights and no data; takes seconds.
+    Needs no network, no weights and no data; takes seconds. Of a study it shows every row of the table, which runs
+    and stages are shared, and which difference can be found.
     """
+    if is_study(spec):
+        if set_ or show:
+            raise UserError("--set and --resolved are for specs; a study has `set` for all of its rows")
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from vlmkit.study.study_plan import Assumed, plan_study
+
+        typer.echo(plan_study(load_study(spec)).text(Assumed(seed_deviation / 100, discordant / 100)))
+        return
     experiment = _load(spec, set_)
     if show:
         typer.echo(resolved(experiment))

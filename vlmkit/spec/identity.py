@@ -5,6 +5,7 @@ What was made with other values, or with another version of a package, is not ta
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,9 +16,21 @@ from xxhash import xxh3_128
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.errors import as_written
 from vlmkit.registry import registry
-from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec, part_of
 
-__all__ = ["FREE", "Origins", "changed", "changes", "components", "identity", "is_free", "origins", "versions"]
+__all__ = [
+    "FREE",
+    "Origins",
+    "changed",
+    "changes",
+    "components",
+    "identity",
+    "is_free",
+    "origins",
+    "sha256_without_name",
+    "stage_identity",
+    "versions",
+]
 
 FREE = ("evaluation", "data.cache_mib", "data.max_bad_fraction", "training.workers")
 """Dotted keys that a continued run may change: the trained weights do not depend on them."""
@@ -77,6 +90,31 @@ def components(part: object) -> Iterator[ComponentSpec]:
 
 def identity(spec: ExperimentSpec) -> str:
     """Return a checksum of everything that the trained weights depend on: whose a checkpoint is."""
+    return _checksum(_without_free(spec))
+
+
+def sha256_without_name(spec: ExperimentSpec) -> str:
+    """Return a checksum of everything that a spec says but for its name."""
+    content = spec.model_dump(mode="json", exclude={"name"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def stage_identity(spec: ExperimentSpec, number: int) -> str:
+    """Return a checksum of everything that the weights after a stage depend on, `number` from 1.
+
+    Two experiments in which it is the same can share that stage: their names, and what differs between their later
+    stages, do not count.
+    """
+    content = _without_free(spec)
+    training = content["training"]
+    trained = sorted({key for stage in training["stages"] for key in stage["train"]})  # what trains is kept in float32
+    stages = training["stages"][:number]
+    distils = any("distillation" in map(part_of, stage["train"]) for stage in stages)
+    training |= {"stages": stages, "distillation": training["distillation"] if distils else None}
+    return _checksum({**content, "name": None, "trained": trained})
+
+
+def _without_free(spec: ExperimentSpec) -> dict[str, Any]:
     content = spec.model_dump(mode="json")
     for key in FREE:
         *path, last = key.split(".")
@@ -84,6 +122,10 @@ def identity(spec: ExperimentSpec) -> str:
         for name in path:
             part = part.get(name) or {}
         part.pop(last, None)
+    return content
+
+
+def _checksum(content: dict[str, Any]) -> str:
     return xxh3_128(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -75,14 +75,17 @@ def _merge(base: Placed, over: Placed, path: KeyPath) -> Placed:
 
 
 def apply(spec: Placed, dotted: str, value: Any) -> Placed:
-    """Return a spec with one value set. Items of a list are named by index or by their `name`."""
+    """Return a spec with one value set. Items of a list are named by index or by their `name`.
+
+    A value that a file gives is `Placed`: it keeps its place.
+    """
     if not isinstance(dotted, str):
         raise SpecError(f"set: expected a dotted path, e.g. model.aligner.fsra, found {shown(dotted)}")
     keys = dotted.split(".")
-    place = f"--set {dotted if len(dotted) <= 200 else shown(dotted)}"
+    place = value.place if isinstance(value, Placed) else f"--set {dotted if len(dotted) <= 200 else shown(dotted)}"
     if not all(keys) or len(keys) > DEEPEST:
         raise SpecError(f"{place}: expected names with single dots between, e.g. model.aligner.fsra, at most {DEEPEST}")
-    return _set(spec, keys, placed(value, place), (), place)
+    return _set(spec, keys, value if isinstance(value, Placed) else placed(value, place), (), place)
 
 
 def _set(node: Placed | None, keys: list[str], value: Placed, path: KeyPath, place: str) -> Placed:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vlmkit.statistics.clustering import checked, clustered_mean, mean_of, student_t
+from vlmkit.statistics.clustering import ClusteredMean, checked, clustered_mean, mean_of, student_t
 from vlmkit.statistics.intervals import Estimate
 
-__all__ = ["Paired", "mcnemar", "paired"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Paired", "mcnemar", "paired", "variance_of_differences"]
 
 
 @dataclass(frozen=True)
@@ -51,19 +55,13 @@ def paired(
 
     Source: Miller, arXiv:2411.00640, section 4.2.
     """
-    import numpy as np
-
     a, b = checked(first, clusters), checked(second, clusters)
     differences = a - b
     mean = clustered_mean(differences, clusters, strata)
     span = highest - lowest
     half = math.inf
     if mean.clusters > 1:
-        variance = mean.clustered
-        differing = {clusters[place] for place in differences.nonzero()[0]}
-        if len(differing) < 2 or np.ptp(differences) == 0:
-            variance = max(variance, 2 * ((float(abs(differences).max()) or span) / mean.kish) ** 2)
-        half = student_t(mean.degrees) * math.sqrt(variance)
+        half = student_t(mean.degrees) * math.sqrt(variance_of_differences(differences, clusters, mean, span))
     up, down = (tuple(sign.nonzero()[0].tolist()) for sign in (differences > 0, differences < 0))
     return Paired(
         mean_of(a, strata),
@@ -73,6 +71,26 @@ def paired(
         down,
         mcnemar(len(up), len(down)),
     )
+
+
+def variance_of_differences(
+    differences: np.ndarray, clusters: Sequence[Hashable], mean: ClusteredMean, span: float
+) -> float:
+    """Return the variance of the mean of questions' differences over clusters, as `paired` takes it: at least that of
+    one difference more for each side, where the differences that were seen tell nothing of it.
+
+    Args:
+        differences: of the questions.
+        clusters: the video or group of each.
+        mean: their `clustered_mean`.
+        span: the largest difference that is possible.
+    """
+    import numpy as np
+
+    differing = {clusters[place] for place in differences.nonzero()[0].tolist()}
+    if len(differing) < 2 or np.ptp(differences) == 0:
+        return max(mean.clustered, 2 * ((float(abs(differences).max()) or span) / mean.kish) ** 2)
+    return mean.clustered
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

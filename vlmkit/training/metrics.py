@@ -115,6 +115,8 @@ class StageRecord(BaseModel):
     """Samples that its datasets hold."""
     samples_skipped: int
     seconds_since_resumed: float
+    taken_from: str | None = None
+    """Name of the run that trained it, where another one of the same study did."""
     files: dict[str, Checksum]
 
 

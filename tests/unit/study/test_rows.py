@@ -1,0 +1,161 @@
+"""A study file becomes rows and runs: overrides, grids, shared runs, and one message for all that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vlmkit.errors import SpecError
+from vlmkit.spec.identity import stage_identity
+from vlmkit.spec.loading import load_spec
+from vlmkit.study.rows import load_study
+
+VIDEO = {"frames": 4, "size": 32, "multiple": 16}
+DATA = [{"type": "moving-shapes", "clips": 4}]
+BASE: dict[str, Any] = {
+    "vlmkit": 1,
+    "name": "tiny",
+    "model": {
+        "aligner": {"type": "stab", "width": 16, "heads": 2, "patch": 8, "input": VIDEO},
+        "backbone": {
+            "type": "hf-causal-lm",
+            "init": "random",
+            "config": {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+            "tokenizer": {"text": ["a red circle"]},
+        },
+    },
+    "training": {
+        "stages": [
+            {"name": "align", "data": DATA, "train": {"aligner": 1e-3}, "steps": 2},
+            {"name": "both", "data": DATA, "train": {"aligner": 1e-3, "backbone": 1e-3}, "steps": 3},
+        ]
+    },
+    "evaluation": {"benchmarks": ["moving-shapes"]},
+}
+STUDY: dict[str, Any] = {
+    "vlmkit": 1,
+    "study": "parts",
+    "base": "tiny.yaml",
+    "seeds": [3, 5],
+    "variants": [
+        {"name": "without-fsra", "label": "w/o FSRA", "set": {"model.aligner.fsra": False}},
+        {"name": "pooled", "set": {"model.aligner.downsampler": {"type": "avg-pool", "window": 2}}},
+    ],
+}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(BASE))
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+    return file
+
+
+def test_each_row_is_the_base_with_its_changes(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, set={"training.stages.both.steps": 7}))
+    assert [row.label for row in study.rows] == ["base", "w/o FSRA", "pooled"]
+    base, without, pooled = (row.experiment for row in study.rows)
+    changes = {"model.aligner.fsra": False, "training.stages.both.steps": 7, "seed": 3, "name": "without-fsra-seed3"}
+    assert without == load_spec(tmp_path / "tiny.yaml", set=changes)
+    assert (base.model.aligner.fsra, pooled.model.aligner.downsampler.type) == (True, "avg-pool")  # type: ignore[attr-defined]
+
+
+def test_every_row_has_its_first_seed_before_any_has_its_second(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path))
+    assert [run.experiment.name for run in study.runs] == [
+        *("base-seed3", "without-fsra-seed3", "pooled-seed3"),
+        *("base-seed5", "without-fsra-seed5", "pooled-seed5"),
+    ]
+    assert [run.seed for run in study.runs_of("pooled")] == [3, 5]
+
+
+def test_rows_that_are_equal_share_their_runs(tmp_path: Path) -> None:
+    again = {"name": "again", "set": {"model.aligner.fsra": True}}
+    study = load_study(write(tmp_path, variants=[*STUDY["variants"], again]))
+    assert len(study.rows) == 4
+    assert len(study.runs) == 6
+    assert study.runs[0].rows == ("base", "again")
+
+
+def test_a_grid_is_every_combination(tmp_path: Path) -> None:
+    grid = {"model.aligner.width": [16, 32], "model.aligner.downsampler": ["lsd", {"type": "avg-pool", "window": 2}]}
+    study = load_study(write(tmp_path, variants=[], grid=grid, seeds=[1]))
+    assert [row.name for row in study.rows] == [
+        *("base", "width-16-downsampler-lsd", "width-16-downsampler-avg-pool"),
+        *("width-32-downsampler-lsd", "width-32-downsampler-avg-pool"),
+    ]
+    assert study.rows[3].changes == {"model.aligner.width": 32, "model.aligner.downsampler": "lsd"}
+    assert study.runs[0].rows == ("base", "width-16-downsampler-lsd")
+
+
+def test_another_spec_takes_the_place_of_the_base(tmp_path: Path) -> None:
+    other = {**BASE, "training": {"stages": BASE["training"]["stages"][1:]}}
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
+    study = load_study(write(tmp_path, variants=[{"name": "other", "spec": "other.yaml"}]))
+    assert [len(row.experiment.training.stages) for row in study.rows] == [2, 1]  # type: ignore[union-attr]
+
+
+def test_benchmarks_of_the_study_are_those_of_all_rows(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, benchmarks=[{"name": "moving-shapes", "label": "scenes", "split": "scenes"}]))
+    assert {row.experiment.evaluation.benchmarks[0].label for row in study.rows} == {"scenes"}  # type: ignore[union-attr]
+
+
+def test_all_problems_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    variants = [
+        {"name": "a", "set": {"model.aligner.fsraa": False}},
+        {"name": "b", "set": {"model.aligner.downsampler": "ldd"}},
+    ]
+    file = write(tmp_path, variants=variants)
+    with pytest.raises(SpecError) as caught:
+        load_study(file)
+    lines = file.read_text().splitlines()
+    message = str(caught.value)
+    assert f"study.yaml:{1 + lines.index('    model.aligner.fsraa: false')}" in message
+    assert f"study.yaml:{1 + lines.index('    model.aligner.downsampler: ldd')}" in message
+    assert "did you mean" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"variants": []}, "give `variants` or `grid`"),
+        ({"seeds": [1, 1]}, "seed 1 stands there twice"),
+        ({"variants": [{"name": "base", "set": {"x": 1}}]}, "2 rows are called 'base'"),
+        ({"variants": [{"name": "a", "set": {"seed": 1}}]}, "the seed of a run is the study's"),
+        ({"variants": [{"name": "same"}]}, "changes nothing"),
+        ({"variantss": []}, "did you mean 'variants'"),
+        ({"base": "tiny.yml"}, "there is no such spec file"),
+        ({"base": {"spec": "tiny.yaml", "published": {"moving-shapes": {"accuracy": 0.5}}}}, "where they come from"),
+        ({"grid": {"model.aligner.width": list(range(100)), "seed": list(range(100))}}, "at most 1,000 rows"),
+    ],
+)
+def test_what_is_wrong_with_a_study_is_one_message(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        load_study(write(tmp_path, **changes))
+
+
+def test_an_experiment_is_no_study(tmp_path: Path) -> None:
+    write(tmp_path)
+    with pytest.raises(SpecError, match="found an experiment"):
+        load_study(tmp_path / "tiny.yaml")
+
+
+def test_a_stage_depends_on_what_comes_before_it_alone(tmp_path: Path) -> None:
+    write(tmp_path)
+
+    def stages(**changes: Any) -> list[str]:
+        spec = load_spec(tmp_path / "tiny.yaml", set={key.replace("__", "."): value for key, value in changes.items()})
+        return [stage_identity(spec, number) for number in (1, 2)]
+
+    first, second = stages()
+    assert first != second
+    assert stages(name="other", evaluation={"benchmarks": ["msvd-qa"]}) == [first, second]
+    later = stages(training__stages__both__steps=9)
+    assert later[0] == first
+    assert later[1] != second
+    for change in ({"seed": 9}, {"training__stages__align__steps": 9}, {"model__aligner__fsra": False},
+                   {"training__stages__both__train": {"aligner": 1e-3, "backbone.lm_head": 1e-3}}):  # fmt: skip
+        assert stages(**change)[0] != first

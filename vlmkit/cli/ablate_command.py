@@ -1,0 +1,114 @@
+"""`vlmkit ablate`: a study is run, and its table written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vlmkit.cli.experiments import RunsFolder
+from vlmkit.errors import RunError, SpecError, shown
+from vlmkit.formatting import plural
+from vlmkit.spec.yaml import parse_scalar
+
+if TYPE_CHECKING:
+    from vlmkit.study.launching import Launcher
+    from vlmkit.study.running import StudyProgress
+    from vlmkit.study.study_folder import StudyFolder
+
+__all__ = ["ablate"]
+
+
+def ablate(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, e.g. specs/studies/table4.yaml.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ROW", help="Only the base and this row. Repeatable.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try the runs again that failed before.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    devices: Annotated[
+        str, typer.Option(metavar="LIST", help="GPUs that runs are dealt to, e.g. 0,1,2,3; one run on each at once.")
+    ] = "",
+    cluster: Annotated[str, typer.Option(help="Start runs as jobs of submitit: slurm, or local.")] = "",
+    cluster_options: Annotated[
+        str, typer.Option(metavar="OPTIONS", help="Of submitit, e.g. '{slurm_partition: gpu, timeout_min: 600}'.")
+    ] = "{}",
+    output: RunsFolder = Path("runs"),
+) -> None:
+    """Run every row of a study with every seed, and write the table. The same command goes on where it stopped.
+
+    Runs that are equal are run once, and stages that begin alike are trained once. A run that fails is set aside and
+    listed; the others go on.
+    """
+    from vlmkit.study.rows import load_study
+    from vlmkit.study.running import choose_runs, run_study
+    from vlmkit.study.study_folder import StudyFolder
+
+    loaded = load_study(study)
+    runs = choose_runs(loaded, only or [])
+    folder = StudyFolder.open(loaded, output)
+    launcher = _launcher(folder, jobs, devices, cluster, cluster_options)
+    with folder.locked():
+        tell = _Teller(len(runs))
+        progress = run_study(loaded, folder, launcher, runs, retry, tell)
+    from vlmkit.study.table import build_table
+    from vlmkit.study.table_formats import write_tables
+
+    written = write_tables(build_table(loaded, folder), folder.path) if progress.ended or progress.passed_over else []
+    typer.echo("\n".join(_summary(progress, folder, written)))
+    if progress.failed:
+        raise RunError(
+            f"{plural(len(progress.failed), 'run')} of the study failed, see above; --retry tries them again"
+        )
+
+
+def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, options: str) -> Launcher:
+    from vlmkit.study.launching import LocalLauncher, SubmititLauncher
+
+    if cluster:
+        parsed: Any = parse_scalar(options, "--cluster-options")
+        if not isinstance(parsed, dict):
+            raise SpecError(f"--cluster-options: expected a mapping, found {shown(parsed)}")
+        return SubmititLauncher(jobs, folder.path / "submitit", cluster, parsed)
+    listed = [device.strip() for device in devices.split(",") if device.strip()]
+    return LocalLauncher(max(jobs, len(listed)), listed)
+
+
+class _Teller:
+    """Says on stderr what has changed."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._said: set[str] = set()
+
+    def __call__(self, progress: StudyProgress) -> None:
+        if not self._said and progress.passed_over:
+            self._say(f"{plural(len(progress.passed_over), 'run')} of {self.total} done before")
+        for name in progress.running:
+            taken = ", ".join(progress.stages_taken.get(name, ()))
+            self._say(f"{name}: started" + f", with the stages {taken} of others" * bool(taken))
+        done = len(progress.passed_over)
+        for number, name in enumerate(progress.ended, done + 1):
+            self._say(f"{name}: done ({number} of {self.total})", name)
+        for name in progress.failed:
+            self._say(f"{name}: failed")
+
+    def _say(self, line: str, key: str = "") -> None:
+        if (key or line) not in self._said:
+            self._said.add(key or line)
+            print(line, file=sys.stderr, flush=True)
+
+
+def _summary(progress: StudyProgress, folder: StudyFolder, written: list[Path]) -> Iterator[str]:
+    failures = folder.failures()
+    for name in progress.failed:
+        last = failures[name].said.splitlines()[-1:] if name in failures else []
+        yield f"failed: {name}: {''.join(last)} ({os.path.relpath(folder.path / 'logs' / f'{name}.log')})"
+    taken = sum(map(len, progress.stages_taken.values()))
+    if taken:
+        yield f"{plural(taken, 'stage')} taken from other runs"
+    yield from (f"table: {file}" for file in written)

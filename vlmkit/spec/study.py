@@ -1,0 +1,126 @@
+"""A study file: a base experiment, variants of it, seeds and benchmarks, which become an ablation table."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from vlmkit.api.bounds import Name
+from vlmkit.api.spec import Spec
+from vlmkit.spec.evaluation import BenchmarkUse
+
+__all__ = ["PublishedSource", "RowSpec", "StudySpec", "VariantSpec"]
+
+_MOST_VARIANTS = 1000
+
+Scores = dict[str, dict[str, Annotated[float, Field(allow_inf_nan=False)]]]
+_Overrides = Annotated[dict[str, Any], Field(max_length=200)]
+_Values = Annotated[list[Any], Field(min_length=1, max_length=100)]
+
+
+class RowSpec(Spec):
+    """What every row of the table says of itself."""
+
+    label: str = Field(default="", max_length=200)
+    """How the row is called in the table; empty: its name."""
+    published: Scores = Field(default={}, max_length=100)
+    """What was published for it, by benchmark and metric, in our units: `{msvd-qa: {accuracy: 0.634, score: 3.7}}`."""
+
+
+class BaseSpec(RowSpec):
+    """The experiment that the others are compared with."""
+
+    spec: str
+    """Its spec file, relative to the study file; the shipped ones are found by their names."""
+
+
+class VariantSpec(RowSpec):
+    """One other row: the base with something changed."""
+
+    name: Name
+    """Its name; its runs are called after it."""
+    spec: str | None = None
+    """A spec file in the place of the base."""
+    set: _Overrides = Field(default_factory=dict)
+    """Values by dotted path, as `--set` takes them: `{model.aligner.fsra: false}`."""
+
+    @model_validator(mode="after")
+    def _differs(self) -> VariantSpec:
+        if self.spec is None and not self.set:
+            raise ValueError("it changes nothing: give `set`, values by dotted path, or `spec`, a spec file")
+        return self
+
+
+class PublishedSource(Spec):
+    """Where the published scores come from, and how they were made."""
+
+    source: str
+    """Paper and table."""
+    judge: str = ""
+    """Who judged the answers."""
+    split: str = ""
+    """Of the benchmarks."""
+    frames: str = ""
+    """How many of a video, and which."""
+
+
+class StudySpec(Spec):
+    """A study."""
+
+    vlmkit: Literal[1]
+    """Version of this format."""
+    study: Name
+    """Its name; its runs lie in runs/NAME."""
+    title: str = Field(default="", max_length=500)
+    """What it asks, for the head of the table."""
+    base: BaseSpec
+    """The experiment that the others are compared with, or its spec file alone."""
+    set: _Overrides = Field(default_factory=dict)
+    """Values by dotted path for all rows, e.g. a shorter training."""
+    variants: Annotated[list[VariantSpec], Field(max_length=_MOST_VARIANTS)] = Field(default_factory=list)
+    """The other rows."""
+    grid: Annotated[dict[str, _Values], Field(max_length=10)] = Field(default_factory=dict)
+    """Further rows: every combination of these values, by dotted path."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=1000)]
+    """Each row is trained with each of them."""
+    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)] | None = None
+    """On what all rows are measured; None: as the base's spec says."""
+    metrics: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None
+    """Columns of the table; None: the first metric of each benchmark."""
+    fixed: Literal["steps", "tokens", "operations", "parameters"] = "steps"
+    """What has to be equal in all rows for a fair comparison; a row that differs says by how much."""
+    correction: Literal["holm", "none"] = "holm"
+    """Of the tests against the base, for looking at many rows."""
+    seed_variance: Literal["pooled", "own"] = "pooled"
+    """How the chance of a training is known: from all rows together, as in an analysis of variance, or from the seeds
+    of the row (and the base) alone, which takes many of them."""
+    published: PublishedSource | None = None
+    """Where the published scores of the rows come from."""
+
+    @field_validator("base", mode="before", json_schema_input_type=str | BaseSpec)
+    @classmethod
+    def _file_alone(cls, value: Any) -> Any:
+        return {"spec": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StudySpec:
+        if not self.variants and not self.grid:
+            raise ValueError("expected something to compare with the base: give `variants` or `grid`")
+        combinations = math.prod(map(len, self.grid.values())) if self.grid else 0
+        if combinations + len(self.variants) > _MOST_VARIANTS:
+            raise ValueError(f"{combinations:,} combinations of `grid`: expected at most {_MOST_VARIANTS:,} rows")
+        names = Counter(["base", *(variant.name for variant in self.variants)])
+        name, count = names.most_common(1)[0]
+        if count > 1:
+            raise ValueError(
+                f"{count} rows are called {name!r}: give each variant a name of its own, other than `base`"
+            )
+        if repeated := [seed for seed, count in Counter(self.seeds).items() if count > 1]:
+            raise ValueError(f"the seed {repeated[0]} stands there twice: name each once")
+        rows: list[RowSpec] = [self.base, *self.variants]
+        if self.published is None and any(row.published for row in rows):
+            raise ValueError("rows have `published` scores: say in `published` of the study where they come from")
+        return self

@@ -1,0 +1,163 @@
+"""Scores over several trainings: intervals and tests that count both sources of chance, the questions and the seeds.
+
+Letters: S seeds (trainings), n questions in clusters (videos).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from vlmkit.statistics.clustering import clustered_mean
+from vlmkit.statistics.intervals import Estimate
+from vlmkit.statistics.paired import variance_of_differences
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["SeededMean", "half_width", "holm", "seeded_mean"]
+
+_NODES = 2000
+"""Quantiles of Student's t over which a probability is averaged."""
+
+
+@dataclass(frozen=True)
+class SeededMean:
+    """A mean over seeds and questions, or a mean of differences, with the variance that each of them brings.
+
+    Mean minus truth is taken as `N(0, of_questions) + t(degrees) sqrt(of_seeds)`: the solution of Behrens and Fisher
+    for two variances of which the second is known from few trainings alone. Its 95% interval holds the truth in 95 to
+    97 of 100 studies also with two or three seeds, where Satterthwaite's degrees of freedom give 90 to 98.
+    """
+
+    value: float
+    of_questions: float
+    """Variance of the mean over the choice of questions: as if each system was trained infinitely often."""
+    of_seeds: float
+    """Variance of the mean over trainings that answer the same questions; 0 where there was one training."""
+    degrees: float
+    """Degrees of freedom of `of_seeds`; 0 where there was one training."""
+    seeds: int
+    """S."""
+
+    @property
+    def seed_deviation(self) -> float:
+        """The standard deviation of one training's score; 0 where there was one training."""
+        return math.sqrt(self.of_seeds * self.seeds)
+
+    def interval(self, lowest: float = -math.inf, highest: float = math.inf) -> Estimate:
+        """Return the mean with its 95% interval, within the range of the values."""
+        half = half_width(self.of_questions, self.of_seeds, self.degrees)
+        return Estimate(self.value, max(lowest, self.value - half), min(highest, self.value + half))
+
+    @property
+    def p(self) -> float:
+        """How likely a mean so far from 0 is where the truth is 0, two-sided: below 0.05 where the interval leaves 0
+        out."""
+        return 1 - _within(abs(self.value), self.of_questions, self.of_seeds, self.degrees)
+
+
+def seeded_mean(
+    values: Sequence[Sequence[float]],
+    clusters: Sequence[Hashable],
+    strata: Sequence[Hashable] | None = None,
+    of_seeds: tuple[float, float] | None = None,
+    span: float | None = None,
+) -> SeededMean:
+    """Return the mean of the values of S trainings on the same n questions.
+
+    Args:
+        values: S lists of n values; of a comparison, the differences question by question of two systems trained with
+            the same seed.
+        clusters: the video, or the group, of each question.
+        strata: the mean is the mean of the means of these.
+        of_seeds: variance of one training's mean, and its degrees of freedom, where they are known better than from
+            these trainings alone, e.g. from all rows of a study.
+        span: of differences, the largest that is possible: where hardly any question shows a difference, their variance
+            is at least that of `paired.variance_of_differences`.
+
+    Each question's mean over seeds varies by what the questions are and by what the trainings made of them; the latter,
+    the interaction I, is part of the variance between trainings already and is taken off:
+
+        of_questions = clustered variance of the questions' means - I,  I = sum over seeds of the clustered variance
+        of each seed's deviations from them / (S (S-1)),  of_seeds = variance of the S means / S
+
+    Sources: Behrens (1929) and Fisher (1935) for two variances; Cornfield and Tukey, Annals of Mathematical Statistics
+    27 (1956), for two crossed random factors.
+    """
+    import numpy as np
+
+    x = np.asarray(values, dtype=float)
+    if x.ndim != 2 or x.shape[1] != len(clusters) or not x.size:
+        raise ValueError(f"expected S lists of {len(clusters)} values, found the shape {x.shape}")
+    seeds, means_of_questions = len(x), x.mean(0)
+    of_questions = clustered_mean(means_of_questions, clusters, strata)
+    variance = of_questions.clustered
+    if not math.isfinite(variance):
+        return SeededMean(of_questions.value, math.inf, 0.0, 0.0, seeds)
+    if span is not None:
+        variance = variance_of_differences(means_of_questions, clusters, of_questions, span)
+    if seeds == 1:
+        return SeededMean(of_questions.value, variance, 0.0, 0.0, 1)
+    means = [clustered_mean(row, clusters, strata).value for row in x]
+    interaction = math.fsum(clustered_mean(row, clusters, strata).clustered for row in x - x.mean(0))
+    left = max(0.0, variance - interaction / (seeds * (seeds - 1)))
+    of_one, degrees = of_seeds or (float(np.var(means, ddof=1)), seeds - 1.0)
+    return SeededMean(of_questions.value, left, of_one / seeds, degrees, seeds)
+
+
+@lru_cache(maxsize=1024)
+def half_width(of_questions: float, of_seeds: float, degrees: float, level: float = 0.95) -> float:
+    """Return the h for which `N(0, of_questions) + t(degrees) sqrt(of_seeds)` is within -h..h with probability
+    `level`."""
+    from scipy.optimize import brentq  # type: ignore[import-untyped]
+
+    spread = math.sqrt(of_questions + of_seeds)
+    if spread == 0 or not math.isfinite(spread):
+        return spread
+    top = spread
+    while _within(top, of_questions, of_seeds, degrees) < level:
+        top *= 2
+    return float(brentq(lambda h: _within(h, of_questions, of_seeds, degrees) - level, 0, top, xtol=1e-9 * spread))
+
+
+def _within(half: float, of_questions: float, of_seeds: float, degrees: float) -> float:
+    """Return how likely `N(0, of_questions) + t(degrees) sqrt(of_seeds)` is within -half..half."""
+    import numpy as np
+    from scipy.special import ndtr, stdtr  # type: ignore[import-untyped]
+
+    if of_questions + of_seeds == 0:
+        return 1.0 if half > 0 else 0.0
+    if not math.isfinite(of_questions):
+        return 0.0
+    if of_questions == 0:
+        return float(2 * stdtr(degrees, half / math.sqrt(of_seeds)) - 1)
+    if of_seeds == 0:
+        return float(2 * ndtr(half / math.sqrt(of_questions)) - 1)
+    shift, scale = _quantiles(degrees) * math.sqrt(of_seeds), math.sqrt(of_questions)
+    return float(np.mean(ndtr((half - shift) / scale) - ndtr((-half - shift) / scale)))
+
+
+@lru_cache(maxsize=64)
+def _quantiles(degrees: float) -> np.ndarray:
+    import numpy as np
+    from scipy.special import stdtrit
+
+    quantiles: np.ndarray = stdtrit(degrees, (np.arange(_NODES) + 0.5) / _NODES)
+    return quantiles
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p values of several tests, corrected: those below 0.05 hold a false one in at most 5 of 100 studies.
+
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    order = sorted(range(len(p)), key=p.__getitem__)
+    corrected, highest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = highest
+    return corrected

@@ -1,0 +1,1 @@
+"""Ablation studies: from a base spec and its variants to a table with intervals."""

@@ -1,0 +1,201 @@
+"""A study file becomes the rows of a table, and the runs that they need; rows that are equal share their runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vlmkit.errors import SpecError, from_pydantic, shown
+from vlmkit.files import expand_path
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.identity import sha256_without_name
+from vlmkit.spec.loading import find_spec, validate_spec
+from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.study import RowSpec, StudySpec
+from vlmkit.spec.tree import Placed, spec_error
+from vlmkit.spec.yaml import read as read_yaml
+
+__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "is_study", "load_study"]
+
+BASE = "base"
+"""The name of the row that the others are compared with."""
+_MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of the table: an experiment, of which each seed makes a run."""
+
+    name: str
+    said: RowSpec
+    """Label and published scores."""
+    changes: Mapping[str, Any]
+    """What it sets on top of its spec file, by dotted path."""
+    experiment: ExperimentSpec
+    """With the study's first seed."""
+
+    @property
+    def label(self) -> str:
+        """What the table calls it."""
+        return self.said.label or self.name
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One training and measurement."""
+
+    experiment: ExperimentSpec
+    """Its name is that of the run folder, below that of the study."""
+    rows: tuple[str, ...]
+    """Names of the rows that it serves: more than one where they are the same experiment."""
+
+    @property
+    def seed(self) -> int:
+        """That of the experiment."""
+        return self.experiment.seed
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with all of its experiments validated."""
+
+    file: Path
+    spec: StudySpec
+    rows: tuple[StudyRow, ...]
+    """The base first."""
+    runs: tuple[StudyRun, ...]
+    """By seed, then by row: after the first so many runs, every row has its first seed."""
+
+    def runs_of(self, row: str) -> list[StudyRun]:
+        """Return the runs of a row, in the order of the seeds."""
+        return [run for run in self.runs if row in run.rows]
+
+
+def is_study(path: str | Path) -> bool:
+    """Return whether a YAML file says that it is a study. A SpecError where there is no such file."""
+    values = read_yaml(find_spec(expand_path(path))).value
+    return isinstance(values, dict) and "study" in values
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and validate a study file and every experiment in it.
+
+    A SpecError with the problems of all of them, each with file and line.
+    """
+    file = find_spec(expand_path(path))
+    values = read_yaml(file, "a study file")
+    if isinstance(values.value, dict) and "study" not in values.value and "model" in values.value:
+        raise SpecError(
+            f"{file}: expected a study file, with the keys vlmkit, study, base, variants, seeds; found an experiment; "
+            "`vlmkit run` runs it"
+        )
+    try:
+        spec = StudySpec.model_validate(values.data)
+    except ValidationError as error:
+        raise spec_error(from_pydantic(error), str(file), values) from None
+    rows = tuple(_rows(file, spec, values))
+    name, count = Counter(row.name for row in rows).most_common(1)[0]
+    if count > 1:
+        raise SpecError(f"{file}: {count} rows are called {name!r}: give those of `grid` as `variants` with names")
+    if (count := len(rows) * len(spec.seeds)) > _MOST_RUNS:
+        found = f"{len(rows):,} rows with {len(spec.seeds):,} seeds are {count:,} runs"
+        raise SpecError(f"{file}: {found}; expected at most {_MOST_RUNS:,}")
+    return Study(file, spec, rows, tuple(_runs(rows, spec.seeds)))
+
+
+def _rows(file: Path, spec: StudySpec, values: Placed) -> Iterator[StudyRow]:
+    """Yield the rows. A SpecError with what is wrong with any of them, each problem once."""
+    problems: dict[str, None] = {}
+    rows: list[StudyRow] = []
+    for name, said, own_file, overrides in _described(spec, values):
+        try:
+            rows.append(_row(file, spec, values, name, said, own_file, overrides))
+        except SpecError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise SpecError("\n".join(problems))
+    yield from rows
+
+
+_Described = tuple[str, RowSpec, str | None, Mapping[str, Placed]]
+
+
+def _described(spec: StudySpec, values: Placed) -> Iterator[_Described]:
+    """Yield name, label and scores, spec file and overrides of each row."""
+    yield BASE, spec.base, None, {}
+    listed = values.value.get("variants")
+    for number, variant in enumerate(spec.variants):
+        yield variant.name, variant, variant.spec, _below(listed.value[number], "set")
+    axes = _below(values, "grid")
+    for combination in itertools.product(*(axes[dotted].value for dotted in spec.grid)) if spec.grid else ():
+        overrides = dict(zip(spec.grid, combination, strict=True))
+        name = "-".join(_word(dotted, value) for dotted, value in overrides.items())
+        yield name, RowSpec(), None, overrides
+
+
+def _row(
+    file: Path,
+    spec: StudySpec,
+    values: Placed,
+    name: str,
+    said: RowSpec,
+    own_file: str | None,
+    overrides: Mapping[str, Placed],
+) -> StudyRow:
+    experiment = _read_spec(file, own_file or spec.base.spec)
+    for dotted, value in {**_below(values, "set"), **overrides}.items():
+        if dotted in ("name", "seed"):
+            raise SpecError(f"{value.place}: the {dotted} of a run is the study's: give `seeds`, and names to variants")
+        experiment = apply(experiment, dotted, value)
+    if spec.benchmarks is not None:
+        experiment = apply(experiment, "evaluation.benchmarks", values.value["benchmarks"])
+    experiment = apply(experiment, "seed", spec.seeds[0])
+    experiment = apply(experiment, "name", _run_name(name, spec.seeds[0]))
+    validated = validate_spec(experiment, f"{file}, {name}")
+    if validated.evaluation is None:
+        raise SpecError(f"{file}, {name}: there is nothing to measure: give `benchmarks`, or a spec with `evaluation`")
+    return StudyRow(name, said, {dotted: value.data for dotted, value in overrides.items()}, validated)
+
+
+def _read_spec(file: Path, named: str) -> Placed:
+    """Return the values of a spec file beside the study file, or else of a shipped one."""
+    beside = file.parent / expand_path(named)
+    return read_extended(beside if beside.is_file() else find_spec(expand_path(named)))
+
+
+def _below(values: Placed, key: str) -> dict[str, Placed]:
+    node = values.value.get(key)
+    return dict(node.value) if node is not None and isinstance(node.value, dict) else {}
+
+
+def _word(dotted: str, value: Placed) -> str:
+    """Return a part of the name of a combination: `width-64`."""
+    said = value.data.get("type", value.data) if isinstance(value.data, dict) else value.data
+    word = re.sub(r"[^a-z0-9._]+", "-", f"{dotted.rpartition('.')[2]}-{said}".lower()).strip("-._")
+    if len(word) > 60:
+        raise SpecError(f"{value.place}: {shown(value.data)} is too long for the name of a row; give it as a variant")
+    return word
+
+
+def _run_name(row: str, seed: int) -> str:
+    return f"{row}-seed{seed}"
+
+
+def _runs(rows: Sequence[StudyRow], seeds: Sequence[int]) -> Iterator[StudyRun]:
+    """Yield what has to be run: experiments that differ in nothing but their names are one."""
+    served: dict[str, list[str]] = {}
+    for row in rows:
+        served.setdefault(sha256_without_name(row.experiment), []).append(row.name)
+    first = {names[0]: tuple(names) for names in served.values()}
+    experiments = {row.name: row.experiment for row in rows}
+    for seed in seeds:
+        for name, names in first.items():
+            update = {"seed": seed, "name": _run_name(name, seed)}
+            yield StudyRun(experiments[name].model_copy(update=update), names)

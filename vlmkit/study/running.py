@@ -1,0 +1,186 @@
+"""The runs of a study, one after the other or side by side: what is done is passed over, what failed is set aside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from vlmkit.errors import UserError, did_you_mean
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec.identity import stage_identity
+from vlmkit.study.launching import Job, Launcher
+from vlmkit.study.rows import Study, StudyRun
+from vlmkit.study.study_folder import StudyFolder
+from vlmkit.training.metrics import STAGE_RECORD
+from vlmkit.training.shared_stages import take_stages
+
+__all__ = ["StudyProgress", "choose_runs", "run_study"]
+
+_PAUSE = 0.5
+"""Seconds between two looks at the processes."""
+
+
+@dataclass
+class StudyProgress:
+    """How far a study is."""
+
+    running: dict[str, StudyRun] = field(default_factory=dict)
+    """By name of the run."""
+    ended: list[str] = field(default_factory=list)
+    """Names of the runs that ended well under this call."""
+    failed: list[str] = field(default_factory=list)
+    """Names of the runs that did not."""
+    passed_over: list[str] = field(default_factory=list)
+    """Names of the runs that were done before."""
+    stages_taken: dict[str, list[str]] = field(default_factory=dict)
+    """By name of the run, the stages that another run had trained."""
+
+
+def choose_runs(study: Study, only: Sequence[str] = ()) -> list[StudyRun]:
+    """Return the runs of some rows and the base, or of all. A UserError for a name that no row has."""
+    names = [row.name for row in study.rows]
+    if unknown := [name for name in only if name not in names]:
+        listed = f"{did_you_mean(unknown[0], names)}rows: {', '.join(names)}"
+        raise UserError(f"--only {unknown[0]}: no row of the study is called so; {listed}")
+    wanted = {names[0], *only} if only else set(names)
+    return [run for run in study.runs if wanted & set(run.rows)]
+
+
+def run_study(
+    study: Study,
+    folder: StudyFolder,
+    launcher: Launcher,
+    runs: Sequence[StudyRun],
+    retry: bool = False,
+    tell: Callable[[StudyProgress], None] = lambda progress: None,
+) -> StudyProgress:
+    """Run what is not done yet. Called again after an interruption, it goes on where it stopped.
+
+    A run that would train a stage which a running one trains waits for that stage, and takes it.
+
+    Args:
+        study: the study.
+        folder: its folder.
+        launcher: what starts processes or jobs.
+        runs: those of `study` that are wanted, in the order in which they start.
+        retry: also those that failed before.
+        tell: called whenever something has changed, and now and then.
+
+    Returns:
+        What was done. Failures are kept in the folder; those of one run do not end the others.
+    """
+    scheduler = _Scheduler(study, folder, launcher)
+    waiting = scheduler.sort_out(runs, retry)
+    try:
+        while waiting or scheduler.jobs:
+            tell(scheduler.progress)
+            scheduler.collect()
+            for slot in scheduler.free_slots():
+                ready = next((run for run in waiting if scheduler.is_ready(run)), None)
+                if ready is None:
+                    break
+                waiting.remove(ready)
+                scheduler.start(ready, slot)
+            time.sleep(_PAUSE)
+    except BaseException:
+        scheduler.stop()
+        raise
+    tell(scheduler.progress)
+    return scheduler.progress
+
+
+class _Scheduler:
+    """The runs that are under way."""
+
+    def __init__(self, study: Study, folder: StudyFolder, launcher: Launcher) -> None:
+        self.study, self.folder, self.launcher = study, folder, launcher
+        self.progress = StudyProgress()
+        self.jobs: dict[str, tuple[Job, int]] = {}
+        """By name of the run, with its slot."""
+
+    def sort_out(self, runs: Sequence[StudyRun], retry: bool) -> list[StudyRun]:
+        """Return the runs that are to be started."""
+        waiting = []
+        for run in runs:
+            state = self.folder.state(run)
+            if state == "failed" and retry:
+                self.folder.forget_failure(run)
+            if state == "done":
+                self.progress.passed_over.append(run.experiment.name)
+            elif state == "failed" and not retry:
+                self.progress.failed.append(run.experiment.name)
+            else:
+                waiting.append(run)
+        return waiting
+
+    def free_slots(self) -> list[int]:
+        """Return the places in which nothing runs."""
+        return sorted(set(range(self.launcher.slots)) - {slot for _, slot in self.jobs.values()})
+
+    def is_ready(self, run: StudyRun) -> bool:
+        """Return whether a run can start: nobody works on it, and no stage that it could take is under way."""
+        return not self.folder.is_busy(run) and not _waits_for(run, self.folder, self.progress)
+
+    def start(self, run: StudyRun, slot: int) -> None:
+        """Start a run, with the stages that others have trained."""
+        name, target = run.experiment.name, self.folder.run_folder(run)
+        others = [self.folder.run_folder(other) for other in self.study.runs if other is not run]
+        try:
+            RunFolder.open(run.experiment, self.folder.path)
+            if taken := take_stages(run.experiment, target, others):
+                self.progress.stages_taken[name] = taken
+        except UserError as error:
+            self.folder.log(run).write_text(f"vlmkit: {error}\n", encoding="utf-8")
+            self._fail(run, 2)
+            return
+        command = ["run", str(self.folder.spec_file(run)), "--output", str(self.folder.path)]
+        self.jobs[name] = self.launcher.start(command, self.folder.log(run), slot), slot
+        self.progress.running[name] = run
+
+    def collect(self) -> None:
+        """Take note of what has ended."""
+        for name, (job, _) in list(self.jobs.items()):
+            code = job.exit_code()
+            if code is None:
+                continue
+            del self.jobs[name]
+            run = self.progress.running.pop(name)
+            if self.folder.state(run) == "done":
+                self.progress.ended.append(name)
+            else:
+                self._fail(run, code)
+
+    def stop(self) -> None:
+        """End what runs."""
+        for job, _ in self.jobs.values():
+            job.stop()
+
+    def _fail(self, run: StudyRun, code: int) -> None:
+        self.folder.note_failure(run, code)
+        self.progress.failed.append(run.experiment.name)
+
+
+def _waits_for(run: StudyRun, folder: StudyFolder, progress: StudyProgress) -> bool:
+    """Return whether a running one is about to finish a stage that this one could take."""
+    mine = _stages(run)
+    for other in progress.running.values():
+        theirs = _stages(other)
+        common = next((i for i, pair in enumerate(zip(mine, theirs, strict=False)) if pair[0] != pair[1]),
+                      min(len(mine), len(theirs)))  # fmt: skip
+        if common and not _is_finished(other, folder, common):
+            return True
+    return False
+
+
+def _stages(run: StudyRun) -> list[str]:
+    training = run.experiment.training
+    count = len(training.stages) if training else 0
+    return [stage_identity(run.experiment, number) for number in range(1, count + 1)]
+
+
+def _is_finished(run: StudyRun, folder: StudyFolder, number: int) -> bool:
+    training = run.experiment.training
+    assert training is not None
+    stage = folder.run_folder(run).stage(number, training.stages[number - 1].name)
+    return (stage / STAGE_RECORD).is_file()

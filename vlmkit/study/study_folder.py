@@ -1,0 +1,125 @@
+"""The folder of a study: the run folders of all its runs, their specs, their output, and what failed.
+
+runs/STUDY/  study.yaml  .lock
+  specs/NAME.yaml   logs/NAME.log   failures.json   NAME/ (a run folder)
+  table.json  table.md  table.tex  table.csv  study.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from vlmkit.errors import RunError
+from vlmkit.files import Locked, lock_file, write_atomic
+from vlmkit.json_files import Record, is_present, read_record, write_record
+from vlmkit.run_folder import RunBusyError, RunFolder
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import resolved
+from vlmkit.study.rows import Study, StudyRun
+
+__all__ = ["Failure", "RunState", "StudyFolder"]
+
+RunState = Literal["new", "begun", "done", "failed"]
+_SAID = 2000
+"""Characters of a run's last words."""
+
+
+class Failure(Record):
+    """A run that ended otherwise than it should."""
+
+    code: int
+    """Its exit code."""
+    said: str
+    """The end of its output."""
+
+
+class StudyFolder:
+    """Where everything of one study lies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._failures = path / "failures.json"
+
+    @classmethod
+    def open(cls, study: Study, output: Path) -> StudyFolder:
+        """Return the folder `output`/STUDY, with the spec of every run written into it."""
+        folder = cls(output / study.spec.study)
+        for name in ("specs", "logs"):
+            (folder.path / name).mkdir(parents=True, exist_ok=True)
+        for run in study.runs:
+            text = resolved(run.experiment)
+            file = folder.spec_file(run)
+            if not file.is_file() or file.read_text(encoding="utf-8") != text:
+                write_atomic(file, text)
+        return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others out while this process works on the study. A RunError where one does."""
+        try:
+            with lock_file(self.path / ".lock"):
+                yield
+        except Locked:
+            raise RunError(f"{self.path}: another process is working on this study; wait until it ends") from None
+
+    def spec_file(self, run: StudyRun) -> Path:
+        """The resolved spec of a run."""
+        return self.path / "specs" / f"{run.experiment.name}.yaml"
+
+    def log(self, run: StudyRun) -> Path:
+        """What a run prints."""
+        return self.path / "logs" / f"{run.experiment.name}.log"
+
+    def run_folder(self, run: StudyRun) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.path / run.experiment.name)
+
+    def state(self, run: StudyRun) -> RunState:
+        """Return how far a run is, from its files alone."""
+        folder = self.run_folder(run)
+        if is_measured(folder, run.experiment):
+            return "done"
+        if run.experiment.name in self.failures():
+            return "failed"
+        return "begun" if folder.spec_file.is_file() else "new"
+
+    def is_busy(self, run: StudyRun) -> bool:
+        """Return whether a process works on a run: a job of a cluster goes on when the study that began it ends."""
+        folder = self.run_folder(run)
+        if not folder.path.is_dir():
+            return False
+        try:
+            with folder.locked():
+                return False
+        except RunBusyError:
+            return True
+
+    def failures(self) -> dict[str, Failure]:
+        """Return what failed, by the name of the run."""
+        return read_record(self._failures, dict[str, Failure]) if is_present(self._failures) else {}
+
+    def note_failure(self, run: StudyRun, code: int) -> None:
+        """Keep how a run ended, with its last words."""
+        log = self.log(run)
+        said = log.read_text(encoding="utf-8", errors="replace")[-_SAID:].strip() if log.is_file() else ""
+        self._write({**self.failures(), run.experiment.name: Failure(code=code, said=said)})
+
+    def forget_failure(self, run: StudyRun) -> None:
+        """Take back that a run failed: it is to be tried again."""
+        left = {name: failure for name, failure in self.failures().items() if name != run.experiment.name}
+        if len(left) < len(self.failures()):
+            self._write(left)
+
+    def _write(self, failures: dict[str, Failure]) -> None:
+        write_record(self._failures, {name: failure.data() for name, failure in failures.items()})
+
+
+def is_measured(folder: RunFolder, experiment: ExperimentSpec) -> bool:
+    """Return whether every benchmark of an experiment has a result in its run folder."""
+    if experiment.evaluation is None or (experiment.training is not None and not folder.model.is_dir()):
+        return False
+    names = [use.result_name for use in experiment.evaluation.benchmarks]
+    return all((folder.evaluation(name) / "result.json").is_file() for name in names)

@@ -1,0 +1,174 @@
+"""The table of a study as Markdown, LaTeX (booktabs) and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vlmkit.files import write_atomic
+from vlmkit.formatting import EN_DASH, difference, differences, figure, figures, is_accuracy, large
+from vlmkit.json_files import write_record
+from vlmkit.study.table import Cell, Column, Line, StudyTable
+
+__all__ = ["captions", "write_tables"]
+
+_NONE = EN_DASH
+
+
+def captions(table: StudyTable) -> list[str]:
+    """Return what a reader has to know to read the table, one sentence or two each."""
+    said = []
+    for column in table.columns.values():
+        judged = "" if column.judge == "none" else f", judge {column.judge}"
+        said.append(
+            f"{column.benchmark}: {column.metric} of {column.questions:,} questions, split {column.split}, protocol "
+            f"{column.protocol}{judged}"
+        )
+    seeds = max((len(cell.seeds) for line in table.lines for cell in line.cells.values()), default=0)
+    if seeds > 1:
+        known = "pooled over all rows" if table.seed_variance == "pooled" else "of each row alone"
+        said.append(
+            f"Means over {seeds} seeds. 95% intervals count the choice of questions, by video, and that of seeds, "
+            f"whose variance is {known}"
+        )
+    else:
+        said.append("One training each: intervals count the choice of questions, by video, and not that of seeds")
+    others = len(table.lines) - 1
+    corrected = f", corrected by Holm for {others} rows" if table.correction == "holm" and others > 1 else ""
+    base = table.base().label
+    said.append(f"Differences are to {base!r}, question by question and seed by seed; p is two-sided{corrected}")
+    if table.source:
+        said.append(f"Published scores, of another judge, split or number of frames unless it says so: {table.source}")
+    incomplete = [f"{line.label} ({len(line.missing)})" for line in table.lines if line.missing]
+    if incomplete:
+        said.append(f"Not all seeds have a result: {', '.join(incomplete)}")
+    return said
+
+
+def _markdown(table: StudyTable) -> str:
+    head = [cell.replace("|", r"\|") for cell in _head(table)]
+    rows = [[cell.replace("|", r"\|") for cell in _row(table, line)] for line in table.lines]
+    marks = ["---", *["---:"] * (len(head) - 1)]
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
+    title = [f"# {table.title or table.study}", ""]
+    return "\n".join([*title, *lines, "", *(f"- {said}." for said in captions(table))]) + "\n"
+
+
+def _latex(table: StudyTable) -> str:
+    head, rows = _head(table), [_row(table, line) for line in table.lines]
+    body = [f"    {' & '.join(map(_escaped, cells))} \\\\" for cells in rows]
+    return "\n".join([
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "  \\centering",
+        f"  \\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        "    \\toprule",
+        f"    {' & '.join(map(_escaped, head))} \\\\",
+        "    \\midrule",
+        *body,
+        "    \\bottomrule",
+        "  \\end{tabular}",
+        f"  \\caption{{{_escaped(table.title or table.study)}. {_escaped('. '.join(captions(table)))}.}}",
+        f"  \\label{{tab:{table.study}}}",
+        "\\end{table}",
+        "",
+    ])  # fmt: skip
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", EN_DASH: "--", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _csv(table: StudyTable) -> str:
+    """Return one line per row and column of scores, numbers as they are."""
+    head = "row label benchmark metric score low high seeds seed_deviation difference difference_low difference_high"
+    head += " p p_corrected published parameters tokens macs"
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head.split())
+    for line in table.lines:
+        for name, cell in line.cells.items():
+            column, found = table.columns[name], cell.difference
+            more = [found.value, *found.ci95, found.p, found.p_corrected] if found else [""] * 5
+            costs = [line.parameters, line.tokens, line.macs]
+            writer.writerow(
+                [line.name, line.label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
+                + [len(cell.seeds), cell.seed_deviation, *more, "" if cell.published is None else cell.published]
+                + ["" if value is None else value for value in costs]
+            )
+    return out.getvalue()
+
+
+def _head(table: StudyTable) -> list[str]:
+    head = [""]
+    for name, column in table.columns.items():
+        unit = ", %" if is_accuracy(column.metric) else ""
+        head += [f"{column.benchmark} {column.metric}{unit}", "difference"]
+        if _has_published(table, name):
+            head.append("published")
+    return [*head, *(title for title, _ in _costs(table))]
+
+
+def _row(table: StudyTable, line: Line) -> list[str]:
+    cells = [line.label]
+    for name, column in table.columns.items():
+        cell = line.cells.get(name)
+        cells += [_score(cell, column), _difference(cell, column)]
+        if _has_published(table, name):
+            said = cell.published if cell else None
+            cells.append(_NONE if said is None else figure(said, column.metric))
+    return [*cells, *(show(line) for _, show in _costs(table))]
+
+
+def _has_published(table: StudyTable, name: str) -> bool:
+    return any(name in line.cells and line.cells[name].published is not None for line in table.lines)
+
+
+def _score(cell: Cell | None, column: Column) -> str:
+    if cell is None:
+        return _NONE
+    return f"{figure(cell.score.value, column.metric)} [{figures(cell.score.ci95, column.metric)}]"
+
+
+def _difference(cell: Cell | None, column: Column) -> str:
+    """Return the difference with its interval and p; what is told from chance has a star."""
+    if cell is None or cell.difference is None:
+        return _NONE
+    found = cell.difference
+    p = f"p < {0.001}" if found.p_corrected < 0.001 else f"p = {found.p_corrected:.3f}"
+    star = "*" if found.is_found else ""
+    value, ends = difference(found.value, column.metric), differences(found.ci95, column.metric)
+    return f"{value}{star} [{ends}], {p}"
+
+
+def _costs(table: StudyTable) -> Iterator[tuple[str, Callable[[Line], str]]]:
+    """Yield the columns of what a row costs, where any row tells."""
+    kinds: list[tuple[str, Callable[[Line], float | None], Callable[[float], str]]] = [
+        ("parameters", lambda line: line.parameters, large),
+        ("tokens", lambda line: line.tokens, lambda value: f"{value:,.0f}"),
+        ("multiply-accumulates", lambda line: line.macs, large),
+    ]
+    for title, get, show in kinds:
+        if any(get(line) is not None for line in table.lines):
+            yield title, lambda line, get=get, show=show: _NONE if (value := get(line)) is None else show(value)  # type: ignore[misc]
+
+
+_FORMATS: dict[str, Callable[[StudyTable], str]] = {"md": _markdown, "tex": _latex, "csv": _csv}
+
+
+def write_tables(table: StudyTable, folder: Path) -> list[Path]:
+    """Write table.json, table.md, table.tex and table.csv, and return the files."""
+    write_record(folder / "table.json", table.data())
+    files = [folder / "table.json"]
+    for ending, text in _FORMATS.items():
+        files.append(folder / f"table.{ending}")
+        write_atomic(files[-1], text(table))
+    return files
