@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from vlmkit.runtime import share_one_heap
 from vlmkit.serve.api_errors import CLIENT_GONE, ApiError, ClientGone
 from vlmkit.serve.batcher import Batcher
 from vlmkit.serve.chat_endpoint import ChatEndpoint
@@ -128,6 +129,7 @@ def serve(
     """
     with bind(host, port) as sock:
         address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+        share_one_heap()
         server = ChatServer(ChatModel.open(target, device), limits, key)
 
         def say_ready() -> None:

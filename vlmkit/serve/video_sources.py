@@ -16,6 +16,7 @@ from vlmkit.data import FittedVideo
 from vlmkit.errors import UserError, shown
 from vlmkit.evaluation.answer_model import EncodedVideo
 from vlmkit.files import file_sha256, is_file
+from vlmkit.runtime import give_back_freed_memory
 from vlmkit.serve.api_errors import bad_request
 from vlmkit.serve.limits import HeldBytes, ServerLimits
 from vlmkit.serve.video_fetch import fetch_public
@@ -96,10 +97,16 @@ class VideoSources:
         """Decode a video, or wait for another request that has it decoded; it goes on when one of them gives up."""
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._pool.run(self._look, source, None, sampling))
+            task = asyncio.ensure_future(self._pool.run(self._decode, source, sampling))
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
         return await asyncio.shield(task)
+
+    def _decode(self, source: Source, sampling: Mapping[str, Any] | None) -> FittedVideo:
+        try:
+            return self._look(source, None, sampling)
+        finally:
+            give_back_freed_memory()
 
     def _finished(self, key: str, task: asyncio.Task[FittedVideo]) -> None:
         del self._under_way[key]
