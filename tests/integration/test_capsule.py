@@ -33,7 +33,7 @@ from vlmkit.evaluation.scores import score_answers
 from vlmkit.manifest import updating_manifest
 from vlmkit.publish.capsule import write_capsule
 from vlmkit.publish.capsule_record import read_capsule, save_capsule
-from vlmkit.publish.made_with import model_files
+from vlmkit.publish.provenance import model_files
 from vlmkit.publish.verification import MEANING, Verification, verify
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -37,24 +37,24 @@ sequence of pictures, a (T, H, W, 3) or (H, W, 3) uint8 array, a (T, 3, H, W) or
 _STILL = ("BMP", "JPEG", "PNG", "WEBP")
 _ANIMATED = ("PNG", "WEBP")
 """Formats of which some files are animations. Of a camera's JPEG with several pictures, the first counts."""
+_MOST_BYTES = 1 << 30
+"""The most that is taken from a URL, or as content."""
+_SECONDS = 60.0
+"""The longest that fetching from a URL may take."""
 _LONGEST_SUFFIX = 8
 _LONGEST_SCHEME = 32
 
 
 @contextmanager
-def local_file(
-    source: str | Path | bytes, *, urls: bool = True, max_bytes: int = 1 << 30, seconds: float = 60
-) -> Iterator[Path]:
+def local_file(source: str | Path | bytes) -> Iterator[Path]:
     """The file on this machine that a source is; where there was none, a temporary one for as long as the block runs.
 
     Args:
-        source: a path, a `file://`, `data:` (base64) or `http(s)://` URL, or the file's content.
-        urls: whether what lies behind an `http(s)://` URL may be fetched.
-        max_bytes: the most that is taken from a URL, or as content.
-        seconds: the longest that fetching may take.
+        source: a path, a `file://`, `data:` (base64) or `http(s)://` URL, or the file's content; where it is no file,
+            at most 1 GiB, and from a URL within a minute.
 
     Raises:
-        DataError: where a URL is of another kind or not to be fetched, or cannot be fetched within these limits.
+        DataError: where a URL is of another kind, or cannot be fetched within these limits.
         UnreadableVideo: what the block raises of a temporary file is raised with the source's name.
     """
     scheme = _scheme(source) if isinstance(source, str) else ""
@@ -64,13 +64,11 @@ def local_file(
     name = "the bytes that are given" if isinstance(source, bytes) else shown(source)
     with NamedTemporaryFile(prefix="vlmkit-", suffix=_suffix(str(source)) if scheme.startswith("http") else "") as file:
         if scheme in ("http", "https"):
-            if not urls:
-                raise DataError(f"{name}: expected a file, found a URL, and URLs are not fetched here")
-            _fetch(str(source), name, file, max_bytes, seconds)
+            _fetch(str(source), name, file)
         elif scheme in ("", "data"):
-            content = source if isinstance(source, bytes) else _data(str(source), name, max_bytes)
-            if len(content) > max_bytes:
-                raise _too_large(name, max_bytes)
+            content = source if isinstance(source, bytes) else _data(str(source), name)
+            if len(content) > _MOST_BYTES:
+                raise _too_large(name)
             file.write(content)
         else:
             raise DataError(f"{name}: expected a path or a URL of file, data, http or https; save it to a file")
@@ -195,24 +193,26 @@ def _suffix(url: str) -> str:
     return suffix if len(suffix) <= _LONGEST_SUFFIX and suffix[1:].isalnum() else ""
 
 
-def _data(url: str, name: str, max_bytes: int) -> bytes:
+def _data(url: str, name: str) -> bytes:
     """Return the content of a `data:` URL."""
     head, comma, text = url.partition(",")
     if not comma or not head.lower().endswith(";base64"):
         raise DataError(f"{name}: expected data:TYPE;base64,CONTENT, as in data:video/mp4;base64,AAAA")
-    if len(text) // 4 * 3 - 2 > max_bytes:
-        raise _too_large(name, max_bytes)
+    if len(text) // 4 * 3 - 2 > _MOST_BYTES:
+        raise _too_large(name)
     try:
         return base64.b64decode(unquote(text), validate=True)
     except (binascii.Error, ValueError) as error:
         raise DataError(f"{name}: the content of this data: URL is no base64: {error}") from None
 
 
-def _too_large(name: str, max_bytes: int) -> DataError:
-    return DataError(f"{name}: expected at most {max_bytes:,} bytes, found more; shorten the video or make it smaller")
+def _too_large(name: str) -> DataError:
+    return DataError(
+        f"{name}: expected at most {_MOST_BYTES:,} bytes, found more; shorten the video or make it smaller"
+    )
 
 
-def _fetch(url: str, name: str, file: IO[bytes], max_bytes: int, seconds: float) -> None:
+def _fetch(url: str, name: str, file: IO[bytes]) -> None:
     """Write what lies behind a URL into a file."""
     import httpx
     from anyio import fail_after
@@ -220,7 +220,7 @@ def _fetch(url: str, name: str, file: IO[bytes], max_bytes: int, seconds: float)
 
     async def fetch() -> None:
         received = 0
-        with fail_after(seconds):
+        with fail_after(_SECONDS):
             async with (
                 httpx.AsyncClient(follow_redirects=True, timeout=None) as client,  # noqa: S113 -- one for all of it
                 client.stream("GET", url) as response,
@@ -229,14 +229,14 @@ def _fetch(url: str, name: str, file: IO[bytes], max_bytes: int, seconds: float)
                     raise DataError(f"{name}: the server answers {response.status_code} {response.reason_phrase}")
                 async for chunk in response.aiter_bytes():
                     received += len(chunk)
-                    if received > max_bytes:
-                        raise _too_large(name, max_bytes)
+                    if received > _MOST_BYTES:
+                        raise _too_large(name)
                     file.write(chunk)
 
     try:
         with start_blocking_portal() as portal:  # a notebook has an event loop of its own in this thread
             portal.call(fetch)
     except TimeoutError:
-        raise DataError(f"{name}: it was not here within {seconds:g} s; save it to a file first") from None
+        raise DataError(f"{name}: it was not here within {_SECONDS:g} s; save it to a file first") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         raise DataError(f"{name}: it cannot be fetched: {error_text(error)}") from None

@@ -35,6 +35,7 @@ _NAMES: tuple[dict[str, Any], ...] = (
 """In these pipelines and `transformers serve` look a model up, beside the Auto classes."""
 _TASK = "any-to-any"
 _PIPELINE = "vlmkit.model.any_to_any.AnyToAny"
+"""By its name, as transformers' own: pipelines are imported when one is made."""
 
 
 def register() -> None:

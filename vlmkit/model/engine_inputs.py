@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import BatchFeature
 
-from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.video import VideoInput, VideoShape
+from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoSource, fit_frames, to_batch
 from vlmkit.errors import UserError, shown
-from vlmkit.model.tokens import VIDEO, Encoded, Tokens, tokenize
+from vlmkit.model.tokens import VIDEO, tokenize
+
+if TYPE_CHECKING:
+    from vlmkit.model.processor import VideoLMProcessor
 
 __all__ = ["ENGINE_OPTIONS", "choose_decoded", "engine_inputs"]
 
@@ -35,29 +37,8 @@ _USUAL = {
 """Options of transformers, with what is done anyway."""
 
 
-class _Processor(Protocol):
-    """The parts of a processor that are needed here."""
-
-    tokenizer: Any
-
-    @property
-    def aligner(self) -> AlignerSpec: ...
-
-    def count_tokens(self, shape: VideoShape) -> int: ...
-
-    def fit(self, video: VideoSource) -> FittedVideo: ...
-
-    def get_text_with_replacements(
-        self, text: list[str], *, videos_replacements: list[str]
-    ) -> tuple[list[str], list[dict[str, Any]]]: ...
-
-    def pad(self, tokens: Sequence[Tokens]) -> Encoded: ...
-
-    def create_mm_token_type_ids(self, input_ids: list[list[int]]) -> list[list[int]]: ...
-
-
 def engine_inputs(
-    processor: _Processor,
+    processor: VideoLMProcessor,
     text: str | Sequence[str],
     videos: Sequence[VideoSource],
     *,
@@ -140,7 +121,9 @@ def choose_decoded(
     return list(sampler.positions(count, rate, [second - seconds[0] for second in seconds], wanted.frames))
 
 
-def _fit(processor: _Processor, video: VideoSource, metadata: Mapping[str, Any] | None, sample: bool) -> FittedVideo:
+def _fit(
+    processor: VideoLMProcessor, video: VideoSource, metadata: Mapping[str, Any] | None, sample: bool
+) -> FittedVideo:
     if not isinstance(video, np.ndarray):
         return processor.fit(video)
     if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8 or not len(video):

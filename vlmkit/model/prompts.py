@@ -1,4 +1,4 @@
-"""A question or a conversation as a chat template renders it, up to where the answer begins."""
+"""Chat templates: how they render a question or a conversation up to its answer, and one that takes lists of parts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,29 @@ from typing import Any
 from jinja2 import TemplateError
 
 from vlmkit.errors import UserError
+from vlmkit.model.tokens import VIDEO
 
-__all__ = ["render_conversation", "render_prompt"]
+__all__ = ["render_conversation", "render_prompt", "with_parts"]
 
 Turns = list[dict[str, Any]]
 _OF_THE_END = ("add_generation_prompt", "continue_final_message")
 """Options that are about the end of a conversation alone."""
+_PARTS_TO_TEXT = """\
+{%- set plain = namespace(messages=[], lines=[]) %}
+{%- for message in messages %}
+{%- if message['content'] is string or not message['content'] %}
+{%- set plain.messages = plain.messages + [message] %}
+{%- else %}
+{%- set plain.lines = [] %}
+{%- for content in message['content'] %}
+{%- set plain.lines = plain.lines + [content['text'] if content['type'] == 'text' else PLACEHOLDER] %}
+{%- endfor %}
+{%- set plain.messages = plain.messages + [dict(message, content=plain.lines | join('\\n'))] %}
+{%- endif %}
+{%- endfor %}
+{%- set messages = plain.messages +%}
+"""
+"""Jinja that makes texts of the contents of all messages."""
 
 
 def render_prompt(tokenizer: Any, user: str, system: str = "", reply: str = "") -> str:
@@ -59,6 +76,17 @@ def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *
         ) from error
     except ValueError as error:
         raise UserError(f"the tokenizer cannot render this conversation ({roles}): {error}") from error
+
+
+def with_parts(template: str) -> str:
+    """Return a chat template that renders what `template` does, of texts and also of lists of parts.
+
+    Each part stands on a line of its own, `<video>` for one that shows something.
+
+    The templates of most language models take texts alone. `VideoLMProcessor` makes texts of parts before; an inference
+    engine such as vLLM gives the parts to the template, where that has a loop over them.
+    """
+    return _PARTS_TO_TEXT.replace("PLACEHOLDER", repr(VIDEO)).removesuffix("\n") + template
 
 
 def _with_system_placed(tokenizer: Any, system: str, turns: Turns, **options: Any) -> Turns:

@@ -20,7 +20,7 @@ __all__ = ["VideoCounts", "VideoSizes"]
 
 @dataclass(frozen=True)
 class VideoSizes:
-    """What is read of a processor's `video_processor` by those who prepare videos for it."""
+    """A processor's `video_processor` as those read it who prepare videos for it."""
 
     size: dict[str, int]
     """`height` and `width` of the canvas, pixels: the size that gives the most tokens."""

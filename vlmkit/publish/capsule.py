@@ -32,8 +32,8 @@ from vlmkit.publish.capsule_record import (
     save_capsule,
     without_texts,
 )
-from vlmkit.publish.made_with import environment_of, model_files
 from vlmkit.publish.portable import portable
+from vlmkit.publish.provenance import environment_of, model_files
 from vlmkit.publish.question_sample import AnsweredQuestion, sample_questions
 from vlmkit.publish.replay import Replay, exact_convolutions, find_judge, open_model
 from vlmkit.run_folder import RunFolder

@@ -29,7 +29,7 @@ _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 @dataclass(frozen=True)
 class CardOptions:
-    """What the run cannot tell."""
+    """The metadata that a run cannot know, from whoever publishes the model."""
 
     license: str | None = None
     """The Hub's id of a license, e.g. `apache-2.0`."""

@@ -49,7 +49,7 @@ _SPEC_HEAD = f"# Folders and files of the machine that ran this stand as {LOCAL}
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is written beside the model, and how."""
+    """The options of an export."""
 
     card: CardOptions = field(default_factory=CardOptions)
     benchmarks: Mapping[str, HubBenchmark] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written."""
+    """A folder that was written."""
 
     folder: Path
     files: dict[str, Checksum]

@@ -33,8 +33,7 @@ def stage_difference(stage: Stage, kept: Given, found: Given, dtype: str) -> str
 
     `dtype` is the type of the model's numbers, which says how exactly they are compared.
     """
-    compare: Callable[[Any, Any, str], str] = _COMPARISONS[stage]
-    return compare(kept, found, dtype)
+    return _COMPARISONS[stage](kept, found, dtype)
 
 
 def _video(kept: HashedFile, found: HashedFile, _: str) -> str:
@@ -69,10 +68,8 @@ def _visual_tokens(kept: VisualGiven, found: VisualGiven, _: str) -> str:
     shapes = [f"{one.tokens} tokens of width {one.width} in {one.dtype}" for one in (kept, found)]
     if shapes[0] != shapes[1]:
         return f"expected {shapes[0]}, found {shapes[1]}"
-    tolerance, difference = (
-        TOLERANCES.get(kept.dtype, TOLERANCES["float32"]),
-        relative_difference(kept.sketch, found.sketch),
-    )
+    tolerance = TOLERANCES.get(kept.dtype, TOLERANCES["float32"])
+    difference = relative_difference(kept.sketch, found.sketch)
     if difference <= tolerance:
         return ""
     return f"they differ by {difference:.1e} of their norm, more than the tolerance {tolerance:g}"

@@ -24,7 +24,7 @@ from vlmkit.publish.capsule_record import (
     Stage,
     read_capsule,
 )
-from vlmkit.publish.made_with import changed_files, environment_differences, environment_of
+from vlmkit.publish.provenance import changed_files, environment_differences, environment_of
 from vlmkit.publish.replay import Replay, exact_convolutions, find_judge, open_model, verdicts_of
 from vlmkit.publish.stage_differences import stage_difference
 from vlmkit.spec.evaluation import BenchmarkUse

@@ -39,7 +39,7 @@ class ChatRequest:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether tokens are drawn at random."""
+        """True where tokens are drawn at random."""
         return self.temperature > 0
 
 

@@ -18,7 +18,7 @@ _RESERVED = 4
 
 @dataclass
 class ChatTurns:
-    """What was said so far, and how it goes on."""
+    """The turns so far, and how the conversation goes on."""
 
     options: ChatRequest
     """How answers are made; its messages and video are not looked at."""

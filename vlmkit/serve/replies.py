@@ -30,7 +30,7 @@ class RowLimits:
 
 @dataclass
 class ReplyText:
-    """What one row says so far."""
+    """The text of one row so far."""
 
     limits: RowLimits
     ids: list[int] = field(default_factory=list)

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vlmkit.data import local_file, still_image
+from vlmkit.data import local_file, sources, still_image
 from vlmkit.data.sources import as_frames
 from vlmkit.errors import DataError, UnreadableVideo, UserError
 
@@ -71,17 +71,18 @@ def test_a_file_is_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HOME", str(tmp_path))
     for source in (tmp_path / "a b.mp4", str(tmp_path / "a b.mp4"), "~/a b.mp4", f"file://{tmp_path}/a%20b.mp4",
                    f"file://localhost{tmp_path}/a%20b.mp4", f"file:{tmp_path}/a%20b.mp4"):  # fmt: skip
-        with local_file(source, urls=False) as path:
+        with local_file(source) as path:
             assert path == tmp_path / "a b.mp4"
     with local_file("clip:1.mp4") as path:
         assert path == Path("clip:1.mp4")
 
 
-def test_content_is_a_file_for_a_while(url: str) -> None:
+def test_content_is_a_file_for_a_while(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_MOST_BYTES", len(CONTENT))
     text = base64.b64encode(CONTENT).decode()
     for source in (CONTENT, f"data:video/mp4;base64,{text}", f"data:;base64,{text}", f"{url}/clip.mp4",
                    f"{url}/elsewhere"):  # fmt: skip
-        with local_file(source, max_bytes=len(CONTENT)) as path:
+        with local_file(source) as path:
             assert path.read_bytes() == CONTENT
             assert (path.suffix == ".mp4") == (source == f"{url}/clip.mp4")
         assert not path.exists()
@@ -98,12 +99,11 @@ def test_a_url_within_an_event_loop(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "options", "said"),
+    ("source", "limits", "said"),
     [
         ("URL/gone", {}, r"127.0.0.1:\d+/gone.*the server answers 404"),
-        ("URL/clip.mp4", {"urls": False}, "URLs are not fetched here"),
-        ("URL/clip.mp4", {"max_bytes": 20}, "expected at most 20 bytes, found more"),
-        ("URL/slow", {"seconds": 0.2}, "not here within 0.2 s"),
+        ("URL/clip.mp4", {"_MOST_BYTES": 20}, "expected at most 20 bytes, found more"),
+        ("URL/slow", {"_SECONDS": 0.2}, "not here within 0.2 s"),
         ("http://127.0.0.1:1/a.mp4", {}, "cannot be fetched: ConnectError"),
         ("http://[a/b.mp4", {}, "this is no URL"),
         ("s3://bucket/a.mp4", {}, "expected a path or a URL of file, data, http or https"),
@@ -111,13 +111,17 @@ def test_a_url_within_an_event_loop(url: str) -> None:
         ("data:video/mp4,abc", {}, "expected data:TYPE;base64,CONTENT"),
         ("data:video/mp4;base64", {}, "expected data:TYPE;base64,CONTENT"),
         ("data:video/mp4;base64,%", {}, "no base64"),
-        ("data:video/mp4;base64," + "AAAA" * 10, {"max_bytes": 20}, "expected at most 20 bytes"),
-        (CONTENT, {"max_bytes": 20}, "expected at most 20 bytes"),
+        ("data:video/mp4;base64," + "AAAA" * 10, {"_MOST_BYTES": 20}, "expected at most 20 bytes"),
+        (CONTENT, {"_MOST_BYTES": 20}, "expected at most 20 bytes"),
     ],
 )
-def test_what_is_not_fetched(source: Any, options: dict[str, Any], said: str, url: str) -> None:
+def test_what_is_not_fetched(
+    source: Any, limits: dict[str, float], said: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(sources, name, value)
     source = source.replace("URL", url) if isinstance(source, str) else source
-    with pytest.raises(DataError, match=said), local_file(source, **options):
+    with pytest.raises(DataError, match=said), local_file(source):
         pass
 
 

@@ -19,7 +19,7 @@ from vlmkit.publish.capsule_record import (
     VerdictGiven,
     VisualGiven,
 )
-from vlmkit.publish.made_with import environment_differences
+from vlmkit.publish.provenance import environment_differences
 from vlmkit.publish.sketch import sketch
 from vlmkit.publish.stage_differences import stage_difference
 

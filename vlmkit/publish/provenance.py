@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,16 @@ def environment_of() -> dict[str, Any]:
 
 def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words where two environments differ, the packages first."""
-    return list(_differences(before, now))
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     packages, here = before.get("packages", {}), now["packages"]
-    for name in sorted({*packages, *here}):
-        if packages.get(name) != here.get(name):
-            yield f"{name} {packages.get(name, 'absent')} in the capsule, {here.get(name, 'absent')} here"
-    for name in sorted({*before, *now} - {"packages"}):
-        if before.get(name) != now.get(name):
-            yield f"{name.replace('_', ' ')}: {_text(before.get(name))} in the capsule, {_text(now.get(name))} here"
+    return [
+        f"{name} {packages.get(name, 'absent')} in the capsule, {here.get(name, 'absent')} here"
+        for name in sorted({*packages, *here})
+        if packages.get(name) != here.get(name)
+    ] + [
+        f"{name.replace('_', ' ')}: {_text(before.get(name))} in the capsule, {_text(now.get(name))} here"
+        for name in sorted({*before, *now} - {"packages"})
+        if before.get(name) != now.get(name)
+    ]
 
 
 def _text(value: Any) -> str:
