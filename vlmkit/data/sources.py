@@ -41,6 +41,7 @@ _MOST_BYTES = 1 << 30
 """The most that is taken from a URL, or as content."""
 _SECONDS = 60.0
 """The longest that fetching from a URL may take."""
+_REMEDY = "correct the URL, or save the video to a file and give its path"
 _LONGEST_SUFFIX = 8
 _LONGEST_SCHEME = 32
 
@@ -184,7 +185,7 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as error:
-        raise DataError(f"{shown(url)}: this is no URL: {error}") from None
+        raise DataError(f"{shown(url)}: this is no URL: {error}; {_REMEDY}") from None
 
 
 def _suffix(url: str) -> str:
@@ -203,7 +204,9 @@ def _data(url: str, name: str) -> bytes:
     try:
         return base64.b64decode(unquote(text), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise DataError(f"{name}: the content of this data: URL is no base64: {error}") from None
+        raise DataError(
+            f"{name}: the content of this data: URL is no base64: {error}; encode the whole file anew"
+        ) from None
 
 
 def _too_large(name: str) -> DataError:
@@ -226,7 +229,9 @@ def _fetch(url: str, name: str, file: IO[bytes]) -> None:
                 client.stream("GET", url) as response,
             ):
                 if response.status_code != httpx.codes.OK:
-                    raise DataError(f"{name}: the server answers {response.status_code} {response.reason_phrase}")
+                    raise DataError(
+                        f"{name}: the server answers {response.status_code} {response.reason_phrase}; {_REMEDY}"
+                    )
                 async for chunk in response.aiter_bytes():
                     received += len(chunk)
                     if received > _MOST_BYTES:
@@ -237,6 +242,6 @@ def _fetch(url: str, name: str, file: IO[bytes]) -> None:
         with start_blocking_portal() as portal:  # a notebook has an event loop of its own in this thread
             portal.call(fetch)
     except TimeoutError:
-        raise DataError(f"{name}: it was not here within {_SECONDS:g} s; save it to a file first") from None
+        raise DataError(f"{name}: it was not here within {_SECONDS:g} s; {_REMEDY}") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise DataError(f"{name}: it cannot be fetched: {error_text(error)}") from None
+        raise DataError(f"{name}: it cannot be fetched: {error_text(error)}; {_REMEDY}") from None

@@ -25,6 +25,7 @@ __all__ = ["VideoLMModel", "register"]
 
 _HEAD = "lm_head"
 """What vLLM calls the head, and under which name it looks for its weights."""
+_REMEDY = "`vlmkit serve` runs every model"
 _BACKEND = "vllm.model_executor.models.transformers:TransformersMultiModalForCausalLM"
 
 
@@ -43,9 +44,11 @@ class VideoLMModel(VideoLM):
         super().__init__(config)
         family = type(self.backbone)
         if not family.is_backend_compatible():
-            raise UserError(f"vLLM cannot run {family.__name__}: transformers does not let others bring its attention")
+            raise UserError(
+                f"vLLM cannot run {family.__name__}: transformers does not let others bring its attention; {_REMEDY}"
+            )
         if getattr(self.backbone, _HEAD, None) is not self.backbone.get_output_embeddings():
-            raise UserError(f"vLLM cannot run {family.__name__}: expected its head under the name {_HEAD}")
+            raise UserError(f"vLLM cannot run {family.__name__}: expected its head under the name {_HEAD}; {_REMEDY}")
         setattr(self.backbone, _HEAD, nn.Identity())
         if attention is not None:
             self.backbone.config._attn_implementation = attention

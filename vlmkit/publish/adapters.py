@@ -12,10 +12,10 @@ from vlmkit.errors import CheckpointError, UserError
 from vlmkit.files import is_file, is_folder, saving_weights, write_atomic
 from vlmkit.json_files import read_json
 
-__all__ = ["ADAPTER_WEIGHTS", "read_adapter", "write_adapter", "write_merged"]
+__all__ = ["read_adapter", "write_adapter", "write_merged"]
 
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_CONFIG = "adapter_config.json"
+_WEIGHTS = "adapter_model.safetensors"
 _REMEDY = "give the folder that `save_pretrained` of a PEFT model wrote"
 
 
@@ -23,12 +23,12 @@ def read_adapter(folder: Path) -> dict[str, Any]:
     """Return the options of an adapter. A CheckpointError where the folder holds none, or no safetensors."""
     if not is_folder(folder):
         raise CheckpointError(f"{folder}: expected the folder of an adapter, found none; {_REMEDY}")
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+    for name in (_CONFIG, _WEIGHTS):
         if not is_file(folder / name):
             raise CheckpointError(f"{folder}: expected an adapter of PEFT, but there is no {name} in it; {_REMEDY}")
-    config = read_json(folder / ADAPTER_CONFIG, "a JSON object", CheckpointError, _REMEDY)
+    config = read_json(folder / _CONFIG, "a JSON object", CheckpointError, _REMEDY)
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
-        raise CheckpointError(f"{folder / ADAPTER_CONFIG}: expected an object with a peft_type; {_REMEDY}")
+        raise CheckpointError(f"{folder / _CONFIG}: expected an object with a peft_type; {_REMEDY}")
     return config
 
 
@@ -55,9 +55,9 @@ def write_adapter(model: Path, adapter: Path, folder: Path, base_model: str) -> 
     """Write the adapter, named as one of `base_model`, and the model's processor into `folder`. Errors as above."""
     _, processor = _adapted(model, adapter)
     processor.save_pretrained(folder)
-    shutil.copyfile(adapter / ADAPTER_WEIGHTS, folder / ADAPTER_WEIGHTS)
+    shutil.copyfile(adapter / _WEIGHTS, folder / _WEIGHTS)
     config = {**read_adapter(adapter), "base_model_name_or_path": base_model, "revision": None}
-    write_atomic(folder / ADAPTER_CONFIG, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_atomic(folder / _CONFIG, json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def _adapted(model: Path, adapter: Path) -> tuple[Any, Any]:

@@ -15,9 +15,26 @@ from vlmkit.json_files import Record, is_present, read_record, write_record
 from vlmkit.publish.sketch import Sketch
 
 __all__ = [
-    "CAPSULE", "STAGES", "AnswerGiven", "Capsule", "CapsuleBenchmark", "CapsuleJudge", "CapsuleQuestion",
-    "FramesGiven", "Given", "HashedFile", "HashedText", "PixelsGiven", "PromptGiven", "Stage", "VerdictGiven",
-    "VisualGiven", "digest", "read_capsule", "save_capsule", "without_texts",
+    "CAPSULE",
+    "STAGES",
+    "AnswerOutput",
+    "Capsule",
+    "CapsuleBenchmark",
+    "CapsuleJudge",
+    "CapsuleQuestion",
+    "FramesOutput",
+    "HashedFile",
+    "HashedText",
+    "PixelsOutput",
+    "PromptOutput",
+    "Stage",
+    "StageOutput",
+    "VerdictOutput",
+    "VisualOutput",
+    "digest",
+    "read_capsule",
+    "save_capsule",
+    "without_texts",
 ]  # fmt: skip
 
 CAPSULE = "capsule.json"
@@ -68,7 +85,7 @@ class HashedText(Record):
         return HashedText(sha256=self.sha256)
 
 
-class FramesGiven(Record):
+class FramesOutput(Record):
     """The frames that were looked at."""
 
     positions: list[_Count]
@@ -79,7 +96,7 @@ class FramesGiven(Record):
     """Of each frame's (H, W, 3) RGB as it was decoded."""
 
 
-class PixelsGiven(Record):
+class PixelsOutput(Record):
     """The fitted frames."""
 
     shape: list[_Count]
@@ -91,7 +108,7 @@ class PixelsGiven(Record):
     """Of the uint8 pixels."""
 
 
-class VisualGiven(Record):
+class VisualOutput(Record):
     """The tokens that the aligner made of the frames."""
 
     tokens: _Count
@@ -100,7 +117,7 @@ class VisualGiven(Record):
     sketch: Sketch
 
 
-class PromptGiven(Record):
+class PromptOutput(Record):
     """The prompt as the chat template renders it."""
 
     prompt: HashedText
@@ -110,7 +127,7 @@ class PromptGiven(Record):
     """Of the token ids as JSON."""
 
 
-class AnswerGiven(Record):
+class AnswerOutput(Record):
     """The answer of the language model."""
 
     answer: HashedText
@@ -123,7 +140,7 @@ class AnswerGiven(Record):
     """The least lead of the likeliest token over the second, or of the likeliest continuation, nats."""
 
 
-class VerdictGiven(Record):
+class VerdictOutput(Record):
     """How the answer was read, judged and scored."""
 
     outcome: str
@@ -142,14 +159,14 @@ class VerdictGiven(Record):
     """By metric."""
 
 
-Given = HashedFile | FramesGiven | PixelsGiven | VisualGiven | PromptGiven | AnswerGiven | VerdictGiven
+StageOutput = HashedFile | FramesOutput | PixelsOutput | VisualOutput | PromptOutput | AnswerOutput | VerdictOutput
 
 
-def without_texts(given: Given) -> Given:
+def without_texts(given: StageOutput) -> StageOutput:
     """Return what a stage gave with hashes alone."""
-    if isinstance(given, PromptGiven):
+    if isinstance(given, PromptOutput):
         return given.model_copy(update={"prompt": given.prompt.without_text()})
-    if isinstance(given, AnswerGiven):
+    if isinstance(given, AnswerOutput):
         return given.model_copy(update={"answer": given.answer.without_text()})
     return given
 
@@ -159,18 +176,18 @@ class CapsuleQuestion(Record):
 
     id: str
     video: HashedFile
-    frames: FramesGiven
-    pixels: PixelsGiven
-    visual_tokens: VisualGiven
-    prompt: PromptGiven
-    answer: AnswerGiven
-    verdict: VerdictGiven
+    frames: FramesOutput
+    pixels: PixelsOutput
+    visual_tokens: VisualOutput
+    prompt: PromptOutput
+    answer: AnswerOutput
+    verdict: VerdictOutput
     as_in_run: bool
     """True where the evaluation, which asks in batches, got the same answer."""
 
-    def given(self, stage: Stage) -> Given:
+    def output(self, stage: Stage) -> StageOutput:
         """Return what a stage gave."""
-        found: Given = getattr(self, stage)
+        found: StageOutput = getattr(self, stage)
         return found
 
 

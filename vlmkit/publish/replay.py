@@ -18,16 +18,16 @@ from vlmkit.evaluation.answers import Answer, Question
 from vlmkit.evaluation.questions import PreparedBenchmark, own_questions
 from vlmkit.evaluation.scores import JudgeAll, ScoredAnswer, read_with_rules, score_answers
 from vlmkit.publish.capsule_record import (
-    AnswerGiven,
+    AnswerOutput,
     CapsuleJudge,
-    FramesGiven,
-    Given,
+    FramesOutput,
     HashedFile,
     HashedText,
-    PixelsGiven,
-    PromptGiven,
-    VerdictGiven,
-    VisualGiven,
+    PixelsOutput,
+    PromptOutput,
+    StageOutput,
+    VerdictOutput,
+    VisualOutput,
     digest,
 )
 from vlmkit.publish.sketch import rounded, sketch
@@ -78,7 +78,7 @@ class Replay:
         [question] = own_questions(self._benchmark._replace(documents=[document]), "", self._longest)
         return question
 
-    def stages(self, question: Question) -> Iterator[Given]:
+    def stages(self, question: Question) -> Iterator[StageOutput]:
         """Yield what each stage gives, in the order of `STAGES`, but for the verdict.
 
         A UserError where a stage fails.
@@ -96,10 +96,10 @@ class Replay:
         text = processor.prompt(question.prompt.user, question.prompt.system, question.prompt.reply)
         rows = prompt.content if question.continuations else [prompt.content]
         ids = [row.ids.tolist() for row in rows]
-        yield PromptGiven(prompt=HashedText.of(text), tokens=prompt.length, ids_sha256=digest(json.dumps(ids)))
+        yield PromptOutput(prompt=HashedText.of(text), tokens=prompt.length, ids_sha256=digest(json.dumps(ids)))
         yield self._chosen(prompt, video, question) if question.continuations else self._answer(prompt, video, question)
 
-    def _frames(self, path: Path, document: Document) -> FramesGiven:
+    def _frames(self, path: Path, document: Document) -> FramesOutput:
         from vlmkit.data.loader import decode_frames, select_frames
         from vlmkit.model.video_inputs import sampled_input
 
@@ -110,13 +110,13 @@ class Replay:
         selected = select_frames(reader.build(), path, wanted, document.span)
         different = list(dict.fromkeys(selected.positions))
         hashes = {position: digest(frame.tobytes()) for position, frame in decode_frames(selected.video, different)}
-        return FramesGiven(
+        return FramesOutput(
             positions=selected.positions,
             seconds=[rounded(second) for second in selected.times()],
             sha256=[hashes[position] for position in selected.positions],
         )
 
-    def _answer(self, prompt: EncodedPrompt, video: EncodedVideo, question: Question) -> AnswerGiven:
+    def _answer(self, prompt: EncodedPrompt, video: EncodedVideo, question: Question) -> AnswerOutput:
         """Generate greedily, as `LoadedModel.answer` does, and keep the ids and how sure the model was of each."""
         import torch
 
@@ -129,7 +129,7 @@ class Replay:
         logprobs_KV = torch.stack([logits[0] for logits in output.logits]).double().log_softmax(-1)
         best_K2 = logprobs_KV.topk(2).values
         [text] = processor.tokenizer.batch_decode([ids_K.tolist()], skip_special_tokens=True)
-        return AnswerGiven(
+        return AnswerOutput(
             answer=HashedText.of(text.strip()),
             tokens=len(ids_K),
             ids_sha256=digest(json.dumps(ids_K.tolist())),
@@ -137,7 +137,7 @@ class Replay:
             margin=rounded(float((best_K2[:, 0] - best_K2[:, 1]).min())),
         )
 
-    def _chosen(self, prompt: EncodedPrompt, video: EncodedVideo, question: Question) -> AnswerGiven:
+    def _chosen(self, prompt: EncodedPrompt, video: EncodedVideo, question: Question) -> AnswerOutput:
         """Choose the likeliest continuation, as an evaluation does."""
         from vlmkit.model.tokens import IGNORE
 
@@ -146,7 +146,7 @@ class Replay:
         best, *others = sorted(range(len(found)), key=lambda place: -logprobs[place])
         labels = prompt.content[best].labels
         ids = labels[labels != IGNORE].tolist()
-        return AnswerGiven(
+        return AnswerOutput(
             answer=HashedText.of(question.continuations[best]),
             tokens=len(ids),
             ids_sha256=digest(json.dumps(ids)),
@@ -155,8 +155,8 @@ class Replay:
         )
 
     def verdicts(
-        self, answers: Sequence[tuple[Question, AnswerGiven]], judge: CapsuleJudge | None, judge_all: JudgeAll
-    ) -> dict[str, VerdictGiven]:
+        self, answers: Sequence[tuple[Question, AnswerOutput]], judge: CapsuleJudge | None, judge_all: JudgeAll
+    ) -> dict[str, VerdictOutput]:
         """Return by the id of the question how its answer is read, judged and scored: all answers at once, as some are
         judged together."""
         given = [Answer.to(question, said.answer.text) for question, said in answers]
@@ -197,8 +197,8 @@ def _as_asked(request: JudgeRequest, judge: CapsuleJudge | None) -> JudgeRequest
     return request if judge is not None and judge.prompts else request.plain()
 
 
-def _pixels(fitted: FittedVideo) -> PixelsGiven:
-    return PixelsGiven(
+def _pixels(fitted: FittedVideo) -> PixelsOutput:
+    return PixelsOutput(
         shape=list(fitted.pixels.shape),
         content_box=list(fitted.content_box),
         num_frames_present=fitted.num_frames_present,
@@ -206,21 +206,21 @@ def _pixels(fitted: FittedVideo) -> PixelsGiven:
     )
 
 
-def _visual(video: EncodedVideo) -> VisualGiven:
+def _visual(video: EncodedVideo) -> VisualOutput:
     embeds_ND: Any = video.content
     tokens, width = embeds_ND.shape
     try:
         found = sketch(embeds_ND.double().cpu().numpy())
     except ValueError as error:
         raise DataError(f"the visual tokens of this video: {error}") from None
-    return VisualGiven(tokens=tokens, width=width, dtype=str(embeds_ND.dtype).removeprefix("torch."), sketch=found)
+    return VisualOutput(tokens=tokens, width=width, dtype=str(embeds_ND.dtype).removeprefix("torch."), sketch=found)
 
 
-def _verdict(scored: ScoredAnswer, request: str | None) -> VerdictGiven:
+def _verdict(scored: ScoredAnswer, request: str | None) -> VerdictOutput:
     reading, verdict = scored.reading, scored.verdict
     said: dict[str, Any] = {"outcome": scored.outcome, "request": request, "values": dict(scored.values)}
     if reading is not None:
         said |= {"state": reading.state, "choice": reading.choice, "number": reading.number}
     if isinstance(verdict, Verdict):
         said |= {"correct": verdict.correct, "score": verdict.score}
-    return VerdictGiven(**said)
+    return VerdictOutput(**said)

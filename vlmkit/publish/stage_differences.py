@@ -7,16 +7,16 @@ from typing import Any
 
 from vlmkit.errors import shown
 from vlmkit.publish.capsule_record import (
-    AnswerGiven,
-    FramesGiven,
-    Given,
+    AnswerOutput,
+    FramesOutput,
     HashedFile,
     HashedText,
-    PixelsGiven,
-    PromptGiven,
+    PixelsOutput,
+    PromptOutput,
     Stage,
-    VerdictGiven,
-    VisualGiven,
+    StageOutput,
+    VerdictOutput,
+    VisualOutput,
 )
 from vlmkit.publish.sketch import TOLERANCES, relative_difference
 
@@ -28,7 +28,7 @@ _NATS = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 """By the type of the visual tokens: the largest difference of a log-likelihood, per token of the answer."""
 
 
-def stage_difference(stage: Stage, kept: Given, found: Given, dtype: str) -> str:
+def stage_difference(stage: Stage, kept: StageOutput, found: StageOutput, dtype: str) -> str:
     """Return in words where what a stage gives differs from what the capsule has; empty where it does not.
 
     `dtype` is the type of the model's numbers, which says how exactly they are compared.
@@ -44,7 +44,7 @@ def _video(kept: HashedFile, found: HashedFile, _: str) -> str:
     return f"expected a file with sha256 {kept.sha256[:12]}…, found {found.sha256[:12]}…"
 
 
-def _frames(kept: FramesGiven, found: FramesGiven, _: str) -> str:
+def _frames(kept: FramesOutput, found: FramesOutput, _: str) -> str:
     if kept.positions != found.positions:
         return f"expected the frames {shown(kept.positions)}, found {shown(found.positions)}"
     if other := [place for place, pair in enumerate(zip(kept.sha256, found.sha256, strict=True)) if pair[0] != pair[1]]:
@@ -57,14 +57,14 @@ def _frames(kept: FramesGiven, found: FramesGiven, _: str) -> str:
     return ""
 
 
-def _pixels(kept: PixelsGiven, found: PixelsGiven, _: str) -> str:
+def _pixels(kept: PixelsOutput, found: PixelsOutput, _: str) -> str:
     for what in ("shape", "content_box", "num_frames_present"):
         if getattr(kept, what) != getattr(found, what):
             return f"expected {what} {getattr(kept, what)}, found {getattr(found, what)}"
     return "" if kept.sha256 == found.sha256 else "the fitted pixels are others"
 
 
-def _visual_tokens(kept: VisualGiven, found: VisualGiven, _: str) -> str:
+def _visual_tokens(kept: VisualOutput, found: VisualOutput, _: str) -> str:
     shapes = [f"{one.tokens} tokens of width {one.width} in {one.dtype}" for one in (kept, found)]
     if shapes[0] != shapes[1]:
         return f"expected {shapes[0]}, found {shapes[1]}"
@@ -75,7 +75,7 @@ def _visual_tokens(kept: VisualGiven, found: VisualGiven, _: str) -> str:
     return f"they differ by {difference:.1e} of their norm, more than the tolerance {tolerance:g}"
 
 
-def _prompt(kept: PromptGiven, found: PromptGiven, _: str) -> str:
+def _prompt(kept: PromptOutput, found: PromptOutput, _: str) -> str:
     if kept.prompt.sha256 != found.prompt.sha256:
         return f"expected {_told(kept.prompt)}, found {_told(found.prompt)}"
     if (kept.tokens, kept.ids_sha256) != (found.tokens, found.ids_sha256):
@@ -83,7 +83,7 @@ def _prompt(kept: PromptGiven, found: PromptGiven, _: str) -> str:
     return ""
 
 
-def _answer(kept: AnswerGiven, found: AnswerGiven, dtype: str) -> str:
+def _answer(kept: AnswerOutput, found: AnswerOutput, dtype: str) -> str:
     if kept.answer.sha256 != found.answer.sha256:
         tied = "" if kept.margin is None else f"; the least lead of a token was {kept.margin:.2g} nats"
         return f"expected {_told(kept.answer)}, found {_told(found.answer)}{tied}"
@@ -96,9 +96,9 @@ def _answer(kept: AnswerGiven, found: AnswerGiven, dtype: str) -> str:
     return f"the text is the same, but its log-likelihood differs by {difference:.2g}, more than {tolerance:.2g}"
 
 
-def _verdict(kept: VerdictGiven, found: VerdictGiven, _: str) -> str:
+def _verdict(kept: VerdictOutput, found: VerdictOutput, _: str) -> str:
     before, now = kept.model_dump(), found.model_dump()
-    if not (names := [name for name in VerdictGiven.model_fields if before[name] != now[name]]):
+    if not (names := [name for name in VerdictOutput.model_fields if before[name] != now[name]]):
         return ""
     told = [name for name in names if name != "request"] or names
     return "; ".join(f"expected {name} {_brief(before[name])}, found {_brief(now[name])}" for name in told)

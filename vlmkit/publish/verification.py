@@ -17,11 +17,11 @@ from vlmkit.evaluation.questions import PreparedBenchmark, prepare_benchmark
 from vlmkit.progress import Progress
 from vlmkit.publish.capsule_record import (
     STAGES,
-    AnswerGiven,
+    AnswerOutput,
     CapsuleBenchmark,
     CapsuleQuestion,
-    Given,
     Stage,
+    StageOutput,
     read_capsule,
 )
 from vlmkit.publish.provenance import changed_files, environment_differences, environment_of
@@ -86,7 +86,7 @@ class Verification:
     questions: Sequence[ReplayedQuestion]
     expected: int
     """How many questions the capsule has."""
-    unlike_run: int = 0
+    unlike_run: int
     """To how many of them the evaluation, which asks in batches, got another answer when the capsule was made."""
 
     @property
@@ -128,7 +128,7 @@ class Verification:
 class _Attempt(NamedTuple):
     kept: CapsuleQuestion
     question: Question
-    given: dict[Stage, Given]
+    given: dict[Stage, StageOutput]
     problem: str
     """Why the next stage gave nothing."""
 
@@ -163,7 +163,15 @@ def verify(
     except CheckpointError as error:
         if not changed:
             raise
-        return Verification(capsule.run, [], changed, str(error), [], capsule.count)
+        return Verification(
+            run=capsule.run,
+            environment=[],
+            model=changed,
+            unusable=str(error),
+            questions=[],
+            expected=capsule.count,
+            unlike_run=0,
+        )
     differences = environment_differences(capsule.environment, environment_of())
     differences += [
         f"{one.result}: protocol {one.protocol} in the capsule, {here.rules.protocol.label} here"
@@ -176,7 +184,15 @@ def verify(
             for benchmark, here in zip(capsule.benchmarks, prepared, strict=True)
             for one in _replayed(benchmark, here, model, asked, progress)
         ]
-    return Verification(capsule.run, differences, changed, "", questions, capsule.count, capsule.unlike_run)
+    return Verification(
+        run=capsule.run,
+        environment=differences,
+        model=changed,
+        unusable="",
+        questions=questions,
+        expected=capsule.count,
+        unlike_run=capsule.unlike_run,
+    )
 
 
 def _prepare(
@@ -229,7 +245,7 @@ def _replayed(
         return known.get(request.sha256)
 
     ask = verdicts_of(judge) if judge is not None else find_judge(benchmark.judge, find)
-    answered = [(one.question, said) for one in attempts if isinstance(said := one.given.get("answer"), AnswerGiven)]
+    answered = [(one.question, said) for one in attempts if isinstance(said := one.given.get("answer"), AnswerOutput)]
     verdicts = replay.verdicts(answered, benchmark.judge, ask)
     for one in attempts:
         given = {**one.given, "verdict": verdicts[one.kept.id]} if one.kept.id in verdicts else one.given
@@ -237,7 +253,7 @@ def _replayed(
 
 
 def _attempt(replay: Replay, kept: CapsuleQuestion, question: Question) -> _Attempt:
-    given: dict[Stage, Given] = {}
+    given: dict[Stage, StageOutput] = {}
     stages = replay.stages(question)
     try:
         for stage in STAGES[:-1]:
@@ -247,10 +263,10 @@ def _attempt(replay: Replay, kept: CapsuleQuestion, question: Question) -> _Atte
     return _Attempt(kept, question, given, "")
 
 
-def _compared(benchmark: str, attempt: _Attempt, given: Mapping[Stage, Given]) -> ReplayedQuestion:
+def _compared(benchmark: str, attempt: _Attempt, given: Mapping[Stage, StageOutput]) -> ReplayedQuestion:
     kept, dtype = attempt.kept, attempt.kept.visual_tokens.dtype
     differences = {
-        stage: text for stage, one in given.items() if (text := stage_difference(stage, kept.given(stage), one, dtype))
+        stage: text for stage, one in given.items() if (text := stage_difference(stage, kept.output(stage), one, dtype))
     }
     if attempt.problem:
         differences[STAGES[len(attempt.given)]] = attempt.problem

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from transformers import pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 from transformers.pipelines.any_to_any import AnyToAnyPipeline
+from transformers.utils import is_torchvision_available
 
-from vlmkit.data import FittedVideo
 from vlmkit.model import VideoLM, VideoLMProcessor
 from vlmkit.model.any_to_any import AnyToAny
 
@@ -68,13 +66,5 @@ def test_any_to_any_asks_other_models_for_torchvision(composed: Composed, monkey
 
 def test_other_pipelines_are_transformers_own() -> None:
     tasks = PIPELINE_REGISTRY.supported_tasks
-    own = {task for task, entry in tasks.items() if str(entry["impl"]).startswith("vlmkit")}
-    assert own <= {"any-to-any"}
-
-
-def test_videos_beside_embeddings_are_refused(composed: Composed, make_clip: Callable[..., FittedVideo]) -> None:
-    model, processor = composed
-    batch = dict(processor([processor.prompt("<video>\nred?")], [make_clip()]))
-    table = model.get_input_embeddings()
-    with pytest.raises(ValueError, match="found videos with inputs_embeds"), torch.no_grad():
-        model(inputs_embeds=table(batch.pop("input_ids")), **batch)
+    own = {task for task, entry in tasks.items() if "vlmkit" in str(entry["impl"])}
+    assert own == (set() if is_torchvision_available() else {"any-to-any"})

@@ -217,3 +217,10 @@ def test_bfloat16_backbone(make_spec: Any, make_clip: Clips) -> None:
     assert output.logits.dtype == torch.bfloat16
     assert output.loss.dtype == torch.float32
     assert output.loss.isfinite()
+
+
+def test_videos_beside_embeddings_are_refused(composed: Composed, batch: dict[str, Tensor]) -> None:
+    model = composed[0]
+    table = model.get_input_embeddings()
+    with pytest.raises(ValueError, match="found videos with inputs_embeds"), torch.no_grad():
+        model(inputs_embeds=table(batch.pop("input_ids")), **batch)

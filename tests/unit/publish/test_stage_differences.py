@@ -8,31 +8,30 @@ import numpy as np
 import pytest
 
 from vlmkit.publish.capsule_record import (
-    AnswerGiven,
-    FramesGiven,
-    Given,
+    AnswerOutput,
+    FramesOutput,
     HashedFile,
     HashedText,
-    PixelsGiven,
-    PromptGiven,
+    PixelsOutput,
+    PromptOutput,
     Stage,
-    VerdictGiven,
-    VisualGiven,
+    StageOutput,
+    VerdictOutput,
+    VisualOutput,
 )
-from vlmkit.publish.provenance import environment_differences
 from vlmkit.publish.sketch import sketch
 from vlmkit.publish.stage_differences import stage_difference
 
 A, B = "a" * 64, "b" * 64
 VALUES = np.random.default_rng(0).normal(size=(9, 7))
-GIVEN: dict[Stage, Given] = {
+GIVEN: dict[Stage, StageOutput] = {
     "video": HashedFile(bytes=9, sha256=A),
-    "frames": FramesGiven(positions=[0, 5], seconds=[0.0, 1.25], sha256=[A, B]),
-    "pixels": PixelsGiven(shape=[2, 8, 8, 3], content_box=[0, 8, 2, 6], num_frames_present=2, sha256=A),
-    "visual_tokens": VisualGiven(tokens=9, width=7, dtype="float32", sketch=sketch(VALUES)),
-    "prompt": PromptGiven(prompt=HashedText(sha256=A), tokens=12, ids_sha256=A),
-    "answer": AnswerGiven(answer=HashedText(sha256=A), tokens=2, ids_sha256=A, logprobs=[-1.0], margin=0.25),
-    "verdict": VerdictGiven(
+    "frames": FramesOutput(positions=[0, 5], seconds=[0.0, 1.25], sha256=[A, B]),
+    "pixels": PixelsOutput(shape=[2, 8, 8, 3], content_box=[0, 8, 2, 6], num_frames_present=2, sha256=A),
+    "visual_tokens": VisualOutput(tokens=9, width=7, dtype="float32", sketch=sketch(VALUES)),
+    "prompt": PromptOutput(prompt=HashedText(sha256=A), tokens=12, ids_sha256=A),
+    "answer": AnswerOutput(answer=HashedText(sha256=A), tokens=2, ids_sha256=A, logprobs=[-1.0], margin=0.25),
+    "verdict": VerdictOutput(
         outcome="scored", state="judge", request=A, correct=True, score=5.0, values={"accuracy": 1.0}
     ),
 }
@@ -88,20 +87,3 @@ def test_last_digits_are_no_difference() -> None:
         assert stage_difference(stage, GIVEN[stage], GIVEN[stage].model_copy(update=change), "float32") == ""
     coarse = GIVEN["answer"].model_copy(update={"logprobs": [-1.1]})
     assert stage_difference("answer", GIVEN["answer"], coarse, "bfloat16") == ""
-
-
-def test_environments_are_compared_by_version() -> None:
-    before = {"python": "3.11", "packages": {"av": "14", "torch": "2.6"}, "torch_threads": 1, "devices": None}
-    now = {
-        "python": "3.11",
-        "packages": {"av": "15", "pillow": "11", "torch": "2.6"},
-        "torch_threads": 2,
-        "devices": ["A100"],
-    }
-    assert environment_differences(before, before) == []
-    assert environment_differences(before, now) == [
-        "av 14 in the capsule, 15 here",
-        "pillow absent in the capsule, 11 here",
-        "devices: none in the capsule, A100 here",
-        "torch threads: 1 in the capsule, 2 here",
-    ]
