@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.model import load
 from vlmkit.model.prompts import render_conversation
-from vlmkit.serve.chat_model import ChatModel, ChatRequest
 
 QUESTION = "what moves?"
 MOST = 12

@@ -36,7 +36,7 @@ from vlmkit.formatting import one_line
 from vlmkit.run_folder import model_folder
 
 if TYPE_CHECKING:
-    from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
+    from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply
 
 __all__ = ["ask_questions"]
 
@@ -76,9 +76,9 @@ def ask_questions(
     rule = frame_rule(sampling, frames, start, end)
     asked = _questions(questions)
     model_folder(model)  # what is not there should be said before torch loads
-    from vlmkit.serve.chat_model import ChatModel, ChatRequest
-    from vlmkit.serve.conversation import ChatTurns
-    from vlmkit.serve.strip import check_picture_name, frame_times, save_strip
+    from vlmkit.chat.chat_model import ChatModel, ChatRequest
+    from vlmkit.chat.conversation import ChatTurns
+    from vlmkit.chat.strip import check_picture_name, frame_times, save_strip
 
     if save_frames is not None:
         check_picture_name(save_frames)

@@ -17,8 +17,8 @@ from vlmkit.formatting import plural
 from vlmkit.spec.yaml import parse_scalar
 
 if TYPE_CHECKING:
+    from vlmkit.chat.chat_model import ChatModel, Reply
     from vlmkit.data import FittedVideo
-    from vlmkit.serve.chat_model import ChatModel, Reply
 
 __all__ = [
     "End", "FrameCount", "FrameRule", "MaxNewTokens", "Model", "Sampling", "Seed", "Start", "System", "Temperature",

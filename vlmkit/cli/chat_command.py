@@ -37,8 +37,8 @@ from vlmkit.formatting import columns, large, plural
 from vlmkit.run_folder import model_folder
 
 if TYPE_CHECKING:
+    from vlmkit.chat.chat_model import ChatModel, ChatRequest
     from vlmkit.data import FittedVideo
-    from vlmkit.serve.chat_model import ChatModel, ChatRequest
 
 __all__ = ["chat_in_turns"]
 
@@ -60,7 +60,7 @@ def chat_in_turns(
     tolerate_any_text()
     rule = frame_rule(sampling, frames)
     model_folder(model)  # what is not there should be said before torch loads
-    from vlmkit.serve.chat_model import ChatModel, ChatRequest
+    from vlmkit.chat.chat_model import ChatModel, ChatRequest
 
     with ExitStack() as stack:
         file = None if video is None else stack.enter_context(local_video(video))
@@ -83,7 +83,7 @@ class _Talk:
     """A conversation and the commands in it."""
 
     def __init__(self, chat: ChatModel, options: ChatRequest, rule: FrameRule, system: str) -> None:
-        from vlmkit.serve.conversation import ChatTurns
+        from vlmkit.chat.conversation import ChatTurns
 
         self.chat, self.rule = chat, rule
         self.conversation = ChatTurns(options, system=system)
@@ -140,7 +140,7 @@ class _Talk:
 
     def take_video(self, file: Path, name: str) -> None:
         """Begin a conversation about a video. A UserError where it cannot be read; then nothing has changed."""
-        from vlmkit.serve.strip import frame_times
+        from vlmkit.chat.strip import frame_times
 
         fitted = look(self.chat, file, self.rule)
         self.conversation.video = self.chat.encode(fitted)
@@ -184,7 +184,7 @@ class _Talk:
     def _frames(self, argument: str) -> None:
         from rich.console import Console
 
-        from vlmkit.serve.strip import frame_times, print_strip, save_strip
+        from vlmkit.chat.strip import frame_times, print_strip, save_strip
 
         if self.video is None:
             raise UserError("/frames: there is no video yet; /video PATH begins a conversation about one")

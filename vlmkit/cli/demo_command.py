@@ -36,7 +36,7 @@ def show_demo(
         import gradio  # noqa: F401
     except ImportError as error:
         raise UserError("the demo page needs Gradio: run `pip install 'vlmkit[demo]'`") from error
-    from vlmkit.serve.demo import DemoOptions, open_demo
+    from vlmkit.demo.demo_server import DemoOptions, open_demo
 
     options = DemoOptions(host, port, share, max_file_size, max_new_tokens)
     open_demo([model] if second is None else [model, second], options, device, typer.echo)

@@ -1,1 +1,1 @@
-"""Talking with a saved model: questions about one's own videos, a chat, an HTTP server, a page to try it."""
+"""A saved model behind HTTP: OpenAI's chat completions, with videos."""

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
 from vlmkit.guard import error_text, is_out_of_memory
 from vlmkit.serve.api_errors import ApiError, bad_request, busy
-from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
 
 if TYPE_CHECKING:
     from vlmkit.serve.limits import Admission

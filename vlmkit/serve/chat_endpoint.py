@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from vlmkit.chat.chat_model import ChatRequest, Reply
 from vlmkit.errors import UserError, shown
 from vlmkit.model.video_inputs import sampled_input
 from vlmkit.serve.api_errors import ApiError, ClientGone, bad_request, out_of_time
 from vlmkit.serve.batcher import Pending
-from vlmkit.serve.chat_model import ChatRequest, Reply
 from vlmkit.serve.limits import HeldBytes, read_body
 from vlmkit.serve.openai_api import ChatBody, parse_chat
 from vlmkit.serve.openai_messages import read_messages
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fastapi import Request, Response
     from starlette.types import Receive, Scope, Send
 
+    from vlmkit.chat.chat_model import ChatModel
     from vlmkit.serve.batcher import Batcher
-    from vlmkit.serve.chat_model import ChatModel
     from vlmkit.serve.limits import Admission
     from vlmkit.serve.video_sources import VideoSources
 

@@ -17,7 +17,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from vlmkit.serve.api_errors import ApiError
 
 if TYPE_CHECKING:
-    from vlmkit.serve.chat_model import Reply
+    from vlmkit.chat.chat_model import Reply
 
 __all__ = ["DONE", "Completion", "error_event", "model_entry"]
 

@@ -12,11 +12,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from vlmkit.chat.chat_model import ChatModel
 from vlmkit.runtime import share_one_heap
 from vlmkit.serve.api_errors import CLIENT_GONE, ApiError, ClientGone
 from vlmkit.serve.batcher import Batcher
 from vlmkit.serve.chat_endpoint import ChatEndpoint
-from vlmkit.serve.chat_model import ChatModel
 from vlmkit.serve.http_server import GracefulServer, bind, uvicorn_config
 from vlmkit.serve.limits import Admission, ServerLimits
 from vlmkit.serve.openai_replies import model_entry

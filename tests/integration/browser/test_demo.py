@@ -12,17 +12,17 @@ import httpx
 import pytest
 from PIL import Image
 
+from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply
 from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.formatting import plural
 from vlmkit.model import compose, load
-from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
 from vlmkit.spec.experiment import ModelSpec
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs the package playwright").expect
 pytest.importorskip("gradio", reason="needs Gradio (pip install 'vlmkit[demo]')")
-from vlmkit.serve import demo_page  # noqa: E402
-from vlmkit.serve.demo import DemoOptions, launched  # noqa: E402
-from vlmkit.serve.demo_model import DemoModel  # noqa: E402
+from vlmkit.demo import demo_page  # noqa: E402
+from vlmkit.demo.demo_model import DemoModel  # noqa: E402
+from vlmkit.demo.demo_server import DemoOptions, launched  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("quick")
 LONGEST = 12

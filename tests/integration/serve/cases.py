@@ -12,8 +12,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
 
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.evaluation.answer_model import LoadedModel
-from vlmkit.serve.chat_model import ChatModel, ChatRequest
 
 __all__ = ["MAX_BYTES", "QUESTIONS", "ChatCase", "draw_cases"]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vlmkit.serve.chat_model import ChatModel
+from vlmkit.chat.chat_model import ChatModel
 
 from .cases import MAX_BYTES, ChatCase, draw_cases
 from .clients import Answered, ask_all

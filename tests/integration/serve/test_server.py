@@ -15,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from vlmkit.serve.chat_model import ChatModel, ChatRequest
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 
 KEY = "sk-nobody-may-see-this"
 ASK = [{"role": "user", "content": "how"}]

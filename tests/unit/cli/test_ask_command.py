@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vlmkit.serve.chat_model import ChatModel, ChatRequest
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 
 Told = Callable[..., tuple[int, str, str]]
 QUESTIONS = ("what is it", "who is left of ada", "how")

@@ -22,7 +22,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.1", "no host"])
 def test_an_address_that_cannot_be_had_is_told_at_once(host: str, tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="needs Gradio (pip install 'vlmkit[demo]')")
-    from vlmkit.serve.demo import DemoOptions, open_demo
+    from vlmkit.demo.demo_server import DemoOptions, open_demo
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

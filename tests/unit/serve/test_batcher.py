@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from vlmkit.api.video import VideoShape
+from vlmkit.chat.chat_model import ChatRequest, Reply
 from vlmkit.data import FittedVideo
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
 from vlmkit.serve.api_errors import ApiError
 from vlmkit.serve.batcher import Batcher, Pending
-from vlmkit.serve.chat_model import ChatRequest, Reply
 from vlmkit.serve.limits import Admission, ServerLimits
 from vlmkit.serve.serve_metrics import ServerMetrics
 from vlmkit.serve.video_sources import SeenVideo, VideoMemory

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from vlmkit.serve.chat_model import ChatRequest, Reply
+from vlmkit.chat.chat_model import ChatRequest, Reply
 from vlmkit.serve.limits import ServerLimits
 from vlmkit.serve.server import ChatServer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from vlmkit.demo.demo_examples import draw_examples
 from vlmkit.files import shipped_folder
 from vlmkit.run_folder import RunFolder
-from vlmkit.serve.demo_examples import draw_examples
 from vlmkit.spec.loading import load_spec
 
 

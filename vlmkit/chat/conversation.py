@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
-from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
 
 __all__ = ["ChatTurns"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vlmkit.chat.chat_model import ChatRequest, Reply
+from vlmkit.chat.conversation import ChatTurns
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import EncodedVideo
-from vlmkit.serve.chat_model import ChatRequest, Reply
-from vlmkit.serve.conversation import ChatTurns
 
 VIDEO: Any = EncodedVideo("tokens", None, 0)  # type: ignore[arg-type]
 

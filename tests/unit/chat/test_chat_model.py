@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vlmkit.api import Prompt
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.errors import UserError
 from vlmkit.evaluation.answer_model import LoadedModel
-from vlmkit.serve.chat_model import ChatModel, ChatRequest
 
 QUESTIONS = ("what is it", "how", "who is left of ada", "what color")
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from vlmkit.chat.strip import frame_times, print_strip, save_strip, strip_image
 from vlmkit.data import FittedVideo
 from vlmkit.errors import UserError
-from vlmkit.serve.strip import frame_times, print_strip, save_strip, strip_image
 
 COLORS = ((250, 10, 10), (10, 250, 10), (10, 10, 250))
 

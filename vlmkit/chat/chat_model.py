@@ -11,9 +11,9 @@ from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel
 from vlmkit.run_folder import model_folder
 
 if TYPE_CHECKING:
+    from vlmkit.chat.replies import FinishReason
     from vlmkit.data import FittedVideo
     from vlmkit.model.tokens import Tokens
-    from vlmkit.serve.replies import FinishReason
     from vlmkit.spec.experiment import ModelSpec
 
 __all__ = ["ChatModel", "ChatRequest", "Reply"]
@@ -160,7 +160,7 @@ class ChatModel:
     ) -> list[Reply]:
         import torch
 
-        from vlmkit.serve.replies import ReplyText, RowLimits, StopRows
+        from vlmkit.chat.replies import ReplyText, RowLimits, StopRows
 
         tokens = [self.tokens(request) for request in requests]
         inputs, _ = self._loaded.batch(tokens, [request.video for request in requests])

@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any
 
-from vlmkit.serve.chat_model import ChatModel, ChatRequest, Reply
-from vlmkit.serve.conversation import ChatTurns
+from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply
+from vlmkit.chat.conversation import ChatTurns
 
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo

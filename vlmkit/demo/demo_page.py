@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from vlmkit.demo.demo_examples import Example
+from vlmkit.demo.demo_model import DemoModel
+from vlmkit.demo.demo_view import answer_line, frame_strip, looking, preview
 from vlmkit.errors import UserError
-from vlmkit.serve.demo_examples import Example
-from vlmkit.serve.demo_model import DemoModel
-from vlmkit.serve.demo_view import answer_line, frame_strip, looking, preview
 
 __all__ = ["build_page"]
 

@@ -19,11 +19,11 @@ from unittest.mock import patch
 
 import gradio as gr
 
+from vlmkit.chat.chat_model import ChatModel
+from vlmkit.demo.demo_examples import Example, draw_examples
+from vlmkit.demo.demo_model import DemoModel
+from vlmkit.demo.demo_page import build_page
 from vlmkit.errors import UserError
-from vlmkit.serve.chat_model import ChatModel
-from vlmkit.serve.demo_examples import Example, draw_examples
-from vlmkit.serve.demo_model import DemoModel
-from vlmkit.serve.demo_page import build_page
 
 __all__ = ["DemoOptions", "launched", "open_demo"]
 

@@ -15,7 +15,7 @@ from vlmkit.formatting import count, plural
 
 if TYPE_CHECKING:
     from vlmkit.data import FittedVideo
-    from vlmkit.serve.demo_model import GrowingAnswer, Watched
+    from vlmkit.demo.demo_model import GrowingAnswer, Watched
 
 __all__ = ["answer_line", "frame_strip", "looking", "preview"]
 

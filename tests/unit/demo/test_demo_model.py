@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from vlmkit.chat.chat_model import ChatModel, Reply
+from vlmkit.demo import demo_model
+from vlmkit.demo.demo_model import DemoModel
 from vlmkit.errors import UserError
-from vlmkit.serve import demo_model
-from vlmkit.serve.chat_model import ChatModel, Reply
-from vlmkit.serve.demo_model import DemoModel
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from vlmkit.serve.replies import RowLimits, StopRows
+from vlmkit.chat.replies import RowLimits, StopRows
 
 END = 99
 

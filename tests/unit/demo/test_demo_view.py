@@ -9,10 +9,10 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from vlmkit.chat.chat_model import Reply
 from vlmkit.data import FittedVideo
-from vlmkit.serve.chat_model import Reply
-from vlmkit.serve.demo_model import GrowingAnswer, Watched
-from vlmkit.serve.demo_view import answer_line, frame_strip, preview
+from vlmkit.demo.demo_model import GrowingAnswer, Watched
+from vlmkit.demo.demo_view import answer_line, frame_strip, preview
 
 
 def text(html: str) -> str:

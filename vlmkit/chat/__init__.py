@@ -1,0 +1,1 @@
+"""Talking with a saved model: videos are looked at, conversations answered; what commands, server and page share."""

@@ -1,0 +1,1 @@
+"""A page to try one or two models on one's own videos, with Gradio."""
