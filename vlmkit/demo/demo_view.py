@@ -72,6 +72,7 @@ def answer_line(watched: Watched, answer: GrowingAnswer) -> str:
         said += [f"prompt {count(watched.tokens)} video + {count(text)} text tokens"]
         said += [f"answer {plural(reply.completion_tokens, 'token')}"]
         said += [_ENDED[reply.finish_reason]] if reply.finish_reason in _ENDED else []
+        said += ["the model ends without a word"] if reply.finish_reason == "stop" and not reply.text else []
         said += [f"without the first {plural(answer.forgotten, 'question')}"] if answer.forgotten else []
     return _line(*said)
 
