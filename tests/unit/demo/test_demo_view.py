@@ -52,7 +52,7 @@ def test_numbers_of_an_answer() -> None:
     video = watched(1, (0.0,))
     assert "Answered in 0.25 s" in text(answer_line(video, GrowingAnswer("re", 0.25)))
     complete = GrowingAnswer("red", 1.0, Reply("red", "stop", 1250, 1))
-    assert "1.00 s · prompt 1,234 video + 16 text tokens · answer 1 token" in answer_line(video, complete)
+    assert "1.00 s · prompt 1,234 video + 16 text tokens · answer 1 token" in text(answer_line(video, complete))
     forgetful = GrowingAnswer("red", 1.0, complete.reply, 2)
     assert "· without the first 2 questions" in text(answer_line(video, forgetful))
     for reason, said in (("length", "cut off"), ("cancelled", "stopped")):
