@@ -48,7 +48,7 @@ _NOT_ASKED = ("skipped", "companion")
 """Outcomes of questions that were not answered, or are judged with another one, with which they are drawn."""
 
 
-class _Measured(NamedTuple):
+class _MeasuredBenchmark(NamedTuple):
     use: BenchmarkUse
     prepared: PreparedBenchmark
     result: BenchmarkResult
@@ -108,7 +108,7 @@ def is_open(license_text: str) -> bool:
     return _OPEN.search(license_text.partition(";")[0]) is not None
 
 
-def _measured(run: RunFolder, options: EvaluationSpec | None) -> dict[str, _Measured]:
+def _measured(run: RunFolder, options: EvaluationSpec | None) -> dict[str, _MeasuredBenchmark]:
     """Return the results of a run whose questions can be asked here, by name, and say on stderr which cannot."""
     uses = [use for use in (options.benchmarks if options else ()) if use.harness is None]
     done = [use for use in uses if is_present(run.evaluation(use.result_name) / "result.json")]
@@ -126,7 +126,9 @@ def _measured(run: RunFolder, options: EvaluationSpec | None) -> dict[str, _Meas
             problems.append(str(error))
             continue
         scored = {one.document.id: one for one in read_scored(place, more=options.benchmarks_path)}
-        found[use.result_name] = _Measured(use, prepared, read_result(place / "result.json"), scored, options, place)
+        found[use.result_name] = _MeasuredBenchmark(
+            use, prepared, read_result(place / "result.json"), scored, options, place
+        )
     if not found:
         raise RunError(f"{run.path}: a capsule asks questions again, but none can be:\n" + "\n".join(problems))
     for problem in problems:
@@ -134,7 +136,7 @@ def _measured(run: RunFolder, options: EvaluationSpec | None) -> dict[str, _Meas
     return found
 
 
-def _candidates(measured: _Measured) -> list[AnsweredQuestion]:
+def _candidates(measured: _MeasuredBenchmark) -> list[AnsweredQuestion]:
     """Return the answered questions that can be asked again: their video is there."""
     prepared = measured.prepared
     found = []
@@ -147,7 +149,7 @@ def _candidates(measured: _Measured) -> list[AnsweredQuestion]:
 
 
 def _benchmark(
-    measured: _Measured, ids: Sequence[str], model: LoadedModel, texts: bool, progress: Progress
+    measured: _MeasuredBenchmark, ids: Sequence[str], model: LoadedModel, texts: bool, progress: Progress
 ) -> CapsuleBenchmark:
     """Ask some questions of a benchmark, and those that are judged together with them."""
     prepared, longest = measured.prepared, measured.options.max_new_tokens
@@ -187,7 +189,7 @@ def _benchmark(
     )
 
 
-def _judge(measured: _Measured) -> CapsuleJudge | None:
+def _judge(measured: _MeasuredBenchmark) -> CapsuleJudge | None:
     """Return the judge of a result, with its options where it is that of the spec and decides by rules."""
     said = measured.result.judge
     if said is None:

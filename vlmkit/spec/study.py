@@ -22,7 +22,7 @@ _Values = Annotated[list[Any], Field(min_length=1, max_length=100)]
 
 
 class RowSpec(Spec):
-    """What every row of the table says of itself."""
+    """A row of the table: the fields that all rows have."""
 
     label: str = Field(default="", max_length=200)
     """How the row is called in the table; empty: its name."""

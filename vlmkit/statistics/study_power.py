@@ -1,4 +1,4 @@
-"""Which difference between two rows a study can find, before its trainings are paid for."""
+"""The smallest difference between two rows that a study can find, before its trainings are paid for."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class StudyRow:
 
     @property
     def label(self) -> str:
-        """What the table calls it."""
+        """The name of the row in the table."""
         return self.said.label or self.name
 
 

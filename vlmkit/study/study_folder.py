@@ -70,7 +70,7 @@ class StudyFolder:
         return self.path / "specs" / f"{run.experiment.name}.yaml"
 
     def log(self, run: StudyRun) -> Path:
-        """What a run prints."""
+        """The file with the output of a run."""
         return self.path / "logs" / f"{run.experiment.name}.log"
 
     def run_folder(self, run: StudyRun) -> RunFolder:

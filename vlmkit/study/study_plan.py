@@ -20,7 +20,7 @@ __all__ = ["Assumed", "PlannedRow", "StudyPlan", "plan_study"]
 
 @dataclass(frozen=True)
 class Assumed:
-    """What the power of a study depends on, and is not known before."""
+    """Assumptions that the power of a study depends on."""
 
     seed_deviation: float = 0.01
     """Standard deviation of the score of one training, over seeds."""
@@ -44,7 +44,7 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What a study takes."""
+    """The runs and the cost of a study."""
 
     study: Study
     rows: tuple[PlannedRow, ...]

@@ -28,7 +28,7 @@ __all__ = ["Cell", "Column", "Difference", "Line", "StudyTable", "build_table"]
 
 
 class Column(Record):
-    """What one column of scores measures; all rows were measured alike."""
+    """The benchmark and metric of one column of scores, measured alike in all rows."""
 
     benchmark: str
     """Name of the result."""
@@ -52,7 +52,7 @@ class Difference(Record):
 
     @property
     def is_found(self) -> bool:
-        """Whether it is told from chance at the 5% level, after the correction."""
+        """True where it is told from chance at the 5% level, after the correction."""
         return self.p_corrected < 0.05
 
 

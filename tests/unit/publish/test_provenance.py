@@ -1,8 +1,25 @@
-"""The environment of a capsule, compared."""
+"""The model and the environment of a capsule, compared."""
 
 from __future__ import annotations
 
-from vlmkit.publish.provenance import environment_differences
+from pathlib import Path
+
+from vlmkit.publish.provenance import changed_files, environment_differences, model_files
+
+
+def test_files_of_a_model_are_compared_by_content(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "tokenizer.model", "capsule.json", "checksums.json", "README.md"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "folder.json").mkdir()
+    before = model_files(tmp_path)
+    assert list(before) == ["config.json", "model.safetensors", "tokenizer.model"]
+    assert changed_files(before, tmp_path) == []
+    (tmp_path / "capsule.json").write_text("another")
+    (tmp_path / "added.json").write_text("new")
+    assert changed_files(before, tmp_path) == []
+    (tmp_path / "config.json").write_text("config.JSON")
+    (tmp_path / "tokenizer.model").unlink()
+    assert changed_files(before, tmp_path) == ["config.json", "tokenizer.model"]
 
 
 def test_environments_are_compared_by_version() -> None:
