@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from vlmkit.api import JudgePrompt, JudgeRequest, Verdict
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit_judges.spec import OpenAISpec
+
+from .transformers_server import serving
 
 QUESTIONS = [f"q{number}" for number in range(20)]
 RIGHT, WRONG = ("{'pred':'yes',", "'score':5}", "<end>"), ("{'pred':'no',", "'score':0}", "<end>")
@@ -63,34 +59,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(model: Path, tmp_path: Path) -> Iterator[str]:
     """Address of `transformers serve` with this model."""
-    if missing := [package for package in ("fastapi", "uvicorn") if find_spec(package) is None]:
-        pytest.skip(f"`transformers serve` needs {' and '.join(missing)}: pip install 'transformers[serving]'")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--device", "cpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log, env=environment
-        )
-        try:
-            _wait(f"http://127.0.0.1:{port}/health", process, tmp_path / "server.log")
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+    transformers = str(Path(sys.executable).with_name("transformers"))
+    with serving([transformers], model, tmp_path / "server.log") as address:
+        yield address
 
 
 def test_a_real_server_judges_twenty_answers(server: str, model: Path, tmp_path: Path) -> None:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import base64
-import os
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from openai import OpenAI
 from PIL import Image
 
 from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.model import load
 from vlmkit.model.prompts import render_conversation
 
+from .transformers_server import STOP, serving
+
 QUESTION = "what moves?"
 MOST = 12
-START, STOP = 120, 20
-"""Seconds for the server to load the model, and to end."""
 
 
 class Server(NamedTuple):
@@ -68,38 +64,10 @@ def folder(talker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if missing := [package for package in ("fastapi", "uvicorn") if find_spec(package) is None]:
-        pytest.skip(f"`transformers serve` needs {' and '.join(missing)}: pip install 'transformers[serving]'")
-    from openai import OpenAI
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "vlmkit", "transformers", "serve", str(folder), "--device", "cpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    path = tmp_path_factory.mktemp("log") / "server.log"
-    with path.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log, env=environment
-        )
-        try:
-            _wait(f"http://127.0.0.1:{port}/health", process, path)
-            client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=60)
-            yield Server(client, str(folder), path)
-        finally:
-            process.terminate()
-            process.wait(STOP)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+    log = tmp_path_factory.mktemp("log") / "server.log"
+    with serving([sys.executable, "-m", "vlmkit", "transformers"], folder, log) as address:
+        client = OpenAI(base_url=address, api_key="none", max_retries=0, timeout=60)
+        yield Server(client, str(folder), log)
 
 
 def _text(text: str = QUESTION) -> dict[str, Any]:
