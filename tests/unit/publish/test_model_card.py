@@ -99,6 +99,7 @@ def test_text(run: Path, tmp_path: Path) -> None:
         "Python 3.11.4, Linux x86_64, 2 CPU cores, torch 2.13.0",
     ):
         assert said in card.text, said
+    assert "Nothing was measured" not in card.text
 
 
 def test_a_saved_model_has_no_scores(talker: Path, tmp_path: Path) -> None:
@@ -106,6 +107,7 @@ def test_a_saved_model_has_no_scores(talker: Path, tmp_path: Path) -> None:
     assert not eval_results(card)
     assert "# talker" in card.text
     assert "No scores are known of this model." in card.text
+    assert "Nothing was measured" in card.text
     assert "How it was trained is not known" in card.text
     (parts,) = tables(card)
     assert "stab" in parts[1][1]
