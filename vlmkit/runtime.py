@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -21,6 +22,7 @@ from vlmkit.registry import registry
 
 __all__ = [
     "WorkerContext",
+    "check_device",
     "check_launcher",
     "environment",
     "exit_in_worker",
@@ -56,6 +58,22 @@ def rank() -> int:
 def local_rank() -> int:
     """Number of this process among those of its machine, from 0."""
     return _number("LOCAL_RANK", 0)
+
+
+def check_device(name: str) -> None:
+    """Raise a UserError where it is not `cpu`, `cuda` or `cuda:N`, or this machine does not have it."""
+    import torch
+
+    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if found is None:
+        raise UserError(f"--device {shown(name)}: expected cpu, cuda or cuda:N")
+    if name == "cpu":
+        return
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        raise UserError(f"--device {name}: this machine has no GPU that torch can use; leave the option out")
+    if int(found[1] or 0) >= count:
+        raise UserError(f"--device {name}: torch sees cuda:0 to cuda:{count - 1} on this machine, {count} in all")
 
 
 def check_launcher() -> None:

@@ -24,7 +24,7 @@ from vlmkit.api import Judge, JudgeRequest, Verdict
 from vlmkit.cli import main
 from vlmkit.data import loader
 from vlmkit.data.fit import Fitting
-from vlmkit.errors import RunError
+from vlmkit.errors import DataError, RunError
 from vlmkit.evaluation.answers import read_answers
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.evaluation.records import JudgeName, read_result, write_result
@@ -369,6 +369,23 @@ def test_a_run_keeps_its_files_as_they_are(made: Published) -> None:
         write_capsule(made.run, made.run / "model")
     with pytest.raises(RunError, match=r"expected answers to a benchmark of the registry"):
         write_capsule(_without_results(made), made.model)
+
+
+def test_what_a_capsule_leaves_out_and_what_it_needs_elsewhere_is_said(
+    made: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, model = tmp_path / "run", tmp_path / "model"
+    shutil.copytree(made.run, run)
+    shutil.copytree(made.model, model)
+    facts = {"name": "facts", "annotation_root": str(made.annotations / "facts"), "video_root": str(made.videos)}
+    runner.evaluate(run, benchmarks=[facts])
+    write_capsule(run, model)
+    said = capsys.readouterr().err
+    for name in ("moving-shapes", "pairs", "picks"):
+        assert f"a benchmark is left out: {name}: the last `vlmkit eval` of this run did not name it" in said
+    assert "it asks questions of facts, which vlmkit does not come with" in said
+    with pytest.raises(DataError, match=r"'facts', which is not among those here; give --benchmarks-path FOLDER"):
+        verify(model)
 
 
 def _without_results(made: Published) -> Path:

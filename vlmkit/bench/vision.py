@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError
 from vlmkit.model.aligners import build_aligner
-from vlmkit.runtime import WorkerContext, exit_in_worker, keep_freed_memory
+from vlmkit.runtime import WorkerContext, check_device, exit_in_worker, keep_freed_memory
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters
 
@@ -155,7 +154,7 @@ def bench_vision(
     comparison of the specs nor the fractions.
     """
     exit_in_worker()
-    _check_device(options.device)
+    check_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     peaks = [_peak(spec, options) for spec in specs]
@@ -219,20 +218,6 @@ def machine(options: TimingOptions) -> dict[str, Any]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     rate = matmul_rate(device, options.torch_dtype)
     return {"device": name, "torch": torch.__version__, "vlmkit": __version__, "matmul_gmacs_per_second": rate / 1e9}
-
-
-def _check_device(name: str) -> None:
-    """Raise a UserError where it is not `cpu`, `cuda` or `cuda:N`, or this machine does not have it."""
-    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
-    if found is None:
-        raise UserError(f"--device {name}: expected cpu, cuda or cuda:N")
-    if name == "cpu":
-        return
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not count:
-        raise UserError(f"--device {name}: this machine has no GPU that torch can use; leave the option out")
-    if int(found[1] or 0) >= count:
-        raise UserError(f"--device {name}: torch sees cuda:0 to cuda:{count - 1} on this machine, {count} in all")
 
 
 def timed(work: Callable[[], object], device: torch.device) -> float:

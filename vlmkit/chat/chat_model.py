@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel
 from vlmkit.run_folder import model_folder
+from vlmkit.runtime import check_device
 
 if TYPE_CHECKING:
     from vlmkit.chat.replies import FinishReason
@@ -73,7 +74,7 @@ class ChatModel:
 
         Args:
             target: the run folder, or the folder of the model.
-            device: as torch names it; by default the first GPU, else the CPU.
+            device: `cpu`, `cuda` or `cuda:N`; by default the first GPU, else the CPU.
         """
         folder = model_folder(target).resolve()
         import torch
@@ -83,6 +84,8 @@ class ChatModel:
 
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        else:
+            check_device(device)
         with without_progress_bars():
             model, processor = load(folder)
         return cls(model.to(device), processor, folder)

@@ -49,7 +49,7 @@ def ask_questions(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A video or picture: a file, or the URL of one.")],
     questions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="QUESTION…", help="One or more; `-` reads them from stdin, one in a line."),
+        typer.Argument(metavar="QUESTION", help="One or more; `-` reads them from stdin, one in a line."),
     ] = None,
     max_new_tokens: MaxNewTokens = 256,
     temperature: Temperature = 0.0,

@@ -21,7 +21,7 @@ def serve_model(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder, or the folder of a saved model.")],
     host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0: all of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
-    device: Annotated[str | None, typer.Option(help="As torch names it; by default the first GPU, else cpu.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; by default the first GPU, else cpu.")] = None,
     api_key_env: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Environment variable with the key that clients have to send."),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from vlmkit.api.judge import Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
+from vlmkit.benchmarks.entries import benchmark_folders
 from vlmkit.errors import RunError, UserError
 from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.evaluation.judging import VerdictStore
@@ -129,10 +130,24 @@ def _measured(run: RunFolder, options: EvaluationSpec | None) -> dict[str, _Meas
         found[use.result_name] = _MeasuredBenchmark(
             use, prepared, read_result(place / "result.json"), scored, options, place
         )
+    named = {use.result_name for use in done}
+    for place in sorted(run.path.glob("eval/*/result.json")):
+        if place.parent.name not in named and read_result(place).harness is None:
+            problems.append(
+                f"{place.parent.name}: the last `vlmkit eval` of this run did not name it; name all of them, with "
+                "--benchmark each: answers that are there are kept"
+            )
     if not found:
         raise RunError(f"{run.path}: a capsule asks questions again, but none can be:\n" + "\n".join(problems))
     for problem in problems:
         print(f"capsule: a benchmark is left out: {problem}", file=sys.stderr)
+    shipped = benchmark_folders()
+    if own := [name for name, one in found.items() if one.use.name not in shipped]:
+        print(
+            f"capsule: it asks questions of {', '.join(own)}, which vlmkit does not come with: whoever verifies it "
+            "needs the entry too (--benchmarks-path)",
+            file=sys.stderr,
+        )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vlmkit.api.judge import JudgeSpec, Verdict
 from vlmkit.api.judge_prompt import JudgeRequest
-from vlmkit.benchmarks.entries import find_benchmark
+from vlmkit.benchmarks.entries import benchmark_folders, find_benchmark
 from vlmkit.errors import CheckpointError, DataError, UserError
 from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.evaluation.answers import Question
@@ -200,6 +200,12 @@ def _prepare(
 ) -> PreparedBenchmark:
     """Find the questions of a benchmark here. A DataError where something is missing or has changed."""
     use = dict(benchmark.use)
+    if use["name"] not in benchmark_folders(more):
+        raise DataError(
+            f"{benchmark.result}: the capsule asks questions of the benchmark {use['name']!r}, which is not among "
+            "those here; give --benchmarks-path FOLDER with its entry, as whoever made the capsule has it, and "
+            "--video-root"
+        )
     entry = find_benchmark(use["name"], more)
     _, split = entry.split(use.get("split"))
     if split.dataset is None:

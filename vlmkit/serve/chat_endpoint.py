@@ -64,7 +64,8 @@ class ChatEndpoint:
             message = f"there is no model {shown(chat.model)} here; this server has {self._model.name}"
             raise ApiError(404, message, param="model", code="model_not_found")
         if (chat.longest or 0) > self._limits.max_tokens:
-            raise bad_request(f"expected at most {self._limits.max_tokens} tokens, found {chat.longest}", "max_tokens")
+            message = f"max_tokens: expected at most {self._limits.max_tokens}; found {chat.longest}"
+            raise bad_request(message, "max_tokens")
         conversation = read_messages(chat.messages)
         self._check_sampling(chat, conversation.video is not None)
         seen = None

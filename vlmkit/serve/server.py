@@ -105,7 +105,8 @@ class ChatServer:
 
         @self.app.exception_handler(HTTPException)
         async def no_route(request: Request, error: HTTPException) -> Response:
-            message = f"{request.method} {request.url.path}: {error.detail}"
+            places = "POST /v1/chat/completions, GET /v1/models, /health, /health/live and /metrics"
+            message = f"{request.method} {request.url.path}: {error.detail}; this server has {places}"
             return error_response(ApiError(error.status_code, message, headers=error.headers))
 
         @self.app.exception_handler(Exception)

@@ -117,6 +117,7 @@ def test_health_metrics_and_other_addresses(server: Any, client: openai.OpenAI) 
     for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/health", 405)):
         response = httpx.request(method, server.url + path)
         assert (response.status_code, response.json()["error"]["type"]) == (status, "invalid_request_error")
+        assert "this server has POST /v1/chat/completions" in response.json()["error"]["message"]
 
 
 def test_a_request_past_its_time_and_one_past_the_queue_are_refused(talker: Path, served: Callable[..., Any]) -> None:

@@ -123,3 +123,9 @@ def test_the_frames_that_were_seen_have_their_times(chat: ChatModel, drawn_clips
     assert list(seen.seconds) == sorted(seen.seconds)
     part = chat.look(drawn_clips[0], span=(0.5, 1.0))
     assert 0.3 < part.seconds[0] < part.seconds[-1] <= 1.0
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+def test_a_device_that_is_not_here_is_told_before_anything_is_loaded(talker: Path, device: str) -> None:
+    with pytest.raises(UserError, match=f"--device '?{device}'?: "):
+        ChatModel.open(talker, device)
