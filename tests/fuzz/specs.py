@@ -136,7 +136,11 @@ class Target:
 
         root = Path(__file__).resolve().parents[2] / "specs"
         assert is_folder(root)
-        data = {str(file.relative_to(root)): _shallow(read_extended(file).data) for file in root.rglob("*.yaml")}
+        data = {
+            str(file.relative_to(root)): _shallow(read_extended(file).data)
+            for file in root.rglob("*.yaml")
+            if file.parent.name != "studies"
+        }
         data |= {name: parse_scalar(resolved(spec)) for name, spec in _small_specs()}
         pool: Pool = {}
         for spec in data.values():

@@ -44,41 +44,47 @@ class World(NamedTuple):
         variance = 1 + 0.8**2 + 0.4**2 + 0.3**2 + self.seed_spread**2 + self.interaction**2
         return float(ndtr((0.5 + effect) / np.sqrt(variance)) - ndtr(0.5 / np.sqrt(variance)))
 
-    def study(self, rng: np.random.Generator, effects: list[float]) -> list[SeededMean]:
-        """Differences of systems with these effects to a base."""
+    def study(self, rng: np.random.Generator, effects: list[float], pooled: bool = True) -> list[SeededMean]:
+        """Differences of systems with these effects to a base; `pooled` as `seed_variance` of a study."""
         difficulty = self.difficulty(rng)
-        base = self.answers(rng, difficulty, 0.0)
-        return [seeded_mean(self.answers(rng, difficulty, effect) - base, self.clips) for effect in effects]
+        base, *rows = (self.answers(rng, difficulty, effect) for effect in (0.0, *effects))
+        of_seeds = None
+        if pooled:
+            variance = float(np.mean([np.var(row.mean(1), ddof=1) for row in (base, *rows)]))
+            of_seeds = 2 * variance, (len(effects) + 1) * (self.seeds - 1.0)
+        return [seeded_mean(row - base, self.clips, of_seeds=of_seeds) for row in rows]
 
 
 WORLDS = [World(), World(seed_spread=0.0), World(seed_spread=0.2), World(per_clip=1, seeds=2), World(seeds=5)]
 
 
+@pytest.mark.parametrize("pooled", [False, True], ids=["own", "pooled"])
 @pytest.mark.parametrize("world", WORLDS, ids=str)
-def test_intervals_hold_the_truth(world: World) -> None:
+def test_intervals_hold_the_truth(world: World, pooled: bool) -> None:
     rng = np.random.default_rng(1)
-    truth = world.truth(0.15)
-    intervals = [world.study(rng, [0.15])[0].interval() for _ in range(700)]
-    assert 0.93 <= np.mean([one.low <= truth <= one.high for one in intervals]) <= 0.975
+    truth = world.truth(0.1)
+    rows = (row for _ in range(300) for row in world.study(rng, [0.1] * 3, pooled))
+    assert 0.93 <= np.mean([low <= truth <= high for _, low, high in (row.interval() for row in rows)]) <= 0.975
 
 
-def test_without_an_effect_few_corrected_tables_find_one() -> None:
+@pytest.mark.parametrize("pooled", [False, True], ids=["own", "pooled"])
+def test_without_an_effect_few_corrected_tables_find_one(pooled: bool) -> None:
     rng = np.random.default_rng(5)
-    alarms = [min(holm([row.p for row in World().study(rng, [0.0] * 5)])) < 0.05 for _ in range(1000)]
+    alarms = [min(holm([row.p for row in World().study(rng, [0.0] * 4, pooled)])) < 0.05 for _ in range(1000)]
     assert np.mean(alarms) <= 0.05
 
 
 @pytest.mark.parametrize("comparisons", [1, 4])
 def test_an_effect_that_is_called_detectable_is_found_as_often_as_was_said(comparisons: int) -> None:
-    world = World()
+    world = World(seeds=4)
     rng = np.random.default_rng(3)
-    pilot = [seeded_mean(world.answers(rng, hard, 0.1, 60) - world.answers(rng, hard, 0.0, 60), world.clips)
-             for hard in (world.difficulty(rng) for _ in range(8))]  # fmt: skip
+    pilot = [seeded_mean(world.answers(rng, hard, 0.15, 60) - world.answers(rng, hard, 0.0, 60), world.clips)
+             for hard in (world.difficulty(rng) for _ in range(12))]  # fmt: skip
     plan = StudyPower(
         world.seeds,
         float(np.mean([one.of_questions for one in pilot])),
         float(np.mean([one.seed_deviation**2 for one in pilot])),
-        world.seeds - 1,
+        (comparisons + 1) * (world.seeds - 1),
         comparisons,
     )
     wanted = plan.detectable()
