@@ -130,7 +130,8 @@ class _Events:
         """Put a question to one model after the other, and show the answers as they come."""
         question = question.strip()
         if file is None:
-            raise gr.Error("Drop a video or picture first, then ask.", duration=None, print_exception=False)
+            message = "There is no video or picture yet: drop one, or wait until it is uploaded, then ask."
+            raise gr.Error(message, duration=None, print_exception=False)
         if not question:
             raise gr.Error("Type a question first.", duration=None, print_exception=False)
         turns = talk.turns if talk.file == file else ()

@@ -59,8 +59,15 @@ def tab(chromium_page: Any, address: str) -> Any:
     return chromium_page
 
 
-def drop(tab: Any, file: Path) -> None:
+def choose(tab: Any, file: Path) -> None:
+    """Choose a file, which then begins to be sent."""
     tab.locator("#file input[type=file]").set_input_files(file)
+
+
+def drop(tab: Any, file: Path) -> None:
+    """Choose a file, and wait until the page shows it: it is there now, and questions are about it."""
+    choose(tab, file)
+    expect(tab.locator("#preview :is(video, img)")).to_have_count(1)
 
 
 def ask(tab: Any, question: str) -> None:
@@ -163,15 +170,17 @@ def test_what_is_wrong_is_said_once_and_the_page_goes_on(
     tab: Any, models: list[DemoModel], drawn_clips: list[Path], tmp_path: Path
 ) -> None:
     ask(tab, ASKED)
-    assert message(tab) == "Drop a video or picture first, then ask."
+    assert message(tab) == "There is no video or picture yet: drop one, or wait until it is uploaded, then ask."
     (tmp_path / "notes.mp4").write_bytes(b"no video at all")
-    drop(tab, tmp_path / "notes.mp4")
+    choose(tab, tmp_path / "notes.mp4")
     said = message(tab)
     assert "notes.mp4" in said
     assert "/" not in said.replace("notes.mp4", "")
     tab.locator("#file").get_by_label("Clear").click()
+    # Of a file that it does not send Gradio's page asks for the progress too; after 3 s the server knows of none (404).
+    tab.route("**/upload_progress?*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
     (tmp_path / "large.mp4").write_bytes(bytes(1 << 21))
-    drop(tab, tmp_path / "large.mp4")
+    choose(tab, tmp_path / "large.mp4")
     assert "1.0 Mb" in message(tab)
     drop(tab, drawn_clips[0])
     expect(tab.locator("#frames-0 li").first).to_be_visible()
