@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
+import shutil
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
@@ -76,8 +78,21 @@ def terminals() -> Iterator[list[Terminal]]:
         each.close()
 
 
-def test_a_chat(talker: Path, drawn_clips: list[Path], terminals: list[Terminal]) -> None:
-    terminals.append(chat := Terminal("chat", talker, drawn_clips[0], "--max-new-tokens", 4000))
+@pytest.fixture
+def endless_talker(talker: Path, tmp_path: Path) -> Path:
+    """`talker` without a token that ends its answers, so that one can be stopped, whenever Ctrl-C comes.
+
+    4000 tokens of it are more than a terminal holds that nobody reads.
+    """
+    copy = shutil.copytree(talker, tmp_path / "talker")
+    file = copy / "generation_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "eos_token_id": None}))
+    (copy / "checksums.json").unlink()  # of the unchanged file
+    return copy
+
+
+def test_a_chat(endless_talker: Path, drawn_clips: list[Path], terminals: list[Terminal]) -> None:
+    terminals.append(chat := Terminal("chat", endless_talker, drawn_clips[0], "--max-new-tokens", 4000))
     assert "[talker: 57.6 k parameters on " in chat.wait_for(PROMPT)
     chat.type("/frmes\x1b[D\x1b[D\x1b[Da\n")  # three characters back
     shown = chat.wait_for("8 frames, at 0.00 ")
