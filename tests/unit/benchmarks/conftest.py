@@ -13,9 +13,9 @@ from vlmkit.api import Document
 from vlmkit.benchmarks.annotation_options import annotation_options
 from vlmkit.benchmarks.annotations import read_documents
 
-from ..evaluation.conftest import clips, drawn, experiment, oracle, tiny
+from ..evaluation.conftest import clips, experiment, oracle, tiny
 
-__all__ = ["clips", "drawn", "experiment", "oracle", "tiny"]
+__all__ = ["clips", "experiment", "oracle", "tiny"]
 
 
 @pytest.fixture
