@@ -16,17 +16,7 @@ from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.training.metrics import read_stage_record
 from vlmkit.training.shared_stages import take_stages
 
-MODEL: dict[str, Any] = {
-    "aligner": {"type": "stab", "width": 16, "patch": 8, "heads": 2,
-                "input": {"frames": 4, "sampling": "uniform", "size": 32, "multiple": 16}},
-    "backbone": {
-        "type": "hf-causal-lm",
-        "init": "random",
-        "config": {"model_type": "llama", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-                   "num_attention_heads": 2, "num_key_value_heads": 2},
-        "tokenizer": {"text": ["which color is the shape red green blue"], "vocab_size": 270},
-    },
-}  # fmt: skip
+from .conftest import MODEL
 
 
 @pytest.fixture(scope="module", autouse=True)

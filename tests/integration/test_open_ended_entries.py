@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,7 +175,7 @@ def test_questions_of_cvrr_es_are_read_in_its_layout(tmp_path: Path) -> None:
     ]
 
 
-def test_vcg_bench_is_the_mean_of_five_dimensions(clips: Path, tmp_path: Path) -> None:
+def test_vcg_bench_is_the_mean_of_five_dimensions(drawn_clips: list[Path], tmp_path: Path) -> None:
     """Questions of our own in the layout of its files, and a judge that scores by the dimension."""
     files = {
         "generic_qa.json": [{"Q": f"What is {n}?", "A": f"It is {n}.", "video_name": "ada"} for n in range(4)],
@@ -183,8 +184,10 @@ def test_vcg_bench_is_the_mean_of_five_dimensions(clips: Path, tmp_path: Path) -
     }
     for name, rows in files.items():
         (tmp_path / name).write_text(json.dumps(rows))
+    for name, clip in zip(("ada", "bob"), drawn_clips, strict=False):
+        shutil.copy(clip, tmp_path / f"{name}.mp4")
     use = {"name": "vcg-bench", "annotations": [{"path": str(tmp_path / name)} for name in files]}
-    prepared = prepare_benchmark(BenchmarkUse.model_validate({**use, "video_root": str(clips)}))
+    prepared = prepare_benchmark(BenchmarkUse.model_validate({**use, "video_root": str(tmp_path)}))
     answers = [Answer.to(question, f"on {question.document.id}") for question in own_questions(prepared)]
     asked: list[JudgeRequest] = []
     scores = {"correctness": 1.0, "detail": 2.0, "context": 3.0, "temporal": 4.0, "consistency": 5.0}
