@@ -24,6 +24,7 @@ __all__ = [
     "WorkerContext",
     "check_device",
     "check_launcher",
+    "default_device",
     "environment",
     "exit_in_worker",
     "give_back_freed_memory",
@@ -58,6 +59,13 @@ def rank() -> int:
 def local_rank() -> int:
     """Number of this process among those of its machine, from 0."""
     return _number("LOCAL_RANK", 0)
+
+
+def default_device() -> str:
+    """Return the first GPU that torch can use, else `cpu`."""
+    import torch
+
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def check_device(name: str) -> None:

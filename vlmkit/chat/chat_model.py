@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel
 from vlmkit.run_folder import model_folder
-from vlmkit.runtime import check_device
+from vlmkit.runtime import check_device, default_device
 
 if TYPE_CHECKING:
     from vlmkit.chat.replies import FinishReason
@@ -77,18 +77,14 @@ class ChatModel:
             device: `cpu`, `cuda` or `cuda:N`; by default the first GPU, else the CPU.
         """
         folder = model_folder(target).resolve()
-        import torch
-
+        if device is not None:
+            check_device(device)
         from vlmkit.model import load
         from vlmkit.model.pretrained import without_progress_bars
 
-        if device is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        else:
-            check_device(device)
         with without_progress_bars():
             model, processor = load(folder)
-        return cls(model.to(device), processor, folder)
+        return cls(model.to(device or default_device()), processor, folder)
 
     @property
     def spec(self) -> ModelSpec:

@@ -31,6 +31,7 @@ from vlmkit.publish.capsule_record import (
     digest,
 )
 from vlmkit.publish.sketch import rounded, sketch
+from vlmkit.runtime import default_device
 from vlmkit.spec.loading import read_component
 
 if TYPE_CHECKING:
@@ -44,12 +45,10 @@ FindVerdict = Callable[[JudgeRequest], Verdict | None]
 
 def open_model(folder: Path) -> LoadedModel:
     """Return the model in a folder, on the first GPU where there is one. A CheckpointError where it is none."""
-    import torch
-
     from vlmkit.model import load
 
     model, processor = load(folder)
-    model = model.to("cuda:0" if torch.cuda.is_available() else "cpu")
+    model = model.to(default_device())
     return LoadedModel(lambda: (model, processor))
 
 
