@@ -189,10 +189,17 @@ class RunFolder:
     def _write_spec(self, spec: ExperimentSpec) -> None:
         write_atomic(self.spec_file, stamped_comment(resolved(spec)))
 
+    def refused(self, spec: ExperimentSpec) -> dict[str, str]:
+        """Return what stands against going on with this run under a spec: keys that trained weights depend on, each as
+        `before -> after`. Empty where nothing was made yet."""
+        if not self.spec_file.is_file() or not self._begun():
+            return {}
+        differences = changes(self._stored(), spec.model_dump(mode="json"))
+        return {key: change for key, change in differences.items() if not is_free(key)}
+
     def _continue(self, spec: ExperimentSpec) -> None:
         differences = changes(self._stored(), spec.model_dump(mode="json"))
-        refused = {key: change for key, change in differences.items() if not is_free(key)}
-        if refused and self._begun():
+        if refused := self.refused(spec):
             lines = [f"  {key}: {change}" for key, change in refused.items()]
             differ = f"{len(lines)} keys differ" if len(lines) > 1 else "1 key differs"
             remedy = "give the changed spec another `name`, choose another --output, or remove the folder"

@@ -12,7 +12,7 @@ from vlmkit.api.bounds import Name
 from vlmkit.api.spec import Spec
 from vlmkit.spec.evaluation import BenchmarkUse
 
-__all__ = ["PublishedSource", "RowSpec", "StudySpec", "VariantSpec"]
+__all__ = ["PublishedSource", "RowSpec", "StopSpec", "StudySpec", "VariantSpec"]
 
 _MOST_VARIANTS = 1000
 
@@ -67,6 +67,16 @@ class PublishedSource(Spec):
     """How many of a video, and which."""
 
 
+class StopSpec(Spec):
+    """When a row is given no more seeds. Intervals and p values then hold after every seed at once, and are wider."""
+
+    difference: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """A row ends when it is told from the base, or when its interval says that it differs by less than this: points
+    (of 100) of an accuracy, other metrics in their own unit."""
+    column: str | None = None
+    """`benchmark/metric` of the column that counts; None: the first one."""
+
+
 class StudySpec(Spec):
     """A study."""
 
@@ -97,6 +107,8 @@ class StudySpec(Spec):
     seed_variance: Literal["pooled", "own"] = "pooled"
     """How the chance of a training is known: from all rows together, as in an analysis of variance, or from the seeds
     of the row (and the base) alone, which takes many of them."""
+    stop_when: StopSpec | None = None
+    """Rows may end before they have all seeds; None: every row has all of them."""
     published: PublishedSource | None = None
     """Where the published scores of the rows come from."""
 
@@ -120,6 +132,8 @@ class StudySpec(Spec):
             )
         if repeated := [seed for seed, count in Counter(self.seeds).items() if count > 1]:
             raise ValueError(f"the seed {repeated[0]} stands there twice: name each once")
+        if self.stop_when is not None and len(self.seeds) < 3:
+            raise ValueError("`stop_when` looks at the rows after two seeds or more: give at least three `seeds`")
         rows: list[RowSpec] = [self.base, *self.variants]
         if self.published is None and any(row.published for row in rows):
             raise ValueError("rows have `published` scores: say in `published` of the study where they come from")

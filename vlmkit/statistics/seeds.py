@@ -37,15 +37,15 @@ class SeededMean:
     of_questions: float
     """Variance of the mean over the choice of questions: as if each system was trained infinitely often."""
     of_seeds: float
-    """Variance of the mean over trainings that answer the same questions; 0 where there was one training."""
+    """Variance of the mean over trainings that answer the same questions; 0 where it is not known."""
     degrees: float
-    """Degrees of freedom of `of_seeds`; 0 where there was one training."""
+    """Degrees of freedom of `of_seeds`; 0 where it is not known: there was one training."""
     seeds: int
     """S."""
 
     @property
     def seed_deviation(self) -> float:
-        """The standard deviation of one training's score; 0 where there was one training."""
+        """The standard deviation of one training's score; 0 where it is not known."""
         return math.sqrt(self.of_seeds * self.seeds)
 
     def interval(self, lowest: float = -math.inf, highest: float = math.inf) -> Estimate:
@@ -100,8 +100,8 @@ def seeded_mean(
         return SeededMean(of_questions.value, math.inf, 0.0, 0.0, seeds)
     if span is not None:
         variance = variance_of_differences(means_of_questions, clusters, of_questions, span)
-    if seeds == 1:
-        return SeededMean(of_questions.value, variance, 0.0, 0.0, 1)
+    if seeds == 1:  # the interaction cannot be told from the questions: it counts twice where `of_seeds` is known
+        return SeededMean(of_questions.value, variance, *(of_seeds or (0.0, 0.0)), 1)
     means = [clustered_mean(row, clusters, strata).value for row in x]
     interaction = math.fsum(clustered_mean(row, clusters, strata).clustered for row in x - x.mean(0))
     left = max(0.0, variance - interaction / (seeds * (seeds - 1)))

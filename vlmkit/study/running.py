@@ -11,6 +11,8 @@ from vlmkit.run_folder import RunFolder
 from vlmkit.spec.identity import stage_identity
 from vlmkit.study.launching import Job, Launcher
 from vlmkit.study.rows import Study, StudyRun
+from vlmkit.study.run_values import measured_columns
+from vlmkit.study.stopping import is_needed, stopped_rows
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.training.metrics import STAGE_RECORD
 from vlmkit.training.shared_stages import take_stages
@@ -33,6 +35,8 @@ class StudyProgress:
     """Names of the runs that did not."""
     passed_over: list[str] = field(default_factory=list)
     """Names of the runs that were done before."""
+    not_needed: list[str] = field(default_factory=list)
+    """Names of the runs of rows that were stopped early."""
     stages_taken: dict[str, list[str]] = field(default_factory=dict)
     """By name of the run, the stages that another run had trained."""
 
@@ -76,8 +80,9 @@ def run_study(
         while waiting or scheduler.jobs:
             tell(scheduler.progress)
             scheduler.collect()
+            waiting = scheduler.still_needed(waiting)
             for slot in scheduler.free_slots():
-                ready = next((run for run in waiting if scheduler.is_ready(run)), None)
+                ready = next((run for run in scheduler.this_round(waiting) if scheduler.is_ready(run)), None)
                 if ready is None:
                     break
                 waiting.remove(ready)
@@ -98,6 +103,7 @@ class _Scheduler:
         self.progress = StudyProgress()
         self.jobs: dict[str, tuple[Job, int]] = {}
         """By name of the run, with its slot."""
+        self._looked_at = 1
 
     def sort_out(self, runs: Sequence[StudyRun], retry: bool) -> list[StudyRun]:
         """Return the runs that are to be started."""
@@ -113,6 +119,31 @@ class _Scheduler:
             else:
                 waiting.append(run)
         return waiting
+
+    def still_needed(self, waiting: Sequence[StudyRun]) -> list[StudyRun]:
+        """Return the runs without those of rows that need no more seeds. Rows are looked at when a seed is done."""
+        done = self._round(waiting)
+        if self.study.spec.stop_when is None or done == self._looked_at:
+            return list(waiting)
+        self._looked_at = done
+        stopped = stopped_rows(self.study, self.folder, list(measured_columns(self.study, self.folder)))
+        needed = [run for run in waiting if is_needed(self.study, run, stopped)]
+        self.progress.not_needed += [run.experiment.name for run in waiting if run not in needed]
+        return needed
+
+    def this_round(self, waiting: Sequence[StudyRun]) -> list[StudyRun]:
+        """Return the runs that may start: all of them, or those of the first seed that is not done, if rows can be
+        stopped after it."""
+        if self.study.spec.stop_when is None:
+            return list(waiting)
+        last = self._round(waiting)
+        return [run for run in waiting if self.study.spec.seeds.index(run.seed) <= last]
+
+    def _round(self, waiting: Sequence[StudyRun]) -> int:
+        """Return the number of the first seed, from 0, of which a run is not done; 1 at least: nothing is decided after
+        one seed."""
+        numbers = map(self.study.spec.seeds.index, (run.seed for run in [*waiting, *self.progress.running.values()]))
+        return max(1, min(numbers, default=len(self.study.spec.seeds)))
 
     def free_slots(self) -> list[int]:
         """Return the places in which nothing runs."""

@@ -1,6 +1,6 @@
 """The folder of a study: the run folders of all its runs, their specs, their output, and what failed.
 
-runs/STUDY/  study.yaml  .lock
+runs/STUDY/  .lock
   specs/NAME.yaml   logs/NAME.log   failures.json   NAME/ (a run folder)
   table.json  table.md  table.tex  table.csv  study.html
 """
@@ -14,10 +14,11 @@ from typing import Literal
 
 from vlmkit.errors import RunError
 from vlmkit.files import Locked, lock_file, write_atomic
+from vlmkit.formatting import plural
 from vlmkit.json_files import Record, is_present, read_record, write_record
 from vlmkit.run_folder import RunBusyError, RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.loading import resolved
+from vlmkit.spec.loading import resolved, sha256
 from vlmkit.study.rows import Study, StudyRun
 
 __all__ = ["Failure", "RunState", "StudyFolder"]
@@ -25,6 +26,8 @@ __all__ = ["Failure", "RunState", "StudyFolder"]
 RunState = Literal["new", "begun", "done", "failed"]
 _SAID = 2000
 """Characters of a run's last words."""
+_SHOWN = 5
+"""Runs that a message lists."""
 
 
 class Failure(Record):
@@ -34,6 +37,12 @@ class Failure(Record):
     """Its exit code."""
     said: str
     """The end of its output."""
+    spec_sha256: str = ""
+    """Of its spec: another one is tried anew."""
+
+
+class _Result(Record):
+    spec_sha256: str
 
 
 class StudyFolder:
@@ -45,8 +54,12 @@ class StudyFolder:
 
     @classmethod
     def open(cls, study: Study, output: Path) -> StudyFolder:
-        """Return the folder `output`/STUDY, with the spec of every run written into it."""
+        """Return the folder `output`/STUDY, with the spec of every run written into it.
+
+        A RunError where it holds runs of the same names that were trained as an earlier version of the study said.
+        """
         folder = cls(output / study.spec.study)
+        folder._check_runs(study)
         for name in ("specs", "logs"):
             (folder.path / name).mkdir(parents=True, exist_ok=True)
         for run in study.runs:
@@ -82,7 +95,8 @@ class StudyFolder:
         folder = self.run_folder(run)
         if is_measured(folder, run.experiment):
             return "done"
-        if run.experiment.name in self.failures():
+        failure = self.failures().get(run.experiment.name)
+        if failure is not None and failure.spec_sha256 in ("", sha256(run.experiment)):
             return "failed"
         return "begun" if folder.spec_file.is_file() else "new"
 
@@ -105,7 +119,8 @@ class StudyFolder:
         """Keep how a run ended, with its last words."""
         log = self.log(run)
         said = log.read_text(encoding="utf-8", errors="replace")[-_SAID:].strip() if log.is_file() else ""
-        self._write({**self.failures(), run.experiment.name: Failure(code=code, said=said)})
+        failure = Failure(code=code, said=said, spec_sha256=sha256(run.experiment))
+        self._write({**self.failures(), run.experiment.name: failure})
 
     def forget_failure(self, run: StudyRun) -> None:
         """Take back that a run failed: it is to be tried again."""
@@ -113,13 +128,28 @@ class StudyFolder:
         if len(left) < len(self.failures()):
             self._write(left)
 
+    def _check_runs(self, study: Study) -> None:
+        refused = {run.experiment.name: self.run_folder(run).refused(run.experiment) for run in study.runs}
+        refused = {name: keys for name, keys in refused.items() if keys}
+        if refused:
+            shown = list(refused.items())[:_SHOWN]
+            lines = [f"  {name}: {'; '.join(f'{k}: {change}' for k, change in keys.items())}" for name, keys in shown]
+            more = [f"  and {len(refused) - _SHOWN} more"] if len(refused) > _SHOWN else []
+            raise RunError("\n".join([
+                f"{self.path}: {plural(len(refused), 'run')} of this study trained with other values than "
+                f"{study.file} has now:", *lines, *more,
+                "take the change back, give the changed study another name (`study`), choose another --output, or "
+                "remove the folders of these runs",
+            ]))  # fmt: skip
+
     def _write(self, failures: dict[str, Failure]) -> None:
         write_record(self._failures, {name: failure.data() for name, failure in failures.items()})
 
 
 def is_measured(folder: RunFolder, experiment: ExperimentSpec) -> bool:
-    """Return whether every benchmark of an experiment has a result in its run folder."""
+    """Return whether every benchmark of an experiment has a result in its run folder, measured under this very spec."""
     if experiment.evaluation is None or (experiment.training is not None and not folder.model.is_dir()):
         return False
-    names = [use.result_name for use in experiment.evaluation.benchmarks]
-    return all((folder.evaluation(name) / "result.json").is_file() for name in names)
+    wanted = sha256(experiment)
+    files = [folder.evaluation(use.result_name) / "result.json" for use in experiment.evaluation.benchmarks]
+    return all(is_present(file) and read_record(file, _Result).spec_sha256 == wanted for file in files)

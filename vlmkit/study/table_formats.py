@@ -10,7 +10,7 @@ from pathlib import Path
 from vlmkit.files import write_atomic
 from vlmkit.formatting import EN_DASH, difference, differences, figure, figures, is_accuracy, large
 from vlmkit.json_files import write_record
-from vlmkit.study.table import Cell, Column, Line, StudyTable
+from vlmkit.study.table_records import Cell, Column, Line, StudyTable
 
 __all__ = ["captions", "write_tables"]
 
