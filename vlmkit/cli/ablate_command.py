@@ -44,6 +44,7 @@ def ablate(
     Runs that are equal are run once, and stages that begin alike are trained once. A run that fails is set aside and
     listed; the others go on.
     """
+    from vlmkit.cli.study_checks import check_budget
     from vlmkit.study.rows import load_study
     from vlmkit.study.running import choose_runs, run_study
     from vlmkit.study.study_folder import StudyFolder
@@ -53,6 +54,7 @@ def ablate(
     folder = StudyFolder.open(loaded, output)
     launcher = _launcher(folder, jobs, devices, cluster, cluster_options)
     with folder.locked():
+        check_budget(loaded, folder, runs)
         tell = _Teller(len(runs))
         progress = run_study(loaded, folder, launcher, runs, retry, tell)
     from vlmkit.study.table import build_table
@@ -108,6 +110,8 @@ def _summary(progress: StudyProgress, folder: StudyFolder, written: list[Path]) 
     for name in progress.failed:
         last = failures[name].said.splitlines()[-1:] if name in failures else []
         yield f"failed: {name}: {''.join(last)} ({os.path.relpath(folder.path / 'logs' / f'{name}.log')})"
+    if progress.not_needed:
+        yield f"{plural(len(progress.not_needed), 'run')} not needed: their rows are clear (stop_when)"
     taken = sum(map(len, progress.stages_taken.values()))
     if taken:
         yield f"{plural(taken, 'stage')} taken from other runs"

@@ -12,7 +12,7 @@ from vlmkit.errors import UserError
 from vlmkit.formatting import columns, large
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
-from vlmkit.study.rows import is_study, load_study
+from vlmkit.study.rows import is_study
 
 if TYPE_CHECKING:
     from vlmkit.spec.evaluation import EvaluationSpec
@@ -39,20 +39,26 @@ def check(
     discordant: Annotated[
         float, typer.Option(min=0.01, max=100, help="Of a study, percent of questions answered by one of two rows.")
     ] = 10.0,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Of a study, also run a little of each row: hours and disk, and what fails.")
+    ] = False,
+    output: RunsFolder = Path("runs"),
 ) -> None:
     """Validate a spec and compose its model without weights: parameters, tokens, operations, memory.
 
     Needs no network, no weights and no data; takes seconds. Of a study it shows every row of the table, which runs
-    and stages are shared, and which difference can be found.
+    and stages are shared, and which difference can be found: by what its runs in --output have shown, once there are
+    some. --probe trains and asks a little, for minutes.
     """
     if is_study(spec):
         if set_ or show:
             raise UserError("--set and --resolved are for specs; a study has `set` for all of its rows")
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        from vlmkit.study.study_plan import Assumed, plan_study
+        from vlmkit.cli.study_checks import check_study
 
-        typer.echo(plan_study(load_study(spec)).text(Assumed(seed_deviation / 100, discordant / 100)))
+        typer.echo(check_study(spec, output, seed_deviation / 100, discordant / 100, probe))
         return
+    if probe:
+        raise UserError("--probe is for studies; `vlmkit run` with a small number of steps tries a spec")
     experiment = _load(spec, set_)
     if show:
         typer.echo(resolved(experiment))

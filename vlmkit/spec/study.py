@@ -12,7 +12,7 @@ from vlmkit.api.bounds import Name
 from vlmkit.api.spec import Spec
 from vlmkit.spec.evaluation import BenchmarkUse
 
-__all__ = ["PublishedSource", "RowSpec", "StopSpec", "StudySpec", "VariantSpec"]
+__all__ = ["BudgetSpec", "PublishedSource", "RowSpec", "StopSpec", "StudySpec", "VariantSpec"]
 
 _MOST_VARIANTS = 1000
 
@@ -77,6 +77,15 @@ class StopSpec(Spec):
     """`benchmark/metric` of the column that counts; None: the first one."""
 
 
+class BudgetSpec(Spec):
+    """The most that a study may cost, as a timed probe estimates it before anything runs."""
+
+    hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Of all runs one after the other; None: any."""
+    disk_gib: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Of all run folders; None: any."""
+
+
 class StudySpec(Spec):
     """A study."""
 
@@ -107,6 +116,8 @@ class StudySpec(Spec):
     seed_variance: Literal["pooled", "own"] = "pooled"
     """How the chance of a training is known: from all rows together, as in an analysis of variance, or from the seeds
     of the row (and the base) alone, which takes many of them."""
+    budget: BudgetSpec | None = None
+    """A study that would cost more is not begun; None: nothing is estimated."""
     stop_when: StopSpec | None = None
     """Rows may end before they have all seeds; None: every row has all of them."""
     published: PublishedSource | None = None

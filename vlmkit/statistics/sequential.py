@@ -29,7 +29,7 @@ def always_valid(mean: SeededMean, lowest: float = -math.inf, highest: float = m
     with d the degrees of freedom of `of_seeds`. The questions are drawn once, so that theirs is an ordinary interval.
     Seeds come one after the other: theirs is the confidence sequence of the t test, the mean's values that a mixture of
     likelihood ratios (differences of N(0, variance / phi) against one value, invariant to location and scale) does not
-    refute at any time, by Ville's inequality. It is infinite after few seeds: of one row alone before the fifth.
+    refute at any time, by Ville's inequality. It is infinite after few seeds: of one row alone before the fourth.
 
     Sources: Wang and Ramdas, arXiv:2310.03722, theorem on the scale invariant t-test martingale, for one row; Lindon,
     Ham, Tingley and Bojinov, arXiv:2210.08589, for linear models, of which rows with one variance are one.

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from vlmkit.statistics.seeds import half_width
+from vlmkit.statistics.sequential import always_valid_half
 
 __all__ = ["StudyPower"]
 
@@ -27,6 +28,9 @@ class StudyPower:
     comparisons: int = 1
     """How many rows are compared with the base: a single true difference must pass Holm's first step."""
 
+    always_valid: bool = False
+    """True where the test holds after every seed at once, as `sequential.always_valid` does."""
+
     def power(self, difference: float) -> float:
         """How likely a difference is found: its corrected p is below 0.05."""
         import numpy as np
@@ -39,16 +43,23 @@ class StudyPower:
             return 1.0 if difference else 0.0
         shares = (np.arange(_NODES) + 0.5) / _NODES
         seen = chdtri(self.degrees, 1 - shares) / self.degrees * of_seeds  # the variance that the study will see
-        halves = np.array([half_width(self.of_questions, float(variance), self.degrees, level) for variance in seen])
+        halves = np.array([self._half_width(float(variance), level) for variance in seen])
         return float(np.mean(ndtr((difference - halves) / error) + ndtr((-difference - halves) / error)))
 
+    def _half_width(self, of_seeds: float, level: float) -> float:
+        if self.always_valid:
+            return always_valid_half(self.of_questions, of_seeds, self.degrees, self.seeds, level)
+        return half_width(self.of_questions, of_seeds, self.degrees, level)
+
     def detectable(self, power: float = 0.8) -> float:
-        """Return the difference that is found with this probability."""
+        """Return the difference that is found with this probability; infinite where so few seeds find nothing."""
         from scipy.optimize import brentq  # type: ignore[import-untyped]
 
         top = math.sqrt(self.of_questions + self.seed_variance / self.seeds)
         if top == 0:
             return 0.0
+        if self.always_valid and math.isinf(self._half_width(1.0, 1 - 0.05 / self.comparisons)):
+            return math.inf
         while self.power(top) < power:
             top *= 2
         return float(brentq(lambda difference: self.power(difference) - power, 0, top, xtol=1e-4 * top))

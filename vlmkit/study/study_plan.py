@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vlmkit.benchmarks.entries import find_benchmark
 from vlmkit.evaluation.questions import prepare_benchmark
@@ -12,22 +14,11 @@ from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import stage_identity
 from vlmkit.statistics.study_power import StudyPower
-from vlmkit.study.rows import BASE, Study
+from vlmkit.study.expected_chance import Assumed, Chance
+from vlmkit.study.rows import Study
 from vlmkit.summary import Summary, summarize
 
-__all__ = ["Assumed", "PlannedRow", "StudyPlan", "plan_study"]
-
-
-@dataclass(frozen=True)
-class Assumed:
-    """Assumptions that the power of a study depends on."""
-
-    seed_deviation: float = 0.01
-    """Standard deviation of the score of one training, over seeds."""
-    discordant: float = 0.1
-    """Share of the questions that only one of two rows answers rightly."""
-    design_effect: float = 1.0
-    """Of the differences, where several questions are about one video."""
+__all__ = ["PlannedRow", "StudyPlan", "count_questions", "plan_study"]
 
 
 @dataclass(frozen=True)
@@ -36,10 +27,10 @@ class PlannedRow:
 
     label: str
     summary: Summary
-    fixed: float
-    """What the study wants to be equal."""
-    differs: float
-    """By which share `fixed` differs from the base's."""
+    fixed: float | None
+    """What the study wants to be equal; None: steps that depend on the size of the data, which is not read here."""
+    differs: float | None
+    """By which share `fixed` differs from the base's; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -55,26 +46,27 @@ class StudyPlan:
     questions: dict[str, int]
     """By benchmark; 0 where they cannot be counted here."""
 
-    def detectable(self, benchmark: str, assumed: Assumed) -> float | None:
+    def detectable(self, benchmark: str, chance: Chance) -> float | None:
         """Return the least difference that is found in 4 of 5 studies; None with one seed or unknown questions."""
-        questions, seeds = self.questions[benchmark], len(self.study.spec.seeds)
-        if not questions or seeds < 2:
+        spec = self.study.spec
+        if not self.questions[benchmark] or len(spec.seeds) < 2:
             return None
-        others = len(self.study.rows) - 1
-        pooled = self.study.spec.seed_variance == "pooled"
+        rows = len({run.rows for run in self.study.runs})
         return StudyPower(
-            seeds=seeds,
-            of_questions=assumed.design_effect * assumed.discordant / questions,
-            seed_variance=2 * assumed.seed_deviation**2,
-            degrees=(others + 1) * (seeds - 1) if pooled else seeds - 1,
-            comparisons=others if self.study.spec.correction == "holm" else 1,
+            seeds=len(spec.seeds),
+            of_questions=chance.of_questions,
+            seed_variance=chance.of_seeds,
+            degrees=(rows if spec.seed_variance == "pooled" else 1) * (len(spec.seeds) - 1),
+            comparisons=max(1, rows - 1) if spec.correction == "holm" else 1,
+            always_valid=spec.stop_when is not None,
         ).detectable()
 
-    def text(self, assumed: Assumed) -> str:
-        """Return all of it for a reader."""
-        return "\n".join(self._lines(assumed))
+    def text(self, assumed: Assumed, measured: Mapping[str, Chance] | None = None) -> str:
+        """Return all of it for a reader. What runs of the study have shown, by benchmark, counts more than what is
+        assumed."""
+        return "\n".join(self._lines(assumed, measured or {}))
 
-    def _lines(self, assumed: Assumed) -> Iterator[str]:
+    def _lines(self, assumed: Assumed, measured: Mapping[str, Chance]) -> Iterator[str]:
         study, spec = self.study, self.study.spec
         yield f"{spec.study}: {plural(len(self.rows), 'row')}, {plural(len(spec.seeds), 'seed')}, all fit together"
         head = ("row", "aligner", "tokens", "multiply-accumulates", spec.fixed, "of the base's")
@@ -86,21 +78,33 @@ class StudyPlan:
             "another run"
         )
         for name, questions in self.questions.items():
-            found = self.detectable(name, assumed)
-            if found is None:
-                yield f"{name}: " + ("with one seed, chance over seeds is not known" if questions else "not here")
-                continue
-            yield (
-                f"{name}, {questions:,} questions: differences of {100 * found:.1f} points are found in 4 of 5 "
-                f"studies, if scores vary by {100 * assumed.seed_deviation:g} points over seeds and "
-                f"{100 * assumed.discordant:g}% of the questions are answered by one of two rows alone"
-            )
+            yield f"{name}{f', {questions:,} questions' * bool(questions)}: {self._power(name, assumed, measured)}"
+        if spec.stop_when is not None:
+            yield "rows end early where that is clear (stop_when); the differences are those that all seeds find"
+
+    def _power(self, name: str, assumed: Assumed, measured: Mapping[str, Chance]) -> str:
+        if not self.questions[name]:
+            return "how many questions it has is not known here"
+        chance = measured.get(name) or assumed.chance(self.questions[name])
+        found = self.detectable(name, chance)
+        if found is None:
+            return "with one seed, chance over seeds is not known"
+        if math.isinf(found):
+            return "so few seeds find no difference that holds after every one of them (stop_when): give more `seeds`"
+        said = f"differences of {100 * found:.1f} points are found in 4 of 5 studies"
+        if chance.runs:
+            return f"{said}, with the chance that {plural(chance.runs, 'run')} of this study had"
+        return (
+            f"{said}, if scores vary by {100 * assumed.seed_deviation:g} points over seeds and "
+            f"{100 * assumed.discordant:g}% of the questions are answered by one of two rows alone"
+        )
 
     def _cells(self, row: PlannedRow) -> tuple[str, ...]:
         summary = row.summary
-        differs = "" if row is self.rows[0] else "the same" if not row.differs else f"{row.differs:+.1%}"
+        known = "not known" if row.differs is None else f"{row.differs:+.1%}" if row.differs else "the same"
+        differs = "" if row is self.rows[0] else known
         sizes = f"{summary.parts['aligner']:,}", f"{summary.tokens['square']:,}", large(summary.macs)
-        return (row.label, *sizes, f"{row.fixed:,.0f}", differs)
+        return (row.label, *sizes, "by epochs" if row.fixed is None else f"{row.fixed:,.0f}", differs)
 
 
 def plan_study(study: Study) -> StudyPlan:
@@ -110,7 +114,11 @@ def plan_study(study: Study) -> StudyPlan:
     rows = []
     for row, summary in zip(study.rows, summaries, strict=True):
         fixed = _fixed(study, row.experiment, summary)
-        differs = 0.0 if row.name == BASE else fixed / base - 1 if base else 0.0
+        if fixed is None or base is None:
+            same = study.spec.fixed == "steps" and _lengths(row.experiment) == _lengths(study.rows[0].experiment)
+            differs = 0.0 if same else None
+        else:
+            differs = fixed / base - 1 if base else 0.0
         rows.append(PlannedRow(row.label, summary, fixed, differs))
     counts = [len(run.experiment.training.stages) if run.experiment.training else 0 for run in study.runs]
     trained = {
@@ -120,20 +128,31 @@ def plan_study(study: Study) -> StudyPlan:
     }
     rows_of_runs = [len(run.rows) for run in study.runs]
     stages = sum(count * rows for count, rows in zip(counts, rows_of_runs, strict=True))
+    return StudyPlan(study, tuple(rows), stages, len(trained), count_questions(study))
+
+
+def count_questions(study: Study) -> dict[str, int]:
+    """Return how many questions each benchmark asks; 0 where they cannot be counted here."""
     evaluation = study.rows[0].experiment.evaluation
     assert evaluation is not None
-    questions = {use.result_name: _questions(use, evaluation.benchmarks_path) for use in evaluation.benchmarks}
-    return StudyPlan(study, tuple(rows), stages, len(trained), questions)
+    return {use.result_name: _questions(use, evaluation.benchmarks_path) for use in evaluation.benchmarks}
 
 
-def _fixed(study: Study, spec: ExperimentSpec, summary: Summary) -> float:
-    """Return how much of what is to be equal a row has."""
+def _fixed(study: Study, spec: ExperimentSpec, summary: Summary) -> float | None:
+    """Return how much of what is to be equal a row has; None of steps that depend on the size of the data."""
     what = study.spec.fixed
     if what == "steps":
-        return sum(stage.steps or 0 for stage in spec.training.stages) if spec.training else 0
+        steps = [stage.steps for stage in spec.training.stages] if spec.training else []
+        return None if None in steps else sum(step for step in steps if step is not None)
     if what == "tokens":
         return summary.tokens["square"]
     return summary.macs if what == "operations" else summary.parts["aligner"]
+
+
+def _lengths(spec: ExperimentSpec) -> list[dict[str, Any]]:
+    """Return all that the number of steps of each stage depends on."""
+    keys = {"data", "steps", "epochs", "fraction", "batch_size"}
+    return [stage.model_dump(include=keys) for stage in spec.training.stages] if spec.training else []
 
 
 def _questions(use: BenchmarkUse, more: list[str]) -> int:

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import ndtr
 
 from vlmkit.statistics.seeds import SeededMean, holm, seeded_mean
+from vlmkit.statistics.sequential import always_valid
 from vlmkit.statistics.study_power import StudyPower
 
 Answers = np.ndarray
@@ -93,3 +94,24 @@ def test_an_effect_that_is_called_detectable_is_found_as_often_as_was_said(compa
         holm([row.p for row in world.study(rng, [effect, *[0.0] * (comparisons - 1)])])[0] < 0.05 for _ in range(1000)
     ]
     assert 0.77 <= np.mean(found) <= 0.83
+
+
+def test_a_row_may_be_looked_at_after_every_seed() -> None:
+    """The interval that is said to allow it holds after all seeds at once; the ordinary one does not."""
+    world = World(questions=150, seeds=8)
+    rng = np.random.default_rng(2)
+    truth = world.truth(0.15)
+    always, ordinary = [], []
+    for _ in range(150):
+        difficulty = world.difficulty(rng)
+        rows = [world.answers(rng, difficulty, effect) for effect in (0.0, 0.15, 0.0, 0.0)]
+        looks = []
+        for seeds in range(2, world.seeds + 1):
+            pooled = float(np.mean([row[:seeds].mean(1).var(ddof=1) for row in rows]))
+            of_seeds = 2 * pooled, len(rows) * (seeds - 1.0)
+            looks.append(seeded_mean(rows[1][:seeds] - rows[0][:seeds], world.clips, of_seeds=of_seeds))
+        intervals = [always_valid(look) for look in looks]
+        always.append(all(one.low <= truth <= one.high for one in intervals))
+        ordinary.append(all(one.low <= truth <= one.high for one in (look.interval() for look in looks)))
+    assert np.mean(always) >= 0.95
+    assert np.mean(ordinary) < 0.93

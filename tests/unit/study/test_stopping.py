@@ -1,0 +1,99 @@
+"""Rows end early where their difference is found, or too small to matter; what was decided once stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from vlmkit.errors import RunError
+from vlmkit.spec.study import StudySpec
+from vlmkit.study.rows import Study, StudyRun, load_study
+from vlmkit.study.run_values import MeasuredColumn, RunValues
+from vlmkit.study.stopping import is_needed, stopped_rows
+from vlmkit.study.study_folder import RunState, StudyFolder
+from vlmkit.study.table_records import Column
+
+from .test_rows import BASE, STUDY
+
+SEEDS = [1, 2, 3, 4, 5]
+COLUMN = Column(benchmark="shapes", metric="accuracy", protocol="p", judge="none", split="test", questions=400)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return _study(tmp_path, {"difference": 4})
+
+
+def _study(folder: Path, stop_when: Mapping[str, Any]) -> Study:
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(BASE))
+    (folder / "study.yaml").write_text(yaml.safe_dump({**STUDY, "seeds": SEEDS, "stop_when": dict(stop_when)}))
+    return load_study(folder / "study.yaml")
+
+
+class Folder(StudyFolder):
+    """The runs of the first so many seeds are done."""
+
+    def __init__(self, done: int) -> None:
+        super().__init__(Path("nowhere"))
+        self.done = done
+
+    def state(self, run: StudyRun) -> RunState:
+        return "done" if run.seed <= self.done else "new"
+
+
+def measured(scores: Mapping[str, float], seeds: int) -> MeasuredColumn:
+    """Rows that answer this share of 400 questions rightly, 1% more or less by seed, and alike but for that."""
+    rng = np.random.default_rng(0)
+    order = rng.permutation(400)
+
+    def values(score: float, seed: int) -> RunValues:
+        right = order < 400 * (score + 0.01 * (-1) ** seed)
+        keys = [str(number) for number in range(400)]
+        return RunValues(dict(zip(keys, right * 1.0, strict=True)), {key: key for key in keys}, None)
+
+    rows = {row: {seed: values(score, seed) for seed in SEEDS[:seeds]} for row, score in scores.items()}
+    return MeasuredColumn(COLUMN, (0.0, 1.0), rows)
+
+
+def test_a_clear_difference_ends_a_row_and_what_was_decided_stands(study: Study) -> None:
+    column = measured({"base": 0.7, "without-fsra": 0.4, "pooled": 0.64}, 5)
+    early = stopped_rows(study, Folder(3), [column])
+    assert {row: (one.after, one.why) for row, one in early.items()} == {"without-fsra": (3, "found")}
+    assert early["without-fsra"].difference.value == pytest.approx(-0.3)
+    late = stopped_rows(study, Folder(5), [column])
+    assert late["without-fsra"] == early["without-fsra"]
+    assert late["pooled"].after > 3
+
+
+def test_a_row_that_is_like_the_base_ends_where_that_is_known(study: Study) -> None:
+    stopped = stopped_rows(study, Folder(5), [measured({"base": 0.7, "without-fsra": 0.7, "pooled": 0.5}, 5)])
+    assert stopped["without-fsra"].why == "small"
+
+
+def test_only_rows_that_are_not_clear_yet_get_more_seeds_and_the_base_with_them(study: Study) -> None:
+    stopped = stopped_rows(study, Folder(3), [measured({"base": 0.7, "without-fsra": 0.4, "pooled": 0.64}, 3)])
+    fourth = [run for run in study.runs if run.seed == 4]
+    assert [run.rows[0] for run in fourth if is_needed(study, run, stopped)] == ["base", "pooled"]
+    stopped["pooled"] = stopped["without-fsra"]
+    assert not any(is_needed(study, run, stopped) for run in fourth)
+    assert all(is_needed(study, run, stopped) for run in study.runs if run.seed < 4)
+
+
+def test_nothing_is_decided_in_the_middle_of_a_seed(study: Study) -> None:
+    assert stopped_rows(study, Folder(2), [measured({"base": 0.7, "without-fsra": 0.4}, 3)]) == {}
+
+
+def test_a_column_that_was_not_measured_is_told(tmp_path: Path) -> None:
+    study = _study(tmp_path, {"difference": 1, "column": "shapes/score"})
+    with pytest.raises(RunError, match="expected one of shapes/accuracy; found shapes/score"):
+        stopped_rows(study, Folder(5), [measured({"base": 0.7}, 5)])
+
+
+def test_two_seeds_are_too_few_to_stop_early() -> None:
+    with pytest.raises(ValueError, match="at least three `seeds`"):
+        StudySpec.model_validate({**STUDY, "stop_when": {"difference": 1}})

@@ -1,0 +1,101 @@
+"""A study before it runs, on the command line: its table, the timed probe, and whether the budget holds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlmkit.errors import RunError, UserError
+from vlmkit.formatting import columns, duration, plural
+from vlmkit.json_files import is_present, read_record, write_record
+from vlmkit.study.probing import StudyProbe, probe_study
+from vlmkit.study.rows import Study, StudyRun, load_study
+from vlmkit.study.study_folder import StudyFolder
+
+__all__ = ["check_budget", "check_study"]
+
+
+def check_study(file: Path, output: Path, seed_deviation: float, discordant: float, probe: bool) -> str:
+    """Return the table before anything runs, for a reader.
+
+    Args:
+        file: the study.
+        output: the folder of run folders: what runs of the study there have shown counts more than what is assumed.
+        seed_deviation: assumed, 0..1.
+        discordant: assumed, 0..1.
+        probe: take the time that each row needs.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from vlmkit.study.expected_chance import Assumed, measured_chance
+    from vlmkit.study.study_plan import plan_study
+
+    study = load_study(file)
+    plan = plan_study(study)
+    measured = measured_chance(study, StudyFolder(output / study.spec.study))
+    lines = [plan.text(Assumed(seed_deviation, discordant), measured)]
+    if probe:
+        lines += _probe_lines(study, _probe(study, plan.questions))
+    return "\n".join(lines)
+
+
+def check_budget(study: Study, folder: StudyFolder, runs: Sequence[StudyRun]) -> None:
+    """Raise a RunError where some runs cost more than the study may. The probe that tells is made once and kept."""
+    if study.spec.budget is None:
+        return
+    file = folder.path / "probe.json"
+    probe = read_record(file, StudyProbe) if is_present(file) else None
+    if probe is None or not probe.is_of(study):
+        from vlmkit.study.study_plan import count_questions
+
+        probe = _probe(study, count_questions(study))
+        write_record(file, probe.data())
+    cost, most = probe.cost(runs), study.spec.budget
+    over = []
+    if most.hours is not None and cost.hours > most.hours:
+        over.append(f"{cost.hours:.2f} hours on this machine, expected at most {most.hours:g} (budget.hours)")
+    if most.disk_gib is not None and cost.gib > most.disk_gib:
+        over.append(f"{cost.gib:.2f} GiB, expected at most {most.disk_gib:g} (budget.disk_gib)")
+    if over:
+        raise RunError(
+            f"{study.file}: {plural(len(runs), 'run')} would take {' and '.join(over)}; nothing was run: raise the "
+            "budget, choose rows with --only, or make the study smaller"
+        )
+
+
+def _probe(study: Study, questions: dict[str, int]) -> StudyProbe:
+    from vlmkit.study.launching import LocalLauncher
+
+    rows = len({run.rows for run in study.runs})
+    if unknown := [name for name, number in questions.items() if not number]:
+        print(f"the time of {', '.join(unknown)} is left out: its questions cannot be counted", file=sys.stderr)
+    done: list[str] = []
+
+    def tell(name: str) -> None:
+        done.append(name)
+        print(f"probe {len(done)} of {rows}: {name}", file=sys.stderr, flush=True)
+
+    try:
+        return probe_study(study, LocalLauncher(1), questions, tell)
+    except UserError as error:
+        raise RunError(str(error)) from None
+
+
+def _probe_lines(study: Study, probe: StudyProbe) -> list[str]:
+    table = [("row", "training", "questions", "else", "disk of a run")]
+    for name, row in probe.rows.items():
+        size = sum(row.bytes_of_stages) + row.bytes_beside
+        times = sum(row.seconds_of_stages), row.seconds_of_questions, row.seconds_beside
+        table.append((name, *map(duration, times), _size(size)))
+    cost = probe.cost(study.runs)
+    return [
+        "measured in a short run of each row, on this machine:",
+        columns(table),
+        f"all {plural(len(study.runs), 'run')}, one after the other: {duration(cost.hours * 3600)}, "
+        f"{_size(cost.gib * 2**30)} and the checkpoints of the runs under way",
+    ]
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**30:,.2f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
