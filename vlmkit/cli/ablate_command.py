@@ -17,6 +17,7 @@ from vlmkit.spec.yaml import parse_scalar
 
 if TYPE_CHECKING:
     from vlmkit.study.launching import Launcher
+    from vlmkit.study.rows import Study
     from vlmkit.study.running import StudyProgress
     from vlmkit.study.study_folder import StudyFolder
 
@@ -37,6 +38,9 @@ def ablate(
     cluster_options: Annotated[
         str, typer.Option(metavar="OPTIONS", help="Of submitit, e.g. '{slurm_partition: gpu, timeout_min: 600}'.")
     ] = "{}",
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Also time the visual part of every row, in turn: a column of the table.")
+    ] = False,
     output: RunsFolder = Path("runs"),
 ) -> None:
     """Run every row of a study with every seed, and write the table. The same command goes on where it stopped.
@@ -57,6 +61,8 @@ def ablate(
         check_budget(loaded, folder, runs)
         tell = _Teller(len(runs))
         progress = run_study(loaded, folder, launcher, runs, retry, tell)
+        if measure:
+            _measure(loaded, folder)
     from vlmkit.study.table import build_table
     from vlmkit.study.table_formats import write_tables
 
@@ -66,6 +72,23 @@ def ablate(
         raise RunError(
             f"{plural(len(progress.failed), 'run')} of the study failed, see above; --retry tries them again"
         )
+
+
+def _measure(study: Study, folder: StudyFolder) -> None:
+    """Time the visual parts of all rows in one run, on the first GPU if there is one, and keep the times."""
+    import torch
+
+    from vlmkit.bench import TimingOptions, bench_vision, machine
+    from vlmkit.study.row_timings import keep_timings
+
+    cuda = torch.cuda.is_available()
+    options = TimingOptions(rounds=3, device="cuda" if cuda else "cpu", dtype="bfloat16" if cuda else "float32")
+    specs = [row.experiment.model_copy(update={"name": row.name}) for row in study.rows]
+    times = {
+        one.name: 1000 * one.median for one in bench_vision(specs, options, lambda line: print(line, file=sys.stderr))
+    }
+    device = f"{machine(options)['device']}, {options.dtype}" + ("" if cuda else f", {options.threads} threads")
+    keep_timings(study, folder, device, times)
 
 
 def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, options: str) -> Launcher:

@@ -141,7 +141,7 @@ def _probe(experiment: ExperimentSpec, launcher: Launcher, folder: Path, questio
     wall = time.monotonic() - began
     if code:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise UserError("".join(last) or f"exit code {code}")
+        raise UserError("".join(last).removeprefix("vlmkit: ") or f"exit code {code}")
     run = RunFolder(folder / "runs" / short.name)
     stages = list(_stages(experiment, run))
     evaluations = {name: read_record(run.evaluation(name) / "result.json", _Timed) for name in [_WARM, *limits]}

@@ -165,7 +165,7 @@ class _Scheduler:
             self.folder.log(run).write_text(f"vlmkit: {error}\n", encoding="utf-8")
             self._fail(run, 2)
             return
-        command = ["run", str(self.folder.spec_file(run)), "--output", str(self.folder.path)]
+        command = ["run", str(self.folder.write_spec(run)), "--output", str(self.folder.path)]
         self.jobs[name] = self.launcher.start(command, self.folder.log(run), slot), slot
         self.progress.running[name] = run
 

@@ -54,7 +54,7 @@ class StudyFolder:
 
     @classmethod
     def open(cls, study: Study, output: Path) -> StudyFolder:
-        """Return the folder `output`/STUDY, with the spec of every run written into it.
+        """Return the folder `output`/STUDY, which is made where there is none.
 
         A RunError where it holds runs of the same names that were trained as an earlier version of the study said.
         """
@@ -62,11 +62,6 @@ class StudyFolder:
         folder._check_runs(study)
         for name in ("specs", "logs"):
             (folder.path / name).mkdir(parents=True, exist_ok=True)
-        for run in study.runs:
-            text = resolved(run.experiment)
-            file = folder.spec_file(run)
-            if not file.is_file() or file.read_text(encoding="utf-8") != text:
-                write_atomic(file, text)
         return folder
 
     @contextmanager
@@ -78,9 +73,11 @@ class StudyFolder:
         except Locked:
             raise RunError(f"{self.path}: another process is working on this study; wait until it ends") from None
 
-    def spec_file(self, run: StudyRun) -> Path:
-        """The resolved spec of a run."""
-        return self.path / "specs" / f"{run.experiment.name}.yaml"
+    def write_spec(self, run: StudyRun) -> Path:
+        """Write the resolved spec of a run, and return its file."""
+        file = self.path / "specs" / f"{run.experiment.name}.yaml"
+        write_atomic(file, resolved(run.experiment))
+        return file
 
     def log(self, run: StudyRun) -> Path:
         """The file with the output of a run."""

@@ -26,25 +26,43 @@ def captions(table: StudyTable) -> list[str]:
             f"{column.benchmark}: {column.metric} of {column.questions:,} questions, split {column.split}, protocol "
             f"{column.protocol}{judged}"
         )
-    seeds = max((len(cell.seeds) for line in table.lines for cell in line.cells.values()), default=0)
-    if seeds > 1:
+    counts = [len(cell.seeds) for line in table.lines for cell in line.cells.values()]
+    if max(counts, default=0) > 1:
         known = "pooled over all rows" if table.seed_variance == "pooled" else "of each row alone"
         said.append(
-            f"Means over {seeds} seeds. 95% intervals count the choice of questions, by video, and that of seeds, "
-            f"whose variance is {known}"
+            f"Means over {_range(counts)} seeds. 95% intervals count the choice of questions, by video, and that of "
+            f"seeds, whose variance is {known}"
         )
     else:
         said.append("One training each: intervals count the choice of questions, by video, and not that of seeds")
-    others = len(table.lines) - 1
+    if table.stop_when is not None:
+        said.append(_stopped(table))
+    others = len([line for line in table.lines if any(cell.difference for cell in line.cells.values())])
     corrected = f", corrected by Holm for {others} rows" if table.correction == "holm" and others > 1 else ""
     base = table.base().label
     said.append(f"Differences are to {base!r}, question by question and seed by seed; p is two-sided{corrected}")
     if table.source:
         said.append(f"Published scores, of another judge, split or number of frames unless it says so: {table.source}")
+    if table.timed_on:
+        said.append(f"Milliseconds are those of the visual part for one square video, medians, {table.timed_on}")
     incomplete = [f"{line.label} ({len(line.missing)})" for line in table.lines if line.missing]
     if incomplete:
         said.append(f"Not all seeds have a result: {', '.join(incomplete)}")
     return said
+
+
+def _range(counts: list[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
+def _stopped(table: StudyTable) -> str:
+    metric = next(iter(table.columns.values())).metric
+    small = f"{table.stop_when:g}{' points' if is_accuracy(metric) else ''}"
+    ends = {"found": "told from the base", "small": f"within {small} of it"}
+    rows = [f"{line.label} ({ends[line.stopped]})" for line in table.lines if line.stopped]
+    ended = f" Ended early: {', '.join(rows)}" if rows else " None ended early"
+    return f"Rows could end early: intervals and p hold after every seed at once, and are wider for it.{ended}"
 
 
 def _markdown(table: StudyTable) -> str:
@@ -90,7 +108,7 @@ def _escaped(text: str) -> str:
 def _csv(table: StudyTable) -> str:
     """Return one line per row and column of scores, numbers as they are."""
     head = "row label benchmark metric score low high seeds seed_deviation difference difference_low difference_high"
-    head += " p p_corrected published parameters tokens macs"
+    head += " p p_corrected published parameters tokens macs milliseconds"
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head.split())
@@ -98,7 +116,7 @@ def _csv(table: StudyTable) -> str:
         for name, cell in line.cells.items():
             column, found = table.columns[name], cell.difference
             more = [found.value, *found.ci95, found.p, found.p_corrected] if found else [""] * 5
-            costs = [line.parameters, line.tokens, line.macs]
+            costs = [line.parameters, line.tokens, line.macs, line.milliseconds]
             writer.writerow(
                 [line.name, line.label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
                 + [len(cell.seeds), cell.seed_deviation, *more, "" if cell.published is None else cell.published]
@@ -155,6 +173,7 @@ def _costs(table: StudyTable) -> Iterator[tuple[str, Callable[[Line], str]]]:
         ("parameters", lambda line: line.parameters, large),
         ("tokens", lambda line: line.tokens, lambda value: f"{value:,.0f}"),
         ("multiply-accumulates", lambda line: line.macs, large),
+        ("ms", lambda line: line.milliseconds, lambda value: f"{value:.3g}"),
     ]
     for title, get, show in kinds:
         if any(get(line) is not None for line in table.lines):

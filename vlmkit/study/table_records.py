@@ -73,6 +73,8 @@ class Line(Record):
     """Of a square video."""
     macs: int | None = None
     """Multiply-accumulates of the aligner for it."""
+    milliseconds: float | None = None
+    """Measured, of the aligner for it: on the machine that `timed_on` of the table names."""
 
 
 class StudyTable(Record):
@@ -89,6 +91,8 @@ class StudyTable(Record):
     seed_variance: str
     source: str = ""
     """Of the published scores."""
+    timed_on: str = ""
+    """Machine, precision and threads of the measured times."""
 
     def base(self) -> Line:
         """Return the row that the others are compared with."""
