@@ -1,4 +1,4 @@
-"""Which rows of a study need no more seeds: their difference to the base is found, or it is too small to matter.
+"""Rows of a study that need no more seeds: their difference to the base is found, or it is too small to matter.
 
 The rows are looked at after each seed, from the second on. What is decided then stands, so that a study decides the
 same however often it was interrupted.

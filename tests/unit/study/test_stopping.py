@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import yaml
 
 from vlmkit.errors import RunError
 from vlmkit.spec.study import StudySpec
+from vlmkit.study import running
+from vlmkit.study.launching import Job, Launcher
 from vlmkit.study.rows import Study, StudyRun, load_study
 from vlmkit.study.run_values import MeasuredColumn, RunValues
 from vlmkit.study.stopping import is_needed, stopped_rows
@@ -97,3 +99,57 @@ def test_a_column_that_was_not_measured_is_told(tmp_path: Path) -> None:
 def test_two_seeds_are_too_few_to_stop_early() -> None:
     with pytest.raises(ValueError, match="at least three `seeds`"):
         StudySpec.model_validate({**STUDY, "stop_when": {"difference": 1}})
+
+
+class _Done(Job):
+    def exit_code(self) -> int:
+        return 0
+
+    def stop(self) -> None: ...
+
+
+class Counting(Launcher):
+    """Runs end at once."""
+
+    slots = 2
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def start(self, command: Sequence[str], log: Path, slot: int) -> Job:
+        self.started.append(Path(command[1]).stem)
+        return _Done()
+
+
+class Started(StudyFolder):
+    """Runs are done once they were started."""
+
+    def __init__(self, path: Path, launcher: Counting) -> None:
+        super().__init__(path)
+        self.launcher = launcher
+
+    def state(self, run: StudyRun) -> RunState:
+        return "done" if run.experiment.name in self.launcher.started else "new"
+
+
+def test_each_seed_waits_for_the_one_before_and_rows_that_are_clear_get_no_more(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    StudyFolder.open(study, tmp_path)
+    launcher = Counting()
+    folder = Started(tmp_path / "parts", launcher)
+
+    def so_far(study: Study, folder: StudyFolder) -> list[MeasuredColumn]:
+        done = sum(name.startswith("base-") for name in launcher.started)
+        return [measured({"base": 0.7, "without-fsra": 0.4, "pooled": 0.64}, done)]
+
+    monkeypatch.setattr(running, "_PAUSE", 0.0)
+    monkeypatch.setattr(running, "measured_columns", so_far)
+    progress = running.run_study(study, folder, launcher, study.runs)
+    assert [name for name in launcher.started if name.startswith("without")] == [
+        *("without-fsra-seed1", "without-fsra-seed2", "without-fsra-seed3")
+    ]
+    seeds = [int(name[-1]) for name in launcher.started]
+    assert seeds[6:] == sorted(seeds[6:])
+    assert {"without-fsra-seed4", "without-fsra-seed5"} <= set(progress.not_needed)
+    assert set(progress.not_needed) | set(launcher.started) == {run.experiment.name for run in study.runs}
