@@ -1,0 +1,73 @@
+"""The table for readers: what ended early, how many seeds each row has, and measured times are said."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from vlmkit.evaluation.records import Metric
+from vlmkit.study.row_timings import keep_timings, read_timings
+from vlmkit.study.rows import load_study
+from vlmkit.study.study_folder import StudyFolder
+from vlmkit.study.table_formats import captions, write_tables
+from vlmkit.study.table_records import Cell, Column, Difference, Line, StudyTable
+
+from .test_rows import write
+
+NAME = "shapes/accuracy"
+
+
+@pytest.fixture
+def table() -> StudyTable:
+    column = Column(benchmark="shapes", metric="accuracy", protocol="open", judge="none", split="test", questions=400)
+    lost = Difference(value=-0.2, ci95=(-0.3, -0.1), p=0.001, p_corrected=0.002, seeds=3)
+
+    def cell(value: float, seeds: int, difference: Difference | None = None) -> Cell:
+        score = Metric(value=value, ci95=[value - 0.05, value + 0.05])
+        return Cell(score=score, seeds=dict.fromkeys(range(seeds), value), seed_deviation=0.01, difference=difference)
+
+    lines = [
+        Line(name="base", label="all of it", cells={NAME: cell(0.7, 5)}, milliseconds=12.345),
+        Line(name="less", label="w/o a|b", cells={NAME: cell(0.5, 3, lost)}, stopped="found", milliseconds=9.5),
+        Line(name="other", label="other", cells={NAME: cell(0.69, 5, lost)}, missing=[4]),
+    ]
+    return StudyTable(
+        study="parts", title="Parts", columns={NAME: column}, lines=lines, correction="holm", seed_variance="pooled",
+        stop_when=2.0, timed_on="a CPU, float32, 2 threads",
+    )  # fmt: skip
+
+
+def test_captions_say_what_ended_early(table: StudyTable) -> None:
+    said = "\n".join(captions(table))
+    assert "Means over 3 to 5 seeds" in said
+    assert "hold after every seed at once, and are wider for it. Ended early: w/o a|b (told from the base)" in said
+    assert "corrected by Holm for 2 rows" in said
+    assert "Not all seeds have a result: other (1)" in said
+    small = table.lines[1].model_copy(update={"stopped": "small"})
+    fewer = table.model_copy(update={"lines": [table.lines[0], small]})
+    assert "w/o a|b (within 2 points of it)" in "\n".join(captions(fewer))
+    assert "hold after every seed" not in "\n".join(captions(table.model_copy(update={"stop_when": None})))
+
+
+def test_measured_times_are_a_column_with_their_machine(table: StudyTable, tmp_path: Path) -> None:
+    write_tables(table, tmp_path)
+    text = (tmp_path / "table.md").read_text()
+    assert "| ms |" in text
+    assert "| 12.3 |" in text
+    assert "medians, a CPU, float32, 2 threads" in text
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
+    assert [row["milliseconds"] for row in rows] == ["12.345", "9.5", ""]
+
+
+def test_times_are_those_of_the_rows_as_they_are_now(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path))
+    folder = StudyFolder.open(study, tmp_path / "runs")
+    assert read_timings(study, folder) is None
+    keep_timings(study, folder, "a CPU", {"base": 2.0, "without-fsra": 1.5, "pooled": 1.0})
+    assert read_timings(study, folder).milliseconds["pooled"] == 1.0  # type: ignore[union-attr]
+    pooled = {"name": "pooled", "set": {"model.aligner.width": 32}}
+    changed = load_study(write(tmp_path, variants=[pooled]))
+    assert read_timings(changed, folder).milliseconds == {"base": 2.0}  # type: ignore[union-attr]
