@@ -75,20 +75,17 @@ def ablate(
 
 
 def _measure(study: Study, folder: StudyFolder) -> None:
-    """Time the visual parts of all rows in one run, on the first GPU if there is one, and keep the times."""
+    """Time the visual parts of all models in one run, on the first GPU if there is one, and keep the times."""
     import torch
 
     from vlmkit.bench import TimingOptions, bench_vision, machine
-    from vlmkit.study.row_timings import keep_timings
+    from vlmkit.study.row_timings import aligners_of, keep_timings
 
-    cuda = torch.cuda.is_available()
+    cuda, specs = torch.cuda.is_available(), aligners_of(study)
     options = TimingOptions(rounds=3, device="cuda" if cuda else "cpu", dtype="bfloat16" if cuda else "float32")
-    specs = [row.experiment.model_copy(update={"name": row.name}) for row in study.rows]
-    times = {
-        one.name: 1000 * one.median for one in bench_vision(specs, options, lambda line: print(line, file=sys.stderr))
-    }
+    timed = bench_vision(list(specs.values()), options, lambda line: print(line, file=sys.stderr))
     device = f"{machine(options)['device']}, {options.dtype}" + ("" if cuda else f", {options.threads} threads")
-    keep_timings(study, folder, device, times)
+    keep_timings(folder, device, {key: 1000 * one.median for key, one in zip(specs, timed, strict=True)})
 
 
 def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, options: str) -> Launcher:

@@ -83,7 +83,7 @@ def _probe(study: Study, questions: dict[str, int]) -> StudyProbe:
 
 
 def _probe_lines(study: Study, probe: StudyProbe) -> list[str]:
-    table = [("row", "training", "questions", "else", "disk of a run")]
+    table: list[tuple[str, ...]] = [("row", "training", "questions", "else", "disk of a run")]
     for name, row in probe.rows.items():
         size = sum(row.bytes_of_stages) + row.bytes_beside
         times = sum(row.seconds_of_stages), row.seconds_of_questions, row.seconds_beside

@@ -1,15 +1,17 @@
-"""Measured milliseconds of the visual part of each row, all rows in one run on one machine: timings.json."""
+"""Measured milliseconds of the visual part of each row, all in one run on one machine: timings.json."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 
 from vlmkit.json_files import Record, is_present, read_record, write_record
-from vlmkit.spec.identity import sha256_without_name
+from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.study.rows import Study
 from vlmkit.study.study_folder import StudyFolder
 
-__all__ = ["RowTimings", "keep_timings", "read_timings"]
+__all__ = ["RowTimings", "aligners_of", "keep_timings", "read_timings"]
 
 
 class RowTimings(Record):
@@ -18,26 +20,31 @@ class RowTimings(Record):
     device: str
     """The machine, precision and threads in words."""
     milliseconds: dict[str, float]
-    """Median of a forward pass over one square video, by row."""
-    specs: dict[str, str]
-    """Checksum of the row's experiment, by row: another one has no time."""
+    """Median of a forward pass over one square video, by a checksum of the model's spec."""
+
+    def of(self, experiment: ExperimentSpec) -> float | None:
+        """Return the time of an experiment's model; None where it was not measured."""
+        return self.milliseconds.get(_checksum(experiment))
 
 
-def keep_timings(study: Study, folder: StudyFolder, device: str, milliseconds: Mapping[str, float]) -> None:
-    """Write timings.json, with the times by row."""
-    timings = RowTimings(device=device, milliseconds=dict(milliseconds), specs=_specs(study))
-    write_record(folder.path / "timings.json", timings.data())
+def aligners_of(study: Study) -> dict[str, ExperimentSpec]:
+    """Return one experiment for each model of the study, by checksum: rows often differ in their training alone."""
+    found: dict[str, ExperimentSpec] = {}
+    for row in study.rows:
+        found.setdefault(_checksum(row.experiment), row.experiment.model_copy(update={"name": row.name}))
+    return found
 
 
-def read_timings(study: Study, folder: StudyFolder) -> RowTimings | None:
-    """Return what was measured of the rows as they are now; None where nothing was."""
+def keep_timings(folder: StudyFolder, device: str, milliseconds: Mapping[str, float]) -> None:
+    """Write timings.json, with the times by checksum."""
+    write_record(folder.path / "timings.json", RowTimings(device=device, milliseconds=dict(milliseconds)).data())
+
+
+def read_timings(folder: StudyFolder) -> RowTimings | None:
+    """Return what was measured; None where nothing was."""
     file = folder.path / "timings.json"
-    if not is_present(file):
-        return None
-    found, specs = read_record(file, RowTimings), _specs(study)
-    now = {row: time for row, time in found.milliseconds.items() if found.specs.get(row) == specs.get(row)}
-    return RowTimings(device=found.device, milliseconds=now, specs=specs) if now else None
+    return read_record(file, RowTimings) if is_present(file) else None
 
 
-def _specs(study: Study) -> dict[str, str]:
-    return {row.name: sha256_without_name(row.experiment) for row in study.rows}
+def _checksum(experiment: ExperimentSpec) -> str:
+    return hashlib.sha256(json.dumps(experiment.model.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

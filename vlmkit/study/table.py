@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from vlmkit.errors import RunError
 from vlmkit.json_files import read_record
 from vlmkit.study.cells import make_cells
-from vlmkit.study.row_timings import read_timings
+from vlmkit.study.row_timings import RowTimings, read_timings
 from vlmkit.study.rows import Study, StudyRow
 from vlmkit.study.run_values import measured_columns
 from vlmkit.study.stopping import StoppedRow, deciding_column, is_needed, stopped_rows
@@ -35,13 +35,12 @@ def build_table(study: Study, folder: StudyFolder) -> StudyTable:
     deciding = deciding_column(study, columns) if study.spec.stop_when else None
     frozen = {row: one.difference for row, one in stopped.items()}
     cells = {one.name: make_cells(study, one, frozen if one is deciding else {}) for one in columns}
-    timings = read_timings(study, folder)
-    times = timings.milliseconds if timings else {}
+    timings = read_timings(folder)
     return StudyTable(
         study=study.spec.study,
         title=study.spec.title,
         columns={one.name: one.column for one in columns},
-        lines=[_line(study, folder, row, cells, stopped, times) for row in study.rows],
+        lines=[_line(study, folder, row, cells, stopped, timings) for row in study.rows],
         correction=study.spec.correction,
         seed_variance=study.spec.seed_variance,
         stop_when=study.spec.stop_when.difference if study.spec.stop_when else None,
@@ -56,7 +55,7 @@ def _line(
     row: StudyRow,
     cells: Mapping[str, Mapping[str, Cell]],
     stopped: Mapping[str, StoppedRow],
-    times: Mapping[str, float],
+    timings: RowTimings | None,
 ) -> Line:
     runs = study.runs_of(row.name)
     missing = [run.seed for run in runs if folder.state(run) != "done" and is_needed(study, run, stopped)]
@@ -71,5 +70,5 @@ def _line(
         parameters=summary.parts.get("aligner") if summary else None,
         tokens=next(iter(summary.tokens.values()), None) if summary else None,
         macs=summary.macs if summary else None,
-        milliseconds=times.get(row.name),
+        milliseconds=timings.of(row.experiment) if timings else None,
     )

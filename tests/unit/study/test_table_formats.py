@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vlmkit.evaluation.records import Metric
-from vlmkit.study.row_timings import keep_timings, read_timings
+from vlmkit.study.row_timings import aligners_of, keep_timings, read_timings
 from vlmkit.study.rows import load_study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_formats import captions, write_tables
@@ -62,12 +62,16 @@ def test_measured_times_are_a_column_with_their_machine(table: StudyTable, tmp_p
     assert [row["milliseconds"] for row in rows] == ["12.345", "9.5", ""]
 
 
-def test_times_are_those_of_the_rows_as_they_are_now(tmp_path: Path) -> None:
-    study = load_study(write(tmp_path))
+def test_rows_with_one_model_share_its_time_and_a_changed_model_has_none(tmp_path: Path) -> None:
+    longer = {"name": "longer", "set": {"training.stages.both.steps": 9}}
+    study = load_study(write(tmp_path, variants=[longer, {"name": "wider", "set": {"model.aligner.width": 32}}]))
     folder = StudyFolder.open(study, tmp_path / "runs")
-    assert read_timings(study, folder) is None
-    keep_timings(study, folder, "a CPU", {"base": 2.0, "without-fsra": 1.5, "pooled": 1.0})
-    assert read_timings(study, folder).milliseconds["pooled"] == 1.0  # type: ignore[union-attr]
-    pooled = {"name": "pooled", "set": {"model.aligner.width": 32}}
-    changed = load_study(write(tmp_path, variants=[pooled]))
-    assert read_timings(changed, folder).milliseconds == {"base": 2.0}  # type: ignore[union-attr]
+    assert read_timings(folder) is None
+    models = aligners_of(study)
+    assert [spec.name for spec in models.values()] == ["base", "wider"]
+    keep_timings(folder, "a CPU", dict(zip(models, [2.0, 3.0], strict=True)))
+    times = read_timings(folder)
+    assert times is not None
+    assert [times.of(row.experiment) for row in study.rows] == [2.0, 2.0, 3.0]
+    changed = load_study(write(tmp_path, set={"model.aligner.width": 48}))
+    assert times.of(changed.rows[0].experiment) is None
