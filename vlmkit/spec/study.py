@@ -73,8 +73,8 @@ class StopSpec(Spec):
     difference: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """A row ends when it is told from the base, or when its interval says that it differs by less than this: points
     (of 100) of an accuracy, other metrics in their own unit."""
-    column: str | None = None
-    """`benchmark/metric` of the column that counts; None: the first one."""
+    benchmark: str | None = None
+    """The one that counts, by its first column in the table; None: the first one."""
 
 
 class BudgetSpec(Spec):

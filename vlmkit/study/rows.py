@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vlmkit.errors import SpecError, from_pydantic, shown
+from vlmkit.errors import SpecError, did_you_mean, from_pydantic, shown
 from vlmkit.files import expand_path
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import sha256_without_name
@@ -107,7 +107,17 @@ def load_study(path: str | Path) -> Study:
     if (count := len(rows) * len(spec.seeds)) > _MOST_RUNS:
         found = f"{len(rows):,} rows with {len(spec.seeds):,} seeds are {count:,} runs"
         raise SpecError(f"{file}: {found}; expected at most {_MOST_RUNS:,}")
+    _check_stop(file, spec, rows[0].experiment)
     return Study(file, spec, rows, tuple(_runs(rows, spec.seeds)))
+
+
+def _check_stop(file: Path, spec: StudySpec, base: ExperimentSpec) -> None:
+    assert base.evaluation is not None
+    names = [use.result_name for use in base.evaluation.benchmarks]
+    wanted = spec.stop_when.benchmark if spec.stop_when else None
+    if wanted is not None and wanted not in names:
+        listed = f"{did_you_mean(wanted, names)}benchmarks of the study: {', '.join(names)}"
+        raise SpecError(f"{file}: stop_when.benchmark: there is no {shown(wanted)}; {listed}")
 
 
 def _rows(file: Path, spec: StudySpec, values: Placed) -> Iterator[StudyRow]:

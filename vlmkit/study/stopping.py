@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vlmkit.errors import RunError
 from vlmkit.formatting import is_accuracy
 from vlmkit.statistics.seeds import SeededMean
 from vlmkit.study.paired_rows import corrected_p, differences_to_base, interval_of, p_of
@@ -38,9 +37,9 @@ def stopped_rows(study: Study, folder: StudyFolder, columns: Sequence[MeasuredCo
 
     Of rows that are the same experiment the first one is named.
     """
-    if study.spec.stop_when is None or not columns:
-        return {}
     spec, column = study.spec, deciding_column(study, columns)
+    if column is None:
+        return {}
     stopped: dict[str, StoppedRow] = {}
     for count in range(2, len(spec.seeds) + 1):
         if not _is_complete(study, folder, column, count, stopped):
@@ -54,14 +53,12 @@ def stopped_rows(study: Study, folder: StudyFolder, columns: Sequence[MeasuredCo
     return stopped
 
 
-def deciding_column(study: Study, columns: Sequence[MeasuredColumn]) -> MeasuredColumn:
-    """Return the column that tells when a row is stopped. A RunError where no such one was measured."""
-    assert study.spec.stop_when is not None
-    wanted = study.spec.stop_when.column
-    names = [one.name for one in columns]
-    if wanted is not None and wanted not in names:
-        raise RunError(f"{study.file}, stop_when.column: expected one of {', '.join(names)}; found {wanted}")
-    return columns[names.index(wanted) if wanted else 0]
+def deciding_column(study: Study, columns: Sequence[MeasuredColumn]) -> MeasuredColumn | None:
+    """Return the column that tells when a row is stopped; None where it was not measured yet, or none is stopped."""
+    if study.spec.stop_when is None:
+        return None
+    wanted = study.spec.stop_when.benchmark
+    return next((one for one in columns if wanted in (None, one.column.benchmark)), None)
 
 
 def is_needed(study: Study, run: StudyRun, stopped: Mapping[str, StoppedRow]) -> bool:

@@ -32,7 +32,7 @@ def build_table(study: Study, folder: StudyFolder) -> StudyTable:
     if not columns:
         raise RunError(f"{folder.path}: nothing has been measured yet; `vlmkit ablate {study.file}` runs the study")
     stopped = stopped_rows(study, folder, columns)
-    deciding = deciding_column(study, columns) if study.spec.stop_when else None
+    deciding = deciding_column(study, columns)
     frozen = {row: one.difference for row, one in stopped.items()}
     cells = {one.name: make_cells(study, one, frozen if one is deciding else {}) for one in columns}
     timings = read_timings(folder)

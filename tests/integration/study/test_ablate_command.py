@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 from vlmkit.cli import app
 from vlmkit.errors import UserError
 from vlmkit.study import launching, running
+from vlmkit.study.expected_chance import Assumed
 from vlmkit.study.rows import load_study
-from vlmkit.study.study_plan import Assumed, plan_study
+from vlmkit.study.study_plan import plan_study
 
-from .conftest import HereLauncher, WriteStudy
+from .conftest import VARIANTS, HereLauncher, WriteStudy
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -34,9 +35,28 @@ def test_a_study_is_shown_before_it_runs(write_study: WriteStudy) -> None:
     assert f"{plan.rows[1].differs:+.1%}" in text
     assert "6 runs; 2 more are equal to one of them" in text
     assert "10 training stages to be trained of 16" in text
-    found = plan.detectable("moving-shapes", Assumed(seed_deviation=0.02))
+    questions = plan.questions["moving-shapes"]
+    found = plan.detectable("moving-shapes", Assumed(seed_deviation=0.02).chance(questions))
     assert f"differences of {100 * found:.1f} points" in text  # type: ignore[operator]
-    assert found > plan.detectable("moving-shapes", Assumed(seed_deviation=0.01))  # type: ignore[operator]
+    assert found > plan.detectable("moving-shapes", Assumed(seed_deviation=0.01).chance(questions))  # type: ignore[operator]
+
+
+def test_a_study_that_may_stop_early_finds_less(write_study: WriteStudy) -> None:
+    found = {}
+    for stop_when in (None, {"difference": 1}):
+        plan = plan_study(load_study(write_study(seeds=[1, 2, 3, 4], stop_when=stop_when)))
+        found[stop_when is None] = plan.detectable("moving-shapes", Assumed().chance(500))
+    assert found[True] < found[False] < 3 * found[True]  # type: ignore[operator]
+    few = {"seed_variance": "own", "stop_when": {"difference": 1}, "seeds": [1, 2, 3]}
+    assert "give more `seeds`" in call("check", write_study(**few))
+
+
+def test_the_steps_of_epochs_are_not_known_unless_they_are_the_same(write_study: WriteStudy) -> None:
+    epochs = {"training.stages.together.steps": None, "training.stages.together.epochs": 2}
+    longer = {"name": "longer", "set": {"training.stages.together.epochs": 3}}
+    plan = plan_study(load_study(write_study(set=epochs, variants=[longer, VARIANTS[0]])))
+    assert [(row.fixed, row.differs) for row in plan.rows] == [(None, 0.0), (None, None), (None, 0.0)]
+    assert "not known" in plan.text(Assumed())
 
 
 def test_with_one_seed_nothing_is_promised(write_study: WriteStudy) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from vlmkit.errors import RunError
+from vlmkit.errors import SpecError
 from vlmkit.spec.study import StudySpec
 from vlmkit.study import running
 from vlmkit.study.launching import Job, Launcher
@@ -90,10 +90,11 @@ def test_nothing_is_decided_in_the_middle_of_a_seed(study: Study) -> None:
     assert stopped_rows(study, Folder(2), [measured({"base": 0.7, "without-fsra": 0.4}, 3)]) == {}
 
 
-def test_a_column_that_was_not_measured_is_told(tmp_path: Path) -> None:
-    study = _study(tmp_path, {"difference": 1, "column": "shapes/score"})
-    with pytest.raises(RunError, match="expected one of shapes/accuracy; found shapes/score"):
-        stopped_rows(study, Folder(5), [measured({"base": 0.7}, 5)])
+def test_the_benchmark_that_counts_is_one_of_the_study(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no 'moving-shape'; did you mean 'moving-shapes'"):
+        _study(tmp_path, {"difference": 1, "benchmark": "moving-shape"})
+    study = _study(tmp_path, {"difference": 1, "benchmark": "moving-shapes"})
+    assert stopped_rows(study, Folder(5), [measured({"base": 0.7, "without-fsra": 0.1}, 5)]) == {}  # of `shapes`
 
 
 def test_two_seeds_are_too_few_to_stop_early() -> None:
