@@ -139,7 +139,7 @@ class Target:
         data = {
             str(file.relative_to(root)): _shallow(read_extended(file).data)
             for file in root.rglob("*.yaml")
-            if file.parent.name != "studies"
+            if file.parent.name not in ("designs", "studies")
         }
         data |= {name: parse_scalar(resolved(spec)) for name, spec in _small_specs()}
         pool: Pool = {}

@@ -24,11 +24,13 @@ from vlmkit.cli import (
     chat_command,
     compare_command,
     demo_command,
+    design_command,
     experiments,
     export_command,
     installed,
     measuring,
     planning,
+    rank_command,
     rescore_command,
     serve_command,
     transformers_command,
@@ -96,6 +98,7 @@ app.command("run")(experiments.run)
 app.command("check")(experiments.check)
 app.command("train")(experiments.train)
 app.command("ablate")(ablate_command.ablate)
+app.command("design")(design_command.design)
 app.command("eval")(measuring.evaluate)
 app.command("judge")(measuring.judge)
 app.command("report")(experiments.report)
@@ -105,6 +108,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(benchmark_commands.app, name="benchmarks")
 app.add_typer(answer_commands.app, name="answers")
 app.command("rescore")(rescore_command.rescore_answers)
+app.command("rank")(rank_command.rank)
 app.command("compare")(compare_command.compare_runs)
 app.command("agreement")(agreement_command.agree)
 app.command("demo")(demo_command.show_demo)

@@ -17,6 +17,7 @@ __all__ = [
     "ClusteredMean",
     "StandardErrors",
     "checked",
+    "clustered_covariance",
     "clustered_mean",
     "codes",
     "mean_of",
@@ -77,33 +78,87 @@ def clustered_mean(
     import numpy as np
 
     x = checked(values, clusters)
-    n, (cluster, m) = len(x), codes(clusters)
+    sums = _Sums(clusters, strata)
+    n, m, s, k = len(x), sums.m, len(sums.sizes), sums.k
     stratum, means = _strata(x, strata)
-    value, s, sizes = math.fsum(means) / len(means), len(means), np.bincount(stratum)
-    cells, cell = np.unique(stratum * m + cluster, return_inverse=True)  # the questions of one cluster in one stratum
-    cell_stratum, cell_cluster = cells // m, cells % m
-    held = np.bincount(cell_stratum)  # m_s
-    weights = n / (s * sizes)
-    k = _kish(np.bincount(cluster, weights[stratum]))
-    k_s = sizes**2 / np.bincount(cell_stratum, np.bincount(cell) ** 2)
-    lonely = held == 1
-    deviations = weights[stratum] * ((x - np.where(lonely, value, means)[stratum]) / span)
+    value = math.fsum(means) / s
+    deviations = sums.deviations(x, means, value) / span
+    sizes = sums.sizes
     of_answers = np.where(sizes > 1, sizes * (n - 1) / np.maximum((sizes - 1) * n, 1), 1.0)
-    of_clusters = np.ones(s)
-    of_clusters[~lonely] = k_s[~lonely] * (k - 1) / ((k_s[~lonely] - 1) * k)
-    totals = np.bincount(cell, deviations) * np.sqrt(of_clusters)[cell_stratum]
-    sums = np.bincount(cell_cluster, totals)
-    parts = np.bincount(cell_stratum, totals * totals)
+    totals = sums.totals(deviations)
+    of_clusters = np.bincount(sums.cell_cluster, totals)
+    parts = np.bincount(sums.cell_stratum, totals * totals)
     return ClusteredMean(
         value,
         n,
         s,
         m,
         math.fsum(of_answers[stratum] * deviations * deviations) / n,
-        k / (k - 1) * math.fsum(sums * sums) / (n * n) if m > 1 else math.inf,
-        _degrees(parts, np.where(lonely, 2, k_s), k),
+        k / (k - 1) * math.fsum(of_clusters * of_clusters) / (n * n) if m > 1 else math.inf,
+        _degrees(parts, np.where(sums.lonely, 2, sums.k_s), k),
         k,
     )
+
+
+def clustered_covariance(
+    values: Sequence[Sequence[float]] | np.ndarray,
+    clusters: Sequence[Hashable],
+    strata: Sequence[Hashable] | None = None,
+) -> np.ndarray:
+    """Return the covariance (R, R) of the means of R lists of values (R, n) of the same n questions.
+
+    On its diagonal are the variances `clustered` of `clustered_mean`. A ValueError where all questions are one cluster.
+    """
+    import numpy as np
+
+    sums = _Sums(clusters, strata)
+    if sums.m < 2:
+        raise ValueError("expected questions in at least two clusters, found one")
+    rows = []
+    for row in values:
+        x = checked(row, clusters)
+        means = _strata(x, strata)[1]
+        deviations = sums.deviations(x, means, math.fsum(means) / len(means))
+        rows.append(np.bincount(sums.cell_cluster, sums.totals(deviations)))
+    of_clusters = np.array(rows)
+    covariance: np.ndarray = sums.k / (sums.k - 1) * (of_clusters @ of_clusters.T) / len(clusters) ** 2
+    return covariance
+
+
+class _Sums:
+    """The sums of weighted deviations over the questions of one cluster in one stratum, a cell."""
+
+    def __init__(self, clusters: Sequence[Hashable], strata: Sequence[Hashable] | None) -> None:
+        import numpy as np
+
+        n, (cluster, self.m) = len(clusters), codes(clusters)
+        self.stratum = np.zeros(n, dtype=np.intp) if strata is None else codes(strata)[0]
+        self.sizes = np.bincount(self.stratum)
+        cells, self.cell = np.unique(self.stratum * self.m + cluster, return_inverse=True)
+        self.cell_stratum, self.cell_cluster = cells // self.m, cells % self.m
+        held = np.bincount(self.cell_stratum)  # m_s
+        self.weights = n / (len(self.sizes) * self.sizes)
+        self.k = _kish(np.bincount(cluster, self.weights[self.stratum]))
+        self.k_s = self.sizes**2 / np.bincount(self.cell_stratum, np.bincount(self.cell) ** 2)
+        self.lonely = held == 1
+        self._corrections = np.ones(len(self.sizes))
+        of_several = self.k_s[~self.lonely]
+        self._corrections[~self.lonely] = of_several * (self.k - 1) / ((of_several - 1) * self.k)
+
+    def deviations(self, x: np.ndarray, means: np.ndarray, value: float) -> np.ndarray:
+        """Return d of each question, from the means of the strata and the mean of all."""
+        import numpy as np
+
+        centers = np.where(self.lonely, value, means)
+        weighted: np.ndarray = self.weights[self.stratum] * (x - centers[self.stratum])
+        return weighted
+
+    def totals(self, deviations: np.ndarray) -> np.ndarray:
+        """Return c_s * sum of d of each cell."""
+        import numpy as np
+
+        totals: np.ndarray = np.bincount(self.cell, deviations) * np.sqrt(self._corrections)[self.cell_stratum]
+        return totals
 
 
 def mean_of(values: Sequence[float] | np.ndarray, strata: Sequence[Hashable] | None = None) -> float:

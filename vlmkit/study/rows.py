@@ -22,7 +22,7 @@ from vlmkit.spec.study import RowSpec, StudySpec
 from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "is_study", "load_study"]
+__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "below", "is_study", "load_study", "read_row_spec"]
 
 BASE = "base"
 """The name of the row that the others are compared with."""
@@ -79,9 +79,19 @@ class Study:
 
 
 def is_study(path: str | Path) -> bool:
-    """Return whether a YAML file says that it is a study. A SpecError where there is no such file."""
-    values = read_yaml(find_spec(expand_path(path))).value
+    """Return whether a YAML file says that it is a study. A SpecError where there is none, or a design space."""
+    file = find_spec(expand_path(path))
+    values = read_yaml(file).value
+    _refuse_design_space(file, values)
     return isinstance(values, dict) and "study" in values
+
+
+def _refuse_design_space(file: Path, values: Any) -> None:
+    if isinstance(values, dict) and "design" in values and not values.keys() & {"study", "model"}:
+        raise SpecError(
+            f"{file}: expected a study or a spec, found a design space; `vlmkit design {file}` explores it, and "
+            "writes a study"
+        )
 
 
 def load_study(path: str | Path) -> Study:
@@ -91,6 +101,7 @@ def load_study(path: str | Path) -> Study:
     """
     file = find_spec(expand_path(path))
     values = read_yaml(file, "a study file")
+    _refuse_design_space(file, values.value)
     if isinstance(values.value, dict) and "study" not in values.value and "model" in values.value:
         raise SpecError(
             f"{file}: expected a study file, with the keys vlmkit, study, base, variants, seeds; found an experiment; "
@@ -142,8 +153,8 @@ def _described(spec: StudySpec, values: Placed) -> Iterator[_Described]:
     yield BASE, spec.base, None, {}
     listed = values.value.get("variants")
     for number, variant in enumerate(spec.variants):
-        yield variant.name, variant, variant.spec, _below(listed.value[number], "set")
-    axes = _below(values, "grid")
+        yield variant.name, variant, variant.spec, below(listed.value[number], "set")
+    axes = below(values, "grid")
     for combination in itertools.product(*(axes[dotted].value for dotted in spec.grid)) if spec.grid else ():
         overrides = dict(zip(spec.grid, combination, strict=True))
         name = "-".join(_word(dotted, value) for dotted, value in overrides.items())
@@ -159,8 +170,8 @@ def _row(
     own_file: str | None,
     overrides: Mapping[str, Placed],
 ) -> StudyRow:
-    experiment = _read_spec(file, own_file or spec.base.spec)
-    for dotted, value in {**_below(values, "set"), **overrides}.items():
+    experiment = read_row_spec(file, own_file or spec.base.spec)
+    for dotted, value in {**below(values, "set"), **overrides}.items():
         if dotted in ("name", "seed"):
             raise SpecError(f"{value.place}: the {dotted} of a run is the study's: give `seeds`, and names to variants")
         experiment = apply(experiment, dotted, value)
@@ -174,13 +185,14 @@ def _row(
     return StudyRow(name, said, {dotted: value.data for dotted, value in overrides.items()}, validated)
 
 
-def _read_spec(file: Path, named: str) -> Placed:
+def read_row_spec(file: Path, named: str) -> Placed:
     """Return the values of a spec file beside the study file, or else of a shipped one."""
     beside = file.parent / expand_path(named)
     return read_extended(beside if beside.is_file() else find_spec(expand_path(named)))
 
 
-def _below(values: Placed, key: str) -> dict[str, Placed]:
+def below(values: Placed, key: str) -> dict[str, Placed]:
+    """Return the values of a mapping under a key; none where there is no mapping."""
     node = values.value.get(key)
     return dict(node.value) if node is not None and isinstance(node.value, dict) else {}
 

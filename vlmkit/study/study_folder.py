@@ -7,7 +7,7 @@ runs/STUDY/  .lock
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from vlmkit.run_folder import RunBusyError, RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import resolved, sha256
 from vlmkit.study.rows import Study, StudyRun
+from vlmkit.summary import Summary
 
 __all__ = ["Failure", "RunState", "StudyFolder"]
 
@@ -86,6 +87,11 @@ class StudyFolder:
     def run_folder(self, run: StudyRun) -> RunFolder:
         """The run folder."""
         return RunFolder(self.path / run.experiment.name)
+
+    def composition(self, runs: Sequence[StudyRun]) -> Summary | None:
+        """Return what the model of some equal runs is made of; None where none of them has begun."""
+        file = next((file for run in runs if (file := self.run_folder(run).composition_file).is_file()), None)
+        return None if file is None else read_record(file, Summary)
 
     def state(self, run: StudyRun) -> RunState:
         """Return how far a run is, from its files alone."""

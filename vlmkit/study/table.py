@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vlmkit.errors import RunError
-from vlmkit.json_files import read_record
 from vlmkit.study.cells import make_cells
 from vlmkit.study.row_timings import RowTimings, read_timings
 from vlmkit.study.rows import Study, StudyRow
@@ -16,7 +15,6 @@ from vlmkit.study.run_values import measured_columns
 from vlmkit.study.stopping import StoppedRow, deciding_column, is_needed, stopped_rows
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_records import Cell, Line, StudyTable
-from vlmkit.summary import Summary
 
 __all__ = ["build_table"]
 
@@ -59,8 +57,7 @@ def _line(
 ) -> Line:
     runs = study.runs_of(row.name)
     missing = [run.seed for run in runs if folder.state(run) != "done" and is_needed(study, run, stopped)]
-    composed = next((f for run in runs if (f := folder.run_folder(run).composition_file).is_file()), None)
-    summary = read_record(composed, Summary) if composed else None
+    summary = folder.composition(runs)
     return Line(
         name=row.name,
         label=row.label,

@@ -1,4 +1,4 @@
-"""The studies that vlmkit ships are such, and their published scores are those of the paper."""
+"""The studies and design spaces that vlmkit ships are such, and published scores are those of the paper."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from vlmkit.study.designs import load_space
 from vlmkit.study.rows import load_study
 
-STUDIES = sorted((Path(__file__).parents[3] / "specs" / "studies").glob("*.yaml"))
+SPECS = Path(__file__).parents[3] / "specs"
+STUDIES, DESIGNS = (sorted((SPECS / name).glob("*.yaml")) for name in ("studies", "designs"))
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
@@ -18,6 +20,14 @@ def test_they_are_studies_of_their_name(file: Path) -> None:
     study = load_study(file)
     assert study.spec.study == file.stem
     assert len(study.runs) == len(study.rows) * len(study.spec.seeds)
+
+
+@pytest.mark.parametrize("file", DESIGNS, ids=lambda file: file.stem)
+def test_they_are_design_spaces_of_their_name(file: Path) -> None:
+    space = load_space(file)
+    assert space.spec.design == file.stem
+    assert space.drawn()
+    assert f"(designs/{file.name})" in (SPECS / "README.md").read_text(encoding="utf-8")
 
 
 def test_table_4_has_the_scores_of_the_paper(root: Path, shared: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
-from vlmkit.statistics.clustering import clustered_mean, standard_errors, student_t
+from vlmkit.statistics.clustering import clustered_covariance, clustered_mean, standard_errors, student_t
 
 
 def test_standard_errors_by_hand() -> None:
@@ -56,3 +57,19 @@ def test_one_cluster_shows_no_variance() -> None:
 
 def test_student_t_equals_the_tables() -> None:
     assert [student_t(1), student_t(10), student_t(10, 0.95)] == pytest.approx([12.7062, 2.2281, 1.8125], abs=1e-4)
+
+
+@pytest.mark.parametrize("strata", [None, ["a", "b", "b", "b", "a", "c", "c", "b"] * 5, ["lonely"] + ["b"] * 39])
+def test_a_covariance_has_the_variances_of_means_and_of_their_differences(strata: list[str] | None) -> None:
+    rng = np.random.default_rng(2)
+    values, clusters = rng.random((3, 40)), (np.arange(40) // 3).tolist()
+    covariance = clustered_covariance(values, clusters, strata)
+    for one in range(3):
+        assert covariance[one, one] == pytest.approx(clustered_mean(values[one], clusters, strata).clustered)
+    apart = clustered_mean(values[0] - values[1], clusters, strata).clustered
+    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(apart)
+
+
+def test_a_covariance_needs_two_clusters() -> None:
+    with pytest.raises(ValueError, match="at least two clusters"):
+        clustered_covariance([[0.0, 1.0]], ["one", "one"])
