@@ -30,9 +30,21 @@ def ablate(
         list[str] | None, typer.Option("--only", metavar="ROW", help="Only the base and this row. Repeatable.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try the runs again that failed before.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Runs at once; with --devices at least one for each. They share the CPUs evenly, unless "
+            "OMP_NUM_THREADS says otherwise.",
+        ),
+    ] = 1,
     devices: Annotated[
-        str, typer.Option(metavar="LIST", help="GPUs that runs are dealt to, e.g. 0,1,2,3; one run on each at once.")
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="GPUs that runs are dealt to in turn: `0,1` has one run on each at once, `--jobs 16 --devices 0` "
+            "sixteen on one.",
+        ),
     ] = "",
     cluster: Annotated[str, typer.Option(help="Start runs as jobs of submitit: slurm, or local.")] = "",
     cluster_options: Annotated[
@@ -97,7 +109,7 @@ def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, option
             raise SpecError(f"--cluster-options: expected a mapping, found {shown(parsed)}")
         return SubmititLauncher(jobs, folder.path / "submitit", cluster, parsed)
     listed = [device.strip() for device in devices.split(",") if device.strip()]
-    return LocalLauncher(max(jobs, len(listed)), listed)
+    return LocalLauncher(jobs, listed)
 
 
 class _Teller:

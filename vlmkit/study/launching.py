@@ -64,11 +64,14 @@ class _Process(Job):
 
 
 class LocalLauncher(Launcher):
-    """Processes of this machine, each with one of its GPUs or a share of its CPUs; they end with this process."""
+    """Processes of this machine, each with one of its GPUs and a share of its CPUs; they end with this process."""
 
     def __init__(self, slots: int, devices: Sequence[str] = ()) -> None:
-        """Take the number of runs at once, and the GPUs that they are dealt to, as CUDA_VISIBLE_DEVICES has them."""
-        self.slots, self.devices = slots, devices
+        """Take the number of runs at once, and the GPUs that they are dealt to, as CUDA_VISIBLE_DEVICES has them.
+
+        With fewer slots than GPUs, there is one for each GPU; with more slots, several runs share a GPU.
+        """
+        self.slots, self.devices = max(slots, len(devices)), devices
 
     def start(self, command: Sequence[str], log: Path, slot: int) -> Job:
         """Start a process."""
@@ -85,11 +88,17 @@ class LocalLauncher(Launcher):
         return _Process(process)
 
     def _share(self, slot: int) -> dict[str, str]:
-        if self.devices:
-            return {"CUDA_VISIBLE_DEVICES": self.devices[slot % len(self.devices)]}
+        share = {"CUDA_VISIBLE_DEVICES": self.devices[slot % len(self.devices)]} if self.devices else {}
         if self.slots > 1 and "OMP_NUM_THREADS" not in os.environ:
-            return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // self.slots))}
-        return {}
+            share["OMP_NUM_THREADS"] = str(max(1, _cpus() // self.slots))
+        return share
+
+
+def _cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:

@@ -55,17 +55,34 @@ def test_output_and_exit_code_are_kept(script: Path, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("launcher", "shares"),
-    [(LocalLauncher(2, ["3", "5"]), ["3", "5"]), (LocalLauncher(2), [str(max(1, (os.cpu_count() or 1) // 2))] * 2)],
-    ids=["GPUs", "CPUs"],
+    ("jobs", "devices", "shares"),
+    [
+        (1, "3 5", ["3 4", "5 4"]),
+        (1, "", [""]),
+        (2, "", ["4", "4"]),
+        (3, "3 5", ["3 2", "5 2", "3 2"]),
+        (16, "0", ["0 1"] * 16),
+    ],
+    ids=["one on each GPU", "one", "CPUs", "more than GPUs", "all on one GPU"],
 )
-def test_each_slot_has_its_share(
-    launcher: LocalLauncher, shares: list[str], script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_each_slot_has_its_share_of_eight_cpus(
+    jobs: int, devices: str, shares: list[str], script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAST_WORDS", "true")
-    for slot in (0, 1):
-        assert ended(launcher.start([], tmp_path / f"{slot}", slot)) == 0
-    assert [(tmp_path / f"{slot}").read_text().split()[1] for slot in (0, 1)] == shares
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(launching, "_cpus", lambda: 8)
+    launcher = LocalLauncher(jobs, devices.split())
+    assert launcher.slots == len(shares)
+    for slot, share in enumerate(shares):
+        assert ended(launcher.start([], tmp_path / "log", slot)) == 0
+        assert (tmp_path / "log").read_text().split()[1:-2] == share.split()
+
+
+def test_threads_that_the_user_has_set_are_left(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAST_WORDS", "true")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert ended(LocalLauncher(2, ["0"]).start([], tmp_path / "log", 1)) == 0
+    assert (tmp_path / "log").read_text().split()[1:3] == ["0", "3"]
 
 
 def test_a_process_is_stopped(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
