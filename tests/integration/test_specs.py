@@ -90,7 +90,7 @@ def test_parameters_and_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_every_file_is_expected_here() -> None:
     found = {file.stem for file in (ROOT / "specs").rglob("*.yaml") if file.parent.name not in ("designs", "studies")}
-    assert found == {"quickstart", "moving-shapes-long", *SYSTEMS, *ABLATIONS}
+    assert found == {"quickstart", "moving-shapes-long", "moving-shapes-study", *SYSTEMS, *ABLATIONS}
 
 
 def test_hyperparameters_of_table_6() -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from vlmkit.study.designs import load_space
 from vlmkit.study.rows import load_study
+from vlmkit.summary import summarize
 
 SPECS = Path(__file__).parents[3] / "specs"
 STUDIES, DESIGNS = (sorted((SPECS / name).glob("*.yaml")) for name in ("studies", "designs"))
@@ -20,6 +21,22 @@ def test_they_are_studies_of_their_name(file: Path) -> None:
     study = load_study(file)
     assert study.spec.study == file.stem
     assert len(study.runs) == len(study.rows) * len(study.spec.seeds)
+    assert f"(studies/{file.name})" in (SPECS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number", [4, 5, 7, 8, 9, 10])
+def test_rows_on_moving_shapes_have_equal_steps_and_tokens(number: int) -> None:
+    """But for what their table is about: row tokens in 4, the first stage of the aligner in 7."""
+    study = load_study(SPECS / "studies" / f"moving-shapes-table{number}.yaml")
+    steps, tokens = {}, {}
+    for row in study.rows:
+        training = row.experiment.training
+        assert training is not None
+        steps[row.name] = [stage.steps for stage in training.stages]
+        tokens[row.name] = summarize(row.experiment).tokens["square"]
+    different = {name for name in steps if (steps[name], tokens[name]) != (steps["base"], tokens["base"])}
+    assert different == {4: {"without-rows"}, 7: {"all-clips"}}.get(number, set())
+    assert tokens["base"] == 4 * (1 + 3 * (3 + 1))
 
 
 @pytest.mark.parametrize("file", DESIGNS, ids=lambda file: file.stem)
