@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from vlmkit.spec.study import VariantSpec
 from vlmkit.study.designs import load_space
 from vlmkit.study.rows import load_study
 from vlmkit.summary import summarize
@@ -47,15 +49,55 @@ def test_they_are_design_spaces_of_their_name(file: Path) -> None:
     assert f"(designs/{file.name})" in (SPECS / "README.md").read_text(encoding="utf-8")
 
 
-def test_table_4_has_the_scores_of_the_paper(root: Path, shared: Path) -> None:
+PUBLISHED = {
+    4: "table_4_stab_modules",
+    5: "table_5_distillation_loss",
+    7: "table_7_stage1_samples",
+    8: "table_8_lsd_position",
+    9: "table_9_downsampling",
+    10: "table_10_teachers",
+}
+"""Tables of the paper, and what they are called in the file of its figures."""
+PRINTED = {
+    "Video-Panda": "Video-Panda",
+    "w/o LSD (average pooling)": "w/o LSD (avg pool)",
+    "after LSTE": "after LSTE (default)",
+}
+"""Labels that are other words than the paper's."""
+
+
+@pytest.mark.parametrize(("number", "table"), PUBLISHED.items())
+def test_published_scores_are_those_of_the_paper(number: int, table: str, shared: Path) -> None:
     paper: Any = yaml.safe_load((shared / "published" / "video-panda.yaml").read_text())
-    printed = {name: dict(zip(("msvd-qa", "activitynet-qa"), scores, strict=True))
-               for name, *scores in paper["table_4_stab_modules"]["rows"]}  # fmt: skip
-    rows = load_study(root / "specs" / "studies" / "table4.yaml").rows
+    names = [name.replace("_", "-").replace("tgif-qa", "tgif-frameqa") for name in paper[table]["columns"][1:]]
+    printed = {name: dict(zip(names, scores, strict=True)) for name, *scores in paper[table]["rows"]}
+    study = load_study(SPECS / "studies" / f"table{number}.yaml")
     ours = {
-        row.label.replace("(average pooling)", "(avg pool)"): {
+        PRINTED.get(row.label, row.label): {
             name: [round(100 * scores["accuracy"], 1), scores["score"]] for name, scores in row.said.published.items()
         }
-        for row in rows
+        for row in study.rows
     }
     assert ours == printed
+    evaluation = study.rows[0].experiment.evaluation
+    assert evaluation is not None
+    assert [use.result_name for use in evaluation.benchmarks] == names
+
+
+@pytest.mark.parametrize("number", PUBLISHED)
+def test_rows_of_the_paper_are_the_ablations_with_their_parameters(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row is a spec that runs alone too; the list of those says the same parameters and scores."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    text = (SPECS / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(rf"^\| {number} \| [^|]+ \| ([\w-]+) \| ([\d,]+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    ours = []
+    for row in load_study(SPECS / "studies" / f"table{number}.yaml").rows[1:]:
+        assert isinstance(row.said, VariantSpec)
+        assert row.said.spec is not None
+        assert not row.said.set
+        scores = [row.said.published[name] for name in ("msvd-qa", "activitynet-qa")]
+        said = [f"{100 * one['accuracy']:.1f} / {one['score']:.1f}" for one in scores]
+        ours.append((Path(row.said.spec).stem, f"{summarize(row.experiment).parts['aligner']:,}", *said))
+    assert ours == listed
