@@ -31,6 +31,7 @@ from vlmkit.cli import (
     measuring,
     planning,
     rank_command,
+    report_command,
     rescore_command,
     serve_command,
     transformers_command,
@@ -101,7 +102,7 @@ app.command("ablate")(ablate_command.ablate)
 app.command("design")(design_command.design)
 app.command("eval")(measuring.evaluate)
 app.command("judge")(measuring.judge)
-app.command("report")(experiments.report)
+app.command("report")(report_command.report)
 app.command("ask")(ask_command.ask_questions)
 app.command("chat")(chat_command.chat_in_turns)
 app.add_typer(bench.app, name="bench")

@@ -1,4 +1,4 @@
-"""`vlmkit ablate`: a study is run, and its table written."""
+"""`vlmkit ablate`: a study is run, its table and page written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ablate(
     ] = False,
     output: RunsFolder = Path("runs"),
 ) -> None:
-    """Run every row of a study with every seed, and write the table. The same command goes on where it stopped.
+    """Run every row of a study with every seed, and write table and page. The same command goes on where it stopped.
 
     Runs that are equal are run once, and stages that begin alike are trained once. A run that fails is set aside and
     listed; the others go on.
@@ -75,10 +75,14 @@ def ablate(
         progress = run_study(loaded, folder, launcher, runs, retry, tell)
         if measure:
             _measure(loaded, folder)
+    from vlmkit.report import write_study_page
     from vlmkit.study.table import build_table
     from vlmkit.study.table_formats import write_tables
 
-    written = write_tables(build_table(loaded, folder), folder.path) if progress.ended or progress.passed_over else []
+    written = []
+    if progress.ended or progress.passed_over:
+        written = write_tables(build_table(loaded, folder), folder.path)
+        written.append(write_study_page(loaded, folder))
     typer.echo("\n".join(_summary(progress, folder, written)))
     if progress.failed:
         raise RunError(
@@ -147,4 +151,4 @@ def _summary(progress: StudyProgress, folder: StudyFolder, written: list[Path]) 
     taken = sum(map(len, progress.stages_taken.values()))
     if taken:
         yield f"{plural(taken, 'stage')} taken from other runs"
-    yield from (f"table: {file}" for file in written)
+    yield from (f"written: {file}" for file in written)

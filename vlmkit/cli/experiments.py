@@ -1,4 +1,4 @@
-"""The commands on specs, runs and checkpoints: `vlmkit check`, `run`, `train`, `report` and `import`."""
+"""The commands on specs, runs and checkpoints: `vlmkit check`, `run`, `train` and `import`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vlmkit.spec.experiment import ExperimentSpec
     from vlmkit.summary import Summary
 
-__all__ = ["Overrides", "RunsFolder", "check", "import_checkpoint", "report", "run", "train"]
+__all__ = ["Overrides", "RunsFolder", "check", "import_checkpoint", "run", "train"]
 
 SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec file, e.g. specs/quickstart.yaml.")]
 Overrides = Annotated[
@@ -90,13 +90,6 @@ def train(spec: SpecFile, set_: Overrides = None, output: RunsFolder = Path("run
     folder = runner.train(experiment, output)
     if not rank():
         typer.echo(f"model: {folder.model}")
-
-
-def report(folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, e.g. runs/quickstart.")]) -> None:
-    """Write the HTML page of a run, finished or not, from what its folder holds."""
-    from vlmkit.report import write_report
-
-    typer.echo(f"report: {write_report(folder)}")
 
 
 def import_checkpoint(

@@ -1,5 +1,6 @@
-"""The HTML page of a run: one self-contained file, from what the run folder holds. Costs no torch."""
+"""The HTML pages of a run and of a comparison: one self-contained file each, from run folders. Costs no torch."""
 
+from vlmkit.report.comparison import write_comparison, write_study_page
 from vlmkit.report.page import write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_comparison", "write_report", "write_study_page"]

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vlmkit.api.reader import Reader
 from vlmkit.api.video import FrameSelection
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["FRAMES", "SHOWN", "SIDE", "Gallery", "choose", "galleries", "outcome"]
+__all__ = [
+    "FRAMES", "SHOWN", "SIDE", "Gallery", "ReadStrip", "StripFrame", "choose", "galleries", "outcome", "strip_reader",
+    "systematic_sample",
+]  # fmt: skip
 
 SHOWN = 15
 """Videos per page."""
@@ -32,6 +35,7 @@ SIDE = 160
 """Longest side of a frame, pixels. Smaller ones stay as they are."""
 
 
+T = TypeVar("T")
 ReadStrip = Callable[[str], "list[StripFrame]"]
 """The name of a video, to frames of it. A `DataError` where it cannot be read."""
 
@@ -83,7 +87,7 @@ def _gallery(
     answered = [answer for answer in answers if answer.answer.prediction is not None]
     chosen = choose(answered, wanted, run.spec.seed)
     try:
-        read, problem = _strip_reader(run, name, prepared), ""
+        read, problem = strip_reader(run, name, prepared), ""
     except UserError as error:
         read, problem = None, str(error)
     cards = [_card(answer, read) for answer in chosen]
@@ -96,19 +100,24 @@ def outcome(answer: ScoredAnswer) -> str:
 
 
 def choose(answers: Sequence[ScoredAnswer], wanted: int, seed: int) -> list[ScoredAnswer]:
-    """A systematic sample: every so many of the answers sorted by outcome, then type.
+    """A systematic sample by outcome, then type; ordered by type, then outcome, for showing."""
+    by_id = sorted(answers, key=lambda answer: answer.document.id)
+    chosen = systematic_sample(by_id, wanted, seed, lambda answer: (outcome(answer), answer.document.type))
+    return sorted(chosen, key=lambda answer: (answer.document.type, outcome(answer)))
 
-    So each outcome, and each type within it, gets its share to within one. Ordered by type, then outcome, for showing;
-    the same for the same answers and seed.
+
+def systematic_sample(items: Sequence[T], wanted: int, seed: int, label: Callable[[T], tuple[Any, ...]]) -> list[T]:
+    """Every so many of the items sorted by their labels: each label gets its share to within one.
+
+    The same for the same items in the same order and the same seed.
     """
     draw = random.Random(seed)  # noqa: S311 -- a choice of pictures, not a secret
-    shuffled = sorted(answers, key=lambda answer: answer.document.id)
+    shuffled = list(items)
     draw.shuffle(shuffled)
-    ordered = sorted(shuffled, key=lambda answer: (outcome(answer), answer.document.type))
+    ordered = sorted(shuffled, key=label)
     wanted = min(wanted, len(ordered))
     start = draw.random()
-    chosen = [ordered[int((i + start) * len(ordered) / wanted)] for i in range(wanted)]
-    return sorted(chosen, key=lambda answer: (answer.document.type, outcome(answer)))
+    return [ordered[int((i + start) * len(ordered) / wanted)] for i in range(wanted)]
 
 
 def _card(answer: ScoredAnswer, read: ReadStrip | None) -> Card:
@@ -119,7 +128,7 @@ def _card(answer: ScoredAnswer, read: ReadStrip | None) -> Card:
     return Card(answer, outcome(answer), frames, problem)
 
 
-def _strip_reader(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark]) -> ReadStrip:
+def strip_reader(run: RunFiles, name: str, prepared: Sequence[PreparedBenchmark] = ()) -> ReadStrip:
     """Return what reads the videos of the result of this name. A UserError where they are not known or gone."""
     if (spec := run.experiment) is None:
         raise DataError(run.spec_problem)

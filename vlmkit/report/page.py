@@ -89,7 +89,7 @@ def page_templates() -> Environment:
         keep_trailing_newline=True,
         finalize=lambda value: formatting.EN_DASH if value is None else value,
     )
-    filters = {name: getattr(formatting, name) for name in ("count", "duration", "large", "plural")}
+    filters = {name: getattr(formatting, name) for name in ("count", "duration", "figure", "large", "plural")}
     filters |= {
         "score": score,
         "interval": interval,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from vlmkit.evaluation.records import Metric
-from vlmkit.statistics.intervals import estimate, macro
 from vlmkit.statistics.seeds import SeededMean
-from vlmkit.study.paired_rows import corrected_p, differences_to_base, interval_of, mean_of_row, p_of
+from vlmkit.study.paired_rows import corrected_p, differences_to_base, interval_of, mean_of_row, p_of, score_interval
 from vlmkit.study.rows import Study
-from vlmkit.study.run_values import MeasuredColumn, RunValues
+from vlmkit.study.run_values import MeasuredColumn
 from vlmkit.study.table_records import Cell, Difference
 
 __all__ = ["make_cells"]
@@ -46,24 +45,10 @@ def make_cells(study: Study, measured: MeasuredColumn, stopped: Mapping[str, See
                 seeds=means[leader].seeds,
             )
         cells[row.name] = Cell(
-            score=Metric(value=mean.value, ci95=_interval(study, mean, list(runs.values()), measured.bounds)),
+            score=Metric(value=mean.value, ci95=score_interval(spec, mean, list(runs.values()), measured.bounds)),
             seeds={seed: values.score for seed, values in runs.items()},
             seed_deviation=mean.seed_deviation,
             difference=difference,
             published=row.said.published.get(measured.column.benchmark, {}).get(measured.column.metric),
         )
     return cells
-
-
-def _interval(study: Study, mean: SeededMean, own: Sequence[RunValues], bounds: tuple[float, float]) -> list[float]:
-    """Return the interval of a score: at least as wide as that of its questions, which holds near its bounds too."""
-    first = own[0]
-    ids = [key for key in first.of if all(key in one.of for one in own)]
-    values = [sum(one.of[key] for one in own) / len(own) for key in ids]
-    clusters = [first.clusters[key] for key in ids]
-    if first.strata is None:
-        of_questions = estimate(values, clusters, *bounds)
-    else:
-        of_questions = macro(values, [first.strata[key] for key in ids], clusters, *bounds)
-    _, low, high = interval_of(study.spec, mean, *bounds)
-    return [min(low, of_questions.low), max(high, of_questions.high)]

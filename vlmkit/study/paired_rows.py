@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from vlmkit.errors import DataError
 from vlmkit.spec.study import StudySpec
-from vlmkit.statistics.intervals import Estimate
+from vlmkit.statistics.intervals import Estimate, estimate, macro
 from vlmkit.statistics.seeds import SeededMean, holm, seeded_mean
 from vlmkit.statistics.sequential import always_valid, always_valid_p
 from vlmkit.study.rows import BASE
 from vlmkit.study.run_values import MeasuredColumn, RunValues
+from vlmkit.study.table_records import StudyTable
 
-__all__ = ["corrected_p", "differences_to_base", "interval_of", "mean_of_row", "p_of"]
+__all__ = ["corrected_p", "differences_to_base", "interval_of", "mean_of_row", "p_of", "score_interval"]
 
 
 def mean_of_row(own: Sequence[RunValues], of_seeds: tuple[float, float] | None = None) -> SeededMean:
@@ -47,9 +48,32 @@ def differences_to_base(spec: StudySpec, measured: MeasuredColumn) -> dict[str, 
     return found
 
 
-def interval_of(spec: StudySpec, mean: SeededMean, lowest: float, highest: float) -> Estimate:
+def interval_of(study: StudySpec | StudyTable, mean: SeededMean, lowest: float, highest: float) -> Estimate:
     """Return a mean with its 95% interval: one that holds after every seed at once, where the study may stop early."""
-    return always_valid(mean, lowest, highest) if spec.stop_when else mean.interval(lowest, highest)
+    return always_valid(mean, lowest, highest) if study.stop_when else mean.interval(lowest, highest)
+
+
+def score_interval(
+    study: StudySpec | StudyTable, mean: SeededMean, own: Sequence[RunValues], bounds: tuple[float, float]
+) -> list[float]:
+    """Return both ends of the interval of a score: at least as wide as that of its questions, which holds near its
+    bounds too.
+
+    Args:
+        study: says whether rows may stop early.
+        mean: of the runs of a row.
+        own: these runs.
+        bounds: least and highest value of the metric.
+    """
+    first, keys = own[0], _common(own)
+    values = [sum(one.of[key] for one in own) / len(own) for key in keys]
+    clusters = [first.clusters[key] for key in keys]
+    if first.strata is None:
+        of_questions = estimate(values, clusters, *bounds)
+    else:
+        of_questions = macro(values, [first.strata[key] for key in keys], clusters, *bounds)
+    _, low, high = interval_of(study, mean, *bounds)
+    return [min(low, of_questions.low), max(high, of_questions.high)]
 
 
 def p_of(spec: StudySpec, mean: SeededMean) -> float:

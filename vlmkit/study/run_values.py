@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from vlmkit.benchmarks.entries import find_benchmark
+from vlmkit.benchmarks.protocols import Rules
 from vlmkit.errors import RunError
 from vlmkit.evaluation.records import read_result
 from vlmkit.evaluation.rescoring import read_scored, rules_of
-from vlmkit.evaluation.scores import metric_values, primary_metric
+from vlmkit.evaluation.scores import ScoredAnswer, metric_values, primary_metric
 from vlmkit.run_folder import RunFolder
 from vlmkit.statistics.clustering import mean_of
 from vlmkit.study.rows import Study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_records import Column
 
-__all__ = ["MeasuredColumn", "RunValues", "measured_columns"]
+__all__ = ["MeasuredColumn", "RunValues", "measured_columns", "pooled_seed_variance", "run_values"]
 
 
 class RunValues(NamedTuple):
@@ -54,14 +55,30 @@ class MeasuredColumn:
 
     def seed_variance(self) -> tuple[float, float] | None:
         """Return the variance of one training's score over seeds, pooled over the rows, and its degrees of freedom."""
-        import numpy as np
+        return pooled_seed_variance(seeds.values() for seeds in self.rows.values())
 
-        scores = [[values.score for values in seeds.values()] for seeds in self.rows.values()]
-        several = [row for row in scores if len(row) > 1]
-        degrees = sum(len(row) - 1 for row in several)
-        if not degrees:
-            return None
-        return sum(float(np.var(row, ddof=1)) * (len(row) - 1) for row in several) / degrees, float(degrees)
+
+def run_values(answers: Sequence[ScoredAnswer], metric: str, rules: Rules, cluster: str) -> RunValues:
+    """Return the values of one metric of the answers of one run."""
+    some = metric_values(answers, metric, rules, cluster)
+    strata = None if some.strata is None else dict(zip(some.ids, some.strata, strict=True))
+    clusters = dict(zip(some.ids, map(str, some.clusters), strict=True))
+    return RunValues(dict(zip(some.ids, some.values, strict=True)), clusters, strata)
+
+
+def pooled_seed_variance(rows: Iterable[Iterable[RunValues]]) -> tuple[float, float] | None:
+    """Return the variance of one training's score over seeds, pooled over rows, and its degrees of freedom.
+
+    None where no row has several seeds.
+    """
+    import numpy as np
+
+    scores = [[values.score for values in row] for row in rows]
+    several = [row for row in scores if len(row) > 1]
+    degrees = sum(len(row) - 1 for row in several)
+    if not degrees:
+        return None
+    return sum(float(np.var(row, ddof=1)) * (len(row) - 1) for row in several) / degrees, float(degrees)
 
 
 def measured_columns(study: Study, folder: StudyFolder) -> Iterator[MeasuredColumn]:
@@ -104,10 +121,7 @@ def _columns(
     for metric in (one for one in wanted if one in rules.protocol.metrics):
         rows: dict[str, dict[int, RunValues]] = {}
         for (row, seed), answers in scored.items():
-            some = metric_values(answers, metric, rules, cluster)
-            strata = None if some.strata is None else dict(zip(some.ids, some.strata, strict=True))
-            clusters = dict(zip(some.ids, map(str, some.clusters), strict=True))
-            rows.setdefault(row, {})[seed] = RunValues(dict(zip(some.ids, some.values, strict=True)), clusters, strata)
+            rows.setdefault(row, {})[seed] = run_values(answers, metric, rules, cluster)
         column = Column(
             benchmark=name,
             metric=metric,

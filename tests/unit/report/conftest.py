@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import sys
 from contextlib import closing
 from importlib.metadata import EntryPoint
@@ -21,6 +22,7 @@ import vlmkit.spec.identity
 from vlmkit.api import Judge, JudgeRequest, Verdict
 from vlmkit.evaluation.judging import VerdictStore
 from vlmkit.registry import Registry
+from vlmkit.report.compared_systems import SystemComparison, compare_runs
 from vlmkit.spec.loading import load_spec, read_resolved, resolved, sha256
 
 TYPES = {"colour": 0.98, "count": 0.95, "direction": 0.86, "order": 0.9, "shape": 0.62, "speed": 0.55}
@@ -272,3 +274,30 @@ def evaluate(folder: Path, documents: list[dict[str, str]]) -> None:
         "seconds": 12.5,
     }
     (target / "result.json").write_text(json.dumps(result))
+
+
+def second_run(run_folder: Path) -> Path:
+    """A run like the first, that answers every fifth question otherwise."""
+    folder = run_folder.parent / "second"
+    shutil.copytree(run_folder, folder)
+    target = folder / "eval/shapes"
+    rows = [json.loads(line) for line in (target / "predictions.jsonl").read_text().splitlines()]
+    for row in rows[::5]:
+        row["prediction"] = "up"
+    (target / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with closing(VerdictStore(target / "verdicts.sqlite")) as verdicts:
+        verdicts.judge_all(
+            "same", Same(), [JudgeRequest(row["question"], (row["answer"],), row["prediction"]) for row in rows]
+        )
+    kinds = {row["type"] for row in rows}
+    right = {kind: [row["prediction"] == "left" for row in rows if row["type"] == kind] for kind in kinds}
+    result = json.loads((target / "result.json").read_text())
+    result |= metric(sum(map(sum, right.values())), len(rows)) | {"controls": {}}
+    result["by_type"] = {kind: metric(sum(some), len(some)) for kind, some in right.items()}
+    (target / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def two_runs(run_folder: Path) -> SystemComparison:
+    """Both, compared."""
+    return compare_runs([run_folder, second_run(run_folder)])

@@ -1,0 +1,53 @@
+"""`vlmkit report`: the HTML page of a run, and the comparison page of several runs or of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlmkit.cli.experiments import RunsFolder
+from vlmkit.errors import UserError
+from vlmkit.files import is_folder
+from vlmkit.study.rows import is_study, load_study
+
+__all__ = ["report"]
+
+
+def report(
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN [RUN …] | STUDY", help="Run folders, e.g. runs/quickstart, or a study file."),
+    ],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="FILE",
+            help="Where a comparison goes; by default comparison.html, of a study its study.html.",
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="The most questions that a comparison shows one by one.")] = 200,
+    output: RunsFolder = Path("runs"),
+) -> None:
+    """Write the HTML page of a run, finished or not; of several runs or a study the page that compares them.
+
+    The first run, or the base of the study, is what the others are compared with. Each page is one file that needs no
+    network.
+    """
+    from vlmkit.report import write_comparison, write_report, write_study_page
+
+    first = places[0]
+    if len(places) == 1 and not is_folder(first) and first.suffix and is_study(first):
+        from vlmkit.study.study_folder import StudyFolder
+
+        study = load_study(first)
+        written = write_study_page(study, StudyFolder(output / study.spec.study), to, samples)
+    elif len(places) > 1:
+        written = write_comparison(places, to or Path("comparison.html"), samples)
+    elif to is not None:
+        raise UserError("--to is for comparisons; the page of a single run is report.html in its folder")
+    else:
+        written = write_report(first)
+    typer.echo(f"report: {written}")
