@@ -12,8 +12,9 @@ from vlmkit.evaluation.saved_model import spec_of_saved
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.loading import find_spec, validate_spec
+from vlmkit.spec.loading import validate_spec
 from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.spec_files import find_spec
 from vlmkit.spec.tree import Placed, placed
 from vlmkit.spec.yaml import read as read_yaml
 

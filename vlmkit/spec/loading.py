@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -13,20 +11,20 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.spec import SLOT_MARK, ComponentSpec, Slot
-from vlmkit.errors import SpecError, closest_name, from_pydantic, shown
-from vlmkit.files import expand_path, is_file, is_folder, shipped_folder
+from vlmkit.errors import SpecError, from_pydantic, shown
+from vlmkit.files import expand_path
 from vlmkit.guard import guarded
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.checks import cross_check
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import components
 from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.spec_files import find_spec
 from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
 
 __all__ = [
-    "find_spec",
     "json_schema",
     "load_spec",
     "parse_overrides",
@@ -60,32 +58,6 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
     for dotted, value in (set or {}).items():
         values = apply(values, dotted, value)
     return validate_spec(values, str(file))
-
-
-def find_spec(path: Path) -> Path:
-    """Return the file itself, or the shipped spec of that name. A SpecError that lists the shipped ones."""
-    if is_file(path):
-        return path
-    shipped = shipped_folder("specs")
-    inside = path.relative_to("specs") if path.parts[:1] == ("specs",) else path
-    if not path.is_absolute() and is_file(shipped / inside):
-        return shipped / inside
-    if is_folder(path):
-        raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
-    if os.path.exists(path):  # noqa: PTH110 -- Path.exists raises for names that are too long
-        raise SpecError(f"{path}: expected a spec file, found a pipe or device; name a regular file")
-    raise SpecError(f"{str(path)[:200]}: there is no such spec file here ({Path.cwd()}); {_shipped(path, shipped)}")
-
-
-def _shipped(path: Path, folder: Path) -> str:
-    """Return a hint at the nearest of the specs that vlmkit ships, and all of them."""
-    files = sorted(found.relative_to(folder) for found in folder.rglob("*.yaml"))
-    stems = {file.stem: file for file in files}
-    hint = f"did you mean specs/{stems[close]}? " if (close := closest_name(path.stem, stems)) else ""
-    names = [f"specs/{file}" for file in files if len(file.parts) == 1]
-    below = Counter(file.parts[0] for file in files if len(file.parts) > 1)
-    names += [f"{count} in specs/{name}" for name, count in below.items()]
-    return f"{hint}shipped specs: {', '.join(names)}"
 
 
 def validate_spec(values: Placed, name: str) -> ExperimentSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import KeyPath, SpecError, did_you_mean, shown
-from vlmkit.files import expand_path, is_file
+from vlmkit.spec.spec_files import find_beside
 from vlmkit.spec.tree import DEEPEST, Placed, placed
 from vlmkit.spec.yaml import read
 
@@ -22,7 +22,8 @@ _LISTED = 50
 
 
 def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Placed:
-    """Return a spec file on top of everything that it extends; `extends` is relative to the file that says it."""
+    """Return a spec file on top of everything that it extends; `extends` is relative to the file that says it,
+    or a shipped spec."""
     if path.resolve() in above:
         chain = " -> ".join(str(file) for file in (*above, path))
         raise SpecError(f"{path}: `extends` goes in a circle: {chain}")
@@ -40,10 +41,10 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Placed:
     if not isinstance(base_name.value, str):
         found = shown(base_name.value) if isinstance(base_name.value, bool | int | float) else "another value"
         raise SpecError(f"{base_name.place}: `extends` takes the path of one spec file, found {found}")
-    base_path = path.parent / expand_path(base_name.value)
-    if not is_file(base_path):
-        wanted = f"`extends: {base_name.value[:200]}`"
-        raise SpecError(f"{base_name.place}: {wanted}: there is no file of this name, seen from {path.parent}")
+    try:
+        base_path = find_beside(path, base_name.value)
+    except SpecError as error:
+        raise SpecError(f"{base_name.place}: `extends`: {error}") from None
     base = read_extended(base_path, (*above, path.resolve()))
     return _merge(base, over, ())
 

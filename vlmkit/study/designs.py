@@ -18,12 +18,13 @@ from vlmkit.files import expand_path
 from vlmkit.progress import Progress
 from vlmkit.spec.design_space import MOST_DESIGNS, Cost, DesignSpaceSpec
 from vlmkit.spec.experiment import ExperimentSpec
-from vlmkit.spec.loading import find_spec, validate_spec
-from vlmkit.spec.merge import apply
+from vlmkit.spec.loading import validate_spec
+from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.spec_files import find_beside, find_spec
 from vlmkit.spec.tree import Placed, placed, spec_error
 from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.study.pareto import pareto_front, spread_out
-from vlmkit.study.rows import below, read_row_spec
+from vlmkit.study.rows import below
 from vlmkit.summary import Summary, summarize
 
 __all__ = ["Design", "DesignSpace", "Explored", "costs_of", "explore", "load_space"]
@@ -121,7 +122,7 @@ def load_space(path: str | Path) -> DesignSpace:
         spec = DesignSpaceSpec.model_validate(values.data)
     except ValidationError as error:
         raise spec_error(from_pydantic(error), str(file), values) from None
-    base = read_row_spec(file, spec.base)
+    base = read_extended(find_beside(file, spec.base))
     for dotted, value in below(values, "set").items():
         base = apply(base, dotted, value)
     given = below(values, "ranges")

@@ -16,13 +16,14 @@ from vlmkit.errors import SpecError, did_you_mean, from_pydantic, shown
 from vlmkit.files import expand_path
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import sha256_without_name
-from vlmkit.spec.loading import find_spec, validate_spec
+from vlmkit.spec.loading import validate_spec
 from vlmkit.spec.merge import apply, read_extended
+from vlmkit.spec.spec_files import find_beside, find_spec
 from vlmkit.spec.study import RowSpec, StudySpec
 from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "below", "is_study", "load_study", "read_row_spec"]
+__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "below", "is_study", "load_study"]
 
 BASE = "base"
 """The name of the row that the others are compared with."""
@@ -170,7 +171,7 @@ def _row(
     own_file: str | None,
     overrides: Mapping[str, Placed],
 ) -> StudyRow:
-    experiment = read_row_spec(file, own_file or spec.base.spec)
+    experiment = read_extended(find_beside(file, own_file or spec.base.spec))
     for dotted, value in {**below(values, "set"), **overrides}.items():
         if dotted in ("name", "seed"):
             raise SpecError(f"{value.place}: the {dotted} of a run is the study's: give `seeds`, and names to variants")
@@ -183,12 +184,6 @@ def _row(
     if validated.evaluation is None:
         raise SpecError(f"{file}, {name}: there is nothing to measure: give `benchmarks`, or a spec with `evaluation`")
     return StudyRow(name, said, {dotted: value.data for dotted, value in overrides.items()}, validated)
-
-
-def read_row_spec(file: Path, named: str) -> Placed:
-    """Return the values of a spec file beside the study file, or else of a shipped one."""
-    beside = file.parent / expand_path(named)
-    return read_extended(beside if beside.is_file() else find_spec(expand_path(named)))
 
 
 def below(values: Placed, key: str) -> dict[str, Placed]:

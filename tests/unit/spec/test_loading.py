@@ -243,7 +243,7 @@ def test_overrides_in_python_are_a_mapping(small_file: Path) -> None:
 def test_an_endless_file_name_is_that_of_no_file(small_file: Path, small: str) -> None:
     with pytest.raises(SpecError, match="there is no such spec file here"):
         load_spec("x" * 5000)
-    assert "there is no file" in message(small_file, f"extends: {'x' * 5000}\n{small}")
+    assert "there is no such spec file" in message(small_file, f"extends: {'x' * 5000}\n{small}")
 
 
 def test_a_file_that_is_missing_lists_the_shipped_ones(tmp_path: Path) -> None:

@@ -137,5 +137,16 @@ def test_extends_in_a_circle(tmp_path: Path) -> None:
 
 
 def test_extends_of_a_file_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"a\.yaml:1: `extends: gone.yaml`: there is no file of this name, seen from"):
+    with pytest.raises(SpecError, match=r"a\.yaml:1: `extends`: gone\.yaml: there is no such spec file, seen from"):
         read_extended(write(tmp_path, "a.yaml", "extends: gone.yaml\n"))
+
+
+def test_extends_of_a_shipped_file(tmp_path: Path) -> None:
+    values = read_extended(write(tmp_path, "a.yaml", "extends: quickstart.yaml\nname: mine\n")).data
+    assert values["name"] == "mine"
+    assert values["model"]["aligner"]["type"] == "stab"
+
+
+def test_a_file_beside_goes_before_a_shipped_one(tmp_path: Path) -> None:
+    write(tmp_path, "quickstart.yaml", "name: beside\n")
+    assert read_extended(write(tmp_path, "a.yaml", "extends: quickstart.yaml\n")).data == {"name": "beside"}
