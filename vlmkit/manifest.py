@@ -32,6 +32,7 @@ __all__ = [
     "checksum",
     "damaged_files",
     "file_entries",
+    "noted_files",
     "updating_manifest",
     "write_manifest",
 ]
@@ -156,6 +157,15 @@ def check_folder(folder: Path, remedy: str, error: type[UserError] = CheckpointE
     return found.model_extra or {}
 
 
+def noted_files(folder: Path, remedy: str) -> Files:
+    """Return what the manifest of a folder has noted of its files; nothing where it has none. No file is read again.
+
+    A CheckpointError, which ends with `remedy`, where the manifest itself is damaged.
+    """
+    manifest = folder / MANIFEST
+    return _read(manifest, remedy, CheckpointError).files if manifest.is_file() else {}
+
+
 def check_saved(path: object, *, subfolder: str | None = None) -> None:
     """Raise a CheckpointError where `path`, as `from_pretrained` takes it, is a folder with a file that is damaged."""
     folder = Path(str(path), subfolder or "")
@@ -170,13 +180,12 @@ def updating_manifest(folder: Path) -> Iterator[None]:
     yield
     if not folder.is_dir():
         return
-    manifest = folder / MANIFEST
-    noted = _read(manifest, f"remove {manifest}", CheckpointError).files if manifest.is_file() else {}
+    noted = noted_files(folder, f"remove {folder / MANIFEST}")
     now = list(_files(folder))
     names = {file.relative_to(folder).as_posix() for file in now}
     written = file_entries(folder, [file for file in now if before.get(file) != _state(file)])
     kept = {name: entry for name, entry in noted.items() if name in names}
-    write_record(manifest, {"files": kept | written})
+    write_record(folder / MANIFEST, {"files": kept | written})
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -31,7 +31,7 @@ from vlmkit.spec.identity import changes, identity, is_free
 from vlmkit.spec.loading import read_resolved, resolved
 from vlmkit.spec.yaml import read as read_yaml
 
-__all__ = ["RunBusyError", "RunFolder", "check_file_types", "model_folder"]
+__all__ = ["RunBusyError", "RunFolder", "check_file_types"]
 
 
 _OWN = {"spec.yaml", "environment.json", "bad_samples.jsonl", ".lock"}
@@ -230,39 +230,6 @@ class RunFolder:
         now, before = environment(), self.environments()
         if now not in before:
             write_record(self.environment_file, [*before, now])
-
-
-def model_folder(target: str | Path) -> Path:
-    """Return the folder of a saved model that a user names: that of a run, or the folder itself.
-
-    Args:
-        target: a run folder whose training is done; or the folder of a saved model, e.g. one that `vlmkit import` or
-            `vlmkit export` has made.
-
-    Raises:
-        RunError: it is neither, the run has no trained model yet, or it is an adapter without its model.
-    """
-    path = expand_path(target)
-    expected = "expected a run folder (e.g. runs/quickstart) or the folder of a saved model"
-    if not is_folder(path):
-        found = "a file" if path.exists() else f"nothing of this name here ({Path.cwd()})"
-        raise RunError(f"{path}: {expected}, found {found}")
-    if is_file(path / "config.json"):
-        return path
-    run = RunFolder(path)
-    if is_file(run.model / "config.json"):
-        return run.model
-    if is_file(run.spec_file):
-        raise RunError(
-            f"{path}: this run has no trained model yet; `vlmkit run` or `vlmkit train` of its spec goes on where it "
-            "stopped"
-        )
-    if is_file(path / "adapter_config.json"):
-        raise RunError(
-            f"{path}: {expected}, found an adapter without its model; `vlmkit export MODEL DST --adapter {path}` "
-            "merges the two"
-        )
-    raise RunError(f"{path}: {expected}, found a folder with neither config.json nor spec.yaml")
 
 
 _FOLDERS = ("eval", "model", "stages")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlmkit.api.trained_model import model_folder
 from vlmkit.errors import DataError, RunError, SpecError
 from vlmkit.eval_target import BenchmarkName, eval_target
 from vlmkit.evaluation.controls import DUE_TO
@@ -16,7 +17,7 @@ from vlmkit.evaluation.scores import primary_metric
 from vlmkit.evaluation.shards import EvaluationShard
 from vlmkit.formatting import plural
 from vlmkit.json_files import write_record
-from vlmkit.run_folder import RunFolder, model_folder
+from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import exit_in_worker, keep_freed_memory, rank
 from vlmkit.spec.evaluation import Control
 from vlmkit.spec.experiment import ExperimentSpec

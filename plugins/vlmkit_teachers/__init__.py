@@ -1,5 +1,6 @@
-"""Teachers of the distillation: the patch features of a frozen encoder of `vlmkit_encoders`, or histograms of oriented
-gradients and color, which need no weights. Each can keep its features on disk (`cache`)."""
+"""Teachers of the distillation: the patch features of a frozen encoder of `vlmkit_encoders`, the tokens of a trained
+aligner, or histograms of oriented gradients and color, which need no weights. Each can keep its features on disk
+(`cache`)."""
 
 from collections.abc import Sequence
 
@@ -14,9 +15,10 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The teachers."""
-    from vlmkit_teachers import spec
+    from vlmkit_teachers import aligner_teacher, spec
 
     return [
+        aligner_teacher.AlignerTeacherSpec,
         spec.ClipTeacherSpec,
         spec.DinoV2TeacherSpec,
         spec.HogSpec,

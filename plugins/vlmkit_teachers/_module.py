@@ -1,6 +1,7 @@
-"""The modules of the teachers: a frozen encoder, and histograms of oriented gradients with the mean color.
+"""The modules of the teachers: a frozen encoder, a trained aligner, histograms of gradients with the mean color.
 
-Shape letters: B videos, T frames, F = B*T, H W pixels, h w patches, C channels; K bins, c cells per side of a patch.
+Shape letters: B videos, T frames, F = B*T, H W pixels, h w patches, N tokens, C channels; K bins, c cells per side of a
+patch.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlmkit.api import Teacher, VideoBatch
+from vlmkit.api import CheckpointError, Teacher, VideoBatch
+from vlmkit.api.trained_model import find_aligner, read_aligner_weights
+from vlmkit_encoders.released import load_weights
 
 if TYPE_CHECKING:
     from vlmkit_encoders.spec import VitSpec
+    from vlmkit_teachers.aligner_teacher import AlignerTeacherSpec
     from vlmkit_teachers.spec import HogSpec
 
-__all__ = ["EncoderTeacher", "Hog"]
+__all__ = ["AlignerTeacher", "EncoderTeacher", "Hog"]
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -41,6 +45,43 @@ class EncoderTeacher(Teacher):
     def load_pretrained(self) -> None:
         """Take the encoder's weights from `path`."""
         self.encoder.load_pretrained()
+
+
+class AlignerTeacher(Teacher):
+    """The tokens that an aligner gives the patches; zeros where a place has none, e.g. beside the picture."""
+
+    def __init__(self, spec: AlignerTeacherSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.aligner = spec.aligner.build(spec.llm_width)
+
+    def forward(self, video: VideoBatch) -> Tensor:
+        """(B, T, h, w, C) in the dtype of the aligner's tokens."""
+        dtype = next((weight.dtype for weight in self.aligner.parameters()), video.pixels.dtype)
+        tokens = self.aligner(video.to(dtype=dtype))
+        place = tokens.patches.to(tokens.embeddings.device).flatten(1)[..., None]
+        index = place.clamp(min=0).expand(-1, -1, self.spec.width)
+        features = tokens.embeddings.gather(1, index).masked_fill(place < 0, 0)
+        return features.unflatten(1, tokens.patches.shape[1:])
+
+    def load_pretrained(self) -> None:
+        """Take the aligner's weights from the model at `path`. A CheckpointError where it is another one."""
+        spec = self.spec
+        if spec.path is None:
+            return
+        found = find_aligner(spec.path)
+        pairs = {
+            "its options": (spec.aligner, found.spec),
+            "the width of its LLM": (spec.llm_width, found.llm_width),
+            "its weights": (spec.checksum, found.checksum),
+        }
+        if differ := [what for what, (wanted, there) in pairs.items() if wanted not in (None, there)]:
+            raise CheckpointError(
+                f"{found.folder}: expected the aligner that the spec of this teacher has noted, found another one "
+                f"({' and '.join(differ)}); give the `path` of the first one, or remove `aligner`, `llm_width` and "
+                "`checksum` from the spec and train anew under another name"
+            )
+        load_weights(self.aligner, read_aligner_weights(found.folder), str(found.folder), ("",), ())
 
 
 class Hog(Teacher):

@@ -1,4 +1,4 @@
-"""Options of the teachers. No torch."""
+"""Options of the teachers that are encoders, and of `hog`. No torch."""
 
 from __future__ import annotations
 

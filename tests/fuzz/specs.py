@@ -220,6 +220,8 @@ def _small_specs() -> Iterator[tuple[str, Any]]:
             patch = {"patch": aligner["patch"]}
             if "encoder" in teacher:
                 patch = {"encoder": teacher["encoder"] | patch | {"image_size": sides["size"]}}
+            elif "aligner" in teacher:
+                patch = {"aligner": aligner}
             teacher = {"teacher": teacher | {"input": teacher["input"] | sides} | patch, "layer_rate": 1, "heads": 1}
         spec = {
             "vlmkit": 1,

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +16,7 @@ from vlmkit.errors import CheckpointError, RunError
 from vlmkit.evaluation.controls import DUE_TO
 from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.files import atomic_folder, write_atomic
-from vlmkit.run_folder import RunFolder, model_folder
+from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run, train
 from vlmkit.spec.evaluation import Control
 from vlmkit.spec.experiment import ExperimentSpec
@@ -324,27 +323,3 @@ def test_a_pipe_in_a_run_is_said_and_not_opened(tmp_path: Path, name: str) -> No
     for use in (lambda: RunFolder.open(spec(), tmp_path), run.spec):
         with pytest.raises(RunError, match=f"{name}: expected a file, found a pipe or device"):
             use()
-
-
-def test_the_model_that_a_user_names(tmp_path: Path) -> None:
-    run = RunFolder.open(ExperimentSpec.model_validate(SPEC), tmp_path)
-    with pytest.raises(RunError, match="no trained model yet"):
-        model_folder(run.path)
-    run.model.mkdir()
-    (run.model / "config.json").write_text("{}")
-    assert model_folder(run.path) == model_folder(run.model) == model_folder(str(run.model)) == run.model
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda path: None, "found nothing of this name here"),
-        (lambda path: path.write_text("x"), "found a file"),
-        (lambda path: path.mkdir(), "neither config.json nor spec.yaml"),
-        (lambda path: (path.mkdir(), (path / "adapter_config.json").write_text("{}")), "adapter without its model"),
-    ],
-)
-def test_no_model_is_told_by_what_is_there(tmp_path: Path, make: Callable[[Path], Any], said: str) -> None:
-    make(tmp_path / "there")
-    with pytest.raises(RunError, match=said):
-        model_folder(tmp_path / "there")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ModelWrapValidatorHandler, PrivateAttr, field_serializer, field_validator, model_validator
 
-from vlmkit.api.contract import Promise, Promises, builds, check_int, check_optional_int, check_sides
+from vlmkit.api.contract import Promise, Promises, builds, check_int, check_none, check_optional_int, check_sides
 from vlmkit.api.video import Canvas, VideoComponentSpec
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class TeacherSpec(VideoComponentSpec):
 
     kind: ClassVar[str] = "teacher"
     _promises: ClassVar[Promises] = {
+        "check_frames": Promise(check_none, refuses=True),
         "frame_limit": Promise(check_optional_int),
         "width": Promise(check_int),
         "grid": Promise(check_sides, refuses=True),
@@ -81,6 +82,14 @@ class TeacherSpec(VideoComponentSpec):
     def frame_limit(self) -> int | None:
         """The most frames that a video may have; None: any number."""
         return None
+
+    def check_frames(self, frames: int) -> None:
+        """Raise a ValueError where videos of so many frames, those of the aligner that learns, do not fit."""
+        if self.frame_limit is not None and frames > self.frame_limit:
+            raise ValueError(
+                f"the teacher takes at most {self.frame_limit} frames, the aligner gives {frames}; lower the aligner's "
+                "input.frames"
+            )
 
     @property
     @abstractmethod

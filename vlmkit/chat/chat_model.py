@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlmkit.api.trained_model import model_folder
 from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel
-from vlmkit.run_folder import model_folder
 from vlmkit.runtime import check_device, default_device
 
 if TYPE_CHECKING:

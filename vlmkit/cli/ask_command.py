@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vlmkit.api.trained_model import model_folder
 from vlmkit.cli.ask_options import (
     End,
     FrameCount,
@@ -33,7 +34,6 @@ from vlmkit.cli.ask_options import (
 )
 from vlmkit.errors import UserError
 from vlmkit.formatting import one_line
-from vlmkit.run_folder import model_folder
 
 if TYPE_CHECKING:
     from vlmkit.chat.chat_model import ChatModel, ChatRequest, Reply

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from vlmkit.api.trained_model import model_folder
 from vlmkit.cli.ask_options import (
     FrameCount,
     FrameRule,
@@ -34,7 +35,6 @@ from vlmkit.cli.ask_options import (
 from vlmkit.errors import UserError, did_you_mean, shortened, shown
 from vlmkit.files import expand_path, is_file
 from vlmkit.formatting import columns, large, plural
-from vlmkit.run_folder import model_folder
 
 if TYPE_CHECKING:
     from vlmkit.chat.chat_model import ChatModel, ChatRequest

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vlmkit.api.trained_model import read_model_config, read_model_json
 from vlmkit.errors import CheckpointError, PluginError, shown
 from vlmkit.files import expand_path, is_file
-from vlmkit.json_files import read_json
 from vlmkit.manifest import MODEL_REMEDY
 from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
@@ -19,8 +19,6 @@ from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
 __all__ = ["saved_model_of", "spec_of_saved"]
 
 _CONFIG = "config.json"
-_MODEL_TYPE = "vlmkit"
-"""Of `vlmkit.model.VideoLMConfig`, which costs torch."""
 
 
 def spec_of_saved(folder: Path) -> dict[str, Any]:
@@ -28,12 +26,7 @@ def spec_of_saved(folder: Path) -> dict[str, Any]:
 
     A CheckpointError where it holds no model of vlmkit, or needs a plugin that is not installed.
     """
-    config, processor = (_read(folder / name) for name in (_CONFIG, "processor_config.json"))
-    if (found := config.get("model_type")) != _MODEL_TYPE:
-        raise CheckpointError(
-            f"{folder / _CONFIG}: expected model_type {_MODEL_TYPE!r}, found {shown(found)}; "
-            "`vlmkit import` makes a model of vlmkit out of a released checkpoint"
-        )
+    processor, config = read_model_json(folder, "processor_config.json"), read_model_config(folder)
     origins = {**_mapping(config, "components", folder), **_mapping(processor, "reader_origin", folder)}
     for key, origin in origins.items():
         _check_installed(key, origin)
@@ -53,7 +46,7 @@ def saved_model_of(spec: ExperimentSpec, run: RunFolder) -> Path | None:
     weights = None if spec.model.weights is None else expand_path(spec.model.weights)
     if weights is None or not is_file(weights / _CONFIG):
         return None
-    saved = {**_mapping(_read(weights / _CONFIG), "model", weights), "weights": spec.model.weights}
+    saved = {**_mapping(read_model_json(weights, _CONFIG), "model", weights), "weights": spec.model.weights}
     try:
         return weights if ModelSpec.model_validate(saved) == spec.model else None
     except ValidationError:  # of components that are not installed here: composing tells
@@ -70,15 +63,6 @@ def _check_installed(key: str, origin: Any) -> None:
 
             check_installed(key, origin)
         raise
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if not is_file(file):
-        raise CheckpointError(f"{file.parent}: not a model of vlmkit: it has no {file.name}")
-    content = read_json(file, "a JSON object", CheckpointError, MODEL_REMEDY)
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: expected a JSON object, found {shown(content)}; {MODEL_REMEDY}")
-    return content
 
 
 def _mapping(content: Mapping[str, Any], key: str, folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlmkit.answers.exports import HubBenchmark, hub_results
+from vlmkit.api.trained_model import model_folder
 from vlmkit.errors import DataError, RunError, did_you_mean
 from vlmkit.evaluation.saved_model import saved_model_of
 from vlmkit.files import expand_path, is_file, is_folder, write_atomic
@@ -29,7 +30,7 @@ from vlmkit.publish.destination import check_free, write_export_manifest, writin
 from vlmkit.publish.model_card import model_card
 from vlmkit.publish.portable import LOCAL, portable, portable_json, portable_text, refuse_private
 from vlmkit.report.run_files import RunFiles, read_run
-from vlmkit.run_folder import RunFolder, model_folder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.yaml import read as read_yaml
 from vlmkit.spec.yaml import write as write_yaml
 

@@ -122,9 +122,10 @@ def _head(distillation: DistillationSpec, layers: int) -> Iterator[Problem]:
 
 def _frames(teacher: TeacherSpec, aligner: VideoInput) -> Iterator[Problem]:
     """Check that the teacher can take the aligner's frames: a video is decoded once."""
-    if teacher.frame_limit is not None and aligner.frames > teacher.frame_limit:
-        message = f"the teacher takes at most {teacher.frame_limit} frames, the aligner gives {aligner.frames}; "
-        yield Problem((*_WHERE, "teacher"), f"{message}lower the aligner's input.frames")
+    try:
+        teacher.check_frames(aligner.frames)
+    except ValueError as error:
+        yield Problem((*_WHERE, "teacher"), str(error))
     options = aligner.model_dump(mode="json")
     for key, found in teacher.ignored_frames.items():
         if found != (ours := options[key]):

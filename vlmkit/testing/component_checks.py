@@ -30,6 +30,8 @@ GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
 """Patches that every check of a downsampler may see: height, width."""
 FRAMES = 4
 """Frames of a video that a teacher is given, where it takes so many."""
+MOST_FRAMES = 64
+"""It should take videos of some number of frames up to this."""
 
 
 class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
@@ -262,14 +264,27 @@ class TeacherChecks(ModuleChecks[TeacherSpec, VideoBatch, Teacher]):
     def does_not_loop(self, spec: TeacherSpec) -> None:
         """The number of operator calls grows neither with the batch nor with the frames."""
         teacher, frames = self._make(spec), _slots(spec)
-        fewer = frames // 2 if frames > 3 else frames  # a single frame may take another way
+        fewer = frames // 2 if frames > 3 and _takes(spec, frames // 2) else frames  # one may take another way
         batches = {size: _videos(spec, *size) for size in ((1, frames), (3, frames), (1, fewer))}
         calls = {size: operator_calls(lambda v=v: self._run(teacher, v)) for size, v in batches.items()}  # type: ignore[misc]
         assert len(set(calls.values())) == 1, f"operator calls by (videos, frames): {calls}"
 
 
 def _slots(spec: TeacherSpec) -> int:
-    return min(FRAMES, spec.frame_limit or FRAMES)
+    counts = (*range(FRAMES, 0, -1), *range(FRAMES + 1, MOST_FRAMES + 1))
+    found = next((count for count in counts if _takes(spec, count)), None)
+    assert found is not None, f"it takes no videos of 1 to {MOST_FRAMES} frames"
+    return found
+
+
+def _takes(spec: TeacherSpec, frames: int) -> bool:
+    try:
+        spec.check_frames(frames)
+    except PluginError:
+        raise
+    except ValueError:
+        return False
+    return True
 
 
 def _videos(spec: TeacherSpec, count: int, frames: int | None = None) -> VideoBatch:

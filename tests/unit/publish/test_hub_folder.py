@@ -13,12 +13,13 @@ import yaml
 
 import vlmkit.publish.hub_folder
 from vlmkit.answers.exports import HubBenchmark
+from vlmkit.api.trained_model import model_folder
 from vlmkit.errors import CheckpointError, DataError, RunError
 from vlmkit.eval_target import eval_target
 from vlmkit.model import load
 from vlmkit.publish.card_data import CardOptions
 from vlmkit.publish.hub_folder import ExportOptions, export_model
-from vlmkit.run_folder import RunFolder, model_folder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.loading import load_spec
 
 from .conftest import PLATFORM, TELLING, measured

@@ -1,4 +1,4 @@
-"""Teachers that are encoders: frozen, without CLS, one clip per video."""
+"""What all teachers have in common, and those that are encoders: frozen, without CLS, one clip per video."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 from vlmkit.api import CLIP_MEAN, IMAGENET_MEAN, IMAGENET_STD, TeacherSpec, VideoBatch
 from vlmkit.registry import registry
 from vlmkit.testing.module_checks import operator_calls
+from vlmkit_teachers.aligner_teacher import AlignerTeacherSpec
 from vlmkit_teachers.spec import (
     ClipTeacherSpec,
     DinoV2TeacherSpec,
@@ -22,7 +23,11 @@ from vlmkit_teachers.spec import (
 
 TINY = {"width": 32, "layers": 3, "heads": 4, "mlp": 64, "image_size": 28}
 INPUT = {"size": 28}
-SPECS: list[TeacherSpec] = [
+STAB = {
+    **{"type": "stab", "width": 32, "heads": 4, "patch": 7, "chunk_frames": "all"},
+    "input": {"size": 28, "multiple": 14, "frames": 4},
+}
+ENCODERS: list[TeacherSpec] = [
     ClipTeacherSpec(encoder=TINY, input=INPUT),
     DinoV2TeacherSpec(encoder=TINY, input=INPUT),
     HogSpec(input=INPUT),
@@ -30,6 +35,7 @@ SPECS: list[TeacherSpec] = [
     LanguageBindImageTeacherSpec(encoder=TINY, input=INPUT),
     LanguageBindVideoTeacherSpec(encoder={**TINY, "frames": 4}, input=INPUT),
 ]
+SPECS: list[TeacherSpec] = [AlignerTeacherSpec.model_validate({"aligner": STAB, "llm_width": 24}), *ENCODERS]
 
 
 def clip(batch: int = 2, frames: int = 4, seed: int = 0) -> VideoBatch:
@@ -97,7 +103,7 @@ def test_builds_on_the_meta_device(spec: TeacherSpec) -> None:
 
 
 def test_clip_drops_cls_and_keeps_the_patches_in_place() -> None:
-    teacher = SPECS[0].build()
+    teacher = ENCODERS[0].build()
     video = clip()
     tokens = teacher.encoder(video.pixels)
     features = teacher(video)
@@ -105,16 +111,16 @@ def test_clip_drops_cls_and_keeps_the_patches_in_place() -> None:
 
 
 def test_languagebind_video_sees_one_clip() -> None:
-    teacher, video = SPECS[5].build(), clip(1)
+    teacher, video = ENCODERS[5].build(), clip(1)
     halves = torch.cat([teacher(VideoBatch.full(part)) for part in video.pixels.split(2, dim=1)], 1)
     assert (teacher(video) - halves).abs().max() > 1e-3
-    assert SPECS[5].frame_limit == 4
+    assert ENCODERS[5].frame_limit == 4
     with pytest.raises(ValueError, match=r"temporal table holds 4 frames .*found videos of 5"):
         teacher(clip(1, 5))
 
 
 def test_defaults_are_those_of_the_papers() -> None:
-    assert [(spec().width, spec().grid()) for spec in map(type, SPECS)] == [
+    assert [(spec().width, spec().grid()) for spec in map(type, ENCODERS)] == [
         (1024, (16, 16)),
         (1024, (16, 16)),
         (16, (16, 16)),
