@@ -13,6 +13,7 @@ from vlmkit.spec.study import VariantSpec
 from vlmkit.study.designs import load_space
 from vlmkit.study.rows import load_study
 from vlmkit.summary import summarize
+from vlmkit_teachers.aligner_teacher import AlignerTeacherSpec
 
 SPECS = Path(__file__).parents[3] / "specs"
 STUDIES, DESIGNS = (sorted((SPECS / name).glob("*.yaml")) for name in ("studies", "designs"))
@@ -47,6 +48,18 @@ def test_they_are_design_spaces_of_their_name(file: Path) -> None:
     assert space.spec.design == file.stem
     assert space.drawn()
     assert f"(designs/{file.name})" in (SPECS / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_trained_aligner_that_teaches_is_that_of_the_study_of_modules() -> None:
+    base, *_, row = load_study(SPECS / "studies" / "moving-shapes-table10.yaml").rows
+    assert row.experiment.training is not None
+    assert row.experiment.training.distillation is not None
+    teacher = row.experiment.training.distillation.teacher
+    assert isinstance(teacher, AlignerTeacherSpec)
+    modules = load_study(SPECS / "studies" / "moving-shapes-table4.yaml")
+    assert teacher.path == f"runs/{modules.spec.study}/{modules.runs[0].experiment.name}"
+    assert teacher.aligner == modules.rows[0].experiment.model.aligner == base.experiment.model.aligner
+    assert teacher.llm_width == base.experiment.model.backbone.width
 
 
 PUBLISHED = {
