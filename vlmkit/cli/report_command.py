@@ -39,6 +39,11 @@ def report(
     from vlmkit.report import write_comparison, write_report, write_study_page
 
     first = places[0]
+    if found := next((place for place in places if is_folder(place / "specs")), None):
+        raise UserError(
+            f"{found}: expected a run folder or a study file, found the folder of a study; give the study's file, "
+            "or folders of runs in it"
+        )
     if len(places) == 1 and not is_folder(first) and first.suffix and is_study(first):
         from vlmkit.study.study_folder import StudyFolder
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vlmkit.formatting import is_accuracy, one_line
-from vlmkit.report.loss_curves import LOSSES, loss_points, smooth
-from vlmkit.report.svg import INK, MUTED, RULE, SYSTEMS, drawing, inline, plain_axes
+from vlmkit.report.loss_curves import loss_points, smooth
+from vlmkit.report.svg import INK, MUTED, SYSTEMS, drawing, inline, plain_axes
 from vlmkit.training.metrics import MetricsLine
 
 __all__ = ["LossLine", "SizePoint", "overlaid_curves", "size_figure"]
@@ -26,31 +27,38 @@ class SizePoint(NamedTuple):
     score: float
     interval: Sequence[float] | None
     """None of published scores."""
-    color: int | None
-    """None of published scores."""
+    system: int | None
+    """Its number; None of published scores."""
 
 
 def size_figure(points: Sequence[SizePoint], metric: str, salt: str, narrow: bool) -> str:
     """Draw scores against the parameters of the visual part, as Figure 1 of the paper of Video-Panda does.
 
-    The paper: arXiv:2412.18609.
+    Systems have the colors of the page's legend; published scores have their names beside them, as have all systems
+    where there are more of them than colors. The paper: arXiv:2412.18609.
     """
     from matplotlib.ticker import LogLocator
+    from matplotlib.transforms import ScaledTranslation
 
     scale = 100 if is_accuracy(metric) else 1
     sizes = [point.parameters for point in points]
     unit, size_unit = ("millions", 1e6) if max(sizes) >= 1e6 else ("thousands", 1e3)
-    points = [point._replace(label=one_line(point.label, 28 if narrow else 40)) for point in points]
+    is_log = max(sizes) > 4 * min(sizes)
+    aside = _side_by_side([math.log(size) if is_log else size for size in sizes], 0.035 if narrow else 0.015)
     with drawing(salt, *((3.6, 3.4) if narrow else (7.2, 3.6))) as figure:
         axes = figure.add_subplot()
-        for point in points:
-            color = MUTED if point.color is None else SYSTEMS[point.color]
+        for point, shift in zip(points, aside, strict=True):
+            color = MUTED if point.system is None else SYSTEMS[point.system % len(SYSTEMS)]
+            drawn = []
             if point.interval is not None:
                 ends = [scale * end for end in point.interval]
-                axes.plot([point.parameters] * 2, ends, color=color, linewidth=1.4)
-            filled = "none" if point.color is None else color
-            axes.plot([point.parameters], [scale * point.score], "o", color=color, markerfacecolor=filled, markersize=6)
-        if max(sizes) > 4 * min(sizes):
+                drawn += axes.plot([point.parameters] * 2, ends, color=color, linewidth=1.4)
+            filled = "none" if point.system is None else color
+            values = [point.parameters], [scale * point.score]
+            drawn += axes.plot(*values, "o", color=color, markerfacecolor=filled, markersize=6)
+            for line in drawn:  # moved when the axes have taken note of where it was
+                line.set_transform(axes.transData + ScaledTranslation(shift / 72, 0, figure.dpi_scale_trans))
+        if is_log:
             axes.set_xscale("log", subs=())
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         else:
@@ -61,27 +69,51 @@ def size_figure(points: Sequence[SizePoint], metric: str, salt: str, narrow: boo
         axes.set_title(f"{metric}{', %' if scale == 100 else ''}", loc="left", color=INK, fontsize=9)
         plain_axes(axes)
         figure.draw_without_rendering()  # now the layout and the limits of the axes are known
-        _write_labels(axes, points, scale)
+        _write_labels(axes, points, aside, scale, 28 if narrow else 40)
         return inline(figure)
+
+
+def _side_by_side(places: Sequence[float], near: float) -> list[float]:
+    """Return how far each point is moved aside, in points of 1/72 inch: those that are nearer to each other than this
+    share of the axis would cover each other."""
+    order = sorted(range(len(places)), key=lambda at: (places[at], at))
+    span = places[order[-1]] - places[order[0]]
+    groups: list[list[int]] = []
+    for at in order:
+        if groups and places[at] - places[groups[-1][-1]] <= near * span:
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    moved = [0.0] * len(places)
+    for group in groups:
+        for number, at in enumerate(group):
+            moved[at] = 8 * (number - (len(group) - 1) / 2)
+    return moved
 
 
 _Box = tuple[float, float, float, float]
 """The middle of a box, and half its sides, in pixels."""
 
 
-def _write_labels(axes: Any, points: Sequence[SizePoint], scale: float) -> None:
-    """Write each label beside its point, where it covers the least of points, intervals and other labels."""
+def _write_labels(axes: Any, points: Sequence[SizePoint], aside: Sequence[float], scale: float, longest: int) -> None:
+    """Write the labels beside their points, where each covers the least of points, intervals and other labels."""
     pixels = axes.figure.dpi / 72
+    named = [point.system is None for point in points]
+    if named.count(False) > len(SYSTEMS):
+        named = [True] * len(points)
+    middles = []
     taken: list[_Box] = []
-    for point in points:
+    for point, shift in zip(points, aside, strict=True):
         low, high = point.interval or (point.score, point.score)
-        (x, bottom), (_, top) = (axes.transData.transform((point.parameters, scale * end)) for end in (low, high))
-        taken.append((x, (bottom + top) / 2, 1.0, (top - bottom) / 2))
-        taken.append((*axes.transData.transform((point.parameters, scale * point.score)), 4 * pixels, 4 * pixels))
+        ends = [axes.transData.transform((point.parameters, scale * end)) for end in (low, point.score, high)]
+        x = ends[0][0] + shift * pixels
+        taken.append((x, (ends[0][1] + ends[2][1]) / 2, 1.0, (ends[2][1] - ends[0][1]) / 2))
+        taken.append((x, ends[1][1], 4 * pixels, 4 * pixels))
+        middles.append((x, ends[1][1]))
     frame = axes.get_window_extent()
-    for point in sorted(points, key=lambda one: one.color is None):
-        x, y = axes.transData.transform((point.parameters, scale * point.score))
-        half, height = 2.4 * pixels * len(point.label), 5 * pixels
+    for at in sorted((at for at in range(len(points)) if named[at]), key=lambda at: points[at].system is None):
+        (x, y), label = middles[at], one_line(points[at].label, longest)
+        half, height = 2.4 * pixels * len(label), 5 * pixels
         choices = []
         for order, (side, up) in enumerate(itertools.product((1, -1), (0, 1, -1, 2, -2))):
             box = (x + side * (half + 6 * pixels), y + 9 * up * pixels, half, height)
@@ -90,9 +122,9 @@ def _write_labels(axes: Any, points: Sequence[SizePoint], scale: float) -> None:
         _, _, box, side, up = min(choices)
         taken.append(box)
         axes.annotate(
-            point.label, (point.parameters, scale * point.score), (6 * side, 9 * up), textcoords="offset points",
-            ha="left" if side > 0 else "right", va="center", fontsize=8, parse_math=False, annotation_clip=False,
-            color=MUTED if point.color is None else INK,
+            label, (points[at].parameters, scale * points[at].score), (6 * side + aside[at], 9 * up),
+            textcoords="offset points", ha="left" if side > 0 else "right", va="center", fontsize=8, parse_math=False,
+            annotation_clip=False, color=MUTED if points[at].system is None else INK,
         )  # fmt: skip
 
 
@@ -106,34 +138,33 @@ def _common(a: _Box, b: _Box) -> float:
 class LossLine(NamedTuple):
     """The log of one run in one stage."""
 
-    color: int
-    """That of its system."""
+    system: int
+    """Its number; 0 is the base."""
     lines: Sequence[MetricsLine]
 
 
-def overlaid_curves(logs: Sequence[LossLine], salt: str, stacked: bool) -> str:
-    """One panel per loss that any run logged in a stage, smoothed, side by side or `stacked` for a narrow screen."""
-    losses = [loss for loss in LOSSES if any(loss_points(log.lines, loss) for log in logs)]
-    across, down = (1, len(losses)) if stacked else (max(len(losses), 2), 1)
-    with drawing(salt, 3.6 * across, 2.3 * down) as figure:
-        for panel, loss in enumerate(losses, 1):
-            axes = figure.add_subplot(down, across, panel)
-            for log in reversed(logs):  # the base on top
-                _draw_line(axes, loss_points(log.lines, loss), SYSTEMS[log.color])
-            axes.set_title(LOSSES[loss], loc="left", color=INK, fontsize=9)
-            axes.set_xlabel("optimizer step", color=MUTED)
-            plain_axes(axes)
-            axes.grid(axis="y", color=RULE, linewidth=0.6)
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if axes.get_ylim()[0] < 0 else 0.0)
-            axes.locator_params(nbins=4)
-            axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+def overlaid_curves(logs: Sequence[LossLine], loss: str, salt: str) -> str:
+    """Draw one loss of a stage, smoothed, with a line for each run; the base lies below as a broad line, so that a run
+    that is the same can be seen on it."""
+    with drawing(salt, 3.6, 2.1) as figure:
+        axes = figure.add_subplot()
+        lowest = 0.0
+        for log in logs:
+            points = loss_points(log.lines, loss)
+            if not points:
+                continue
+            stride = -(-len(points) // _POINTS)
+            steps, values = [step for step, _ in points], smooth([value for _, value in points])
+            lowest = min(lowest, *values)
+            width, alpha = (1.2, 1.0) if log.system else (3.2, 0.45)
+            dot = "o" if len(points) == 1 else None
+            color = SYSTEMS[log.system % len(SYSTEMS)]
+            axes.plot(
+                steps[::stride], values[::stride], color=color, linewidth=width, alpha=alpha, marker=dot, markersize=4
+            )
+        axes.set_xlabel("optimizer step", color=MUTED)
+        plain_axes(axes)
+        axes.set_ylim(bottom=lowest)
+        axes.locator_params(nbins=4)
+        axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
         return inline(figure)
-
-
-def _draw_line(axes: Any, points: Sequence[tuple[int, float]], color: str) -> None:
-    if not points:
-        return
-    stride = -(-len(points) // _POINTS)
-    steps, values = [step for step, _ in points], smooth([value for _, value in points])
-    dot = "o" if len(points) == 1 else None
-    axes.plot(steps[::stride], values[::stride], color=color, linewidth=1.3, marker=dot, markersize=4)

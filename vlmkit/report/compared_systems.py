@@ -20,7 +20,7 @@ from vlmkit.statistics.seeds import holm
 from vlmkit.study.rows import BASE, Study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table import build_table
-from vlmkit.study.table_formats import captions
+from vlmkit.study.table_formats import captions, ended_early
 from vlmkit.study.table_records import Cell, Column, Difference, Line, StudyTable
 
 __all__ = ["ComparedSystem", "SystemComparison", "compare_runs", "compare_study"]
@@ -34,6 +34,8 @@ class ComparedSystem:
     """Its scores, differences and costs."""
     runs: tuple[RunFiles, ...]
     """By seed; empty where none was measured."""
+    about: str
+    """What stands beside its name: which runs it has, and which not."""
 
     @property
     def label(self) -> str:
@@ -42,9 +44,10 @@ class ComparedSystem:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """The median over the steps of all stages and runs."""
-        paces = [pace for run in self.runs for _, pace in _paces(run)]
-        return median_high(paces) if paces else None
+        """The mean over the steps of all stages and runs, of which each stage's median stands for all in it."""
+        paces = [pair for run in self.runs for pair in _paces(run)]
+        steps = sum(steps for steps, _ in paces)
+        return sum(steps * pace for steps, pace in paces) / steps if steps else None
 
     @property
     def training_seconds(self) -> float | None:
@@ -86,9 +89,30 @@ def compare_study(study: Study, folder: StudyFolder) -> SystemComparison:
     systems = []
     for line in table.lines:
         runs = [folder.run_folder(run).path for run in study.runs_of(line.name)]
-        measured = (run for run in runs if any(run.glob("eval/*/result.json")))
-        systems.append(ComparedSystem(line, tuple(map(read_run, measured))))
-    return SystemComparison(table.title or table.study, "study", table, systems, captions(table))
+        measured = tuple(read_run(run) for run in runs if any(run.glob("eval/*/result.json")))
+        failed = [run.seed for run in study.runs_of(line.name) if folder.state(run) == "failed"]
+        systems.append(ComparedSystem(line, measured, _about_row(study, table, line, measured, failed)))
+    return SystemComparison(table.title or table.study, "study", table, systems, captions(table, costs=False))
+
+
+def _about_row(study: Study, table: StudyTable, line: Line, measured: Sequence[RunFiles], failed: Sequence[int]) -> str:
+    said = []
+    first = study.runs_of(line.name)[0].rows[0]
+    if first != line.name:
+        said.append(f"the runs of {next(row.label for row in study.rows if row.name == first)}")
+    if measured:
+        said.append(_seeds([run.spec.seed for run in measured]))
+    if failed:
+        said.append(f"failed: {_seeds(failed)}")
+    if missing := [seed for seed in line.missing if seed not in failed]:
+        said.append(f"without a result: {_seeds(missing)}")
+    if line.stopped:
+        said.append(f"ended early, {ended_early(table, line)}")
+    return "; ".join(said)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def compare_runs(folders: Sequence[Path]) -> SystemComparison:
@@ -121,7 +145,10 @@ def compare_runs(folders: Sequence[Path]) -> SystemComparison:
         raise RunError(f"{', '.join(map(str, folders))}: none of these runs holds a score; `vlmkit eval RUN` makes one")
     lines = [_line(name, label, own, run) for name, label, own, run in zip(names, labels, cells, runs, strict=True)]
     table = StudyTable(study="", title="", columns=columns, lines=lines, correction="holm", seed_variance="own")
-    systems = [ComparedSystem(line, (run,)) for line, run in zip(lines, runs, strict=True)]
+    systems = []
+    for line, run in zip(lines, runs, strict=True):
+        name = run.folder.resolve().name
+        systems.append(ComparedSystem(line, (run,), "" if name == line.label else name))
     test = "p is that of McNemar's test, for which questions are independent of each other"
     title = " and ".join(labels) if len(labels) < 3 else f"{labels[0]} and {len(labels) - 1} other runs"
     return SystemComparison(title, "runs", table, systems, [*captions(table), test, *notes])

@@ -26,6 +26,7 @@ from vlmkit.report.compared_scores import (
     type_rows,
 )
 from vlmkit.report.compared_systems import SystemComparison, compare_runs, compare_study
+from vlmkit.report.loss_curves import LOSSES, loss_points
 from vlmkit.report.page import page_templates
 from vlmkit.report.results import BenchmarkSection, benchmark_section
 from vlmkit.report.sample_browser import SAMPLES, sample_browser
@@ -63,12 +64,12 @@ class ScoreSection(NamedTuple):
     """A result of the benchmark, whose entry has published results; None where there are none, or told already."""
 
 
-class StageSection(NamedTuple):
-    """The loss curves of one stage."""
+class LossPanel(NamedTuple):
+    """One loss in one stage."""
 
-    name: str
-    wide: str
-    narrow: str
+    stage: str
+    loss: str
+    svg: str
 
 
 def write_comparison(folders: Sequence[Path], file: Path, samples: int = SAMPLES) -> Path:
@@ -118,7 +119,7 @@ def render_comparison(comparison: SystemComparison, samples: int = SAMPLES) -> s
         comparison=comparison,
         colors=[_color(number) for number in range(len(comparison.systems))],
         sections=list(_sections(comparison, by_name)),
-        stages=list(_stages(comparison)),
+        panels=list(_curves(comparison)),
         browser=sample_browser(comparison, answers, samples) if answers else None,
         untold=untold,
         version=__version__,
@@ -181,7 +182,7 @@ def _size(comparison: SystemComparison, key: str, section: BenchmarkSection) -> 
     """Draw scores against the size of the visual part; None where there are no two sizes."""
     metric = comparison.table.columns[key].metric
     points = [
-        SizePoint(system.label, system.line.parameters, cell.score.value, cell.score.ci95, _color(number))
+        SizePoint(system.label, system.line.parameters, cell.score.value, cell.score.ci95, number)
         for number, system in enumerate(comparison.systems)
         if system.line.parameters and (cell := system.line.cells.get(key))
     ]
@@ -204,17 +205,18 @@ def _published_points(section: BenchmarkSection, metric: str) -> Iterator[SizePo
             yield SizePoint(label, 1e6 * model.vision_parameters_m, model.metrics[metric], None, None)
 
 
-def _stages(comparison: SystemComparison) -> Iterator[StageSection]:
-    """Yield the loss curves of each stage that any run has logged, by name of the stage."""
+def _curves(comparison: SystemComparison) -> Iterator[LossPanel]:
+    """Yield the losses of each stage that any run has logged, by name of the stage."""
     names: dict[str, Any] = dict.fromkeys(
         name for system in comparison.systems for run in system.runs for name, lines in run.logs.items() if lines
     )
     for name in names:
         logs = [
-            LossLine(_color(number), run.logs[name])
+            LossLine(number, run.logs[name])
             for number, system in enumerate(comparison.systems)
             for run in system.runs
             if run.logs.get(name)
         ]
-        wide, narrow = (overlaid_curves(logs, f"{name}-{stacked}", stacked) for stacked in (False, True))
-        yield StageSection(name, wide, narrow)
+        for loss, title in LOSSES.items():
+            if any(loss_points(log.lines, loss) for log in logs):
+                yield LossPanel(name, title, overlaid_curves(logs, loss, f"{name}-{loss}"))

@@ -12,13 +12,13 @@ from vlmkit.formatting import EN_DASH, difference, differences, figure, figures,
 from vlmkit.json_files import write_record
 from vlmkit.study.table_records import Cell, Column, Line, StudyTable
 
-__all__ = ["captions", "write_tables"]
+__all__ = ["captions", "ended_early", "write_tables"]
 
 _NONE = EN_DASH
 
 
-def captions(table: StudyTable) -> list[str]:
-    """Return what a reader has to know to read the table, one sentence or two each."""
+def captions(table: StudyTable, costs: bool = True) -> list[str]:
+    """Return what a reader has to know to read the table, or its scores without its costs, one sentence or two each."""
     said = []
     for column in table.columns.values():
         judged = "" if column.judge == "none" else f", judge {column.judge}"
@@ -43,7 +43,7 @@ def captions(table: StudyTable) -> list[str]:
     said.append(f"Differences are to {base!r}, question by question and seed by seed; p is two-sided{corrected}")
     if table.source:
         said.append(f"Published scores, of another judge, split or number of frames unless it says so: {table.source}")
-    if table.timed_on:
+    if costs and table.timed_on:
         said.append(f"Milliseconds are those of the visual part for one square video, medians, {table.timed_on}")
     incomplete = [f"{line.label} ({len(line.missing)})" for line in table.lines if line.missing]
     if incomplete:
@@ -57,12 +57,16 @@ def _range(counts: list[int]) -> str:
 
 
 def _stopped(table: StudyTable) -> str:
-    metric = next(iter(table.columns.values())).metric
-    small = f"{table.stop_when:g}{' points' if is_accuracy(metric) else ''}"
-    ends = {"found": "told from the base", "small": f"within {small} of it"}
-    rows = [f"{line.label} ({ends[line.stopped]})" for line in table.lines if line.stopped]
+    rows = [f"{line.label} ({ended_early(table, line)})" for line in table.lines if line.stopped]
     ended = f" Ended early: {', '.join(rows)}" if rows else " None ended early"
     return f"Rows could end early: intervals and p hold after every seed at once, and are wider for it.{ended}"
+
+
+def ended_early(table: StudyTable, line: Line) -> str:
+    """Return why a row was given no more seeds, e.g. `told from the base`; empty where it was not ended early."""
+    metric = next(iter(table.columns.values())).metric
+    small = f"{table.stop_when:g}{' points' if is_accuracy(metric) else ''}"
+    return {None: "", "found": "told from the base", "small": f"within {small} of the base"}[line.stopped]
 
 
 def _markdown(table: StudyTable) -> str:

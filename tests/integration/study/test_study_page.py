@@ -63,7 +63,8 @@ def test_the_page_of_a_study(write_study: WriteStudy, tmp_path: Path) -> None:
         if cell.difference is not None:
             assert f"{line.label} {difference(cell.difference.value, 'accuracy')}" in said
     for told in ("43.2%", "A paper, Table 4", "Ticks are single seeds.", "Not all seeds have a result: slower (1).",
-                 "Answers are those of the first seed of each row.", f"{table.lines[0].parameters:,}"):  # fmt: skip
+                 "slower seed 1; failed: seed 2", "Answers are those of the first seed of each row.",
+                 f"{table.lines[0].parameters:,}"):  # fmt: skip
         assert told in said, told
     assert page.count('class="seed s0"') == 2, "seeds of the base"
     data = samples(page)
@@ -83,7 +84,8 @@ def test_the_page_of_a_study_that_goes_on(write_study: WriteStudy, tmp_path: Pat
     report(file, "--output", tmp_path / "runs", "--to", tmp_path / "early.html", "--samples", "5")
     page = (tmp_path / "early.html").read_text()
     assert "without-fsra" not in text(page)
-    assert "w/o FSRA no run has been measured yet" in text(page)
+    assert "STAB the base seed 1; without a result: seed 2 w/o FSRA without a result: seeds 1, 2" in text(page)
+    assert "the base again the runs of STAB; seed 1;" in text(page)
     assert len(samples(page)["samples"]) == 5
     assert "5 of 45 questions" in text(page)
 

@@ -47,6 +47,14 @@ def test_the_page_of_a_single_run_has_its_place(told: Told, asked: list[tuple[ob
     assert asked == []
 
 
+def test_the_folder_of_a_study_is_no_run(told: Told, asked: list[tuple[object, ...]], tmp_path: Path) -> None:
+    (tmp_path / "study" / "specs").mkdir(parents=True)
+    code, _, error = told("report", "a", tmp_path / "study")
+    assert code == 2
+    assert "found the folder of a study; give the study's file" in error
+    assert asked == []
+
+
 def test_a_file_that_is_no_study_is_no_run(told: Told, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("vlmkit: 1\n")
     code, _, error = told("report", tmp_path / "spec.yaml")

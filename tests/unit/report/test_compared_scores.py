@@ -27,7 +27,7 @@ def comparison(metric: str, *ends: tuple[float, float], top: float = 0.5) -> Sys
         lines.append(Line(name=f"row{number}", label=f"row {number}", cells={KEY: cell}))
     column = Column(benchmark="shapes", metric=metric, protocol="own@1", judge="none", split="test", questions=9)
     table = StudyTable(study="s", title="", columns={KEY: column}, lines=lines, correction="holm", seed_variance="own")
-    return SystemComparison("s", "study", table, [ComparedSystem(line, ()) for line in lines], [])
+    return SystemComparison("s", "study", table, [ComparedSystem(line, (), "") for line in lines], [])
 
 
 def test_a_mark_lies_in_percent_of_its_axis_and_never_beside_it() -> None:

@@ -49,6 +49,7 @@ def test_runs_of_one_name_are_called_by_their_folders_and_then_by_numbers(run_fo
     assert [system.label for system in compare_runs([run_folder, second]).systems] == ["tiny", "second"]
     again = compare_runs([run_folder, run_folder])
     assert [system.label for system in again.systems] == ["tiny (1)", "tiny (2)"]
+    assert [system.about for system in again.systems] == ["tiny", "tiny"], "the folder, where it tells more"
 
 
 def test_results_that_differ_in_more_than_the_system_are_shown_without_a_difference(run_folder: Path) -> None:

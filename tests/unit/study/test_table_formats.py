@@ -48,7 +48,7 @@ def test_captions_say_what_ended_early(table: StudyTable) -> None:
     assert "Not all seeds have a result: other (1)" in said
     small = table.lines[1].model_copy(update={"stopped": "small"})
     fewer = table.model_copy(update={"lines": [table.lines[0], small]})
-    assert "w/o a|b (within 2 points of it)" in "\n".join(captions(fewer))
+    assert "w/o a|b (within 2 points of the base)" in "\n".join(captions(fewer))
     assert "hold after every seed" not in "\n".join(captions(table.model_copy(update={"stop_when": None})))
 
 
