@@ -23,6 +23,7 @@ __all__ = [
     "file_sha256",
     "is_file",
     "is_folder",
+    "link_file",
     "lock_file",
     "move_into_place",
     "read_bytes",
@@ -187,6 +188,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         path.rename(old)
     move_into_place(temporary, path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file, which is never written in place, a second name: a hard link, or a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 @contextmanager

@@ -169,6 +169,16 @@ class RunFolder:
                 f"{self.path}: another process is working on this run; wait until it ends, or use another --output"
             ) from None
 
+    def is_busy(self) -> bool:
+        """Return whether another process works on the run."""
+        if not self.path.is_dir():
+            return False
+        try:
+            with self.locked():
+                return False
+        except RunBusyError:
+            return True
+
     def _create(self, spec: ExperimentSpec) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path}: expected a folder for the run, found a file; use another --output")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,11 +125,16 @@ class _Teller:
         self._said: set[str] = set()
 
     def __call__(self, progress: StudyProgress) -> None:
+        from vlmkit.study.other_runs import told
+
         if not self._said and progress.passed_over:
             self._say(f"{plural(len(progress.passed_over), 'run')} of {self.total} done before")
+        for line in told(progress.unusable):
+            self._say(line)
         for name in progress.running:
-            taken = ", ".join(progress.stages_taken.get(name, ()))
-            self._say(f"{name}: started" + f", with the stages {taken} of others" * bool(taken))
+            taken, same = ", ".join(progress.stages_taken.get(name, ())), progress.runs_taken.get(name)
+            having = f", with the stages {taken} of others" * bool(taken) + f", with the answers of {same}" * bool(same)
+            self._say(f"{name}: started{having}")
         done = len(progress.passed_over)
         for number, name in enumerate(progress.ended, done + 1):
             self._say(f"{name}: done ({number} of {self.total})", name)
@@ -148,7 +154,8 @@ def _summary(progress: StudyProgress, folder: StudyFolder, written: list[Path]) 
         yield f"failed: {name}: {''.join(last)} ({os.path.relpath(folder.path / 'logs' / f'{name}.log')})"
     if progress.not_needed:
         yield f"{plural(len(progress.not_needed), 'run')} not needed: their rows are clear (stop_when)"
-    taken = sum(map(len, progress.stages_taken.values()))
-    if taken:
+    for study, runs in Counter(place.partition("/")[0] for place in progress.runs_taken.values()).most_common():
+        yield f"{plural(runs, 'run')} taken from {study}"
+    if taken := sum(map(len, progress.stages_taken.values())):
         yield f"{plural(taken, 'stage')} taken from other runs"
     yield from (f"written: {file}" for file in written)

@@ -29,12 +29,14 @@ def check_study(file: Path, output: Path, seed_deviation: float, discordant: flo
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     from vlmkit.study.expected_chance import Assumed, measured_chance
+    from vlmkit.study.other_runs import there_already
     from vlmkit.study.study_plan import plan_study
 
     study = load_study(file)
     plan = plan_study(study)
-    measured = measured_chance(study, StudyFolder(output / study.spec.study))
-    lines = [plan.text(Assumed(seed_deviation, discordant), measured)]
+    folder = StudyFolder(output / study.spec.study)
+    measured = measured_chance(study, folder)
+    lines = [plan.text(Assumed(seed_deviation, discordant), measured), *there_already(study, folder)]
     if probe:
         lines += _probe_lines(study, _probe(study, plan.questions))
     return "\n".join(lines)

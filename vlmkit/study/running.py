@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from vlmkit.errors import UserError, did_you_mean
 from vlmkit.run_folder import RunFolder
-from vlmkit.spec.identity import stage_identity
 from vlmkit.study.launching import Job, Launcher
+from vlmkit.study.other_runs import OtherRuns, shared
 from vlmkit.study.rows import Study, StudyRun
 from vlmkit.study.run_values import measured_columns
 from vlmkit.study.stopping import is_needed, stopped_rows
 from vlmkit.study.study_folder import StudyFolder
-from vlmkit.training.metrics import STAGE_RECORD
+from vlmkit.training.checkpoint import DatasetRecord
 from vlmkit.training.shared_stages import take_stages
 
 __all__ = ["StudyProgress", "choose_runs", "run_study"]
@@ -39,6 +39,10 @@ class StudyProgress:
     """Names of the runs of rows that were stopped early."""
     stages_taken: dict[str, list[str]] = field(default_factory=dict)
     """By name of the run, the stages that another run had trained."""
+    runs_taken: dict[str, str] = field(default_factory=dict)
+    """By name of the run, the same one beside the study, `STUDY/NAME` or `NAME`, whose model and answers it has."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """By name of a run beside the study, why nothing is taken from it."""
 
 
 def choose_runs(study: Study, only: Sequence[str] = ()) -> list[StudyRun]:
@@ -61,7 +65,8 @@ def run_study(
 ) -> StudyProgress:
     """Run what is not done yet. Called again after an interruption, it goes on where it stopped.
 
-    A run that would train a stage which a running one trains waits for that stage, and takes it.
+    A run that would train a stage which a running one trains waits for that stage, and takes it. The same holds for
+    runs beside the study, under the same output folder; where one is the same and done, its answers are taken as well.
 
     Args:
         study: the study.
@@ -81,7 +86,10 @@ def run_study(
             tell(scheduler.progress)
             scheduler.collect()
             waiting = scheduler.still_needed(waiting)
-            for slot in scheduler.free_slots():
+            slots = scheduler.free_slots()
+            if slots and waiting:
+                scheduler.others.look()
+            for slot in slots:
                 ready = next((run for run in scheduler.this_round(waiting) if scheduler.is_ready(run)), None)
                 if ready is None:
                     break
@@ -100,7 +108,10 @@ class _Scheduler:
 
     def __init__(self, study: Study, folder: StudyFolder, launcher: Launcher) -> None:
         self.study, self.folder, self.launcher = study, folder, launcher
-        self.progress = StudyProgress()
+        self._datasets: dict[str, DatasetRecord] = {}
+        self.others = OtherRuns(folder, self._datasets)
+        self.progress = StudyProgress(unusable=self.others.unusable)
+        self._shared = {run.experiment.name: shared(run, folder) for run in study.runs}
         self.jobs: dict[str, tuple[Job, int]] = {}
         """By name of the run, with its slot."""
         self._looked_at = 1
@@ -150,17 +161,24 @@ class _Scheduler:
         return sorted(set(range(self.launcher.slots)) - {slot for _, slot in self.jobs.values()})
 
     def is_ready(self, run: StudyRun) -> bool:
-        """Return whether a run can start: nobody works on it, and no stage that it could take is under way."""
-        return not self.folder.is_busy(run) and not _waits_for(run, self.folder, self.progress)
+        """Return whether a run can start: nobody works on it, and nothing that it could take is under way."""
+        mine = self._shared[run.experiment.name]
+        running = map(self._shared.__getitem__, self.progress.running)
+        waits = any(not other.has_finished(mine.common(other)) for other in running)
+        return not (waits or self.folder.is_busy(run) or self.others.are_making(mine))
 
     def start(self, run: StudyRun, slot: int) -> None:
         """Start a run, with the stages that others have trained."""
-        name, target = run.experiment.name, self.folder.run_folder(run)
-        others = [self.folder.run_folder(other) for other in self.study.runs if other is not run]
+        name = run.experiment.name
+        mine = self._shared[name]
         try:
             RunFolder.open(run.experiment, self.folder.path)
-            if taken := take_stages(run.experiment, target, others):
-                self.progress.stages_taken[name] = taken
+            stages = take_stages(mine, list(self._shared.values()), self._datasets)
+            more, same = self.others.take(mine)
+            if same:
+                self.progress.runs_taken[name] = same
+            elif stages or more:
+                self.progress.stages_taken[name] = [*stages, *more]
         except UserError as error:
             self.folder.log(run).write_text(f"vlmkit: {error}\n", encoding="utf-8")
             self._fail(run, 2)
@@ -190,28 +208,3 @@ class _Scheduler:
     def _fail(self, run: StudyRun, code: int) -> None:
         self.folder.note_failure(run, code)
         self.progress.failed.append(run.experiment.name)
-
-
-def _waits_for(run: StudyRun, folder: StudyFolder, progress: StudyProgress) -> bool:
-    """Return whether a running one is about to finish a stage that this one could take."""
-    mine = _stages(run)
-    for other in progress.running.values():
-        theirs = _stages(other)
-        common = next((i for i, pair in enumerate(zip(mine, theirs, strict=False)) if pair[0] != pair[1]),
-                      min(len(mine), len(theirs)))  # fmt: skip
-        if common and not _is_finished(other, folder, common):
-            return True
-    return False
-
-
-def _stages(run: StudyRun) -> list[str]:
-    training = run.experiment.training
-    count = len(training.stages) if training else 0
-    return [stage_identity(run.experiment, number) for number in range(1, count + 1)]
-
-
-def _is_finished(run: StudyRun, folder: StudyFolder, number: int) -> bool:
-    training = run.experiment.training
-    assert training is not None
-    stage = folder.run_folder(run).stage(number, training.stages[number - 1].name)
-    return (stage / STAGE_RECORD).is_file()

@@ -16,7 +16,7 @@ from vlmkit.errors import RunError
 from vlmkit.files import Locked, lock_file, write_atomic
 from vlmkit.formatting import plural
 from vlmkit.json_files import Record, is_present, read_record, write_record
-from vlmkit.run_folder import RunBusyError, RunFolder
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import resolved, sha256
 from vlmkit.study.rows import Study, StudyRun
@@ -105,14 +105,7 @@ class StudyFolder:
 
     def is_busy(self, run: StudyRun) -> bool:
         """Return whether a process works on a run: a job of a cluster goes on when the study that began it ends."""
-        folder = self.run_folder(run)
-        if not folder.path.is_dir():
-            return False
-        try:
-            with folder.locked():
-                return False
-        except RunBusyError:
-            return True
+        return self.run_folder(run).is_busy()
 
     def failures(self) -> dict[str, Failure]:
         """Return what failed, by the name of the run."""

@@ -33,6 +33,7 @@ from vlmkit.training.metrics import METRICS, STAGE_RECORD, StageRecord
 __all__ = [
     "WEIGHTS",
     "CheckpointRecord",
+    "DatasetRecord",
     "check_components",
     "check_data",
     "check_finished",
@@ -185,26 +186,27 @@ def _checkpoints(stage: Path) -> list[Path]:
     return sorted(numbered, key=checkpoint_step)
 
 
-class _DatasetRecord(BaseModel):
+class DatasetRecord(BaseModel):
     """An entry of data.json."""
 
     type: str
     samples: int
     fingerprint: str
 
+    @classmethod
+    def of(cls, type_: str, dataset: Dataset) -> DatasetRecord:
+        """Return what is to be said of a dataset."""
+        return cls(type=type_, samples=len(dataset), fingerprint=dataset.fingerprint())
 
-def check_data(folder: Path, stage: StageSpec, datasets: Sequence[Dataset]) -> None:
+
+def check_data(folder: Path, stage: StageSpec, now: Sequence[DatasetRecord]) -> None:
     """Write data.json, or raise a RunError where it names other data: positions of a continued stage count on it."""
-    now = [
-        _DatasetRecord(type=spec.type, samples=len(dataset), fingerprint=dataset.fingerprint())
-        for spec, dataset in zip(stage.data, datasets, strict=True)
-    ]
     file = folder / _DATA
     if not file.is_file():
         write_record(file, [record.model_dump() for record in now])
         return
     remedy = f"remove the folder {folder} to train the stage anew, or the file if the data is as it was"
-    before = read_record(file, list[_DatasetRecord], remedy)
+    before = read_record(file, list[DatasetRecord], remedy)
     if len(before) != len(now):
         raise RunError(f"{file}: expected {len(now)} datasets, found {len(before)}; {remedy}")
     for index, (old, new) in enumerate(zip(before, now, strict=True)):

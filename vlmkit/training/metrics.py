@@ -116,7 +116,7 @@ class StageRecord(BaseModel):
     samples_skipped: int
     seconds_since_resumed: float
     taken_from: str | None = None
-    """Name of the run that trained it, where another one of the same study did."""
+    """The run that trained it, where another one did: its name, or `STUDY/NAME` of one of another study."""
     files: dict[str, Checksum]
 
 

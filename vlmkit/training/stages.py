@@ -29,6 +29,7 @@ from vlmkit.training.activation_checkpointing import set_activation_checkpointin
 from vlmkit.training.arguments import BatchSizes, StageRun
 from vlmkit.training.checkpoint import (
     WEIGHTS,
+    DatasetRecord,
     check_components,
     check_data,
     check_finished,
@@ -133,7 +134,8 @@ class _StageLoop:
         samples = self._samples(stage)
         if not rank():
             folder.mkdir(parents=True, exist_ok=True)
-            check_data(folder, stage, samples.datasets)
+            records = map(DatasetRecord.of, (spec.type for spec in stage.data), samples.datasets)
+            check_data(folder, stage, list(records))
         stage_run = self._stage_run(number, stage, samples)
         trained = [p for members in stage_run.trained.values() for p in members]
         frozen_modules = freeze([self.model, *([self.head] if self.head is not None else [])], trained)

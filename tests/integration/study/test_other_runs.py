@@ -1,0 +1,208 @@
+"""What runs beside a study have made is taken from them, where it is the same and whole, and said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from vlmkit import runner
+from vlmkit.evaluation import evaluate
+from vlmkit.evaluation.records import read_result
+from vlmkit.json_files import read_record
+from vlmkit.run_folder import RunFolder
+from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.loading import load_spec, sha256
+from vlmkit.study import running
+from vlmkit.study.other_runs import there_already
+from vlmkit.study.rows import Study, load_study
+from vlmkit.study.running import StudyProgress, run_study
+from vlmkit.study.study_folder import StudyFolder
+from vlmkit.study.table import build_table
+from vlmkit.study.table_formats import write_tables
+from vlmkit.summary import Summary
+from vlmkit.training.metrics import read_stage_record
+
+from .conftest import VARIANTS, HereLauncher, WriteStudy
+
+pytestmark = pytest.mark.usefixtures("quick")
+SLOWER = VARIANTS[1]
+STILL_SLOWER = {"name": "still-slower", "set": {"training.stages.together.train": {"aligner": 1e-5, "backbone": 1e-5}}}
+
+
+class Ablated:
+    """A small study that was run: the base, one seed, and variants that differ from it in their second stage."""
+
+    def __init__(self, write: WriteStudy, output: Path, name: str, variants: Sequence[dict[str, Any]]) -> None:
+        self.study: Study = load_study(write(study=name, seeds=[1], variants=list(variants)))
+        self.folder = StudyFolder.open(self.study, output)
+        self.progress = StudyProgress()
+
+    def run(self, **options: Any) -> Ablated:
+        self.progress = run_study(self.study, self.folder, HereLauncher(), self.study.runs, **options)
+        assert not self.progress.failed, self.folder.failures()
+        return self
+
+    def table(self) -> dict[str, str]:
+        files = write_tables(build_table(self.study, self.folder), self.folder.path)
+        return {file.name: file.read_text() for file in files}
+
+    def run_folder(self, number: int) -> RunFolder:
+        return self.folder.run_folder(self.study.runs[number])
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_PAUSE", 0.0)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The runs whose model was loaded to be asked."""
+    found: list[str] = []
+    load = evaluate.load_model
+
+    def noted(spec: ExperimentSpec, run: RunFolder, on_meta: Any = None) -> tuple[Any, Any]:
+        found.append(f"{run.path.parent.name}/{run.path.name}")
+        return load(spec, run, on_meta)
+
+    monkeypatch.setattr(evaluate, "load_model", noted)
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return {"folder": tmp_path_factory.mktemp("made")}
+
+
+@pytest.fixture
+def output(made: dict[str, Any], write_study: WriteStudy, tmp_path: Path) -> Path:
+    """A folder in which the study `first` is done: base and `slower`. It is made once, and copied."""
+    if "table" not in made:
+        made["table"] = Ablated(write_study, made["folder"] / "alone", "second", [SLOWER]).run().table()
+        Ablated(write_study, made["folder"] / "runs", "first", [SLOWER]).run()
+    return Path(shutil.copytree(made["folder"] / "runs", tmp_path / "runs"))
+
+
+def test_a_run_that_another_study_has_made_is_taken(
+    output: Path, write_study: WriteStudy, made: dict[str, Any], asked: list[str]
+) -> None:
+    second = Ablated(write_study, output, "second", [SLOWER])
+    assert there_already(second.study, second.folder) == ["2 runs are there already in first"]
+    second.run()
+    assert second.progress.runs_taken == {"base-seed1": "first/base-seed1", "slower-seed1": "first/slower-seed1"}
+    assert second.progress.stages_taken == {}
+    assert asked == []
+    assert second.table() == made["table"]
+    assert there_already(second.study, second.folder) == ["2 runs of it are done"]
+    run, experiment = second.run_folder(0), second.study.runs[0].experiment
+    assert run.spec().name == read_record(run.composition_file, Summary).name == "base-seed1"
+    assert read_result(run.evaluation("moving-shapes") / "result.json").spec_sha256 == sha256(experiment)
+    assert run.report.is_file()
+    run.check_model(experiment)
+    there = RunFolder(output / "first" / "base-seed1")
+    for file in ("model/model.safetensors", "stages/1-language/weights.safetensors"):
+        assert (run.path / file).samefile(there.path / file)
+    assert not (run.path / "eval/moving-shapes/predictions.jsonl").samefile(
+        there.path / "eval/moving-shapes/predictions.jsonl"
+    )
+
+
+def test_stages_that_another_study_has_trained_are_taken(
+    output: Path, write_study: WriteStudy, asked: list[str]
+) -> None:
+    second = Ablated(write_study, output, "second", [STILL_SLOWER])
+    assert there_already(second.study, second.folder) == ["1 run is there already in first"]
+    shutil.rmtree(output / "first" / "base-seed1" / "eval")
+    assert there_already(second.study, second.folder) == ["2 training stages are there already in first"]
+    second.run()
+    assert second.progress.runs_taken == {}
+    assert second.progress.stages_taken == {
+        "base-seed1": ["1-language", "2-together"],
+        "still-slower-seed1": ["1-language"],
+    }
+    record = read_stage_record(second.run_folder(1).stage(1, "language"))
+    assert record is not None
+    assert record.taken_from == "first/base-seed1"
+    assert asked == ["second/base-seed1", "second/still-slower-seed1"]
+
+
+def test_an_ordinary_run_is_taken(output: Path, write_study: WriteStudy, tmp_path: Path, asked: list[str]) -> None:
+    shutil.rmtree(output / "first")
+    study = write_study()
+    spec = {**yaml.safe_load((study.parent / "base.yaml").read_text()), "name": "plain", "seed": 1}
+    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(spec))
+    runner.run(load_spec(tmp_path / "plain.yaml"), output)
+    second = Ablated(write_study, output, "second", [SLOWER]).run()
+    assert second.progress.runs_taken == {"base-seed1": "plain"}
+    assert asked == ["runs/plain", "second/slower-seed1"]
+
+
+DAMAGED = (
+    "spec.yaml",
+    "stages/1-language/stage.json",
+    "stages/2-together/weights.safetensors",
+    "stages/components.json",
+    "environment.json",
+    "bad_samples.jsonl",
+    "eval/moving-shapes/result.json",
+    "model/model.safetensors",
+    "eval/moving-shapes/predictions.jsonl",
+    "eval/moving-shapes/verdicts.sqlite",
+)
+
+
+def test_what_is_damaged_there_is_left_alone_and_told(
+    output: Path, write_study: WriteStudy, made: dict[str, Any]
+) -> None:
+    """A copy of the base's run for each damage; they are looked at in this order."""
+    for number, name in enumerate(DAMAGED):
+        file = Path(shutil.copytree(output / "first" / "base-seed1", output / f"copy{number}")) / name
+        content = file.read_bytes() if file.is_file() else b""
+        half = len(content) // 2
+        file.write_bytes(content[:half] + bytes(byte ^ 1 for byte in content[half:]) + b"\n" * (not content))
+    shutil.rmtree(output / "first")
+    second = Ablated(write_study, output, "second", [SLOWER])
+    assert len(there_already(second.study, second.folder)) > 1
+    second.run()
+    told = second.progress.unusable
+    assert list(told) == [f"copy{number}" for number in range(len(DAMAGED))]
+    for said, name in zip(told.values(), DAMAGED, strict=True):
+        assert name.rpartition("/")[2] in said
+    assert second.progress.runs_taken == {}
+    assert second.table() == made["table"]
+
+
+def test_half_a_run_is_taken_as_far_as_it_is_whole(output: Path, write_study: WriteStudy) -> None:
+    shutil.rmtree(output / "first" / "slower-seed1")
+    there = output / "first" / "base-seed1"
+    for gone in (there / "eval", there / "model", there / "stages" / "2-together"):
+        shutil.rmtree(gone)
+    (there / "stages" / ".2-together.saving").mkdir()
+    (output / "third" / "base-seed1").mkdir(parents=True)
+    (output / ".hidden" / "base-seed1").mkdir(parents=True)
+    (output / ".hidden" / "base-seed1" / "spec.yaml").write_text("not one of ours")
+    second = Ablated(write_study, output, "second", [STILL_SLOWER]).run()
+    assert second.progress.stages_taken == {name: ["1-language"] for name in ("base-seed1", "still-slower-seed1")}
+    assert second.progress.unusable == {}
+
+
+def test_a_run_that_is_being_made_is_waited_for(output: Path, write_study: WriteStudy, asked: list[str]) -> None:
+    second = Ablated(write_study, output, "second", [STILL_SLOWER])
+    lock = RunFolder(output / "first" / "base-seed1").locked()
+    lock.__enter__()
+    released: list[str] = []
+
+    def release(progress: StudyProgress) -> None:
+        if progress.ended and not released:
+            released.extend(progress.ended)
+            lock.__exit__(None, None, None)
+
+    second.run(tell=release)
+    assert released == ["still-slower-seed1"]
+    assert second.progress.runs_taken == {"base-seed1": "first/base-seed1"}
+    assert asked == ["second/still-slower-seed1"]
