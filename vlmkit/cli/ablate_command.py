@@ -76,19 +76,20 @@ def ablate(
         progress = run_study(loaded, folder, launcher, runs, retry, tell)
         if measure:
             _measure(loaded, folder)
-    from vlmkit.report import write_study_page
-    from vlmkit.study.table import build_table
-    from vlmkit.study.table_formats import write_tables
-
-    written = []
-    if progress.ended or progress.passed_over:
-        written = write_tables(build_table(loaded, folder), folder.path)
-        written.append(write_study_page(loaded, folder))
+        written = _write_table(loaded, folder) if progress.ended or progress.passed_over else []
     typer.echo("\n".join(_summary(progress, folder, written)))
     if progress.failed:
         raise RunError(
             f"{plural(len(progress.failed), 'run')} of the study failed, see above; --retry tries them again"
         )
+
+
+def _write_table(study: Study, folder: StudyFolder) -> list[Path]:
+    from vlmkit.report import write_study_page
+    from vlmkit.study.table import build_table
+    from vlmkit.study.table_formats import write_tables
+
+    return [*write_tables(build_table(study, folder), folder.path), write_study_page(study, folder)]
 
 
 def _measure(study: Study, folder: StudyFolder) -> None:

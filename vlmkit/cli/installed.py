@@ -69,7 +69,7 @@ def list_plugins() -> None:
 
 
 def print_schema() -> None:
-    """Print the JSON schema of a spec file, with the options of every installed component."""
+    """Print the JSON schema of spec, study and design-space files, with the options of every installed component."""
     from vlmkit.spec.loading import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))

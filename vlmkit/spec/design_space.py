@@ -128,14 +128,14 @@ class DesignSpaceSpec(Spec):
     runs: SurvivorRuns
     """How they are trained and measured."""
 
-    @field_validator("ranges", mode="before")
+    @field_validator("ranges", mode="before", json_schema_input_type=dict[str, RangeSpec | list[Any]])
     @classmethod
     def _list_alone(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         return {key: {"values": one} if isinstance(one, list) else one for key, one in value.items()}
 
-    @field_validator("limits", mode="before")
+    @field_validator("limits", mode="before", json_schema_input_type=dict[Cost, LimitSpec | _Number])
     @classmethod
     def _number_alone(cls, value: Any) -> Any:
         if not isinstance(value, dict):

@@ -16,10 +16,12 @@ from vlmkit.files import expand_path
 from vlmkit.guard import guarded
 from vlmkit.registry import KINDS, registry
 from vlmkit.spec.checks import cross_check
+from vlmkit.spec.design_space import DesignSpaceSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import components
 from vlmkit.spec.merge import apply, read_extended
 from vlmkit.spec.spec_files import find_spec
+from vlmkit.spec.study import StudySpec
 from vlmkit.spec.tree import Placed, spec_error
 from vlmkit.spec.yaml import parse_scalar, write
 from vlmkit.spec.yaml import read as read_yaml
@@ -114,7 +116,10 @@ def sha256(spec: ExperimentSpec) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return a schema that validates a spec file, and completes its keys in an editor, with `extends` too."""
+    """Return a schema that validates a file, and completes its keys in an editor: of a spec, study or design space.
+
+    Of a spec also what a file may say that `extends` another one.
+    """
     spec = ExperimentSpec.model_json_schema()
     spec["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
     definitions = spec.pop("$defs", {}) | {"spec": spec}
@@ -127,13 +132,17 @@ def json_schema() -> dict[str, Any]:
             definitions[f"{kind}.{component.spec.component_name()}"] = own
     _fill_slots(definitions)
     definitions |= {_CHANGE + name: _change(schema) for name, schema in definitions.items()}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": definitions,
-        "if": {"required": ["extends"]},
-        "then": {"$ref": f"{_DEFINITIONS}{_CHANGE}spec"},
-        "else": {"$ref": f"{_DEFINITIONS}spec"},
-    }
+    files = {"extends": f"{_CHANGE}spec"}
+    for key, model in (("study", StudySpec), ("design", DesignSpaceSpec)):
+        files[key] = f"file.{key}"
+        other = model.model_json_schema()
+        others = {**other.pop("$defs", {}), files[key]: other}
+        _fill_slots(others)
+        definitions = {**others, **definitions}
+    found: dict[str, Any] = {"$ref": f"{_DEFINITIONS}spec"}
+    for key, name in files.items():
+        found = {"if": {"required": [key]}, "then": {"$ref": f"{_DEFINITIONS}{name}"}, "else": found}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions, **found}
 
 
 def _fill_slots(node: Any) -> None:

@@ -61,15 +61,21 @@ class StudyFolder:
         """
         folder = cls(output / study.spec.study)
         folder._check_runs(study)
-        for name in ("specs", "logs"):
-            (folder.path / name).mkdir(parents=True, exist_ok=True)
+        try:
+            for name in ("specs", "logs"):
+                (folder.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"{folder.path}: this folder cannot be made: {error.strerror or error}; use another --output"
+            ) from None
         return folder
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others out while this process works on the study. A RunError where one does."""
+        """Keep others out while this process works on the study. A RunError where one does, and in place of an OSError
+        about a file of the study."""
         try:
-            with lock_file(self.path / ".lock"):
+            with RunFolder(self.path).guarded(), lock_file(self.path / ".lock"):
                 yield
         except Locked:
             raise RunError(f"{self.path}: another process is working on this study; wait until it ends") from None

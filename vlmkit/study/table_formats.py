@@ -70,12 +70,20 @@ def ended_early(table: StudyTable, line: Line) -> str:
 
 
 def _markdown(table: StudyTable) -> str:
-    head = [cell.replace("|", r"\|") for cell in _head(table)]
-    rows = [[cell.replace("|", r"\|") for cell in _row(table, line)] for line in table.lines]
+    head = list(map(_plain, _head(table)))
+    rows = [[_plain(label), *cells] for label, *cells in (_row(table, line) for line in table.lines)]
     marks = ["---", *["---:"] * (len(head) - 1)]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
-    title = [f"# {table.title or table.study}", ""]
-    return "\n".join([*title, *lines, "", *(f"- {said}." for said in captions(table))]) + "\n"
+    title = [f"# {_plain(table.title or table.study)}", ""]
+    return "\n".join([*title, *lines, "", *(f"- {_plain(said)}." for said in captions(table))]) + "\n"
+
+
+_MARKED = str.maketrans({letter: f"\\{letter}" for letter in "\\|<>*`[]&"})
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line: `w/o <row>` would be taken for HTML."""
+    return " ".join(text.split()).translate(_MARKED)
 
 
 def _latex(table: StudyTable) -> str:
@@ -106,11 +114,19 @@ _LATEX = {
 
 
 def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    """Return text that LaTeX sets as it is. The `\\` of the row before would take a first `[` or `*` for its own."""
+    text = " ".join(text.split())
+    return "{}" * text.startswith(("[", "*")) + "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _csv(table: StudyTable) -> str:
-    """Return one line per row and column of scores, numbers as they are."""
+    """Return one line per row and column of scores, numbers as they are.
+
+    A label that a spreadsheet would take for a formula, such as `+ FSRA` or `=1+1`, has an apostrophe before it.
+    """
     head = "row label benchmark metric score low high seeds seed_deviation difference difference_low difference_high"
     head += " p p_corrected published parameters tokens macs milliseconds"
     out = io.StringIO()
@@ -121,8 +137,9 @@ def _csv(table: StudyTable) -> str:
             column, found = table.columns[name], cell.difference
             more = [found.value, *found.ci95, found.p, found.p_corrected] if found else [""] * 5
             costs = [line.parameters, line.tokens, line.macs, line.milliseconds]
+            label = "'" * line.label.startswith(_FORMULA) + line.label
             writer.writerow(
-                [line.name, line.label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
+                [line.name, label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
                 + [len(cell.seeds), cell.seed_deviation, *more, "" if cell.published is None else cell.published]
                 + ["" if value is None else value for value in costs]
             )

@@ -59,3 +59,14 @@ def test_a_row_that_failed_is_tried_again_when_it_was_corrected(write_study: Wri
     assert folder.state(failing) == "failed"
     corrected = load_study(write_study(set={"evaluation.batch_size": 4}))
     assert folder.state(next(run for run in corrected.runs if run.rows == ("slower",))) == "new"
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_told(write_study: WriteStudy, tmp_path: Path) -> None:
+    study = load_study(write_study())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file/tiny-study: this folder cannot be made: Not a directory"):
+        StudyFolder.open(study, tmp_path / "file")
+    made = StudyFolder.open(study, tmp_path / "runs")
+    (made.path / "specs" / "base-seed1.yaml").mkdir()
+    with pytest.raises(RunError, match=r"base-seed1.yaml: cannot be read or written: Is a directory"), made.locked():
+        made.write_spec(study.runs[0])

@@ -266,12 +266,8 @@ def test_the_json_schema_accepts_and_refuses(small: str) -> None:
     assert "Channels of the patch features." in json.dumps(schema)
 
 
-@pytest.mark.parametrize(
-    "file",
-    sorted(set(SPECS.rglob("*.yaml")) - {*SPECS.glob("studies/*"), *SPECS.glob("designs/*")}),
-    ids=lambda file: file.stem,
-)
-def test_the_json_schema_accepts_the_shipped_specs(file: Path) -> None:
+@pytest.mark.parametrize("file", sorted(SPECS.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_the_json_schema_accepts_the_shipped_files(file: Path) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(read(file).data)
 
 
@@ -288,6 +284,23 @@ def test_the_json_schema_knows_what_a_file_may_change(change: dict[str, Any], go
     validator = jsonschema.Draft202012Validator(json_schema())
     assert validator.is_valid({"extends": "base.yaml", **change}) is good
     assert not validator.is_valid(change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("studies", {"sedes": [1]}),
+        ("studies", {"seeds": [-1]}),
+        ("studies", {"variants": [{"nam": "a"}]}),
+        ("studies", {"benchmarks": [{"name": "moving-shapes", "limt": 3}]}),
+        ("designs", {"range": {}}),
+        ("designs", {"ranges": {"model.aligner.width": {"from": 1, "upto": 3}}}),
+    ],
+)
+def test_the_json_schema_refuses_wrong_studies_and_design_spaces(kind: str, wrong: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for file in (SPECS / kind).glob("moving-shapes-*.yaml"):
+        assert not validator.is_valid(read(file).data | wrong)
 
 
 def test_null_takes_back_a_learning_rate(small_file: Path) -> None:

@@ -75,3 +75,30 @@ def test_rows_with_one_model_share_its_time_and_a_changed_model_has_none(tmp_pat
     assert [times.of(row.experiment) for row in study.rows] == [2.0, 2.0, 3.0]
     changed = load_study(write(tmp_path, set={"model.aligner.width": 48}))
     assert times.of(changed.rows[0].experiment) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "markdown", "latex", "cell"),
+    [
+        ("w/o <row>", r"w/o \<row\>", r"w/o \textless{}row\textgreater{}", "w/o <row>"),
+        ("<b>x</b> | [a](b)", r"\<b\>x\</b\> \| \[a\](b)", r"\textless{}b\textgreater{}x", "<b>x</b> | [a](b)"),
+        ("&lt; 50% of $x_1^2$", r"\&lt; 50%", r"\&lt; 50\% of \$x\_1\textasciicircum{}2\$", "&lt; 50% of $x_1^2$"),
+        ("*a* `b` \\", r"\*a\* \`b\` \\\\", r"{}*a* `b` \textbackslash{}", "*a* `b` \\"),
+        ("[2] two\nlines", r"| \[2\] two lines |", "    {}[2] two lines &", "[2] two\nlines"),
+        ("=1+1", "| =1+1 |", "=1+1 &", "'=1+1"),
+        ("+ FSRA", "| + FSRA |", "+ FSRA &", "'+ FSRA"),
+        ('@a, "b"', '| @a, "b" |', '@a, "b" &', '\'@a, "b"'),
+        ("Größe 一", "| Größe 一 |", "Größe 一 &", "Größe 一"),
+    ],
+)
+def test_labels_are_text_in_every_format(
+    table: StudyTable, tmp_path: Path, label: str, markdown: str, latex: str, cell: str
+) -> None:
+    base = table.lines[0].model_copy(update={"label": label})
+    write_tables(table.model_copy(update={"lines": [base, *table.lines[1:]], "title": label}), tmp_path)
+    assert markdown in (tmp_path / "table.md").read_text()
+    assert latex in (tmp_path / "table.tex").read_text()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text(), newline="")))
+    assert rows[0]["label"] == cell
+    lengths = {line.replace(r"\|", "").count("|") for line in (tmp_path / "table.md").read_text().splitlines()[2:7]}
+    assert len(lengths) == 1
