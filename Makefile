@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test fuzz lint published transformers-table wheel clean
+.PHONY: quickstart test fuzz lint interrupted-study published transformers-table wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
@@ -18,6 +18,9 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+interrupted-study: $(VENV)/ready  # a small study, left alone and killed three times: the same table, nothing trained twice
+	$(BIN)/python .ci/interrupted_study.py
 
 published: $(VENV)/ready  # numbers of public systems made again from their own answers, which lie in ../shared
 	$(BIN)/vlmkit answers reproduce --from ../shared --to docs/published.md

@@ -16,7 +16,7 @@ import pytest
 TIMES = int(os.environ.get("VLMKIT_FUZZ", "0"))
 """How many times as many; 0: the deterministic ones."""
 PARTS = [("specs", 1000, 0), ("runs", 100, 0), ("annotations", 500, 0), ("answer_files", 500, 0), ("videos", 300, 0)]
-PARTS += [("specs", 1000, 1), ("runs", 100, 1)]
+PARTS += [("specs", 1000, 1), ("studies", 150, 0), ("runs", 100, 1)]
 """Target, examples and seed; in this order two processes take about equally long."""
 
 
