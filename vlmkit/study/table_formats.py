@@ -40,7 +40,8 @@ def captions(table: StudyTable, costs: bool = True) -> list[str]:
     others = len([line for line in table.lines if any(cell.difference for cell in line.cells.values())])
     corrected = f", corrected by Holm for {others} rows" if table.correction == "holm" and others > 1 else ""
     base = table.base().label
-    said.append(f"Differences are to {base!r}, question by question and seed by seed; p is two-sided{corrected}")
+    paired = "question by question" + (" and seed by seed" if max(counts, default=0) > 1 else "")
+    said.append(f"Differences are to {base!r}, {paired}; p is two-sided{corrected}")
     if table.source:
         said.append(f"Published scores, of another judge, split or number of frames unless it says so: {table.source}")
     if costs and table.timed_on:

@@ -34,6 +34,7 @@ def test_the_second_run_is_compared_with_the_first_as_on_the_command_line(run_fo
     assert other.difference.value == pytest.approx(other.score.value - base.score.value)
     assert other.difference.ci95 == (pair.difference.low, pair.difference.high)
     assert other.difference.p == pair.p
+    assert "Differences are to 'tiny', question by question; p is two-sided" in compared.notes
 
 
 def test_costs_are_those_of_the_files(run_folder: Path) -> None:

@@ -44,7 +44,7 @@ def test_captions_say_what_ended_early(table: StudyTable) -> None:
     said = "\n".join(captions(table))
     assert "Means over 3 to 5 seeds" in said
     assert "hold after every seed at once, and are wider for it. Ended early: w/o a|b (told from the base)" in said
-    assert "corrected by Holm for 2 rows" in said
+    assert "to 'all of it', question by question and seed by seed; p is two-sided, corrected by Holm for 2 rows" in said
     assert "Not all seeds have a result: other (1)" in said
     small = table.lines[1].model_copy(update={"stopped": "small"})
     fewer = table.model_copy(update={"lines": [table.lines[0], small]})
