@@ -69,7 +69,8 @@ class StudyPlan:
     def _lines(self, assumed: Assumed, measured: Mapping[str, Chance]) -> Iterator[str]:
         study, spec = self.study, self.study.spec
         yield f"{spec.study}: {plural(len(self.rows), 'row')}, {plural(len(spec.seeds), 'seed')}, all fit together"
-        head = ("row", "aligner", "tokens", "multiply-accumulates", spec.fixed, "of the base's")
+        steps = ["steps"] if spec.fixed == "steps" else []  # the others have a column of their own
+        head = ("row", "aligner", "tokens", "multiply-accumulates", *steps, f"{spec.fixed} against the base's")
         yield columns([head, *(self._cells(row) for row in self.rows)])
         several = len(self.rows) * len(spec.seeds) - len(study.runs)
         yield f"{plural(len(study.runs), 'run')}" + (f"; {several} more are equal to one of them" if several else "")
@@ -104,7 +105,8 @@ class StudyPlan:
         known = "not known" if row.differs is None else f"{row.differs:+.1%}" if row.differs else "the same"
         differs = "" if row is self.rows[0] else known
         sizes = f"{summary.parts['aligner']:,}", f"{summary.tokens['square']:,}", large(summary.macs)
-        return (row.label, *sizes, "by epochs" if row.fixed is None else f"{row.fixed:,.0f}", differs)
+        steps = ["by epochs" if row.fixed is None else f"{row.fixed:,.0f}"] if self.study.spec.fixed == "steps" else []
+        return (row.label, *sizes, *steps, differs)
 
 
 def plan_study(study: Study) -> StudyPlan:
