@@ -43,7 +43,7 @@ _STUDY: dict[str, Any] = {
     "variants": [
         {"name": "less", "label": "w/o <b>FSRA</b> & $x_1$ | `=1+1`", "set": {"model.aligner.fsra": False}},
         {"name": "pooled", "set": {"model.aligner.downsampler": {"type": "avg-pool", "window": 2}},
-         "published": {"moving-shapes": {"accuracy": 0.4}}},
+         "published": {"scenes": {"accuracy": 0.4}}},
         {"name": "other", "spec": "other.yaml"},
     ],
     "grid": {"model.aligner.width": [16, 32], "training.stages.both.train": [{"aligner": 1e-3}, {"backbone": 1e-4}]},

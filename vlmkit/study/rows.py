@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from vlmkit.errors import SpecError, did_you_mean, from_pydantic, shown
+from vlmkit.errors import SpecError, UserError, did_you_mean, from_pydantic, shown
 from vlmkit.files import expand_path
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import sha256_without_name
@@ -120,6 +120,7 @@ def load_study(path: str | Path) -> Study:
         found = f"{len(rows):,} rows with {len(spec.seeds):,} seeds are {count:,} runs"
         raise SpecError(f"{file}: {found}; expected at most {_MOST_RUNS:,}")
     _check_stop(file, spec, rows[0].experiment)
+    _check_scores(file, spec, rows)
     return Study(file, spec, rows, tuple(_runs(rows, spec.seeds)))
 
 
@@ -130,6 +131,37 @@ def _check_stop(file: Path, spec: StudySpec, base: ExperimentSpec) -> None:
     if wanted is not None and wanted not in names:
         listed = f"{did_you_mean(wanted, names)}benchmarks of the study: {', '.join(names)}"
         raise SpecError(f"{file}: stop_when.benchmark: there is no {shown(wanted)}; {listed}")
+
+
+def _check_scores(file: Path, spec: StudySpec, rows: Sequence[StudyRow]) -> None:
+    """Raise a SpecError where columns or published scores are of benchmarks or metrics that the study does not have."""
+    from vlmkit.benchmarks.entries import find_benchmark
+
+    evaluation = rows[0].experiment.evaluation
+    assert evaluation is not None
+    metrics: dict[str, tuple[str, ...] | None] = {}
+    for use in evaluation.benchmarks:
+        try:
+            entry = None if use.harness else find_benchmark(use.name, evaluation.benchmarks_path)
+            metrics[use.result_name] = None if entry is None else entry.protocol(use.protocol).metrics
+        except UserError as error:
+            raise SpecError(f"{file}: {error}") from None
+    known = sorted({metric for found in metrics.values() for metric in found or ()})
+    for metric in spec.metrics or ():
+        if metric not in known and None not in metrics.values():
+            raise SpecError(f"{file}: metrics: there is no {shown(metric)}; {_listed('metrics', metric, known)}")
+    for row in rows:
+        for name, scores in row.said.published.items():
+            where = f"{file}, {row.name}: published.{name}"
+            if name not in metrics:
+                raise SpecError(f"{where}: it is not measured; {_listed('benchmarks', name, metrics)}")
+            for metric in scores:
+                if (own := metrics[name]) is not None and metric not in own:
+                    raise SpecError(f"{where}: there is no {shown(metric)}; {_listed('metrics', metric, own)}")
+
+
+def _listed(kind: str, wrong: str, known: Iterable[str]) -> str:
+    return f"{did_you_mean(wrong, list(known))}{kind} of the study: {', '.join(known)}"
 
 
 def _rows(file: Path, spec: StudySpec, values: Placed) -> Iterator[StudyRow]:

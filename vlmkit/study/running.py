@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vlmkit.errors import UserError, did_you_mean
 from vlmkit.run_folder import RunFolder
+from vlmkit.study.claims import Claims
 from vlmkit.study.launching import Job, Launcher
 from vlmkit.study.other_runs import OtherRuns, shared
 from vlmkit.study.rows import Study, StudyRun
@@ -15,7 +16,7 @@ from vlmkit.study.run_values import measured_columns
 from vlmkit.study.stopping import is_needed, stopped_rows
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.training.checkpoint import DatasetRecord
-from vlmkit.training.shared_stages import take_stages
+from vlmkit.training.shared_stages import SharedRun, take_stages
 
 __all__ = ["StudyProgress", "choose_runs", "run_study"]
 
@@ -90,7 +91,7 @@ def run_study(
             if slots and waiting:
                 scheduler.others.look()
             for slot in slots:
-                ready = next((run for run in scheduler.this_round(waiting) if scheduler.is_ready(run)), None)
+                ready = next((run for run in scheduler.this_round(waiting) if scheduler.claim(run)), None)
                 if ready is None:
                     break
                 waiting.remove(ready)
@@ -99,6 +100,8 @@ def run_study(
     except BaseException:
         scheduler.stop()
         raise
+    finally:
+        scheduler.close()
     tell(scheduler.progress)
     return scheduler.progress
 
@@ -111,6 +114,7 @@ class _Scheduler:
         self._datasets: dict[str, DatasetRecord] = {}
         self.others = OtherRuns(folder, self._datasets)
         self.progress = StudyProgress(unusable=self.others.unusable)
+        self._claims = Claims(folder.path.parent)
         self._shared = {run.experiment.name: shared(run, folder) for run in study.runs}
         self.jobs: dict[str, tuple[Job, int]] = {}
         """By name of the run, with its slot."""
@@ -160,12 +164,13 @@ class _Scheduler:
         """Return the places in which nothing runs."""
         return sorted(set(range(self.launcher.slots)) - {slot for _, slot in self.jobs.values()})
 
-    def is_ready(self, run: StudyRun) -> bool:
-        """Return whether a run can start: nobody works on it, and nothing that it could take is under way."""
+    def claim(self, run: StudyRun) -> bool:
+        """Return whether a run can start: nobody works on it, and nothing that it could take is under way. It is this
+        study's then, and so are its stages until they are done."""
         mine = self._shared[run.experiment.name]
-        running = map(self._shared.__getitem__, self.progress.running)
-        waits = any(not other.has_finished(mine.common(other)) for other in running)
-        return not (waits or self.folder.is_busy(run) or self.others.are_making(mine))
+        if self.folder.is_busy(run) or self.others.are_making(mine):
+            return False
+        return self._claims.take([mine.sha256, *mine.missing()])
 
     def start(self, run: StudyRun, slot: int) -> None:
         """Start a run, with the stages that others have trained."""
@@ -183,6 +188,7 @@ class _Scheduler:
             self.folder.log(run).write_text(f"vlmkit: {error}\n", encoding="utf-8")
             self._fail(run, 2)
             return
+        self._release_stages(mine)
         command = ["run", str(self.folder.write_spec(run)), "--output", str(self.folder.path)]
         self.jobs[name] = self.launcher.start(command, self.folder.log(run), slot), slot
         self.progress.running[name] = run
@@ -191,12 +197,14 @@ class _Scheduler:
         """Take note of what has ended."""
         for name, (job, _) in list(self.jobs.items()):
             code = job.exit_code()
+            self._release_stages(self._shared[name])
             if code is None:
                 continue
             del self.jobs[name]
             run = self.progress.running.pop(name)
             if self.folder.state(run) == "done":
                 self.progress.ended.append(name)
+                self._claims.release([self._shared[name].sha256])
             else:
                 self._fail(run, code)
 
@@ -205,6 +213,16 @@ class _Scheduler:
         for job, _ in self.jobs.values():
             job.stop()
 
+    def close(self) -> None:
+        """Leave all that was claimed to others."""
+        self._claims.close()
+
+    def _release_stages(self, run: SharedRun) -> None:
+        """Let others take the stages that are done."""
+        self._claims.release(set(run.stages).difference(run.missing()))
+
     def _fail(self, run: StudyRun, code: int) -> None:
+        mine = self._shared[run.experiment.name]
+        self._claims.release([mine.sha256, *mine.stages])
         self.folder.note_failure(run, code)
         self.progress.failed.append(run.experiment.name)

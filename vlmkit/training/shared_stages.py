@@ -56,6 +56,10 @@ class SharedRun:
         assert self.spec.training is not None
         return self.folder.stage(number, self.spec.training.stages[number - 1].name)
 
+    def missing(self) -> list[str]:
+        """Return the identities of the stages that are not done."""
+        return [stage for number, stage in enumerate(self.stages, 1) if not is_finished(self.stage(number))]
+
     def has_finished(self, number: int) -> bool:
         """Return whether the first so many stages are done."""
         return all(is_finished(self.stage(one)) for one in range(1, number + 1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -206,3 +208,19 @@ def test_a_run_that_is_being_made_is_waited_for(output: Path, write_study: Write
     assert released == ["still-slower-seed1"]
     assert second.progress.runs_taken == {"base-seed1": "first/base-seed1"}
     assert asked == ["second/still-slower-seed1"]
+
+
+def test_two_studies_at_once_make_what_they_share_once(write_study: WriteStudy, tmp_path: Path) -> None:
+    """Processes that start together; each has a row of its own beside the base."""
+    output, files = tmp_path / "runs", []
+    for name, variant in (("first", SLOWER), ("second", STILL_SLOWER)):
+        files.append(write_study(study=name, seeds=[1], variants=[variant]).rename(tmp_path / f"{name}.yaml"))
+    command = [sys.executable, "-m", "vlmkit", "ablate"]
+    both = [subprocess.Popen([*command, file, "--output", output], stdout=subprocess.PIPE, text=True) for file in files]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(text.count("1 run taken from") for text in said) == 1
+    records = [read_stage_record(file.parent) for file in output.glob("*/*/stages/*/stage.json")]
+    assert len(records) == 8
+    trained = [record.stage for record in records if record is not None and record.taken_from is None]
+    assert sorted(trained) == ["1-language", "2-together", "2-together", "2-together"]

@@ -47,6 +47,11 @@ STUDY: dict[str, Any] = {
 }
 
 
+def _published(benchmark: str, metric: str) -> dict[str, Any]:
+    base = {"spec": "tiny.yaml", "published": {benchmark: {metric: 0.5}}}
+    return {"base": base, "published": {"source": "a paper"}}
+
+
 def write(folder: Path, **changes: Any) -> Path:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(BASE))
     file = folder / "study.yaml"
@@ -129,12 +134,34 @@ def test_all_problems_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Pa
         ({"variantss": []}, "did you mean 'variants'"),
         ({"base": "tiny.yml"}, "there is no such spec file"),
         ({"base": {"spec": "tiny.yaml", "published": {"moving-shapes": {"accuracy": 0.5}}}}, "where they come from"),
+        ({"seeds": [2**40]}, r"seeds\.0: expected a number less than 4294967296; found 1099511627776"),
+        ({"seeds": [True]}, r"seeds\.0: expected a whole number"),
+        ({"budget": {"hours": float("nan")}}, "expected a finite number"),
+        ({"study": "../x"}, "expected lower-case letters"),
+        ({"variants": [{"name": "a", "set": {"model.alinger.fsra": False}}]}, "unknown key alinger; did you mean"),
+        ({"variants": [{"name": "a", "set": {"training.stages.nope.steps": 3}}]}, "names no item of the list"),
+        ({"variants": [{"name": "a", "set": {"model.aligner.width": 10**30}}]}, r"model\.aligner\.width: expected"),
+        ({"variants": [{"name": "a", "label": 3, "set": {"x": 1}}]}, r"variants\.0\.label: expected text; found 3"),
+        ({"grid": {"model.aligner.width": {"a": 1}}}, "expected a list; found"),
+        ({"grid": {"model.aligner.width": [16, 16]}}, "2 rows are called 'width-16'"),
+        ({"base": "study.yaml"}, "unknown key study"),
+        ({"benchmarks": ["moving-shape"]}, r"study\.yaml: there is no benchmark 'moving-shape'; did you mean"),
+        ({"metrics": ["acuracy"]}, r"metrics: there is no \W*acuracy\W*; did you mean 'accuracy'"),
+        (_published("moving-shape", "accuracy"), r"published\.moving-shape: it is not measured; did you mean"),
+        (_published("moving-shapes", "acuracy"), r"published\.moving-shapes: there is no \W*acuracy\W*; did you mean"),
         ({"grid": {"model.aligner.width": list(range(100)), "seed": list(range(100))}}, "at most 1,000 rows"),
     ],
 )
 def test_what_is_wrong_with_a_study_is_one_message(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         load_study(write(tmp_path, **changes))
+
+
+def test_specs_that_extend_each_other_in_a_circle_are_told(tmp_path: Path) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"{name}.yaml").write_text(f"extends: {other}.yaml\n")
+    with pytest.raises(SpecError, match="goes in a circle"):
+        load_study(write(tmp_path, base="a.yaml"))
 
 
 def test_an_experiment_is_no_study(tmp_path: Path) -> None:
