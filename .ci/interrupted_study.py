@@ -68,7 +68,7 @@ def finish(study: Path, output: Path, jobs: int) -> float:
     seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{study} in {output.name}: {seconds:.0f} s, {cpu:.0f} s of CPU", flush=True)
-    print("".join(f"  {line}\n" for line in done.stdout.splitlines() if not line.startswith("table: ")), end="")
+    print("".join(f"  {line}\n" for line in done.stdout.splitlines() if not line.startswith("written: ")), end="")
     return seconds
 
 
