@@ -28,6 +28,8 @@ from vlmkit.study.rows import Study, load_study
 from vlmkit.study.study_plan import plan_study
 
 TABLES = ("table.json", "table.md", "table.tex", "table.csv")
+SECONDS = 10
+"""Between the start of a run and the kill, at most."""
 VLMKIT = [sys.executable, "-m", "vlmkit"]
 
 
@@ -44,11 +46,12 @@ def main() -> None:
         place.mkdir(parents=True, exist_ok=True)
         study = load_study(given.study)
         alone = place / "alone"
-        seconds = finish(given.study, alone, given.jobs)
+        finish(given.study, alone, given.jobs)
         count(study, alone)
 
         killed = place / "killed"
-        interrupt(given.study, killed, given.jobs, [seconds / (given.kills + 1)] * given.kills)
+        begun = [max(1, len(study.runs) * number // (given.kills + 1)) for number in range(1, given.kills + 1)]
+        interrupt(given.study, killed, given.jobs, begun)
         finish(given.study, killed, given.jobs)
         count(study, killed)
         compare(alone / study.spec.study, killed / study.spec.study)
@@ -59,8 +62,8 @@ def main() -> None:
         compare(alone / study.spec.study, alone / load_study(again).spec.study, ["table.csv"])  # without its name
 
 
-def finish(study: Path, output: Path, jobs: int) -> float:
-    """Run a study to its end, and return the seconds that it took."""
+def finish(study: Path, output: Path, jobs: int) -> None:
+    """Run a study to its end, and say how long that took."""
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command(study, output, jobs), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -69,21 +72,21 @@ def finish(study: Path, output: Path, jobs: int) -> float:
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{study} in {output.name}: {seconds:.0f} s, {cpu:.0f} s of CPU", flush=True)
     print("".join(f"  {line}\n" for line in done.stdout.splitlines() if not line.startswith("written: ")), end="")
-    return seconds
 
 
-def interrupt(study: Path, output: Path, jobs: int, shares: list[float]) -> None:
-    """Begin a study several times, and each time kill it and its runs after half to one and a half of some seconds."""
-    for share in shares:
+def interrupt(study: Path, output: Path, jobs: int, begun: list[int]) -> None:
+    """Begin a study several times, and each time kill it and its runs some seconds after so many runs have begun."""
+    for wanted in begun:
         process = subprocess.Popen(command(study, output, jobs), stderr=subprocess.DEVNULL, start_new_session=True)
-        pause = share * random.uniform(0.5, 1.5)  # noqa: S311 -- no secret
-        time.sleep(pause)
+        while len(list(output.glob("*/*/spec.yaml"))) < wanted and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(random.uniform(0, SECONDS))  # noqa: S311 -- no secret
         if process.poll() is not None:
             sys.exit(f"the study ended with {process.returncode} before it could be killed")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        begun, ended = (len(list(output.glob(f"*/*/{name}"))) for name in ("spec.yaml", "report.html"))
-        print(f"killed after {pause:.0f} s: {begun} runs begun, {ended} of them ended", flush=True)
+        specs, pages = (len(list(output.glob(f"*/*/{name}"))) for name in ("spec.yaml", "report.html"))
+        print(f"killed: {specs} runs begun, {pages} of them ended", flush=True)
 
 
 def command(study: Path, output: Path, jobs: int) -> list[str]:
