@@ -14,15 +14,7 @@ __all__ = ["find_beside", "find_spec"]
 
 def find_spec(path: Path) -> Path:
     """Return the file itself, or the shipped spec of that name. A SpecError that lists the shipped ones."""
-    if is_file(path):
-        return path
-    if (shipped := _shipped(path)) is not None:
-        return shipped
-    if is_folder(path):
-        raise SpecError(f"{path}: expected a spec file, found a folder; name a file in it")
-    if os.path.exists(path):  # noqa: PTH110 -- Path.exists raises for names that are too long
-        raise SpecError(f"{path}: expected a spec file, found a pipe or device; name a regular file")
-    raise SpecError(f"{str(path)[:200]}: there is no such spec file here ({Path.cwd()}); {_listed(path)}")
+    return _find(path, path, f"here ({Path.cwd()})")
 
 
 def find_beside(file: Path, named: str) -> Path:
@@ -31,11 +23,19 @@ def find_beside(file: Path, named: str) -> Path:
     A SpecError that lists the shipped ones.
     """
     path = expand_path(named)
-    if is_file(beside := file.parent / path):
-        return beside
-    if (shipped := _shipped(path)) is not None:
+    return _find(file.parent / path, path, f"seen from {file.parent}")
+
+
+def _find(place: Path, named: Path, seen: str) -> Path:
+    if is_file(place):
+        return place
+    if (shipped := _shipped(named)) is not None:
         return shipped
-    raise SpecError(f"{named[:200]}: there is no such spec file, seen from {file.parent}; {_listed(path)}")
+    if is_folder(place):
+        raise SpecError(f"{named}: expected a spec file, found a folder; name a file in it")
+    if os.path.exists(place):  # noqa: PTH110 -- Path.exists raises for names that are too long
+        raise SpecError(f"{named}: expected a spec file, found a pipe or device; name a regular file")
+    raise SpecError(f"{str(named)[:200]}: there is no such spec file {seen}; {_listed(named)}")
 
 
 def _shipped(path: Path) -> Path | None:

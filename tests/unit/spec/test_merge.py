@@ -137,7 +137,7 @@ def test_extends_in_a_circle(tmp_path: Path) -> None:
 
 
 def test_extends_of_a_file_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"a\.yaml:1: `extends`: gone\.yaml: there is no such spec file, seen from"):
+    with pytest.raises(SpecError, match=r"a\.yaml:1: `extends`: gone\.yaml: there is no such spec file seen from"):
         read_extended(write(tmp_path, "a.yaml", "extends: gone.yaml\n"))
 
 
