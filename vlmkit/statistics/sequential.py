@@ -6,8 +6,8 @@ Letters: S seeds so far.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
+from vlmkit.statistics.clustering import student_t
 from vlmkit.statistics.intervals import Estimate
 from vlmkit.statistics.seeds import SeededMean
 
@@ -23,27 +23,41 @@ def always_valid(mean: SeededMean, lowest: float = -math.inf, highest: float = m
 
     The error is allotted in equal parts to the two sources of chance:
 
-        half = z(0.0125) sqrt(of_questions) + sqrt(d u of_seeds),  u = (A - 1) / (1 - r A),
+        half = t(0.9875) sqrt(of_questions) + sqrt(d u of_seeds),  u = (A - 1) / (1 - r A),
         A = (0.025^2 r)^(-1 / (d + 1)),  r = phi / (phi + S)
 
-    with d the degrees of freedom of `of_seeds`. The questions are drawn once, so that theirs is an ordinary interval.
-    Seeds come one after the other: theirs is the confidence sequence of the t test, the mean's values that a mixture of
-    likelihood ratios (differences of N(0, variance / phi) against one value, invariant to location and scale) does not
-    refute at any time, by Ville's inequality. It is infinite after few seeds: of one row alone before the fourth.
+    with d the degrees of freedom of `of_seeds`. The questions are drawn once: theirs is an ordinary interval of
+    Student's t. Seeds come one after the other: theirs is the confidence sequence of the t test, the values that a
+    mixture of likelihood ratios (differences of N(0, variance / phi) against one value, invariant to location and
+    scale) does not refute at any time, by Ville's inequality. It is infinite after few seeds: of one row alone before
+    the fourth.
 
     Sources: Wang and Ramdas, arXiv:2310.03722, theorem on the scale invariant t-test martingale, for one row; Lindon,
     Ham, Tingley and Bojinov, arXiv:2210.08589, for linear models, of which rows with one variance are one.
     """
-    half = always_valid_half(mean.of_questions, mean.of_seeds, mean.degrees, mean.seeds)
+    half = _half(mean)
     return Estimate(mean.value, max(lowest, mean.value - half), min(highest, mean.value + half))
 
 
-def always_valid_half(of_questions: float, of_seeds: float, degrees: float, seeds: int, level: float = 0.95) -> float:
+def _half(mean: SeededMean, level: float = 0.95) -> float:
+    return always_valid_half(
+        mean.of_questions, mean.of_seeds, mean.degrees, mean.seeds, level, question_degrees=mean.question_degrees
+    )
+
+
+def always_valid_half(
+    of_questions: float,
+    of_seeds: float,
+    degrees: float,
+    seeds: int,
+    level: float = 0.95,
+    question_degrees: float = math.inf,
+) -> float:
     """Return the half width of `always_valid`, from the fields of a `SeededMean`."""
     if not degrees:  # the chance of a training is not known
         return math.inf
     error = (1 - level) / 2
-    questions = NormalDist().inv_cdf(1 - error / 2) * math.sqrt(of_questions)
+    questions = student_t(question_degrees, 1 - error / 2) * math.sqrt(of_questions)
     if of_seeds == 0:
         return questions
     ratio = _PHI / (_PHI + seeds)
@@ -61,8 +75,7 @@ def always_valid_p(mean: SeededMean) -> float:
     from scipy.optimize import brentq  # type: ignore[import-untyped]
 
     def left(error: float) -> float:
-        half = always_valid_half(mean.of_questions, mean.of_seeds, mean.degrees, mean.seeds, 1 - error)
-        return min(half, 1e300) - abs(mean.value)
+        return min(_half(mean, 1 - error), 1e300) - abs(mean.value)
 
     least, most = 1e-12, 1 - 1e-9
     if left(most) > 0 or mean.value == 0:

@@ -48,6 +48,12 @@ def test_before_the_chance_of_a_training_is_known_nothing_is() -> None:
     assert always_valid_half(0.0, 0.01, 10, 3) < always_valid_half(0.0, 0.01, 4, 3)
 
 
+def test_few_videos_make_it_wider() -> None:
+    few, many = (SeededMean(0.1, 1e-3, 1e-4, 12, 4, degrees) for degrees in (4, 400))
+    assert always_valid(few).high > 1.15 * always_valid(many).high
+    assert always_valid_p(few) > always_valid_p(many)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.02, 0.05, 0.08, 0.3])
 def test_p_is_small_where_the_interval_leaves_zero_out(value: float) -> None:
     mean = SeededMean(value, 1e-4, 1e-4, 12, 4)
