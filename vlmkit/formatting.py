@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vlmkit.errors import shortened
 
 __all__ = [
     "EN_DASH", "columns", "count", "difference", "differences", "duration", "figure", "figures", "is_accuracy",
-    "large", "learning_rate", "one_line", "plural",
+    "large", "learning_rate", "markdown_table", "markdown_text", "one_line", "plural",
 ]  # fmt: skip
 
 EN_DASH = "\N{EN DASH}"
@@ -83,3 +83,20 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+_MARKED = str.maketrans({letter: f"\\{letter}" for letter in "\\|<>*`[]&"})
+
+
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, in one line: `w/o <row>` would be taken for HTML."""
+    return " ".join(text.split()).translate(_MARKED)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A table of Markdown, of which the first columns are flush left and the others flush right.
+
+    Cells are Markdown: texts that are none need `markdown_text`.
+    """
+    marks = ["---"] * left + ["---:"] * (len(head) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, marks, *rows))

@@ -14,6 +14,8 @@ from vlmkit.formatting import (
     figures,
     large,
     learning_rate,
+    markdown_table,
+    markdown_text,
     one_line,
     plural,
 )
@@ -54,3 +56,8 @@ def test_metrics_and_their_differences() -> None:
 def test_one_line() -> None:
     assert one_line(" a\n  b\tc ") == "a b c"
     assert one_line("long " * 5, 10) == "long long…"
+
+
+def test_a_markdown_table_shows_texts_as_they_are() -> None:
+    rows = [[markdown_text("w/o <row>\n| *"), "1"]]
+    assert markdown_table(("", "n"), rows) == "|  | n |\n| --- | ---: |\n| w/o \\<row\\> \\| \\* | 1 |"

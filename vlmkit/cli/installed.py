@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vlmkit.errors import PluginError
-from vlmkit.formatting import columns
+from vlmkit.formatting import columns, markdown_table
 from vlmkit.registry import KINDS, registry, unknown_kind
 
 __all__ = ["component_table", "list_components", "list_plugins", "print_schema"]
@@ -46,13 +46,13 @@ def list_components(
 
 def component_table(kinds: Sequence[str]) -> str:
     """Return a Markdown table with a row per kind and one per installed component of it."""
-    rows = [("kind", "component", "what it is"), ("---",) * 3]
+    rows: list[tuple[str, ...]] = []
     for kind in kinds:
         module = inspect.getmodule(KINDS[kind])
         rows.append((f"**{kind}**", "", (inspect.getdoc(module) or "").partition("\n")[0].partition(": ")[2]))
         rows += [("", f"`{offer.spec.component_name()}`", offer.description) for offer in registry().components(kind)]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return markdown_table(("kind", "component", "what it is"), cells, left=3)
 
 
 def list_plugins() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vlmkit.files import write_atomic
-from vlmkit.formatting import columns, large, plural
+from vlmkit.formatting import columns, large, markdown_table, markdown_text, plural
 from vlmkit.spec.design_space import Cost
 from vlmkit.study.designs import Explored
 from vlmkit.study.front_figure import FrontPanel, PlottedDesign, front_figure
@@ -81,15 +81,12 @@ def write_designs(explored: Explored, folder: Path) -> list[Path]:
 
 
 def _markdown(explored: Explored) -> str:
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in (_HEAD, *_rows(explored))]
-    marks = ["---", "---", *["---:"] * len(_TITLES)]
-    lines = [f"| {' | '.join(cells)} |" for cells in (rows[0], marks, *rows[1:])]
     spec = explored.space.spec
-    said = [f"- {line}." for line in _found(explored)]
-    left_out = [
-        f"- {count:,} left out: {reason}." for reason, count in [*explored.beyond.items(), *explored.misfits.items()]
-    ]
-    return "\n".join([f"# {spec.title or spec.design}", "", *lines, "", *said, *left_out]) + "\n"
+    table = markdown_table(_HEAD, [list(map(markdown_text, row)) for row in _rows(explored)], left=2)
+    left_out = [*explored.beyond.items(), *explored.misfits.items()]
+    said = [*_found(explored), *(f"{count:,} left out: {reason}" for reason, count in left_out)]
+    title = markdown_text(spec.title or spec.design)
+    return "\n".join([f"# {title}", "", table, "", *(f"- {markdown_text(line)}." for line in said)]) + "\n"
 
 
 def _csv(explored: Explored) -> str:

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vlmkit.files import write_atomic
-from vlmkit.formatting import EN_DASH, columns, difference, figure, figures, is_accuracy, large, plural
+from vlmkit.formatting import (
+    EN_DASH,
+    columns,
+    difference,
+    figure,
+    figures,
+    is_accuracy,
+    large,
+    markdown_table,
+    markdown_text,
+    plural,
+)
 from vlmkit.study.front_figure import FrontPanel, PlottedDesign, front_figure
 from vlmkit.study.rows import BASE
 from vlmkit.study.study_ranking import ComparedStudies, RankedRow, StudyRanking
@@ -138,17 +149,15 @@ def write_ranking(ranking: StudyRanking, folder: Path) -> list[Path]:
 
 def _markdown(ranking: StudyRanking) -> str:
     spec = ranking.study.spec
-    main = _table([_titles(ranking), *(_row(ranking, place) for place in _places(ranking))])
-    pairs = ["", f"{_PAIRS}, in percent:", "", *_table(list(_pairs(ranking)))] if len(ranking.rows) <= _WIDEST else []
-    said = [f"- {line}." for line in [*_head(ranking), *_notes(ranking)]]
-    return "\n".join([f"# {spec.title or spec.study}", "", *main, *pairs, "", *said]) + "\n"
+    main = _table([_titles(ranking), *(_row(ranking, place) for place in _places(ranking))], left=3)
+    pairs = ["", f"{_PAIRS}, in percent:", "", _table(list(_pairs(ranking)))] if len(ranking.rows) <= _WIDEST else []
+    said = [f"- {markdown_text(line)}." for line in [*_head(ranking), *_notes(ranking)]]
+    return "\n".join([f"# {markdown_text(spec.title or spec.study)}", "", main, *pairs, "", *said]) + "\n"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    for number, row in enumerate(rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-        if not number:
-            yield f"| {' | '.join('---' for _ in row)} |"
+def _table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    head, *body = [list(map(markdown_text, row)) for row in rows]
+    return markdown_table(head, body, left)
 
 
 def _figure(ranking: StudyRanking) -> str:

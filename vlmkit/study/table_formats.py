@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vlmkit.files import write_atomic
-from vlmkit.formatting import EN_DASH, difference, differences, figure, figures, is_accuracy, large
+from vlmkit.formatting import (
+    EN_DASH,
+    difference,
+    differences,
+    figure,
+    figures,
+    is_accuracy,
+    large,
+    markdown_table,
+    markdown_text,
+)
 from vlmkit.json_files import write_record
 from vlmkit.study.table_records import Cell, Column, Line, StudyTable
 
@@ -71,20 +81,11 @@ def ended_early(table: StudyTable, line: Line) -> str:
 
 
 def _markdown(table: StudyTable) -> str:
-    head = list(map(_plain, _head(table)))
-    rows = [[_plain(label), *cells] for label, *cells in (_row(table, line) for line in table.lines)]
-    marks = ["---", *["---:"] * (len(head) - 1)]
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, marks, *rows)]
-    title = [f"# {_plain(table.title or table.study)}", ""]
-    return "\n".join([*title, *lines, "", *(f"- {_plain(said)}." for said in captions(table))]) + "\n"
-
-
-_MARKED = str.maketrans({letter: f"\\{letter}" for letter in "\\|<>*`[]&"})
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line: `w/o <row>` would be taken for HTML."""
-    return " ".join(text.split()).translate(_MARKED)
+    head = list(map(markdown_text, _head(table)))
+    rows = [[markdown_text(label), *cells] for label, *cells in (_row(table, line) for line in table.lines)]
+    said = [f"- {markdown_text(line)}." for line in captions(table)]
+    title = markdown_text(table.title or table.study)
+    return "\n".join([f"# {title}", "", markdown_table(head, rows), "", *said]) + "\n"
 
 
 def _latex(table: StudyTable) -> str:

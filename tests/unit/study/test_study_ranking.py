@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,8 @@ def test_a_reader_sees_ranks_pairs_and_what_counts(studies: Studies) -> None:
     files = write_ranking(ranking, folder.path)
     assert [file.name for file in files] == ["ranking.md", "ranking.svg"]
     assert "| 1 | 1 | w/o FSRA |" in files[0].read_text()
+    rows = tuple(replace(row, label="w/o <row>") for row in ranking.rows)
+    assert r"| 1 | 1 | w/o \<row\> |" in write_ranking(replace(ranking, rows=rows), folder.path)[0].read_text()
     assert "<svg" in files[1].read_text()
 
 
