@@ -12,7 +12,7 @@ from vlmkit.errors import DataError, RunError, UserError, did_you_mean
 from vlmkit.evaluation.records import Metric
 from vlmkit.formatting import plural
 from vlmkit.statistics.ranking import RankAgreement, Ranking, compare_rankings, rank_rows, rank_settings
-from vlmkit.study.paired_rows import mean_of_row
+from vlmkit.study.paired_rows import mean_of_row, score_interval
 from vlmkit.study.pareto import pareto_front
 from vlmkit.study.rows import Study
 from vlmkit.study.run_values import MeasuredColumn, RunValues, measured_columns
@@ -175,13 +175,13 @@ def _ranked(
     ranked = []
     for place in order:
         row, runs = rows[place], list(measured.rows[rows[place]].values())
-        low, high = mean_of_row(runs, pooled).interval(*measured.bounds)[1:]
+        interval = score_interval(study.spec, mean_of_row(runs, pooled), runs, measured.bounds)
         ranked.append(
             RankedRow(
                 name=row,
                 label=labels[row],
                 seeds=len(runs),
-                score=Metric(value=ranking.scores[place], ci95=[low, high]),
+                score=Metric(value=ranking.scores[place], ci95=interval),
                 rank=ranking.ranks[place],
                 rank_ci95=ranking.rank_intervals[place],
                 summary=summaries[row],

@@ -12,6 +12,7 @@ import pytest
 from vlmkit.errors import UserError
 from vlmkit.json_files import write_record
 from vlmkit.study import study_ranking
+from vlmkit.study.cells import make_cells
 from vlmkit.study.ranking_formats import comparison_text, ranking_text, write_ranking
 from vlmkit.study.rows import Study, load_study
 from vlmkit.study.run_values import MeasuredColumn, RunValues
@@ -81,6 +82,14 @@ def test_rows_stand_by_their_scores_with_their_costs(studies: Studies) -> None:
     assert low < ranking.rows[0].score.value < high <= 1
     assert (ranking.told_apart, ranking.pairs) == (3, 3)
     assert ranking.above[0][1] > 0.99
+
+
+def test_scores_have_the_intervals_of_the_table(studies: Studies) -> None:
+    measured = column(dict.fromkeys(CLEAR, 1.0))  # whose questions alone show no variance
+    study, folder = studies.new("a", measured)
+    cells = make_cells(study, measured, {})
+    ranked = rank_study(study, folder).rows
+    assert {row.name: row.score for row in ranked} == {row.name: cells[row.name].score for row in ranked}
 
 
 def test_a_reader_sees_ranks_pairs_and_what_counts(studies: Studies) -> None:
