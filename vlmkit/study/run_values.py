@@ -13,12 +13,13 @@ from vlmkit.evaluation.records import read_result
 from vlmkit.evaluation.rescoring import read_scored, rules_of
 from vlmkit.evaluation.scores import ScoredAnswer, metric_values, primary_metric
 from vlmkit.run_folder import RunFolder
+from vlmkit.spec.study import StudySpec
 from vlmkit.statistics.clustering import mean_of
 from vlmkit.study.rows import Study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_records import Column
 
-__all__ = ["MeasuredColumn", "RunValues", "measured_columns", "pooled_seed_variance", "run_values"]
+__all__ = ["MeasuredColumn", "RunValues", "chosen_metrics", "measured_columns", "pooled_seed_variance", "run_values"]
 
 
 class RunValues(NamedTuple):
@@ -81,6 +82,12 @@ def pooled_seed_variance(rows: Iterable[Iterable[RunValues]]) -> tuple[float, fl
     return sum(float(np.var(row, ddof=1)) * (len(row) - 1) for row in several) / degrees, float(degrees)
 
 
+def chosen_metrics(spec: StudySpec, metrics: Sequence[str]) -> list[str]:
+    """Return those of a benchmark's metrics that are columns of the table."""
+    wanted = spec.metrics or [metric for metric in [primary_metric(metrics)] if metric]
+    return [metric for metric in wanted if metric in metrics]
+
+
 def measured_columns(study: Study, folder: StudyFolder) -> Iterator[MeasuredColumn]:
     """Yield the columns, in the order of the benchmarks."""
     evaluation = study.rows[0].experiment.evaluation
@@ -117,8 +124,7 @@ def _columns(
         for row, seeds in found.items()
         for seed, run in seeds.items()
     }
-    wanted = study.spec.metrics or [metric for metric in [primary_metric(rules.protocol.metrics)] if metric]
-    for metric in (one for one in wanted if one in rules.protocol.metrics):
+    for metric in chosen_metrics(study.spec, rules.protocol.metrics):
         rows: dict[str, dict[int, RunValues]] = {}
         for (row, seed), answers in scored.items():
             rows.setdefault(row, {})[seed] = run_values(answers, metric, rules, cluster)

@@ -9,13 +9,14 @@ from typing import Any
 
 from vlmkit.benchmarks.entries import find_benchmark
 from vlmkit.evaluation.questions import prepare_benchmark
-from vlmkit.formatting import columns, large, plural
+from vlmkit.formatting import columns, is_accuracy, large, plural
 from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import stage_identity
 from vlmkit.statistics.study_power import StudyPower
 from vlmkit.study.expected_chance import Assumed, Chance
 from vlmkit.study.rows import Study
+from vlmkit.study.run_values import chosen_metrics
 from vlmkit.summary import Summary, summarize
 
 __all__ = ["PlannedRow", "StudyPlan", "count_questions", "plan_study"]
@@ -45,6 +46,8 @@ class StudyPlan:
     """Those that are trained, where each is trained once."""
     questions: dict[str, int]
     """By benchmark; 0 where they cannot be counted here."""
+    metrics: dict[str, str]
+    """By benchmark, the metric of its first column, where it has one and no other framework measures."""
 
     def detectable(self, benchmark: str, chance: Chance) -> float | None:
         """Return the least difference that is found in 4 of 5 studies; None with one seed or unknown questions."""
@@ -86,13 +89,17 @@ class StudyPlan:
     def _power(self, name: str, assumed: Assumed, measured: Mapping[str, Chance]) -> str:
         if not self.questions[name]:
             return "how many questions it has is not known here"
+        metric = self.metrics.get(name, "accuracy")
+        if name not in measured and not is_accuracy(metric):
+            return f"which difference of {metric} is found can be told when two seeds of two rows are measured"
         chance = measured.get(name) or assumed.chance(self.questions[name])
         found = self.detectable(name, chance)
         if found is None:
             return "with one seed, chance over seeds is not known"
         if math.isinf(found):
             return "so few seeds find no difference that holds after every one of them (stop_when): give more `seeds`"
-        said = f"differences of {100 * found:.1f} points are found in 4 of 5 studies"
+        least = f"{100 * found:.1f} points" if is_accuracy(metric) else f"{found:.2f}"
+        said = f"differences of {least} are found in 4 of 5 studies"
         if chance.runs:
             return f"{said}, with the chance that {plural(chance.runs, 'run')} of this study had"
         return (
@@ -130,7 +137,7 @@ def plan_study(study: Study) -> StudyPlan:
     }
     rows_of_runs = [len(run.rows) for run in study.runs]
     stages = sum(count * rows for count, rows in zip(counts, rows_of_runs, strict=True))
-    return StudyPlan(study, tuple(rows), stages, len(trained), count_questions(study))
+    return StudyPlan(study, tuple(rows), stages, len(trained), count_questions(study), _first_metrics(study))
 
 
 def count_questions(study: Study) -> dict[str, int]:
@@ -138,6 +145,18 @@ def count_questions(study: Study) -> dict[str, int]:
     evaluation = study.rows[0].experiment.evaluation
     assert evaluation is not None
     return {use.result_name: _questions(use, evaluation.benchmarks_path) for use in evaluation.benchmarks}
+
+
+def _first_metrics(study: Study) -> dict[str, str]:
+    evaluation = study.rows[0].experiment.evaluation
+    assert evaluation is not None
+    found: dict[str, str] = {}
+    for use in evaluation.benchmarks:
+        if use.harness is None:
+            metrics = find_benchmark(use.name, evaluation.benchmarks_path).protocol(use.protocol).metrics
+            if chosen := chosen_metrics(study.spec, metrics):
+                found[use.result_name] = chosen[0]
+    return found
 
 
 def _fixed(study: Study, spec: ExperimentSpec, summary: Summary) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from vlmkit.cli import app
 from vlmkit.errors import UserError
 from vlmkit.study import launching, running
-from vlmkit.study.expected_chance import Assumed
+from vlmkit.study.expected_chance import Assumed, Chance
 from vlmkit.study.rows import load_study
 from vlmkit.study.study_plan import plan_study
 
@@ -39,6 +41,13 @@ def test_a_study_is_shown_before_it_runs(write_study: WriteStudy) -> None:
     found = plan.detectable("moving-shapes", Assumed(seed_deviation=0.02).chance(questions))
     assert f"differences of {100 * found:.1f} points" in text  # type: ignore[operator]
     assert found > plan.detectable("moving-shapes", Assumed(seed_deviation=0.01).chance(questions))  # type: ignore[operator]
+
+
+def test_the_power_is_told_in_the_unit_of_the_metric(write_study: WriteStudy) -> None:
+    plan = replace(plan_study(load_study(write_study())), metrics={"moving-shapes": "score"})
+    assert "of score is found can be told when two seeds" in plan.text(Assumed())
+    measured = plan.text(Assumed(), {"moving-shapes": Chance(1e-3, 1e-3, runs=4)})
+    assert re.search(r"differences of 0\.\d\d are found in 4 of 5 studies, with the chance that 4 runs", measured)
 
 
 def test_a_study_that_may_stop_early_finds_less(write_study: WriteStudy) -> None:
