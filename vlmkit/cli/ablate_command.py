@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlmkit.cli.experiments import RunsFolder
-from vlmkit.errors import RunError, SpecError, shown
+from vlmkit.errors import RunError, SpecError, UserError, shown
 from vlmkit.formatting import plural
 from vlmkit.spec.yaml import parse_scalar
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from vlmkit.study.study_folder import StudyFolder
 
 __all__ = ["ablate"]
+
+_NO_OPTIONS = "{}"
 
 
 def ablate(
@@ -50,7 +52,7 @@ def ablate(
     cluster: Annotated[str, typer.Option(help="Start runs as jobs of submitit: slurm, or local.")] = "",
     cluster_options: Annotated[
         str, typer.Option(metavar="OPTIONS", help="Of submitit, e.g. '{slurm_partition: gpu, timeout_min: 600}'.")
-    ] = "{}",
+    ] = _NO_OPTIONS,
     measure: Annotated[
         bool, typer.Option("--measure", help="Also time the visual part of every row, in turn: a column of the table.")
     ] = False,
@@ -109,11 +111,18 @@ def _measure(study: Study, folder: StudyFolder) -> None:
 def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, options: str) -> Launcher:
     from vlmkit.study.launching import LocalLauncher, SubmititLauncher
 
+    if cluster and devices:
+        raise UserError(
+            "--devices are GPUs of this machine, --cluster starts jobs elsewhere: give one of them; of a cluster "
+            "--cluster-options ask for GPUs, e.g. '{gpus_per_node: 1}'"
+        )
     if cluster:
         parsed: Any = parse_scalar(options, "--cluster-options")
         if not isinstance(parsed, dict):
             raise SpecError(f"--cluster-options: expected a mapping, found {shown(parsed)}")
         return SubmititLauncher(jobs, folder.path / "submitit", cluster, parsed)
+    if options != _NO_OPTIONS:
+        raise UserError("--cluster-options are those of a cluster: give --cluster slurm or --cluster local as well")
     listed = [device.strip() for device in devices.split(",") if device.strip()]
     return LocalLauncher(jobs, listed)
 

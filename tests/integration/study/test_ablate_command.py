@@ -94,6 +94,8 @@ def test_a_study_is_run_and_its_table_written(
     [
         (["--only", "nothing"], "no row of the study is called so"),
         (["--cluster", "local", "--cluster-options", "[1]"], "expected a mapping"),
+        (["--cluster", "local", "--devices", "0"], "give one of them"),
+        (["--cluster-options", "{timeout_min: 5}"], "give --cluster slurm or --cluster local"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_told(
