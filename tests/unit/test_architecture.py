@@ -11,7 +11,7 @@ import pytest
 
 LAYERS = (
     "_version errors",
-    "files formatting progress statistics",
+    "files formatting progress statistics svg",
     "guard",
     "json_files",
     "manifest",

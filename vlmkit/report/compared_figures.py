@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from vlmkit.formatting import is_accuracy, one_line
 from vlmkit.report.loss_curves import loss_points, smooth
-from vlmkit.report.svg import INK, MUTED, SYSTEMS, drawing, inline, plain_axes
+from vlmkit.svg import INK, MUTED, SYSTEMS, drawing, inline, plain_axes
 from vlmkit.training.metrics import MetricsLine
 
 __all__ = ["LossLine", "SizePoint", "overlaid_curves", "size_figure"]

@@ -30,10 +30,10 @@ from vlmkit.report.loss_curves import LOSSES, loss_points
 from vlmkit.report.page import page_templates
 from vlmkit.report.results import BenchmarkSection, benchmark_section
 from vlmkit.report.sample_browser import SAMPLES, sample_browser
-from vlmkit.report.svg import SYSTEMS
 from vlmkit.study.rows import Study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_records import Cell, Column
+from vlmkit.svg import SYSTEMS
 
 __all__ = ["render_comparison", "write_comparison", "write_study_page"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median_high
 from typing import Any, NamedTuple
 
-from vlmkit.report.svg import ACCENT, INK, MUTED, drawing, inline, plain_axes
+from vlmkit.svg import ACCENT, INK, MUTED, drawing, inline, plain_axes
 from vlmkit.training.metrics import MetricsLine
 
 __all__ = ["LOSSES", "POINTS", "StageCurves", "curves", "loss_points", "smooth", "stage_curves"]

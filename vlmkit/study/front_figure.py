@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vlmkit.formatting import large
+from vlmkit.svg import ACCENT, INK, MUTED, drawing, plain_axes, standalone
 
 __all__ = ["FrontPanel", "PlottedDesign", "front_figure"]
 
-_INK, _MUTED, _RULE, _ACCENT = "#1d2530", "#76808c", "#dfe3e8", "#1f6feb"
 _DECADE = 10
 _MOST_LABELS = 40
 
@@ -45,22 +44,16 @@ def front_figure(panels: Sequence[FrontPanel], salt: str) -> str:
 
     Designs with a label have a number beside them, which stands with the label below the panels.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     labels = [one.label.replace("$", r"\$") for one in _labeled(panels[0])]  # which would begin a formula
-    style = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9, "axes.linewidth": 0.6}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(4.2 * len(panels), 3.6 + 0.19 * len(labels)), layout="constrained")
+    with drawing(salt, 4.2 * len(panels), 3.6 + 0.19 * len(labels)) as figure:
         for number, panel in enumerate(panels, 1):
             _draw(figure.add_subplot(1, len(panels), number), panel)
         lines = [Line2D([], [], linestyle="none", label=f"{number}  {label}") for number, label in enumerate(labels, 1)]
         if lines:
-            figure.legend(handles=lines, loc="outside lower left", handlelength=0, frameon=False, labelcolor=_INK)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+            figure.legend(handles=lines, loc="outside lower left", handlelength=0, frameon=False, labelcolor=INK)
+        return standalone(figure)
 
 
 def _labeled(panel: FrontPanel) -> list[PlottedDesign]:
@@ -71,7 +64,7 @@ def _draw(axes: Any, panel: FrontPanel) -> None:
     bases = [one for one in panel.designs if one.is_base]
     front = [one for one in panel.designs if one.on_front and not one.is_base]
     others = [one for one in panel.designs if not one.on_front and not one.is_base]
-    for designs, color, marker, size in ((others, _MUTED, "o", 14), (front, _ACCENT, "o", 26), (bases, _INK, "x", 36)):
+    for designs, color, marker, size in ((others, MUTED, "o", 14), (front, ACCENT, "o", 26), (bases, INK, "x", 36)):
         xs, ys = [one.x for one in designs], [one.y for one in designs]
         axes.scatter(xs, ys, c=color, marker=marker, s=size, linewidths=1.2)
         for one in designs:
@@ -79,7 +72,7 @@ def _draw(axes: Any, panel: FrontPanel) -> None:
                 axes.plot([one.x, one.x], one.interval, color=color, linewidth=1.0, alpha=0.7)
     for number, one in enumerate(_labeled(panel), 1):
         offset = (4, 4) if number % 2 else (4, -10)  # numbers of near points, which often follow each other
-        axes.annotate(f"{number}", (one.x, one.y), xytext=offset, textcoords="offset points", color=_INK)
+        axes.annotate(f"{number}", (one.x, one.y), xytext=offset, textcoords="offset points", color=INK)
     for axis, title, values in (
         (axes.xaxis, panel.x, [one.x for one in panel.designs]),
         (axes.yaxis, panel.y, [one.y for one in panel.designs]),
@@ -89,10 +82,6 @@ def _draw(axes: Any, panel: FrontPanel) -> None:
         else:
             axis.get_major_locator().set_params(nbins=5)
             axis.set_major_formatter(lambda value, _: large(value))
-        axis.set_label_text(title, color=_MUTED)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(_MUTED)
-    axes.tick_params(color=_MUTED, labelcolor=_MUTED, length=0)
-    axes.grid(color=_RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
+        axis.set_label_text(title, color=MUTED)
+    plain_axes(axes)
     axes.margins(0.12)

@@ -1,4 +1,4 @@
-"""Figures of matplotlib as SVG inside the page: in its colors, light or dark, with its fonts."""
+"""Figures of matplotlib as SVG: in a page, in its colors, light or dark, with its fonts; or as a file of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["ACCENT", "INK", "MUTED", "RULE", "SYSTEMS", "drawing", "inline", "plain_axes"]
+__all__ = ["ACCENT", "INK", "MUTED", "RULE", "SYSTEMS", "drawing", "inline", "plain_axes", "standalone"]
 
 SYSTEMS = tuple(f"#0a000{i}" for i in range(8))
 """Placeholders of the colors that tell compared systems apart: the CSS variables --s0 to --s7."""
@@ -17,11 +17,13 @@ INK, MUTED, RULE, ACCENT = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent"} | {
     color: f"s{i}" for i, color in enumerate(SYSTEMS)
 }
+_COLORS = {INK: "#1c1d1f", MUTED: "#5a5f66", RULE: "#d9d9d3", ACCENT: "#1f5fa8"}
+"""Of a file of its own: those that the page has in light mode."""
 
 
 @contextmanager
 def drawing(salt: str, width: float, height: float) -> Iterator[Any]:
-    """Yield an empty figure of this size in inches; `inline` belongs into the same `with`.
+    """Yield an empty figure of this size in inches; `inline` and `standalone` belong into the same `with`.
 
     `salt` keeps the ids of several figures of one page apart and makes the output reproducible.
     """
@@ -45,9 +47,7 @@ def plain_axes(axes: Any) -> None:
 
 def inline(figure: Any) -> str:
     """The svg element alone: no prolog, no metadata, sized by the page; a table says the same to screen readers."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
+    svg = _saved(figure, transparent=True)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true">', svg, count=1)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # it would style the whole page
@@ -55,3 +55,17 @@ def inline(figure: Any) -> str:
     for placeholder, variable in _VARIABLES.items():
         svg = svg.replace(placeholder, f"var(--{variable})")
     return svg.replace("xlink:href", "href")
+
+
+def standalone(figure: Any) -> str:
+    """The content of an SVG file, dark on white."""
+    svg = _saved(figure, transparent=False)
+    for placeholder, color in _COLORS.items():
+        svg = svg.replace(placeholder, color)
+    return svg
+
+
+def _saved(figure: Any, transparent: bool) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
