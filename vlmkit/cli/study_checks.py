@@ -69,7 +69,7 @@ def check_budget(study: Study, folder: StudyFolder, runs: Sequence[StudyRun]) ->
 def _probe(study: Study, questions: dict[str, int]) -> StudyProbe:
     from vlmkit.study.launching import LocalLauncher
 
-    rows = len({run.rows for run in study.runs})
+    rows = len(study.distinct)
     if unknown := [name for name, number in questions.items() if not number]:
         print(f"the time of {', '.join(unknown)} is left out: its questions cannot be counted", file=sys.stderr)
     done: list[str] = []

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vlmkit.errors import UserError
 from vlmkit.formatting import plural
@@ -24,7 +25,7 @@ from vlmkit.study.rows import Study, StudyRun
 from vlmkit.training.metrics import METRICS, STAGE_RECORD, StageRecord, read_metrics
 from vlmkit.training.sample_order import SampleOrder
 
-__all__ = ["Cost", "ProbedRow", "StudyProbe", "probe_study"]
+__all__ = ["ProbedRow", "StudyCost", "StudyProbe", "probe_study"]
 
 _STEPS = 8
 """Optimizer steps of each stage; the first half warms up."""
@@ -48,7 +49,7 @@ class ProbedRow(Record):
     """The trained model, answers and all else."""
 
 
-class Cost(Record):
+class StudyCost(NamedTuple):
     """Time and space of some runs."""
 
     hours: float
@@ -69,7 +70,7 @@ class StudyProbe(Record):
         """Return whether the rows of a study are those that were probed."""
         return self.specs == _checksums(study)
 
-    def cost(self, runs: Sequence[StudyRun]) -> Cost:
+    def cost(self, runs: Sequence[StudyRun]) -> StudyCost:
         """Return what some runs cost, of which each stage is trained once."""
         seconds = size = 0.0
         trained: set[str] = set()
@@ -83,7 +84,7 @@ class StudyProbe(Record):
                     trained.add(stage)
                     seconds += of_steps
                     size += weights
-        return Cost(hours=seconds / 3600, gib=size / 2**30)
+        return StudyCost(hours=seconds / 3600, gib=size / 2**30)
 
 
 def probe_study(
@@ -103,11 +104,10 @@ def probe_study(
     Raises:
         UserError: rows that fail, each with its last words.
     """
-    leaders = [run for run in study.runs if run.seed == study.spec.seeds[0]]
     rows: dict[str, ProbedRow] = {}
     failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="vlmkit-probe-") as made:
-        for run in leaders:
+        for run in study.distinct:
             name = run.rows[0]
             tell(name)
             try:
@@ -122,8 +122,7 @@ def probe_study(
 
 
 def _checksums(study: Study) -> dict[str, str]:
-    leaders = [run for run in study.runs if run.seed == study.spec.seeds[0]]
-    return {run.rows[0]: sha256_without_name(run.experiment) for run in leaders}
+    return {run.rows[0]: sha256_without_name(run.experiment) for run in study.distinct}
 
 
 def _probe(experiment: ExperimentSpec, launcher: Launcher, folder: Path, questions: dict[str, int]) -> ProbedRow:

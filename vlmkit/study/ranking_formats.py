@@ -89,8 +89,7 @@ def _notes(ranking: StudyRanking) -> Iterator[str]:
         yield f"front ({_FRONT}): no other row has as high a score with as few {costs}"
     if all(row.seeds == 1 for row in ranking.rows):
         yield "One training each: the chance of seeds is not counted, and the order is less sure than these numbers say"
-    first = ranking.study.spec.seeds[0]
-    shared = [", ".join(run.rows) for run in ranking.study.runs if len(run.rows) > 1 and run.seed == first]
+    shared = [", ".join(run.rows) for run in ranking.study.distinct if len(run.rows) > 1]
     if shared:
         yield f"Rows that are the same experiment are ranked once: {'; '.join(shared)}"
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from vlmkit.errors import SpecError, UserError, did_you_mean, from_pydantic, shown
 from vlmkit.files import expand_path
+from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import sha256_without_name
 from vlmkit.spec.loading import validate_spec
@@ -73,6 +74,18 @@ class Study:
     """The base first."""
     runs: tuple[StudyRun, ...]
     """By seed, then by row: after the first so many runs, every row has its first seed."""
+
+    @property
+    def evaluation(self) -> EvaluationSpec:
+        """The benchmarks of all rows and how they are answered."""
+        evaluation = self.rows[0].experiment.evaluation
+        assert evaluation is not None
+        return evaluation
+
+    @property
+    def distinct(self) -> list[StudyRun]:
+        """One run for each experiment that differs from the others in more than the seed: those of the first seed."""
+        return [run for run in self.runs if run.seed == self.spec.seeds[0]]
 
     def runs_of(self, row: str) -> list[StudyRun]:
         """Return the runs of a row, in the order of the seeds."""

@@ -90,16 +90,14 @@ def chosen_metrics(spec: StudySpec, metrics: Sequence[str]) -> list[str]:
 
 def measured_columns(study: Study, folder: StudyFolder) -> Iterator[MeasuredColumn]:
     """Yield the columns, in the order of the benchmarks."""
-    evaluation = study.rows[0].experiment.evaluation
-    assert evaluation is not None
-    for use in evaluation.benchmarks:
+    for use in study.evaluation.benchmarks:
         found: dict[str, dict[int, RunFolder]] = {}
         for run in study.runs:
             place = folder.run_folder(run)
             if (place.evaluation(use.result_name) / "result.json").is_file():
                 found.setdefault(run.rows[0], {})[run.seed] = place
         if found:
-            yield from _columns(study, use.result_name, found, evaluation.benchmarks_path)
+            yield from _columns(study, use.result_name, found, study.evaluation.benchmarks_path)
 
 
 def _columns(

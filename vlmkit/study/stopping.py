@@ -63,7 +63,7 @@ def deciding_column(study: Study, columns: Sequence[MeasuredColumn]) -> Measured
 
 def is_needed(study: Study, run: StudyRun, stopped: Mapping[str, StoppedRow]) -> bool:
     """Return whether a run is to be made: those of the base are as long as any other row's are."""
-    rows = {one.rows[0] for one in study.runs} - {BASE} if run.rows[0] == BASE else {run.rows[0]}
+    rows = {one.rows[0] for one in study.distinct} - {BASE} if run.rows[0] == BASE else {run.rows[0]}
     number = study.spec.seeds.index(run.seed)
     return any(row not in stopped or number < stopped[row].after for row in rows)
 

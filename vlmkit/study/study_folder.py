@@ -1,8 +1,9 @@
 """The folder of a study: the run folders of all its runs, their specs, their output, and what failed.
 
 runs/STUDY/  .lock
-  specs/NAME.yaml   logs/NAME.log   failures.json   NAME/ (a run folder)
-  table.json  table.md  table.tex  table.csv  study.html
+  specs/NAME.yaml   logs/NAME.log   failures.json   NAME/ (a run folder)   submitit/ (with --cluster)
+  probe.json (with a budget)   timings.json (with --measure)
+  table.json  table.md  table.tex  table.csv  study.html   ranking.md  ranking.svg (of `vlmkit rank`)
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class StudyPlan:
         spec = self.study.spec
         if not self.questions[benchmark] or len(spec.seeds) < 2:
             return None
-        rows = len({run.rows for run in self.study.runs})
+        rows = len(self.study.distinct)
         return StudyPower(
             seeds=len(spec.seeds),
             of_questions=chance.of_questions,
@@ -142,18 +142,14 @@ def plan_study(study: Study) -> StudyPlan:
 
 def count_questions(study: Study) -> dict[str, int]:
     """Return how many questions each benchmark asks; 0 where they cannot be counted here."""
-    evaluation = study.rows[0].experiment.evaluation
-    assert evaluation is not None
-    return {use.result_name: _questions(use, evaluation.benchmarks_path) for use in evaluation.benchmarks}
+    return {use.result_name: _questions(use, study.evaluation.benchmarks_path) for use in study.evaluation.benchmarks}
 
 
 def _first_metrics(study: Study) -> dict[str, str]:
-    evaluation = study.rows[0].experiment.evaluation
-    assert evaluation is not None
     found: dict[str, str] = {}
-    for use in evaluation.benchmarks:
+    for use in study.evaluation.benchmarks:
         if use.harness is None:
-            metrics = find_benchmark(use.name, evaluation.benchmarks_path).protocol(use.protocol).metrics
+            metrics = find_benchmark(use.name, study.evaluation.benchmarks_path).protocol(use.protocol).metrics
             if chosen := chosen_metrics(study.spec, metrics):
                 found[use.result_name] = chosen[0]
     return found
