@@ -149,9 +149,8 @@ def compare_runs(folders: Sequence[Path]) -> SystemComparison:
     for line, run in zip(lines, runs, strict=True):
         name = run.folder.resolve().name
         systems.append(ComparedSystem(line, (run,), "" if name == line.label else name))
-    test = "p is that of McNemar's test, for which questions are independent of each other"
     title = " and ".join(labels) if len(labels) < 3 else f"{labels[0]} and {len(labels) - 1} other runs"
-    return SystemComparison(title, "runs", table, systems, [*captions(table), test, *notes])
+    return SystemComparison(title, "runs", table, systems, [*captions(table), *notes])
 
 
 def _labels(runs: Sequence[RunFiles]) -> list[str]:
@@ -187,10 +186,14 @@ def _differences(
             found[place] = compare(own, base, metric).whole.paired
         except UserError as error:
             refused[place] = " ".join(str(error).partition("\n--across")[0].split())
-    corrected = holm([one.p for one in found.values()])
+    corrected = holm([one.p_clustered for one in found.values()])
     differences = {
         place: Difference(
-            value=one.difference.value, ci95=(one.difference.low, one.difference.high), p=one.p, p_corrected=p, seeds=1
+            value=one.difference.value,
+            ci95=(one.difference.low, one.difference.high),
+            p=one.p_clustered,
+            p_corrected=p,
+            seeds=1,
         )
         for (place, one), p in zip(found.items(), corrected, strict=True)
     }

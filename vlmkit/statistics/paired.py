@@ -32,6 +32,8 @@ class Paired:
     """Positions of the questions on which the second system has the higher value."""
     p: float
     """Of McNemar's exact test, two-sided: how likely so uneven a split is where neither system is better."""
+    p_clustered: float
+    """Of the t test of `difference` over clusters, two-sided: below 0.05 where its interval leaves out 0."""
 
 
 def paired(
@@ -55,13 +57,17 @@ def paired(
 
     Source: Miller, arXiv:2411.00640, section 4.2.
     """
+    from scipy.special import stdtr  # type: ignore[import-untyped]
+
     a, b = checked(first, clusters), checked(second, clusters)
     differences = a - b
     mean = clustered_mean(differences, clusters, strata)
     span = highest - lowest
-    half = math.inf
+    half, p_clustered = math.inf, 1.0
     if mean.clusters > 1:
-        half = student_t(mean.degrees) * math.sqrt(variance_of_differences(differences, clusters, mean, span))
+        error = math.sqrt(variance_of_differences(differences, clusters, mean, span))
+        half = student_t(mean.degrees) * error
+        p_clustered = 2 * float(stdtr(mean.degrees, -abs(mean.value) / error)) if error else float(mean.value == 0)
     up, down = (tuple(sign.nonzero()[0].tolist()) for sign in (differences > 0, differences < 0))
     return Paired(
         mean_of(a, strata),
@@ -70,6 +76,7 @@ def paired(
         up,
         down,
         mcnemar(len(up), len(down)),
+        p_clustered,
     )
 
 

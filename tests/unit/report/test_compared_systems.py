@@ -33,7 +33,7 @@ def test_the_second_run_is_compared_with_the_first_as_on_the_command_line(run_fo
     assert other.difference.value == pytest.approx(pair.difference.value)
     assert other.difference.value == pytest.approx(other.score.value - base.score.value)
     assert other.difference.ci95 == (pair.difference.low, pair.difference.high)
-    assert other.difference.p == pair.p
+    assert other.difference.p == pair.p_clustered
     assert "Differences are to 'tiny', question by question; p is two-sided" in compared.notes
 
 

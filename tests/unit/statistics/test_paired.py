@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import t
 
 from vlmkit.statistics.paired import mcnemar, paired
 
@@ -37,6 +38,16 @@ def test_videos_by_hand() -> None:
     differences = [1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     result = paired(differences, [0] * 12, [index // 4 for index in range(12)])
     assert result.difference == pytest.approx((0.25, 0.25 - 4.30265 * 0.144338, 0.25 + 4.30265 * 0.144338), abs=1e-4)
+    assert result.p_clustered == pytest.approx(2 * t.sf(0.25 / 0.144338, 2), abs=1e-5)
+
+
+def test_answers_that_are_alike_in_a_video_are_no_proof() -> None:
+    """McNemar's test takes eight questions about two videos for eight witnesses; the interval and its p do not."""
+    result = paired([1] * 8 + [0] * 12, [0] * 20, [index // 4 for index in range(20)])
+    assert result.p < 0.01
+    assert result.difference.low < 0
+    assert result.p_clustered > 0.05
+    assert paired([1, 0], [1, 0], [0, 0]).p_clustered == 1, "one video tells nothing"
 
 
 def test_graded_answers() -> None:
