@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vlmkit.api.bounds import Count, Name, Seed
 from vlmkit.api.spec import Spec
-from vlmkit.spec.evaluation import BenchmarkUse
+from vlmkit.spec.study import Benchmarks, Metrics, Overrides, Seeds
 
 __all__ = ["MOST_DESIGNS", "Cost", "DesignSpaceSpec", "LimitSpec", "RangeSpec"]
 
@@ -90,13 +90,13 @@ class SampleSpec(Spec):
 class SurvivorRuns(Spec):
     """How the chosen designs are trained and measured: what a study file says of its rows."""
 
-    set: Annotated[dict[str, Any], Field(max_length=200)] = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
     """Values by dotted path, e.g. a shorter training."""
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=1000)]
+    seeds: Seeds
     """Each is trained with each of them."""
-    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)] | None = None
+    benchmarks: Benchmarks | None = None
     """On what they are measured; None: as the base says."""
-    metrics: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None
+    metrics: Metrics | None = None
     """Columns of the table; None: the first metric of each benchmark."""
 
 
@@ -111,7 +111,7 @@ class DesignSpaceSpec(Spec):
     """A heading for the tables."""
     base: str
     """A spec file, relative to this file; the shipped ones are found by their names."""
-    set: Annotated[dict[str, Any], Field(max_length=200)] = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
     """Values by dotted path for all designs."""
     ranges: Annotated[dict[str, RangeSpec], Field(min_length=1, max_length=20)]
     """Values that vary, by dotted path: a list of values, or `{from: 32, to: 128, step: 32}`, or with a factor."""

@@ -12,12 +12,17 @@ from vlmkit.api.bounds import Name
 from vlmkit.api.spec import Spec
 from vlmkit.spec.evaluation import BenchmarkUse
 
-__all__ = ["BudgetSpec", "PublishedSource", "RowSpec", "StopSpec", "StudySpec", "VariantSpec"]
+__all__ = ["Benchmarks", "BudgetSpec", "Metrics", "Overrides", "PublishedSource", "RowSpec", "Seeds", "StopSpec",
+           "StudySpec", "VariantSpec"]  # fmt: skip
 
 _MOST_VARIANTS = 1000
 
 Scores = dict[str, dict[str, Annotated[float, Field(allow_inf_nan=False)]]]
-_Overrides = Annotated[dict[str, Any], Field(max_length=200)]
+Overrides = Annotated[dict[str, Any], Field(max_length=200)]
+"""Values by dotted path, as `--set` takes them."""
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=1000)]
+Benchmarks = Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)]
+Metrics = Annotated[list[str], Field(min_length=1, max_length=50)]
 _Values = Annotated[list[Any], Field(min_length=1, max_length=100)]
 
 
@@ -44,7 +49,7 @@ class VariantSpec(RowSpec):
     """Its name; its runs are called after it."""
     spec: str | None = None
     """A spec file in the place of the base."""
-    set: _Overrides = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
     """Values by dotted path, as `--set` takes them: `{model.aligner.fsra: false}`."""
 
     @model_validator(mode="after")
@@ -97,17 +102,17 @@ class StudySpec(Spec):
     """What it asks, for the head of the table."""
     base: BaseSpec
     """The experiment that the others are compared with, or its spec file alone."""
-    set: _Overrides = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
     """Values by dotted path for all rows, e.g. a shorter training."""
     variants: Annotated[list[VariantSpec], Field(max_length=_MOST_VARIANTS)] = Field(default_factory=list)
     """The other rows."""
     grid: Annotated[dict[str, _Values], Field(max_length=10)] = Field(default_factory=dict)
     """Further rows: every combination of these values, by dotted path."""
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=1000)]
+    seeds: Seeds
     """Each row is trained with each of them."""
-    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1, max_length=200)] | None = None
+    benchmarks: Benchmarks | None = None
     """On what all rows are measured; None: as the base's spec says."""
-    metrics: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None
+    metrics: Metrics | None = None
     """Columns of the table; None: the first metric of each benchmark."""
     fixed: Literal["steps", "tokens", "operations", "parameters"] = "steps"
     """What has to be equal in all rows for a fair comparison; a row that differs says by how much."""

@@ -226,9 +226,9 @@ def _point(spec: DesignSpaceSpec, design: Design, scale: Callable[[float], float
 def _beyond(spec: DesignSpaceSpec, costs: Mapping[Cost, float]) -> str:
     for cost, limit in spec.limits.items():
         if limit.at_most is not None and costs[cost] > limit.at_most:
-            return f"more {cost} than {limit.at_most:,.12g}"
+            return f"{cost} above {limit.at_most:,.12g}"
         if costs[cost] < limit.at_least:
-            return f"fewer {cost} than {limit.at_least:,.12g}"
+            return f"{cost} below {limit.at_least:,.12g}"
     return ""
 
 

@@ -78,7 +78,7 @@ def test_limits_leave_designs_out(tmp_path: Path) -> None:
     most = costs["width-16-chunk_frames-2"]["parameters"]
     explored = explore(load_space(write(tmp_path, limits={"parameters": most})))
     assert {design.name for design in explored.designs} == {name for name in costs if costs[name]["parameters"] <= most}
-    assert explored.beyond == {f"more parameters than {most:,}": 2}
+    assert explored.beyond == {f"parameters above {most:,}": 2}
     least = explore(load_space(write(tmp_path, limits={"parameters": {"at_least": most + 1}})))
     assert {design.costs["parameters"] > most for design in least.designs} == {True}
     assert sum(least.beyond.values()) == 2
