@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vlmkit.statistics.clustering import clustered_covariance, mean_of
+from vlmkit.statistics.clustering import clustered_covariance, clustered_mean, mean_of
 from vlmkit.statistics.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def rank_rows(
         seed: of the draws.
 
     Scores are drawn around those that were seen (a parametric bootstrap), with the two variances of
-    `seeds.seeded_mean`: a multivariate normal vector with the covariance of the rows over clusters of questions, less
-    the interaction of questions and trainings, and for each row Student's t for its seeds. So a pair is told apart
+    `seeds.seeded_mean`: a vector of Student's t with the covariance of the rows over clusters of questions, less the
+    interaction of questions and trainings, and for each row one of its seeds. So a pair is told apart
     where the interval of its difference leaves out 0. The chance of a training is not counted where no row has two
     seeds.
 
@@ -114,16 +114,25 @@ def rank_settings(
     of_questions = _of_questions(values, means, clusters, strata)
     of_seeds, degrees = _of_seeds(values, strata, groups)
     rng = np.random.default_rng(seed)
-    around = rng.standard_normal((draws, len(scores))) @ _root(of_questions).T
+    known_from = clustered_mean(means.mean(0), clusters, strata).degrees
+    around = rng.standard_normal((draws, len(scores))) @ _root(of_questions).T * _scale(rng, known_from, draws)
     for group in dict.fromkeys(groups):
         rows = [row for row, one in enumerate(groups) if one == group]
         if degrees[rows[0]]:
-            scale = np.sqrt(degrees[rows[0]] / rng.chisquare(degrees[rows[0]], (draws, 1)))
+            scale = _scale(rng, degrees[rows[0]], draws)
             around[:, rows] += rng.standard_normal((draws, len(rows))) * np.sqrt(of_seeds[rows]) * scale
     covariance = of_questions + np.diag(of_seeds)
     ends = np.cumsum([len(setting) for setting in settings])
     parts = [slice(end - len(setting), end) for end, setting in zip(ends, settings, strict=True)]
     return [_ranking(scores[part], around[:, part], covariance[part, part]) for part in parts]
+
+
+def _scale(rng: np.random.Generator, degrees: float, draws: int) -> np.ndarray:
+    """Return (D, 1) factors that make normal numbers those of Student's t, for a variance that is known so well."""
+    import numpy as np
+
+    scale: np.ndarray = np.sqrt(degrees / rng.chisquare(degrees, (draws, 1)))
+    return scale
 
 
 def _ranking(scores: np.ndarray, around: np.ndarray, covariance: np.ndarray) -> Ranking:

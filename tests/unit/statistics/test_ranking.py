@@ -55,6 +55,18 @@ def test_a_pair_is_told_apart_where_its_interval_leaves_out_0() -> None:
                 assert (mean.p < 0.05) == bool(found.told_apart[one, other])
 
 
+def test_few_clips_tell_less_than_many() -> None:
+    """As `seeded_mean` has it, by Student's t for the variance over six clips."""
+    clips = [number // 100 for number in range(QUESTIONS)]
+    values = answers([0.6, 0.63, 0.66, 0.69], seeds=1, seed=4)
+    found = rank_rows(values, clips, draws=40_000)
+    for one in range(4):
+        for other in range(one):
+            p = seeded_mean((np.array(values[one]) - np.array(values[other])).tolist(), clips).p
+            share = float(found.above[one, other])
+            assert 2 * min(share, 1 - share) == pytest.approx(p, abs=0.01)
+
+
 def test_more_seeds_make_an_order_surer() -> None:
     def widths(seeds: int) -> int:
         found = rank_rows(answers([0.6, 0.64, 0.68, 0.72], seeds), CLIPS)
