@@ -39,7 +39,7 @@ class Failure(Record):
     """Its exit code."""
     said: str
     """The end of its output."""
-    spec_sha256: str = ""
+    spec_sha256: str
     """Of its spec: another one is tried anew."""
 
 
@@ -106,7 +106,7 @@ class StudyFolder:
         if is_measured(folder, run.experiment):
             return "done"
         failure = self.failures().get(run.experiment.name)
-        if failure is not None and failure.spec_sha256 in ("", sha256(run.experiment)):
+        if failure is not None and failure.spec_sha256 == sha256(run.experiment):
             return "failed"
         return "begun" if folder.spec_file.is_file() else "new"
 

@@ -42,6 +42,7 @@ def build_table(study: Study, folder: StudyFolder) -> StudyTable:
         correction=study.spec.correction,
         seed_variance=study.spec.seed_variance,
         stop_when=study.spec.stop_when.difference if study.spec.stop_when else None,
+        decided_by=deciding.name if deciding else "",
         source=study.spec.published.source if study.spec.published else "",
         timed_on=timings.device if timings else "",
     )

@@ -75,9 +75,10 @@ def _stopped(table: StudyTable) -> str:
 
 def ended_early(table: StudyTable, line: Line) -> str:
     """Return why a row was given no more seeds, e.g. `told from the base`; empty where it was not ended early."""
-    metric = next(iter(table.columns.values())).metric
-    small = f"{table.stop_when:g}{' points' if is_accuracy(metric) else ''}"
-    return {None: "", "found": "told from the base", "small": f"within {small} of the base"}[line.stopped]
+    if line.stopped != "small":
+        return "told from the base" if line.stopped else ""
+    unit = " points" if is_accuracy(table.columns[table.decided_by].metric) else ""
+    return f"within {table.stop_when:g}{unit} of the base"
 
 
 def _markdown(table: StudyTable) -> str:

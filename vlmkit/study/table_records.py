@@ -88,6 +88,8 @@ class StudyTable(Record):
     correction: str
     stop_when: float | None = None
     """The difference that matters, where rows may end early: intervals then hold after every seed at once."""
+    decided_by: str = ""
+    """The column, `benchmark/metric`, by which rows end early; empty where none does."""
     seed_variance: str
     source: str = ""
     """Of the published scores."""

@@ -36,7 +36,7 @@ def table() -> StudyTable:
     ]
     return StudyTable(
         study="parts", title="Parts", columns={NAME: column}, lines=lines, correction="holm", seed_variance="pooled",
-        stop_when=2.0, timed_on="a CPU, float32, 2 threads",
+        stop_when=2.0, decided_by=NAME, timed_on="a CPU, float32, 2 threads",
     )  # fmt: skip
 
 
@@ -49,6 +49,11 @@ def test_captions_say_what_ended_early(table: StudyTable) -> None:
     small = table.lines[1].model_copy(update={"stopped": "small"})
     fewer = table.model_copy(update={"lines": [table.lines[0], small]})
     assert "w/o a|b (within 2 points of the base)" in "\n".join(captions(fewer))
+    score = fewer.model_copy(update={
+        "columns": {**table.columns, "talk/score": table.columns[NAME].model_copy(update={"metric": "score"})},
+        "decided_by": "talk/score",
+    })  # fmt: skip
+    assert "w/o a|b (within 2 of the base)" in "\n".join(captions(score))
     assert "hold after every seed" not in "\n".join(captions(table.model_copy(update={"stop_when": None})))
 
 
