@@ -19,10 +19,10 @@ __all__ = ["Claims"]
 
 
 class Claims:
-    """What this process has claimed."""
+    """The claims that this process holds."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the claims in a folder, which is there."""
+        """Keep the claims in the file `.making` of an existing folder."""
         self._held: set[str] = set()
         try:
             self._file = -1 if sys.platform == "win32" else os.open(folder / ".making", os.O_RDWR | os.O_CREAT, 0o666)

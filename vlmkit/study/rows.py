@@ -73,7 +73,7 @@ class Study:
     rows: tuple[StudyRow, ...]
     """The base first."""
     runs: tuple[StudyRun, ...]
-    """By seed, then by row: after the first so many runs, every row has its first seed."""
+    """All of the first seed, then all of the second one, …; within a seed in the order of the rows."""
 
     @property
     def evaluation(self) -> EvaluationSpec:

@@ -70,7 +70,7 @@ def take_stages(
 ) -> list[str]:
     """Put the finished stages of other runs into a run that would train them to the same weights.
 
-    That are its first stages as far as `stage_identity` is equal. Files are shared with the other run as hard links
+    These are its first stages, as far as `stage_identity` is equal. Files are shared with the other run as hard links
     where the file system has them. What the run has begun itself is left alone.
 
     Args:
