@@ -40,6 +40,11 @@ def test_few_videos_tell_the_variance_of_questions_badly() -> None:
     assert half_width(1.0, 0.25, 3, question_degrees=5) == pytest.approx(np.quantile(abs(draws), 0.95), rel=0.005)
 
 
+def test_many_videos_are_computed_faster_to_the_same_width() -> None:
+    below, above = (half_width(1.0, 0.25, 3, question_degrees=degrees) for degrees in (100 - 1e-6, 100 + 1e-6))
+    assert above == pytest.approx(below, rel=1e-5)
+
+
 def test_one_training_has_the_interval_of_its_questions() -> None:
     values = [1.0, 0, 0, 1, 1, 0, 1, 1]
     videos = [1, 1, 2, 2, 3, 3, 4, 4]
