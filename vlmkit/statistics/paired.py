@@ -107,6 +107,6 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Source: McNemar, Psychometrika 12 (1947), with the binomial distribution in the place of its approximation.
     """
-    from scipy.special import bdtr  # type: ignore[import-untyped]
+    from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
