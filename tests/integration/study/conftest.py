@@ -11,8 +11,10 @@ import yaml
 
 from vlmkit import runner
 from vlmkit.errors import UserError
+from vlmkit.run_folder import RunFolder
 from vlmkit.spec.loading import load_spec
 from vlmkit.study.launching import Job, Launcher
+from vlmkit.study.running import StudyProgress
 
 MODEL: dict[str, Any] = {
     "aligner": {"type": "stab", "width": 16, "patch": 8, "heads": 2,
@@ -96,3 +98,19 @@ class HereLauncher(Launcher):
             log.write_text(f"vlmkit: {error}\n")
             return _Ended(2)
         return _Ended(0)
+
+
+class Holder:
+    """Works on a run, as another process would, until some run of the study has ended. Call it with the progress."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._lock = folder.locked()
+        self._lock.__enter__()
+        self.released: list[str] = []
+        """Names of the runs that had ended when it let go."""
+
+    def __call__(self, progress: StudyProgress) -> None:
+        """Let go where a run has ended."""
+        if progress.ended and not self.released:
+            self.released.extend(progress.ended)
+            self._lock.__exit__(None, None, None)

@@ -29,7 +29,7 @@ from vlmkit.study.table_formats import write_tables
 from vlmkit.summary import Summary
 from vlmkit.training.metrics import read_stage_record
 
-from .conftest import VARIANTS, HereLauncher, WriteStudy
+from .conftest import VARIANTS, HereLauncher, Holder, WriteStudy
 
 pytestmark = pytest.mark.usefixtures("quick")
 SLOWER = VARIANTS[1]
@@ -195,17 +195,9 @@ def test_half_a_run_is_taken_as_far_as_it_is_whole(output: Path, write_study: Wr
 
 def test_a_run_that_is_being_made_is_waited_for(output: Path, write_study: WriteStudy, asked: list[str]) -> None:
     second = Ablated(write_study, output, "second", [STILL_SLOWER])
-    lock = RunFolder(output / "first" / "base-seed1").locked()
-    lock.__enter__()
-    released: list[str] = []
-
-    def release(progress: StudyProgress) -> None:
-        if progress.ended and not released:
-            released.extend(progress.ended)
-            lock.__exit__(None, None, None)
-
-    second.run(tell=release)
-    assert released == ["still-slower-seed1"]
+    holder = Holder(RunFolder(output / "first" / "base-seed1"))
+    second.run(tell=holder)
+    assert holder.released == ["still-slower-seed1"]
     assert second.progress.runs_taken == {"base-seed1": "first/base-seed1"}
     assert asked == ["second/still-slower-seed1"]
 

@@ -15,7 +15,7 @@ from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table import build_table
 from vlmkit.study.table_formats import write_tables
 
-from .conftest import VARIANTS, HereLauncher, WriteStudy
+from .conftest import VARIANTS, HereLauncher, Holder, WriteStudy
 
 pytestmark = pytest.mark.usefixtures("quick")
 NAMES = ["base-seed1", "without-fsra-seed1", "slower-seed1", "base-seed2", "without-fsra-seed2", "slower-seed2"]
@@ -93,17 +93,9 @@ def test_a_run_that_somebody_works_on_is_waited_for(
     folder = StudyFolder.open(study, tmp_path / "runs")
     busy = folder.run_folder(study.runs[0])
     busy.path.mkdir()
-    lock = busy.locked()
-    lock.__enter__()
-    released: list[str] = []
-
-    def release(progress: StudyProgress) -> None:
-        if progress.ended and not released:
-            released.extend(progress.ended)
-            lock.__exit__(None, None, None)
-
-    assert run_study(study, folder, HereLauncher(), study.runs, tell=release).ended == [NAMES[1], NAMES[0]]
-    assert released == [NAMES[1]]
+    holder = Holder(busy)
+    assert run_study(study, folder, HereLauncher(), study.runs, tell=holder).ended == [NAMES[1], NAMES[0]]
+    assert holder.released == [NAMES[1]]
 
 
 def test_nothing_measured_is_no_table(write_study: WriteStudy, tmp_path: Path) -> None:
