@@ -15,6 +15,7 @@ channels, K heads.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,12 +24,13 @@ from torch import Tensor, nn
 
 from vlmkit.api import Encoder
 from vlmkit.api.weights import STANDARD
+from vlmkit_encoders._blocks import outputs_of
 from vlmkit_encoders.released import ReleasedWeights, load_weights
 
 if TYPE_CHECKING:
-    from vlmkit_encoders.spec import InternVideo2Spec
+    from vlmkit_encoders.spec import InternVideo2Spec, VitSpec
 
-__all__ = ["InternVideo2"]
+__all__ = ["InternVideo2", "InternVideo2PatchEmbed"]
 
 _FILES = ("InternVideo2-stage2_1b-224p-f4.pt", *STANDARD)
 """The published file of stage 2, and the names of transformers."""
@@ -80,7 +82,7 @@ class InternVideo2Block(nn.Module):
 
 
 class InternVideo2PatchEmbed(nn.Module):
-    def __init__(self, spec: InternVideo2Spec) -> None:
+    def __init__(self, spec: VitSpec) -> None:
         super().__init__()
         patch = (1, spec.patch, spec.patch)
         self.proj = nn.Conv3d(3, spec.width, patch, stride=patch)
@@ -122,15 +124,15 @@ class InternVideo2(Encoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalized -> (B, T, 1 + h*w, C). Raise a ValueError for frames of another size."""
+        return self.block_outputs(pixels, [self.spec.depth - 1])[0]
+
+    def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """(B, T, 3, H, W) normalized -> for each block (B, T, 1 + h*w, C)."""
         self.spec.check_pixels(*pixels.shape[3:])
         frames = pixels.shape[1]
         x = self.patch_embed(pixels)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1) + self._positions(frames)
-        for block in self.blocks[: self.spec.depth]:
-            x = block(x)
-        patches = x[:, 1:].unflatten(1, (frames, -1))
-        cls = x[:, None, :1].expand(-1, frames, -1, -1)
-        return torch.cat([cls, patches], 2)
+        return [_by_frame(output, frames) for output in outputs_of(self.blocks, x, indices)]
 
     def _positions(self, frames: int) -> Tensor:
         """(1, N, C): the table, interpolated linearly in time where the video has another number of frames."""
@@ -145,3 +147,9 @@ class InternVideo2(Encoder):
         path = self.spec.path
         if path is not None:
             load_weights(self, ReleasedWeights(path).state(_FILES), path, ("vision_encoder.",), _DROP)
+
+
+def _by_frame(x: Tensor, frames: int) -> Tensor:
+    """(B, 1 + T*h*w, C) -> (B, T, 1 + h*w, C): each frame with the one CLS token of the video."""
+    cls = x[:, None, :1].expand(-1, frames, -1, -1)
+    return torch.cat([cls, x[:, 1:].unflatten(1, (frames, -1))], 2)

@@ -17,6 +17,8 @@ Shape letters: B videos, T frames, F = B*T, H W pixels, h w patches, N = 1 + h*w
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +29,7 @@ from transformers.activations import ACT2FN
 
 from vlmkit.api import CheckpointError, Encoder, reading
 from vlmkit.nn import tile_grid
+from vlmkit_encoders._blocks import outputs_of
 from vlmkit_encoders.released import ReleasedWeights, check_finite_weights, load_weights
 
 if TYPE_CHECKING:
@@ -153,7 +156,16 @@ class ClipEncoder(Encoder):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError for frames of another size, or
         too many of them."""
-        batch, frames, _, height, width = pixels.shape
+        x = self.encoder(self._embed(pixels), pixels.shape[1])
+        return x.unflatten(0, pixels.shape[:2])
+
+    def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """(B, T, 3, H, W) normalized -> for each block (B, T, N, C)."""
+        layers = [partial(layer, frames=pixels.shape[1]) for layer in self.encoder.layers]
+        return [x.unflatten(0, pixels.shape[:2]) for x in outputs_of(layers, self._embed(pixels), indices)]
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        frames, _, height, width = pixels.shape[1:]
         self.spec.check_pixels(height, width)
         table = self.spec.frame_table
         if table and frames > table:
@@ -161,8 +173,7 @@ class ClipEncoder(Encoder):
                 f"encoder {self.spec.type!r}: its temporal table holds {table} frames (`frames`), found videos of "
                 f"{frames}; sample fewer frames or take weights made for more"
             )
-        x = self.pre_layrnorm(self.embeddings(pixels.flatten(0, 1)))
-        return self.encoder(x, frames).unflatten(0, (batch, frames))
+        return self.pre_layrnorm(self.embeddings(pixels.flatten(0, 1)))
 
     def load_pretrained(self) -> None:
         """Take the weights at `path`: a whole CLIP or LanguageBind model, or its vision tower alone.
@@ -205,6 +216,12 @@ class DinoV2(Encoder):
         tile_grid("encoder 'dinov2': patches", self.spec.patch, height, width, "pixels")
         tokens: Tensor = self.model(pixel_values=pixels.flatten(0, 1)).last_hidden_state
         return tokens.unflatten(0, pixels.shape[:2])
+
+    def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """(B, T, 3, H, W) normalized -> for each block (B, T, N, C)."""
+        tile_grid("encoder 'dinov2': patches", self.spec.patch, *pixels.shape[3:], "pixels")
+        x = self.model.embeddings(pixels.flatten(0, 1))
+        return [x.unflatten(0, pixels.shape[:2]) for x in outputs_of(self.model.encoder.layer, x, indices)]
 
     def _positions(self, embeddings: Tensor, height: int, width: int) -> Tensor:
         """(1, N, C): the table for frames of height x width pixels, bicubic, without antialiasing."""

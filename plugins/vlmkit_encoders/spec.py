@@ -59,6 +59,11 @@ class VitSpec(ReleasedEncoderSpec):
         """Patches per side of a frame of `image_size`."""
         return self.image_size // self.patch
 
+    @property
+    def num_blocks(self) -> int:
+        """All that are computed."""
+        return self.layers
+
     def check_size(self, size: int) -> None:
         """Raise a ValueError for frames that its position table is not made for."""
         if size != self.image_size:
@@ -109,6 +114,11 @@ class ClipSpec(VitSpec):
     def depth(self) -> int:
         """Number of blocks that are computed."""
         return self.select if self.select >= 0 else self.layers + 1 + self.select
+
+    @property
+    def num_blocks(self) -> int:
+        """All that are computed."""
+        return self.depth
 
     @property
     def frame_table(self) -> int:
@@ -241,6 +251,11 @@ class InternVideo2Spec(VitSpec):
     def depth(self) -> int:
         """Number of blocks that are computed."""
         return self.select + 1 if self.select >= 0 else self.layers + 1 + self.select
+
+    @property
+    def num_blocks(self) -> int:
+        """All that are computed."""
+        return self.depth
 
     @model_validator(mode="after")
     def _selects(self) -> InternVideo2Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -13,7 +14,7 @@ from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.contract import ContractError, Promise, Promises, check_type, enforce, type_name
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
-from vlmkit.guard import spec_of
+from vlmkit.guard import component_error, spec_of
 
 __all__ = ["Aligner", "Downsampler", "Encoder", "Teacher", "check_finite", "check_language", "check_values"]
 
@@ -84,6 +85,14 @@ def _check_encoded(encoder: Any, answer: object, pixels: Tensor) -> Tensor:
         said = f", as its prefix_tokens {spec.prefix_tokens}, patch {spec.patch} and width {spec.width} say"
         _has_shape(encoded, (*pixels.shape[:2], spec.prefix_tokens + patches, spec.width), "", said)
     return encoded
+
+
+def _check_blocks(encoder: Any, answer: object, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
+    """Check the outputs of blocks as those of the encoder, one for each index."""
+    outputs: list[Tensor] = check_type(answer, list)
+    if len(outputs) != len(indices):
+        raise ContractError(f"gives {len(outputs)} outputs, expected one for each of the blocks {list(indices)}")
+    return [_check_encoded(encoder, output, pixels) for output in outputs]
 
 
 def _check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
@@ -187,11 +196,18 @@ class Downsampler(_ComponentModule):
 class Encoder(_ComponentModule):
     """A pretrained vision tower, for encoder-based aligners and for teachers."""
 
-    _promises: ClassVar[Promises] = {"forward": Promise(_check_encoded)}
+    _promises: ClassVar[Promises] = {"forward": Promise(_check_encoded), "block_outputs": Promise(_check_blocks)}
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalized -> (B, T, P + h*w, C): `EncoderSpec.prefix_tokens`, then the patches."""
+
+    def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """The tokens after each of the blocks `indices`, before any final norm, in the shape that `forward` gives.
+
+        Blocks count from 0 to `EncoderSpec.num_blocks` - 1; those behind the last index are not computed.
+        """
+        raise component_error(self, f"{type(self).__name__} gives no outputs of its blocks")
 
 
 def _freeze(teacher: Teacher, answer: object) -> None:
