@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vlmkit.api import VideoBatch, VisualTokens
-from vlmkit.nn import gather_tokens
-from vlmkit_baselines._module import EncoderAligner, to_slots
+from vlmkit.nn import gather_tokens, to_slots
+from vlmkit_baselines._module import EncoderAligner
 
 if TYPE_CHECKING:
     from vlmkit_baselines.spec import ChatUniViSpec, Scale

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vlmkit.api import Aligner, VideoBatch, VisualTokens
-from vlmkit.nn import build_projector, gather_tokens
+from vlmkit.nn import build_projector, gather_tokens, present_frames, to_slots
 
 if TYPE_CHECKING:
     from vlmkit_baselines.spec import EncoderAlignerSpec, PllavaSpec, VideoChatGptSpec, VideoLlavaSpec
 
-__all__ = ["EncoderAligner", "Pllava", "VideoChatGpt", "VideoLlava", "to_slots"]
+__all__ = ["EncoderAligner", "Pllava", "VideoChatGpt", "VideoLlava"]
 
 
 class EncoderAligner(Aligner):
@@ -41,15 +41,8 @@ class EncoderAligner(Aligner):
         Returns:
             features (F, P, C) of the patches, and (F,) which of the B * T frames they belong to.
         """
-        present = video.frame_mask.flatten().nonzero().squeeze(1).to(video.pixels.device)
-        pixels_F13HW = video.pixels.flatten(0, 1)[present][:, None]
+        pixels_F13HW, present = present_frames(video)
         return self.encoder(pixels_F13HW)[:, 0, self.spec.encoder.prefix_tokens :], present
-
-
-def to_slots(features: Tensor, present: Tensor, frame_mask: Tensor) -> Tensor:
-    """(F, …) of the frames `present` among the B * T of `frame_mask` (B, T) -> (B, T, …), zeros for the others."""
-    slots = features.new_zeros(frame_mask.numel(), *features.shape[1:])
-    return slots.index_copy(0, present, features).unflatten(0, tuple(frame_mask.shape))
 
 
 class VideoChatGpt(EncoderAligner):

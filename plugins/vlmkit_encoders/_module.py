@@ -219,7 +219,8 @@ class DinoV2(Encoder):
 
     def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:
         """(B, T, 3, H, W) normalized -> for each block (B, T, N, C)."""
-        tile_grid("encoder 'dinov2': patches", self.spec.patch, *pixels.shape[3:], "pixels")
+        height, width = pixels.shape[3:]
+        tile_grid("encoder 'dinov2': patches", self.spec.patch, height, width, "pixels")
         x = self.model.embeddings(pixels.flatten(0, 1))
         return [x.unflatten(0, pixels.shape[:2]) for x in outputs_of(self.model.encoder.layer, x, indices)]
 

@@ -23,5 +23,6 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
         spec.SegmentCentreSpec,
         spec.SegmentMidpointSpec,
         spec.SegmentStartSpec,
+        spec.StrideSpec,
         spec.UniformSpec,
     ]

@@ -69,6 +69,11 @@ def _segment_start(total: int, fps: float, wanted: int) -> list[int]:
     return [i * total // wanted for i in range(wanted)]
 
 
+def _stride(total: int, fps: float, wanted: int) -> list[int]:
+    count = min(total, wanted)
+    return [int(i * (total / count)) for i in range(count)]
+
+
 def _interior_points(total: int, fps: float, wanted: int) -> list[int]:
     step = total / (wanted + 1)
     return [int(i * step) for i in range(1, wanted + 1)]
@@ -90,6 +95,7 @@ RULES: dict[str, Rule] = {
     "segment-centre": _segment_centre,
     "segment-midpoint": _segment_midpoint,
     "segment-start": _segment_start,
+    "stride": _stride,
     "uniform": _uniform,
 }
 

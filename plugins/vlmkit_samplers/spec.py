@@ -11,7 +11,7 @@ from vlmkit.api.bounds import Frames
 
 __all__ = [
     "FpsSpec", "InteriorPointsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMidpointSpec",
-    "SegmentStartSpec", "UniformSpec",
+    "SegmentStartSpec", "StrideSpec", "UniformSpec",
 ]  # fmt: skip
 
 
@@ -59,6 +59,12 @@ class SegmentStartSpec(_RuleSpec):
     where the video is shorter."""
 
     type: Literal["segment-start"] = "segment-start"
+
+
+class StrideSpec(_RuleSpec):
+    """Video-LLaMA (arXiv:2306.02858): from the first frame on in equal steps, rounded down; no more than there are."""
+
+    type: Literal["stride"] = "stride"
 
 
 class InteriorPointsSpec(_RuleSpec):

@@ -17,7 +17,7 @@ import yaml
 from torch import nn
 
 from vlmkit.api import VideoBatch
-from vlmkit.checkpoints.formats import ReleasedFiles, published_format
+from vlmkit.checkpoints.formats import ReleasedFiles, ReleasedSource, published_format
 from vlmkit.checkpoints.mapping import plan_import
 from vlmkit.checkpoints.target import build_target
 from vlmkit.cli import app, main
@@ -222,7 +222,7 @@ def test_shipped_specs_take_the_released_sizes(
     _sparse(shapes, tmp_path / "model.safetensors")
     source, spec, released = ReleasedFiles(tmp_path), load_spec(f"specs/{spec_name}.yaml"), published_format(form)
     target = build_target(released, spec, source, None)
-    plan = plan_import(released, source, target, tmp_path / "problems.txt")
+    plan = plan_import(released, [ReleasedSource(released, source)], target, tmp_path / "problems.txt")
 
     def count(names: Iterable[str]) -> int:
         return sum(target.model.get_parameter(name).numel() for name in names if name in target.parameters)

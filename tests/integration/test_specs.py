@@ -33,6 +33,8 @@ SYSTEMS = {
     "video-llava-7b": Expected(425_166_848, (2056,) * 4, None),
     "pllava-7b": Expected(324_487_168, (2304,) * 4, None),
     "chat-univi-7b": Expected(307_378_176, (448,) * 4, None),
+    "video-llama-7b": Expected(1_113_163_648, (32,) * 4, None),
+    "video-chat-7b": Expected(1_296_599_296, (96,) * 4, None),
 }
 ABLATIONS = {
     "table4-without-rows": Expected(45_065_554, (2056, 1544, 1160, 1160)),

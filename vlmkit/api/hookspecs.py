@@ -18,6 +18,7 @@ from vlmkit.api.spec import ComponentSpec
 __all__ = [
     "API_VERSION",
     "PublishedFormat",
+    "PublishedPart",
     "hookimpl",
     "vlmkit_benchmarks",
     "vlmkit_components",
@@ -33,6 +34,27 @@ API_VERSION = 1
 
 hookspec = pluggy.HookspecMarker("vlmkit")
 hookimpl = pluggy.HookimplMarker("vlmkit")
+
+
+@dataclass(frozen=True)
+class PublishedPart:
+    """Another checkpoint that a released one was trained from and does not contain: of an encoder, of a language model.
+
+    Its rules are asked as those of `PublishedFormat`, for the names in this checkpoint alone.
+    """
+
+    name: str
+    """By which it is given, e.g. `eva` in `vlmkit import … --with eva=PATH`."""
+    title: str
+    """One line for people: which checkpoint it is, by whom."""
+    rename: tuple[tuple[str, str], ...]
+    """As in `PublishedFormat`."""
+    drop: tuple[tuple[str, str], ...] = ()
+    """As in `PublishedFormat`."""
+    alias: tuple[tuple[str, str], ...] = ()
+    """As in `PublishedFormat`."""
+    language_model: bool = False
+    """True where the language model is from here: its config.json is compared and its tokenizer taken."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,8 @@ class PublishedFormat:
     alias: tuple[tuple[str, str], ...] = ()
     """Published name to the published name of the same tensor, a template as above: not taken, but compared with it, or
     taken in its place where a checkpoint holds nothing under that name."""
+    parts: tuple[PublishedPart, ...] = ()
+    """The other checkpoints that are needed; each weight of the model has to be in exactly one of all of them."""
 
 
 @hookspec

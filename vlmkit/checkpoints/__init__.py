@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from vlmkit.checkpoints.convert import import_checkpoint
-from vlmkit.checkpoints.mapping import ImportReport
+from vlmkit.checkpoints.import_report import ImportReport
 
 __all__ = ["ImportReport", "import_checkpoint"]

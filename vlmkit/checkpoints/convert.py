@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vlmkit.api.hookspecs import PublishedPart
 from vlmkit.api.weights import open_shard
-from vlmkit.checkpoints.formats import ReleasedFiles, published_format
-from vlmkit.checkpoints.mapping import ImportPlan, ImportReport, ReleasedTensor, plan_import
+from vlmkit.checkpoints.formats import ReleasedFiles, ReleasedSource, published_format, published_part
+from vlmkit.checkpoints.import_report import ImportReport
+from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor, plan_import
 from vlmkit.checkpoints.target import build_target
 from vlmkit.errors import CheckpointError
 from vlmkit.files import atomic_folder, expand_path, saving_weights
@@ -34,6 +36,7 @@ def import_checkpoint(
     source: str | Path,
     destination: str | Path,
     *,
+    parts: Mapping[str, str | Path] | None = None,
     spec: ExperimentSpec | None = None,
     tokenizer: str | None = None,
     group_bytes: int = 2**30,
@@ -48,6 +51,7 @@ def import_checkpoint(
         name: the published format, e.g. `video-panda`.
         source: its folder in the layout of transformers (`config.json`, shards with an index or one file), or one file.
         destination: the folder to make; appears when it is complete.
+        parts: by their names the folders or files of the other checkpoints that the format is made of.
         spec: the experiment whose model takes the weights; None: the shipped one that the format names.
         tokenizer: folder or hub id of the tokenizer; None: that of the source, otherwise the spec's.
         group_bytes: size of the files that are written.
@@ -61,17 +65,26 @@ def import_checkpoint(
     folder = expand_path(destination)
     _check_room(folder)
     listing = folder.with_name(f"{folder.name}.problems.txt")
-    opened = ReleasedFiles(expand_path(source))
+    sources = [ReleasedSource(form, ReleasedFiles(expand_path(source)))]
+    for part, place in (parts or {}).items():
+        sources.append(ReleasedSource(published_part(form, part), ReleasedFiles(expand_path(place))))
     experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
-    plan = plan_import(form, opened, build_target(form, experiment, opened, tokenizer), listing)
+    plan = plan_import(form, sources, build_target(form, experiment, _of_language(sources), tokenizer), listing)
     with saving_weights(folder), atomic_folder(folder) as temporary:
         _write_weights(plan, experiment, temporary, group_bytes, progress)
-        report = ImportReport(form, str(source), experiment.name, plan, _write_distillation(plan, temporary))
+        places = {part: str(place) for part, place in (parts or {}).items()}
+        report = ImportReport(form, str(source), places, experiment.name, plan, _write_distillation(plan, temporary))
         _write_config(plan, temporary)
         (temporary / "import.json").write_text(json.dumps(report.as_dict(), indent=2), encoding="utf-8")
         write_manifest(temporary)
     listing.unlink(missing_ok=True)  # of an import that did not fit
     return report
+
+
+def _of_language(sources: Sequence[ReleasedSource]) -> ReleasedFiles:
+    """Return the source of the language model, whose config.json and tokenizer are looked at."""
+    own = (source for source in sources[1:] if isinstance(source.rules, PublishedPart) and source.rules.language_model)
+    return next(own, sources[0]).files
 
 
 def _check_room(folder: Path) -> None:
@@ -127,6 +140,10 @@ def _write_config(plan: ImportPlan, folder: Path) -> None:
         processor.save_pretrained(folder)
 
 
+def _own(tensor: Tensor, plan: ImportPlan, name: str) -> Tensor:
+    return tensor.to(plan.dtype(name)).reshape(plan.target.weights[name].shape).contiguous()
+
+
 def _groups(plan: ImportPlan, group_bytes: int) -> Iterator[list[ReleasedTensor]]:
     """Yield the keys that are written together: of one file of the source, in its order."""
     group: list[ReleasedTensor] = []
@@ -151,7 +168,7 @@ def _tensors(groups: list[list[ReleasedTensor]], plan: ImportPlan, spec: Experim
             file = group[0].file
             shard = open_shard(file)
         assert shard is not None
-        yield {key.ours: shard.read(key.name).to(plan.dtype(key.ours)).contiguous() for key in group}
+        yield {key.ours: _own(shard.read(key.name), plan, key.ours) for key in group}
     shard = None
     if plan.fresh:
         with torch.random.fork_rng():

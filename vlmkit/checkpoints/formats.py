@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from vlmkit.api.hookspecs import PublishedFormat
+from vlmkit.api.hookspecs import PublishedFormat, PublishedPart
 from vlmkit.api.weights import INDEX, STANDARD, read_index, read_mapping
 from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 __all__ = [
     "NameMatch",
     "ReleasedFiles",
+    "ReleasedSource",
     "import_state_dict",
     "match_name",
     "published_format",
     "published_formats",
     "published_name",
+    "published_part",
 ]
 
 
@@ -60,6 +62,19 @@ class ReleasedFiles:
         """Return the content of config.json, or None where there is none."""
         file = self.folder / "config.json"
         return read_mapping(file) if is_file(file) else None
+
+
+class ReleasedSource(NamedTuple):
+    """One of the checkpoints that an import is made of."""
+
+    rules: PublishedFormat | PublishedPart
+    """The format itself for the released checkpoint, one of its parts for another one."""
+    files: ReleasedFiles
+
+    @property
+    def part(self) -> str:
+        """The name of the part; empty for the released checkpoint."""
+        return "" if isinstance(self.rules, PublishedFormat) else self.rules.name
 
 
 class NameMatch(NamedTuple):
@@ -98,11 +113,13 @@ def published_format(name: str) -> PublishedFormat:
         raise CheckpointError(f"two plugins offer the published format {name!r}: {owners}; leave one out of "
                               "VLMKIT_PLUGINS")  # fmt: skip
     [(plugin, form)] = offers[name]
+    checkpoints: tuple[PublishedFormat | PublishedPart, ...] = (form, *form.parts)
     try:
-        for pattern, _ in form.drop:
-            re.compile(pattern)
-        for pattern, template in (*form.alias, *form.rename):
-            re.sub(pattern, template, "")
+        for rules in checkpoints:
+            for pattern, _ in rules.drop:
+                re.compile(pattern)
+            for pattern, template in (*rules.alias, *rules.rename):
+                re.sub(pattern, template, "")
     except (re.error, TypeError, ValueError, IndexError) as error:
         raise PluginError(
             f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
@@ -118,8 +135,17 @@ def _offers() -> dict[str, list[tuple[Plugin, PublishedFormat]]]:
     return dict(sorted(found.items()))
 
 
-def match_name(form: PublishedFormat, name: str) -> NameMatch:
-    """Apply the rules of the format to one name of a state dict."""
+def published_part(form: PublishedFormat, name: str) -> PublishedPart:
+    """Return the part `name` of a format. A CheckpointError where it has none of that name."""
+    parts = {part.name: part for part in form.parts}
+    if name not in parts:
+        known = f"{did_you_mean(name, parts)}it has: {', '.join(parts)}" if parts else "it is one checkpoint"
+        raise CheckpointError(f"the published format {form.name!r} has no part {name!r}; {known}")
+    return parts[name]
+
+
+def match_name(form: PublishedFormat | PublishedPart, name: str) -> NameMatch:
+    """Apply the rules of the format, or of one of its parts, to one name of a state dict."""
     for pattern, reason in form.drop:
         if re.fullmatch(pattern, name):
             return NameMatch("dropped", reason=reason)
@@ -134,22 +160,24 @@ def match_name(form: PublishedFormat, name: str) -> NameMatch:
     return NameMatch("unexpected")
 
 
-def import_state_dict(name: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def import_state_dict(name: str, state: Mapping[str, Tensor], part: str = "") -> dict[str, Tensor]:
     """Return the state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
 
     Args:
         name: the published format, e.g. `video-panda`.
-        state: published names to tensors, all of the checkpoint or a part. The tensors are not copied.
+        state: published names to tensors, all of the checkpoint or some. The tensors are not copied.
+        part: which of the format's other checkpoints they are of, e.g. `eva`; empty: the released one.
 
     Raises:
         CheckpointError: a name is not one of the format's, or two of them would become the same.
     """
     form = published_format(name)
-    fates = {key: match_name(form, key) for key in state}
+    rules = published_part(form, part) if part else form
+    fates = {key: match_name(rules, key) for key in state}
     if unexpected := [key for key, found in fates.items() if found.state == "unexpected"]:
         shown = ", ".join(unexpected[:10]) + (f" and {len(unexpected) - 10} more" if len(unexpected) > 10 else "")
         raise CheckpointError(
-            f"{len(unexpected)} names are not those of {form.title}: {shown}. "
+            f"{len(unexpected)} names are not those of {rules.title}: {shown}. "
             f"Is this a checkpoint of another model? Known formats: {', '.join(published_formats())}"
         )
     sources: dict[str, str] = {}
@@ -164,7 +192,7 @@ _GROUP = re.compile(r"\((?!\?)(?:[^()]|\(\?:[^()]*\))*\)")
 """A capturing group, with groups that do not capture inside."""
 
 
-def published_name(form: PublishedFormat, ours: str) -> str:
+def published_name(form: PublishedFormat | PublishedPart, ours: str) -> str:
     """Return the name under which a checkpoint in the format holds `ours`, with every optional prefix; empty where its
     rule cannot be read backwards."""
     for pattern, template in form.rename:

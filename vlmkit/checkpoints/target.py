@@ -47,7 +47,7 @@ class Target:
 
 def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFiles, tokenizer: str | None) -> Target:
     """Compose the spec's model without weights, with the first tokenizer that can be read: `tokenizer` if it is given,
-    otherwise that of the source, otherwise the spec's.
+    otherwise that of the source of the language model, otherwise the spec's.
 
     Raises:
         CheckpointError: the source's config.json is that of another language model.

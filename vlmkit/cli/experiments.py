@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmkit.errors import UserError
+from vlmkit.errors import CheckpointError, UserError, shown
 from vlmkit.formatting import columns, large
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
@@ -98,6 +98,10 @@ def import_checkpoint(
         Path, typer.Argument(metavar="SRC", help="Its folder: config.json and weights, in shards or one file.")
     ],
     destination: Annotated[Path, typer.Argument(metavar="DST", help="The folder to make.")],
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=PATH", help="Another checkpoint that the format is made of, repeatable."),
+    ] = None,
     spec: Annotated[
         Path | None,
         typer.Option(metavar="SPEC", help="Whose model takes the weights; by default the format's own spec."),
@@ -120,7 +124,9 @@ def import_checkpoint(
     def tell(message: str) -> None:
         typer.echo(message, err=True)
 
-    done = checkpoints.import_checkpoint(form, source, destination, spec=experiment, tokenizer=tokenizer, progress=tell)
+    done = checkpoints.import_checkpoint(
+        form, source, destination, parts=_named(with_ or []), spec=experiment, tokenizer=tokenizer, progress=tell
+    )
     lines = [
         f"{done.form.title} -> the model of {done.spec}",
         columns(done.rows()),
@@ -130,6 +136,19 @@ def import_checkpoint(
         f"written: {destination} (every key: {destination / 'import.json'})",
     ]
     typer.echo("\n".join(lines))
+
+
+def _named(values: list[str]) -> dict[str, str]:
+    """Return `NAME=PATH` by names. A CheckpointError where it is something else, or one name is given twice."""
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not (name and equals and path):
+            raise CheckpointError(f"--with: expected NAME=PATH, e.g. eva=eva_vit_g.pth, found {shown(value)}")
+        if name in found:
+            raise CheckpointError(f"--with: {name} is given twice, {found[name]} and {path}; leave one out")
+        found[name] = path
+    return found
 
 
 def _load(spec: Path, overrides: list[str] | None) -> ExperimentSpec:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlmkit.nn.attention import KeyValue, QueryPool, SingleQueryAttention, WindowPool, attend, fold_norm
-    from vlmkit.nn.frames import crop_frames, gather_tokens, lay_out_frames
+    from vlmkit.nn.frames import crop_frames, gather_tokens, lay_out_frames, present_frames, to_slots
     from vlmkit.nn.geometry import check_canvas, check_geometry, check_heads, check_multiple, check_sampling, tile_grid
     from vlmkit.nn.layers import PatchEmbedding, add_space_time, build_projector, convolve_time, initialize_linears
     from vlmkit.nn.layout import Box, FrameBlocks, FrameGroup, Ints, layout_of_blocks, layout_without_patches
@@ -41,7 +41,9 @@ __all__ = [
     "lay_out_frames",
     "layout_of_blocks",
     "layout_without_patches",
+    "present_frames",
     "tile_grid",
+    "to_slots",
 ]
 
 _MODULES = ("geometry", "layout", "attention", "frames", "layers")

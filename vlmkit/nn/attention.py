@@ -40,7 +40,9 @@ def fold_norm(norm: nn.LayerNorm, key: Tensor, value: Tensor, value_bias: Tensor
     return KeyValue(key * norm.weight, value * norm.weight, F.linear(norm.bias, value, value_bias))
 
 
-def attend(query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale: float) -> Tensor:
+def attend(
+    query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale: float, mask: Tensor | None = None
+) -> Tensor:
     """Attend from each query to its context.
 
     Args:
@@ -49,6 +51,7 @@ def attend(query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale:
         weights: projections of the context.
         heads: number of heads, contiguous blocks of channels.
         scale: factor on the scores.
+        mask: (N, S), False where a context is padding; None: nowhere.
 
     Returns:
         (N, C), before the output projection.
@@ -60,6 +63,8 @@ def attend(query: Tensor, context: Tensor, weights: KeyValue, heads: int, scale:
         scores = F.linear(context, folded[0]).transpose(1, 2)  # N H S
     else:
         scores = torch.bmm(folded, context.transpose(1, 2))
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None], -torch.inf)
     read = torch.bmm(scores.softmax(2), context)  # N H C
     values = torch.bmm(read.transpose(0, 1), weights.value.view(heads, -1, width).transpose(1, 2))  # H N d
     values = values.transpose(0, 1).clone(memory_format=torch.contiguous_format)  # N H d

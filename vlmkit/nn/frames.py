@@ -1,7 +1,7 @@
-"""The frame-wise part of an aligner: cut the picture out of its padding, and put the tokens into sequences.
+"""The frame-wise part of an aligner: frames and pictures without their padding, and tokens put into sequences.
 
-Shape letters: B videos, T frames, H W patches, F frames of one group, S tokens of a frame, N tokens of a video, P
-distinct tokens of a batch, C channels, D LLM width.
+Shape letters: B videos, T frames, H W patches, p side of a patch in pixels, F frames of one group, S tokens of a frame,
+N tokens of a video, P distinct tokens of a batch, C channels, D LLM width.
 """
 
 from __future__ import annotations
@@ -13,11 +13,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vlmkit.api.tensors import VisualTokens
+from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import TokenLayout, VideoShape
 from vlmkit.nn.layout import FrameBlocks, FrameGroup, Ints
 
-__all__ = ["crop_frames", "gather_tokens", "lay_out_frames"]
+__all__ = ["crop_frames", "gather_tokens", "lay_out_frames", "present_frames", "to_slots"]
+
+
+def present_frames(video: VideoBatch) -> tuple[Tensor, Tensor]:
+    """Return the frames that are no padding in time, each as a video of its own, (F, 1, 3, H*p, W*p), and (F,) which of
+    the B*T frames they are."""
+    present = video.frame_mask.flatten().nonzero().squeeze(1).to(video.pixels.device)
+    return video.pixels.flatten(0, 1)[present][:, None], present
+
+
+def to_slots(features: Tensor, present: Tensor, frame_mask: Tensor) -> Tensor:
+    """(F, …) of the frames `present` among the B*T of `frame_mask` (B, T) -> (B, T, …), zeros for the others."""
+    slots = features.new_zeros(frame_mask.numel(), *features.shape[1:])
+    return slots.index_copy(0, present, features).unflatten(0, tuple(frame_mask.shape))
 
 
 def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:

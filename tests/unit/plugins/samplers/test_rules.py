@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from vlmkit.api import VideoInput
 
 RULES = (
-    "interior-points", "one-fps", "reference", "segment-centre", "segment-midpoint", "segment-start", "uniform",
+    "interior-points", "one-fps", "reference", "segment-centre", "segment-midpoint", "segment-start", "stride",
+    "uniform",
 )  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_positions_are_ascending_and_inside(rule: str, total: int, wanted: int) 
     assert positions[-1] < total
     if rule in ("interior-points", "segment-centre", "segment-start", "uniform"):
         assert len(positions) == wanted
-    if rule == "segment-midpoint":
+    if rule in ("segment-midpoint", "stride"):
         assert len(positions) == min(total, wanted)
 
 
@@ -81,6 +82,16 @@ def test_where_eight_frames_of_a_hundred_begin() -> None:
     assert {rule: choose(rule, 100, 25.0, 8)[0] for rule in rules} == rules
     assert choose("interior-points", 100, 25.0, 4) == [20, 40, 60, 80]
     assert choose("segment-start", 100, 25.0, 8) == [0, 12, 25, 37, 50, 62, 75, 87]
+
+
+@pytest.mark.parametrize(("rule", "key", "wanted"), [("stride", "video_llama", 8), ("stride", "video_llama_10", 10),
+                                                     ("segment-centre", "videochat", 8),
+                                                     ("segment-centre", "videochat_16", 16)])  # fmt: skip
+def test_rules_of_video_llama_and_video_chat(golden: Path, rule: str, key: str, wanted: int) -> None:
+    rows = [row for row in json.loads((golden / "frame_sampling_2.json").read_text()) if key in row]
+    assert len(rows) > 10
+    for row in rows:
+        assert choose(rule, row["num_frames"], row["fps"], wanted) == row[key], row
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -1,0 +1,66 @@
+"""What aligners take of BLIP-2 (arXiv:2301.12597): the norm behind the encoder, queries, Q-Former, and their weights.
+
+Shape letters: B videos, N tokens, C channels of the Q-Former, D LLM width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vlmkit.api import Aligner, VideoBatch, VisualTokens
+from vlmkit.api.weights import STANDARD
+from vlmkit.nn import build_projector, gather_tokens
+from vlmkit_encoders.released import ReleasedWeights, load_weights
+from vlmkit_qformer.qformer import QFormer
+
+if TYPE_CHECKING:
+    from vlmkit_qformer.spec import Blip2AlignerSpec
+
+__all__ = ["Blip2Aligner", "learned_queries"]
+
+_FILES = ("blip2_pretrained_flant5xxl.pth", *STANDARD)
+"""The file that LAVIS publishes, and the names of transformers."""
+
+
+def learned_queries(count: int, width: int) -> nn.Parameter:
+    """(1, count, width) N(0, 0.02)."""
+    return nn.Parameter(torch.empty(1, count, width).normal_(std=0.02))
+
+
+class Blip2Aligner(Aligner):
+    """Encoder, norm, queries, Q-Former and projector; subclasses say what reads what."""
+
+    def __init__(self, spec: Blip2AlignerSpec, llm_width: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = spec.encoder.build()
+        self.norm = nn.LayerNorm(spec.encoder.width)
+        self.query_tokens = learned_queries(spec.qformer.queries, spec.qformer.width)
+        self.qformer = QFormer(spec.qformer, spec.encoder.width)
+        self.projector = build_projector(spec.projector, spec.qformer.width, llm_width)
+
+    def load_pretrained(self) -> None:
+        """Load the weights of the encoder and of BLIP-2."""
+        self.encoder.load_pretrained()
+        path = self.spec.qformer.path
+        if path is None:
+            return
+        state = ReleasedWeights(path).state(_FILES)
+        text = [
+            f"encoder.layer.{i}.{mlp}." for i in range(self.spec.qformer.layers) for mlp in ("intermediate", "output")
+        ]
+        tables = [f"embeddings.{name}" for name in ("position_ids", "position_embeddings.", "word_embeddings.")]
+        load_weights(self.norm, state, path, ("ln_vision.",), ())
+        load_weights(self.qformer, state, path, ("Qformer.bert.",), (*tables, *text))
+        queries = {name: value for name, value in state.items() if name == "query_tokens"}
+        load_weights(nn.ParameterDict({"query_tokens": self.query_tokens}), queries, path, (), ())
+
+    def lay_out(self, tokens: Tensor, video: VideoBatch) -> VisualTokens:
+        """(B, N, D) -> the same tokens, at the places that the spec's layout says."""
+        pool = tokens.flatten(0, 1)
+        layouts = [self.spec.layout(shape) for shape in video.shapes()]
+        return gather_tokens(pool, list(np.arange(len(pool)).reshape(len(tokens), -1)), layouts)
