@@ -54,6 +54,8 @@ class Summary(BaseModel):
     """Parameters by part; the teacher too, which is never part of the model."""
     tokens: dict[str, int]
     """Tokens per video by aspect ratio."""
+    pictures: Annotated[dict[str, tuple[int, int]], Field(exclude_if=lambda found: not found)] = {}
+    """Width and height of these videos, pixels, where tokens depend on them: without a square canvas."""
     macs: Annotated[int, Field(ge=0, lt=10**30)]
     """Multiply-accumulates of the aligner for one square video."""
     frames: int
@@ -83,6 +85,7 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
     model, _ = compose(spec.model, meta=True)
     aligner = spec.model.aligner
     check_shapes(model, spec.model)
+    pictures = {} if aligner.input.is_square else ASPECTS
     parts = {"aligner": count_parameters(model.aligner), "backbone": count_parameters(model.backbone)}
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     stages: list[StageSummary] = []
@@ -97,7 +100,10 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
             memory, rates = {str(gpus): size for gpus, size in needed.items()}, dict(stage.train)
             stages.append(StageSummary(name=stage.name, trains=stage_plan.trains, rates=rates, memory=memory))
     macs = count_macs(model.aligner, aligner.input)
-    summary = Summary(name=spec.name, parts=parts, tokens=tokens, macs=macs, frames=aligner.input.frames, stages=stages)
+    summary = Summary(
+        name=spec.name, parts=parts, tokens=tokens, pictures=pictures, macs=macs, frames=aligner.input.frames,
+        stages=stages,
+    )  # fmt: skip
     return ComposedSummary(summary, model, plan)
 
 
@@ -130,7 +136,7 @@ def count_macs(aligner: nn.Module, video: VideoInput) -> int:
 
     from vlmkit.api.tensors import VideoBatch
 
-    pixels = torch.empty(1, video.frames, 3, video.size, video.size, device="meta")
+    pixels = torch.empty(1, video.frames, 3, *video.sides(*ASPECTS["square"]), device="meta")
     was_training = aligner.training
     aligner.eval()
     # Not `no_grad`: there the view of a parameter still asks for gradients, and the counter cannot follow it.

@@ -1,5 +1,5 @@
-"""EVE's patch embedding layer (arXiv:2406.11832), applied to each frame on its own: the aligner `eve`, and the names of
-tensors in the released checkpoints (code baaivision/EVE, EVE-7B)."""
+"""EVE's patch embedding layer (arXiv:2406.11832) and EVEv2's (arXiv:2502.06788), applied to each frame on its own: the
+aligners `eve` and `eve-v2`, and the names of tensors in EVE's released checkpoints (code baaivision/EVE, EVE-7B)."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,11 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The aligner."""
+    """The aligners."""
+    from vlmkit_eve.eve_v2_aligner import EveV2AlignerSpec
     from vlmkit_eve.spec import EveSpec
 
-    return [EveSpec]
+    return [EveSpec, EveV2AlignerSpec]
 
 
 @hookimpl

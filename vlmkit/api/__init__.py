@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vlmkit.api.aligner import AlignerSpec, Projector
 from vlmkit.api.backbone import BackboneSpec
+from vlmkit.api.canvas import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Canvas, Fit
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.document import Document, fill_template, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
@@ -26,17 +27,7 @@ from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.api.video import (
-    CLIP_MEAN,
-    CLIP_STD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Canvas,
-    Fit,
-    TokenLayout,
-    VideoInput,
-    VideoShape,
-)
+from vlmkit.api.video import TokenLayout, VideoInput, VideoShape
 from vlmkit.errors import (
     CheckpointError,
     DataError,

@@ -19,6 +19,7 @@ __all__ = [
     "MOST_PARAMETERS",
     "MOST_PIXELS",
     "MOST_TOKENS",
+    "Area",
     "Batch",
     "Channels",
     "Count",
@@ -45,6 +46,8 @@ MOST_CHANNELS = 2**16
 MOST_LAYERS = 1000
 """Of a language model."""
 
+Area = Annotated[int, Field(gt=0, le=2**28)]
+"""Of a picture, pixels."""
 Batch = Annotated[int, Field(gt=0, le=2**20)]
 """Samples or questions that are computed together."""
 Channels = Annotated[int, Field(gt=0, le=MOST_CHANNELS)]

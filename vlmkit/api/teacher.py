@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ModelWrapValidatorHandler, PrivateAttr, field_serializer, field_validator, model_validator
 
+from vlmkit.api.canvas import Canvas
 from vlmkit.api.contract import Promise, Promises, builds, check_int, check_none, check_optional_int, check_sides
-from vlmkit.api.video import Canvas, VideoComponentSpec
+from vlmkit.api.video import VideoComponentSpec
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Teacher

@@ -1,15 +1,16 @@
-"""Videos as numbers, without tensors: which frames and what canvas a component wants, what tokens come out."""
+"""Videos as numbers, without tensors: which frames a component wants, on what canvas, and what tokens come out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import Field, GetCoreSchemaHandler, ValidationError, field_validator, model_validator
+from pydantic import GetCoreSchemaHandler, ValidationError, field_validator, model_validator
 from pydantic_core import CoreSchema
 
-from vlmkit.api.bounds import MOST_PIXELS, Frames, Side
+from vlmkit.api.bounds import MOST_PIXELS, Frames
+from vlmkit.api.canvas import Box, Canvas, own_options
 from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, SlotMarker, Spec
 
@@ -18,37 +19,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "CLIP_MEAN",
-    "CLIP_STD",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "Canvas",
-    "Fit",
     "FrameSelection",
     "TokenLayout",
     "VideoComponentSpec",
     "VideoInput",
     "VideoShape",
 ]
-
-RGB = tuple[float, float, float]
-Box = tuple[int, int, int, int]
-"""Top, bottom, left, right, pixels; bottom and right exclusive."""
-_Mean = Annotated[float, Field(ge=0, le=1)]
-_Deviation = Annotated[float, Field(ge=1e-6, le=1000)]
-CLIP_MEAN: RGB = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD: RGB = (0.26862954, 0.26130258, 0.27577711)
-IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
-IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
-
-
-class Fit(NamedTuple):
-    """Placement of a picture on its canvas: resize, then paste at (top, left); what lies outside is cut. Pixels."""
-
-    width: int
-    height: int
-    top: int
-    left: int
 
 
 class VideoShape(NamedTuple):
@@ -132,70 +108,23 @@ class FrameSelection(Spec):
         return self.frames if self.sampler.pads else num_frames_present
 
 
-class Canvas(Spec):
-    """The square that pictures are fitted on, and their normalization. The defaults are Video-Panda's."""
-
-    size: Side = 448
-    """Side of the square canvas, pixels."""
-    fit: Literal["pad", "crop", "squash"] = "pad"
-    """`pad`: long side to `size`, short side up to the next `multiple`, rest padded; `crop`: short side to `size`,
-    center crop; `squash`: both sides to `size`."""
-    multiple: Side = 28
-    """With `pad`: the picture's sides and offsets are multiples of this, pixels."""
-    mean: tuple[_Mean, _Mean, _Mean] = CLIP_MEAN
-    """Mean of the RGB values in 0..1; also the color of the padding."""
-    std: tuple[_Deviation, _Deviation, _Deviation] = CLIP_STD
-    """Standard deviation of the RGB values in 0..1."""
-
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.fit == "pad" and self.size % self.multiple:
-            raise ValueError(f"size {self.size} is not a multiple of {self.multiple} (`multiple`)")
-        return self
-
-    def place(self, width: int, height: int) -> Fit:
-        """Return where a picture of width x height pixels goes on the canvas.
-
-        `pad` is the rule of Video-Panda's and EVE's preprocessing: the long side becomes `size`; the short side is
-        rounded up to a multiple; the padding before it is half of the rest, rounded down to a multiple.
-        """
-        size, unit = self.size, self.multiple
-        if self.fit == "squash":
-            return Fit(size, size, 0, 0)
-        if self.fit == "crop":
-            short = min(width, height)
-            new_w, new_h = width * size // short, height * size // short
-            return Fit(new_w, new_h, -((new_h - size) // 2), -((new_w - size) // 2))
-        cells = size // unit
-        short_cells = -(-cells * min(width, height) // max(width, height))
-        before = (cells - short_cells) // 2 * unit
-        if width > height:
-            return Fit(size, short_cells * unit, before, 0)
-        return Fit(short_cells * unit, size, 0, before)
-
-    def content_box(self, width: int, height: int) -> Box:
-        """Return top, bottom, left and right of a picture of width x height pixels inside its padding."""
-        fit = self.place(width, height)
-        top, left = max(fit.top, 0), max(fit.left, 0)
-        return top, min(fit.top + fit.height, self.size), left, min(fit.left + fit.width, self.size)
-
-
 class VideoInput(Canvas, FrameSelection):
     """The frames that an aligner wants, and the canvas that they are fitted on. The defaults are Video-Panda's."""
 
     @model_validator(mode="after")
     def _is_not_too_large(self) -> Self:
-        if (pixels := self.frames * self.size**2) > MOST_PIXELS:
+        if (pixels := self.frames * self.most_pixels) > MOST_PIXELS:
+            each = f"{self.size:,}x{self.size:,}" if self.max_pixels is None else f"{self.max_pixels:,} pixels"
             raise ValueError(
-                f"{self.frames:,} frames of {self.size:,}x{self.size:,} are {pixels:,} pixels, expected at most "
-                f"{MOST_PIXELS:,}; lower `frames` or `size`"
+                f"{self.frames:,} frames of {each} are {pixels:,} pixels, expected at most {MOST_PIXELS:,}; lower "
+                f"`frames` or `{'size' if self.max_pixels is None else 'max_pixels'}`"
             )
         return self
 
     def shape(self, width: int, height: int, num_frames_present: int | None = None) -> VideoShape:
         """Return the fitted shape of a video of width x height pixels with so many sampled frames (None: `frames`)."""
         count = self.frames if num_frames_present is None else num_frames_present
-        return VideoShape(self.slots(count), self.size, self.size, self.content_box(width, height), count)
+        return VideoShape(self.slots(count), *self.sides(width, height), self.content_box(width, height), count)
 
     def sampled_by(self, sampling: str | Mapping[str, Any]) -> VideoInput:
         """Return the same canvas and number of frames with another sampler. A ValidationError where it is none."""
@@ -215,6 +144,8 @@ class VideoInput(Canvas, FrameSelection):
 class VideoComponentSpec(ComponentSpec):
     """A component that wants pixels."""
 
+    takes_any_canvas: ClassVar[bool] = False
+    """True: it takes canvases of any sides, of which a batch has the largest (`fit` area and pixels)."""
     input: Canvas = Canvas()
     """The canvas that pictures are fitted on."""
 
@@ -227,7 +158,17 @@ class VideoComponentSpec(ComponentSpec):
         own = cls.model_fields["input"].default.model_dump()
         if "frames" not in value and _states_frames(value.get("sampling")):
             own.pop("frames", None)
-        return {**own, **value}
+        return {**own_options(own, value.get("fit")), **value}
+
+    @field_validator("input")
+    @classmethod
+    def _takes_the_canvas(cls, value: Canvas) -> Canvas:
+        if not (cls.takes_any_canvas or value.is_square):
+            raise ValueError(
+                f"fit {value.fit} gives each video a canvas of its own, but this {cls.kind} takes squares only; "
+                "expected fit pad, crop or squash"
+            )
+        return value
 
 
 def _states_frames(sampling: object) -> bool:

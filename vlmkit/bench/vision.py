@@ -20,6 +20,7 @@ from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError
 from vlmkit.model.aligners import build_aligner
 from vlmkit.runtime import WorkerContext, check_device, exit_in_worker, keep_freed_memory
+from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters
 
@@ -105,7 +106,7 @@ class _TimedAligner:
         aligner, video = spec.model.aligner, spec.model.aligner.input
         with torch.device("meta"):
             meta = build_aligner(spec.model)
-        shape = video.shape(1, 1)
+        shape = video.shape(*ASPECTS["square"])
         self.result = VisionTimings(
             spec.name, count_parameters(meta), count_macs(meta, video), aligner.layout(shape).tokens, shape.frames
         )

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vlmkit.api.video import Box, Canvas, Fit, VideoInput, VideoShape
+from vlmkit.api.canvas import Box, Canvas, Fit
+from vlmkit.api.video import VideoInput, VideoShape
+from vlmkit.errors import UnreadableVideo
 
 if TYPE_CHECKING:
     from vlmkit.api.tensors import VideoBatch
@@ -71,9 +73,12 @@ class Fitting:
         self, canvas: Canvas, width: int, height: int, count: int, slots: int, seconds: tuple[float, ...] = ()
     ) -> None:
         """Make room for `count` frames of width x height pixels, shown at `seconds`, and for padding in time up to
-        `slots`."""
-        self._place = canvas.place(width, height)
-        pixels = np.zeros((slots, canvas.size, canvas.size, 3), np.uint8)
+        `slots`. An `UnreadableVideo` where the canvas does not take such a picture."""
+        try:
+            self._place, sides = canvas.place(width, height), canvas.sides(width, height)
+        except ValueError as error:
+            raise UnreadableVideo(str(error)) from None
+        pixels = np.zeros((slots, *sides, 3), np.uint8)
         pixels[:count] = padding_color(canvas)
         self.fitted = FittedVideo(pixels, canvas.content_box(width, height), count, seconds)
         """The video; its frames are there once they were put."""
@@ -87,7 +92,10 @@ class Fitting:
 
 
 def fit_frames(frames: Pixels, video: VideoInput) -> FittedVideo:
-    """Put (n, H, W, 3) RGB frames, which are chosen already, on the canvas of `video`; n at most `video.frames`."""
+    """Put (n, H, W, 3) RGB frames, which are chosen already, on the canvas of `video`; n at most `video.frames`.
+
+    An `UnreadableVideo` where the canvas does not take such a picture.
+    """
     count, height, width, _ = frames.shape
     if not 1 <= count <= video.frames:
         raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
@@ -128,9 +136,11 @@ def _strip(image: Image.Image, start: float, end: float, scale: float, axis: int
 
 
 def to_batch(videos: Sequence[FittedVideo], canvas: Canvas) -> VideoBatch:
-    """Normalize, (x / 255 - mean) / std, and stack: pixels (B, T, 3, H, W) float32, T the longest of the videos.
+    """Normalize, (x / 255 - mean) / std, and stack: pixels (B, T, 3, H, W) float32, each axis as long as the longest of
+    the videos.
 
-    Frames that are padding in time are all zero. A ValueError where there are no videos or canvases differ in size.
+    Frames that are padding in time are all zero; so is what lies below and to the right of a smaller canvas. A
+    ValueError where there are no videos, or the sides of a square canvas differ.
     """
     import torch
 
@@ -138,16 +148,17 @@ def to_batch(videos: Sequence[FittedVideo], canvas: Canvas) -> VideoBatch:
 
     if not videos:
         raise ValueError("expected at least one video, found none")
-    sizes = {fitted.pixels.shape[1:] for fitted in videos}
-    if len(sizes) > 1:
+    sizes = {fitted.pixels.shape[1:3] for fitted in videos}
+    if len(sizes) > 1 and canvas.is_square:
         raise ValueError(f"expected canvases of one size, found {sorted(sizes)}")
-    height, width, _ = sizes.pop()
-    pixels = np.zeros((len(videos), max(len(fitted.pixels) for fitted in videos), 3, height, width), np.float32)
+    longest, *sides = (max(fitted.pixels.shape[axis] for fitted in videos) for axis in range(3))
+    pixels = np.zeros((len(videos), longest, 3, *sides), np.float32)
     tables = _tables(canvas.mean, canvas.std)
     for out, fitted in zip(pixels, videos, strict=True):
+        count, (height, width) = fitted.num_frames_present, fitted.pixels.shape[1:3]
         for channel, table in enumerate(tables):
-            shown = fitted.pixels[: fitted.num_frames_present, ..., channel]
-            np.take(table, shown, out=out[: fitted.num_frames_present, channel], mode="clip")
+            shown = fitted.pixels[:count, ..., channel]
+            np.take(table, shown, out=out[:count, channel, :height, :width], mode="clip")
     present = torch.tensor([fitted.num_frames_present for fitted in videos])
     frame_mask = torch.arange(pixels.shape[1]) < present[:, None]
     return VideoBatch(torch.from_numpy(pixels), torch.tensor([fitted.content_box for fitted in videos]), frame_mask)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vlmkit.api.canvas import Canvas
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
-from vlmkit.api.video import Canvas, FrameSelection
+from vlmkit.api.video import FrameSelection
 from vlmkit.data.fit import FittedVideo, Fitting
 from vlmkit.errors import UnreadableVideo
 
@@ -125,10 +126,13 @@ class VideoLoader:
         selected = select_frames(self._opener, path, self.frames, span)
         video, positions = selected
         slots, seconds = self.frames.slots(len(positions)), selected.times()
-        fittings = {
-            name: Fitting(canvas, video.width, video.height, len(positions), slots, seconds)
-            for name, canvas in self.canvases.items()
-        }
+        try:
+            fittings = {
+                name: Fitting(canvas, video.width, video.height, len(positions), slots, seconds)
+                for name, canvas in self.canvases.items()
+            }
+        except UnreadableVideo as error:
+            raise UnreadableVideo(f"{path}: {error}") from None
         places: dict[int, list[int]] = defaultdict(list)
         for slot, position in enumerate(positions):
             places[position].append(slot)

@@ -180,7 +180,7 @@ def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
 def _trial_videos(spec: AlignerSpec) -> VideoBatch:
     """Return one of each aspect, and one with a frame less where the aligner takes it."""
     shapes = [spec.input.shape(*sides) for sides in ASPECTS.values()]
-    fewer = spec.input.shape(1, 1, max(1, spec.input.frames - 1))
+    fewer = spec.input.shape(*ASPECTS["square"], max(1, spec.input.frames - 1))
     try:
         spec.layout(fewer._replace(frames=shapes[0].frames))
         shapes.append(fewer)
@@ -189,7 +189,8 @@ def _trial_videos(spec: AlignerSpec) -> VideoBatch:
     except ValueError:
         pass  # a number of frames that the aligner refuses
     slots = shapes[0].frames
-    pixels = torch.empty(len(shapes), slots, 3, shapes[0].height, shapes[0].width, device="meta")
+    sides = max(shape.height for shape in shapes), max(shape.width for shape in shapes)
+    pixels = torch.empty(len(shapes), slots, 3, *sides, device="meta")
     frames = torch.arange(slots) < torch.tensor([[shape.num_frames_present] for shape in shapes])
     return VideoBatch(pixels, torch.tensor([shape.content_box for shape in shapes]), frames)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from transformers.processing_utils import MultiModalData
@@ -43,8 +44,13 @@ class VideoCounts(SequenceMaker):
     @property
     def video_processor(self) -> VideoSizes:
         """The canvas, and what is made of videos. There is no `image_processor`: a picture is a video of one frame."""
-        side = self.aligner.input.size
-        return VideoSizes({"height": side, "width": side})
+        return self._sizes
+
+    @cached_property
+    def _sizes(self) -> VideoSizes:
+        video = self.aligner.input
+        width, height = max(video.filling_pictures(), key=lambda sides: self.count_tokens(video.shape(*sides)))
+        return VideoSizes({"height": height, "width": width})
 
     def _get_num_multimodal_tokens(
         self,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlmkit.nn.attention import KeyValue, QueryPool, SingleQueryAttention, WindowPool, attend, fold_norm
-    from vlmkit.nn.frames import crop_frames, gather_tokens, lay_out_frames, present_frames, to_slots
+    from vlmkit.nn.frames import crop_frames, cut_cells, gather_tokens, lay_out_frames, present_frames, to_slots
     from vlmkit.nn.geometry import check_canvas, check_geometry, check_heads, check_multiple, check_sampling, tile_grid
     from vlmkit.nn.layers import PatchEmbedding, add_space_time, build_projector, convolve_time, initialize_linears
     from vlmkit.nn.layout import Box, FrameBlocks, FrameGroup, Ints, layout_of_blocks, layout_without_patches
+    from vlmkit.nn.pictures import PictureBlocks, PictureCells
 
 __all__ = [
     "Box",
@@ -22,6 +23,8 @@ __all__ = [
     "Ints",
     "KeyValue",
     "PatchEmbedding",
+    "PictureBlocks",
+    "PictureCells",
     "QueryPool",
     "SingleQueryAttention",
     "WindowPool",
@@ -35,6 +38,7 @@ __all__ = [
     "check_sampling",
     "convolve_time",
     "crop_frames",
+    "cut_cells",
     "fold_norm",
     "gather_tokens",
     "initialize_linears",
@@ -46,7 +50,7 @@ __all__ = [
     "to_slots",
 ]
 
-_MODULES = ("geometry", "layout", "attention", "frames", "layers")
+_MODULES = ("geometry", "layout", "pictures", "attention", "frames", "layers")
 """Those that need no torch come first: the search for one of their names ends before torch is imported."""
 
 

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.api.video import TokenLayout, VideoShape
 from vlmkit.nn.layout import FrameBlocks, FrameGroup, Ints
+from vlmkit.nn.pictures import PictureCells
 
-__all__ = ["crop_frames", "gather_tokens", "lay_out_frames", "present_frames", "to_slots"]
+__all__ = ["crop_frames", "cut_cells", "gather_tokens", "lay_out_frames", "present_frames", "to_slots"]
 
 
 def present_frames(video: VideoBatch) -> tuple[Tensor, Tensor]:
@@ -47,6 +48,12 @@ def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:
     rows = slice(top * x.shape[1] // height, bottom * x.shape[1] // height)
     columns = slice(left * x.shape[2] // width, right * x.shape[2] // width)
     return x[:, rows, columns]
+
+
+def cut_cells(pixels: Tensor, cells: PictureCells, side: int) -> Tensor:
+    """Cut the n cells of all pictures out of their canvases: (B, T, 3, H*side, W*side) -> (n, 3, side, side)."""
+    tiles = pixels.unflatten(4, (-1, side)).unflatten(3, (-1, side)).permute(0, 1, 3, 5, 2, 4, 6)
+    return tiles[tuple(torch.from_numpy(index).to(pixels.device) for index in cells.index)]
 
 
 def lay_out_frames(

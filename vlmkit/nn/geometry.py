@@ -34,8 +34,9 @@ def tile_grid(tiles: str, side: int, height: int, width: int, unit: str) -> tupl
 
 def check_canvas(canvas: Canvas, patch: int) -> None:
     """Raise a ValueError where patches of `patch` pixels do not tile the canvas or, with `fit: pad`, the picture."""
-    check_multiple("input.size", canvas.size, "the patch side", patch)
-    if canvas.fit == "pad":
+    if canvas.is_square:
+        check_multiple("input.size", canvas.size, "the patch side", patch)
+    if canvas.fit not in ("crop", "squash"):
         check_multiple("input.multiple", canvas.multiple, "the patch side", patch)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.formatting import EN_DASH
@@ -74,7 +75,7 @@ def limitations(facts: CardFacts, options: CardOptions) -> Iterator[str]:
     video = facts.video
     yield (
         f"It sees {frames(facts)}, and hears no sound. It cannot know what happens between these frames, nor what is "
-        f"too small to be seen on {video['size']} pixels."
+        f"too small to be seen on {_pixels(video)}."
     )
     drawn = facts.model["backbone"].get("init") == "random" and facts.started_from is None
     if facts.adapter is not None:
@@ -93,6 +94,11 @@ def limitations(facts: CardFacts, options: CardOptions) -> Iterator[str]:
     yield "Nothing here was tested for bias, for safety, or for questions that a video cannot answer."
     if options.license is None:
         yield "No license is stated: ask whoever published it before you use it."
+
+
+def _pixels(video: Mapping[str, Any]) -> str:
+    area = video.get("max_pixels") or (video["size"] ** 2 if video.get("fit") in ("area", "pixels") else None)
+    return f"{video['size']} pixels" if area is None else f"{area:,} pixels in all"
 
 
 def _of_scores(section: BenchmarkSection) -> Iterator[str]:

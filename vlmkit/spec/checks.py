@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_CELLS, MOST_CHANNELS, MOST_LAYERS
+from vlmkit.api.canvas import Canvas
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.api.video import Canvas, VideoInput
+from vlmkit.api.video import VideoInput
 from vlmkit.errors import Problem, did_you_mean, shown
 from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, TrainingSpec, part_of
 
 __all__ = ["ASPECTS", "check_grids", "cross_check"]
 
-ASPECTS = {"square": (1, 1), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
-"""Shapes of video for which layouts are tried and shown: width and height by name."""
+ASPECTS = {"square": (480, 480), "4:3": (640, 480), "16:9": (640, 360), "9:16": (360, 640)}
+"""Shapes of video for which layouts are tried and shown: width and height by name, pixels. Only canvases without a
+square depend on more than the ratio."""
+_MAGNIFIED = 64
+"""By how much, where the largest canvas of such a shape is looked for."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
@@ -60,9 +64,13 @@ def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
     """Check that the largest video, with some text, fits the positions of the LLM and the `max_length` of each stage
     that trains on videos."""
     aligner = spec.model.aligner
-    tokens, aspect = max((aligner.layout(aligner.input.shape(*sides)).tokens, name) for name, sides in ASPECTS.items())
+    tokens, aspect = max(
+        (aligner.layout(aligner.input.shape(width * _MAGNIFIED, height * _MAGNIFIED)).tokens, name)
+        for name, (width, height) in ASPECTS.items()
+    )
     video = f"a {aspect} video of {aligner.input.frames} frames is {tokens:,} tokens, which with some text do not fit"
-    fewer = "lower the aligner's `input.frames` or `input.size`"
+    pixels = "size" if aligner.input.max_pixels is None else "max_pixels"
+    fewer = f"lower the aligner's `input.frames` or `input.{pixels}`"
     positions = spec.model.backbone.positions
     if positions is not None and tokens >= positions:
         key = "max_position_embeddings"
@@ -106,6 +114,13 @@ def _distillation(spec: ExperimentSpec, training: TrainingSpec) -> Iterator[Prob
         yield Problem(_WHERE, message)
     yield from _head(distillation, spec.model.backbone.layers)
     yield from _frames(distillation.teacher, spec.model.aligner.input)
+    if not spec.model.aligner.input.is_square:
+        message = (
+            f"with fit {spec.model.aligner.input.fit} each video has a grid of its own, but a teacher's features are "
+            "compared cell by cell with one grid for all; give the aligner fit pad, crop or squash, or remove this"
+        )
+        yield Problem((*_WHERE, "teacher"), message)
+        return
     yield from _pictures(distillation.teacher, spec.model.aligner.input)
     yield from _grids(distillation.teacher, spec)
 

@@ -22,8 +22,8 @@ from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator
 __all__ = ["AlignerChecks", "DownsamplerChecks", "TeacherChecks"]
 
 LLM_WIDTH = 48
-ASPECT_RATIOS = ((1, 1), (16, 9), (9, 16))
-"""Width, height of the videos that every check of an aligner sees."""
+SQUARE, WIDE, TALL = (480, 480), (640, 360), (360, 640)
+"""Width, height of the videos that every check of an aligner sees, pixels."""
 WIDTH = 32
 """Channels of the features that a downsampler is given."""
 GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
@@ -44,10 +44,10 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
 
     def _samples(self, spec: AlignerSpec) -> list[VideoBatch]:
         """Five videos with padding."""
-        return [_video(spec.input.shape(16, 9), seed) for seed in range(5)]
+        return [_video(spec.input.shape(*WIDE), seed) for seed in range(5)]
 
     def _meta_sample(self, spec: AlignerSpec) -> VideoBatch:
-        shape = spec.input.shape(1, 1)
+        shape = spec.input.shape(*SQUARE)
         return VideoBatch.full(torch.empty(2, shape.frames, 3, shape.height, shape.width, device="meta"))
 
     def _run(self, module: Aligner, inputs: VideoBatch) -> Tensor:
@@ -98,12 +98,12 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
     def gradients_reach_every_trainable_parameter(self, spec: AlignerSpec) -> None:
         """No parameter is left out of the forward unless it is frozen."""
         module = self._make(spec)
-        module(_video(spec.input.shape(1, 1))).embeddings.square().sum().backward()
+        module(_video(spec.input.shape(*SQUARE))).embeddings.square().sum().backward()
         check_gradients(module)
 
     def does_not_loop(self, spec: AlignerSpec) -> None:
         """The number of operator calls grows neither with the batch nor with the frames."""
-        module, shape = self._make(spec), spec.input.shape(1, 1)
+        module, shape = self._make(spec), spec.input.shape(*SQUARE)
         one = _video(shape)
         calls = [operator_calls(partial(_tokens, module, batch)) for batch in (one, _join([one] * 3))]
         assert calls[0] == calls[1], f"{calls[0]} operator calls for 1 video, {calls[1]} for 3"
@@ -134,15 +134,18 @@ def _video(shape: VideoShape, seed: int = 0) -> VideoBatch:
 def _shapes(spec: AlignerSpec) -> list[VideoShape]:
     """Full videos and one with a frame less: padded in time or, with a sampler that does not pad, shorter."""
     fewer = max(1, spec.input.frames - 1)
-    return [*(spec.input.shape(*sides) for sides in ASPECT_RATIOS), spec.input.shape(1, 1, fewer)]
+    return [*(spec.input.shape(*sides) for sides in (SQUARE, WIDE, TALL)), spec.input.shape(*SQUARE, fewer)]
 
 
 def _join(videos: list[VideoBatch]) -> VideoBatch:
-    """One batch, as long as its longest video: zeros stand where a shorter one has no frames."""
-    slots = max(video.frame_mask.shape[1] for video in videos)
-    missing = [slots - video.frame_mask.shape[1] for video in videos]
-    pixels = [pad(video.pixels, (0, 0) * 3 + (0, more)) for video, more in zip(videos, missing, strict=True)]
-    frames = [pad(video.frame_mask, (0, more)) for video, more in zip(videos, missing, strict=True)]
+    """One batch, as long and wide as its largest video: zeros stand where another has no frames, or is no canvas."""
+    slots, _, height, width = (max(video.pixels.shape[axis] for video in videos) for axis in range(1, 5))
+    pixels, frames = [], []
+    for video in videos:
+        more = slots - video.frame_mask.shape[1]
+        right, below = width - video.pixels.shape[4], height - video.pixels.shape[3]
+        pixels.append(pad(video.pixels, (0, right, 0, below, 0, 0, 0, more)))
+        frames.append(pad(video.frame_mask, (0, more)))
     return VideoBatch(torch.cat(pixels), torch.cat([video.content_box for video in videos]), torch.cat(frames))
 
 

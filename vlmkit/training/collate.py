@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from vlmkit.api.canvas import Canvas
 from vlmkit.api.dataset import Dataset, Sample
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.tensors import VideoBatch
-from vlmkit.api.video import Canvas
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
 from vlmkit.guard import guarded

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vlmkit.api.canvas import Canvas
 from vlmkit.api.dataset import Dataset
 from vlmkit.api.modules import Teacher
-from vlmkit.api.video import Canvas
 from vlmkit.data import BadSamples, VideoLoader
 from vlmkit.errors import CheckpointError, DataError, RunError, SpecError
 from vlmkit.files import atomic_folder, is_file, saving_weights

@@ -1,0 +1,70 @@
+"""Options of the aligner `neo`. No torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vlmkit.api import IMAGENET_MEAN, IMAGENET_STD, AlignerSpec, TokenLayout, VideoInput, VideoShape
+from vlmkit.api.bounds import Channels, Side
+from vlmkit.nn.geometry import check_canvas
+
+if TYPE_CHECKING:
+    from vlmkit.api import Aligner
+    from vlmkit.nn import PictureBlocks
+
+__all__ = ["NeoAlignerSpec"]
+
+_VIDEO = VideoInput(
+    frames=64, sampling="one-fps", fit="pixels", multiple=32, min_pixels=4 * 32**2, max_pixels=640 * 360,
+    mean=IMAGENET_MEAN, std=IMAGENET_STD,
+)  # fmt: skip
+
+
+class NeoAlignerSpec(AlignerSpec):
+    """NEO's patch embedding (arXiv:2510.14979, code EvolvingLMMs-Lab/NEO) on each frame of a video, of any sides.
+
+    Patches, turned by their row and column (rotary positions of the features), then one token of 2x2 patches, row by
+    row. The defaults are those of NEO-ov's evaluation on videos.
+    """
+
+    type: Literal["neo"] = "neo"
+    takes_any_canvas: ClassVar[bool] = True
+    input: VideoInput = _VIDEO
+    """The frames it wants, and the canvas that they are fitted on: sides are multiples of two patches."""
+    width: Channels = 1024
+    """Channels of the patches, a multiple of 4: half of them are turned by the column, half by the row."""
+    patch: Side = 16
+    """Side of a patch, pixels. A token is 2x2 of them."""
+    theta: Annotated[float, Field(gt=0, le=1e9)] = 10000.0
+    """Base of the wavelengths of the rotary positions. NEO's training script has 1000."""
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Up to 2 frames of up to 1024 pixels, 8x8 for a token."""
+        canvas = {"frames": 2, "multiple": 8, "min_pixels": 256, "max_pixels": 1024}
+        return cls.model_validate({"width": 16, "patch": 4, "input": canvas})
+
+    @model_validator(mode="after")
+    def _cells_fit(self) -> Self:
+        if self.width % 4:
+            raise ValueError(f"width is {self.width}, expected a multiple of 4: pairs of channels by column and by row")
+        check_canvas(self.input, 2 * self.patch)
+        return self
+
+    def blocks(self) -> PictureBlocks:
+        """The order of the tokens."""
+        from vlmkit.nn import PictureBlocks
+
+        return PictureBlocks(2 * self.patch)
+
+    def layout(self, video: VideoShape) -> TokenLayout:
+        """The positions of the tokens of one video."""
+        return self.blocks().layout(video)
+
+    def build(self, llm_width: int) -> Aligner:
+        """Build the module."""
+        from vlmkit_neo._neo_aligner import NeoAligner
+
+        return NeoAligner(self, llm_width)
