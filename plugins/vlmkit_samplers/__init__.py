@@ -21,6 +21,7 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
         spec.OneFpsSpec,
         spec.ReferenceSpec,
         spec.SegmentCentreSpec,
+        spec.SegmentMiddleSpec,
         spec.SegmentMidpointSpec,
         spec.SegmentStartSpec,
         spec.StrideSpec,

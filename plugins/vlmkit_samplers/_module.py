@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +66,13 @@ def _segment_centre(total: int, fps: float, wanted: int) -> list[int]:
     return [int(segment / 2 + round(segment * i)) for i in range(wanted)]
 
 
+def _segment_middle(total: int, fps: float, wanted: int) -> list[int]:
+    count = min(total, wanted)
+    ends = [int(end) for end in np.linspace(0, total, count + 1)]
+    found = [(start + end - 1) // 2 for start, end in pairwise(ends)]
+    return found + found[-1:] * (wanted - count)
+
+
 def _segment_start(total: int, fps: float, wanted: int) -> list[int]:
     return [i * total // wanted for i in range(wanted)]
 
@@ -93,6 +101,7 @@ RULES: dict[str, Rule] = {
     "one-fps": _one_fps,
     "reference": _reference,
     "segment-centre": _segment_centre,
+    "segment-middle": _segment_middle,
     "segment-midpoint": _segment_midpoint,
     "segment-start": _segment_start,
     "stride": _stride,

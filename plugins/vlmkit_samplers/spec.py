@@ -10,8 +10,8 @@ from vlmkit.api import Sampler, SamplerSpec
 from vlmkit.api.bounds import Frames
 
 __all__ = [
-    "FpsSpec", "InteriorPointsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMidpointSpec",
-    "SegmentStartSpec", "StrideSpec", "UniformSpec",
+    "FpsSpec", "InteriorPointsSpec", "OneFpsSpec", "ReferenceSpec", "SegmentCentreSpec", "SegmentMiddleSpec",
+    "SegmentMidpointSpec", "SegmentStartSpec", "StrideSpec", "UniformSpec",
 ]  # fmt: skip
 
 
@@ -48,10 +48,17 @@ class SegmentMidpointSpec(_RuleSpec):
 
 
 class SegmentCentreSpec(_RuleSpec):
-    """PLLaVA (arXiv:2404.16994): half a segment behind the rounded start of each segment, repeated where the video is
-    shorter."""
+    """PLLaVA (arXiv:2404.16994), VideoChat (arXiv:2305.06355): half a segment behind the rounded start of each segment,
+    repeated where the video is shorter."""
 
     type: Literal["segment-centre"] = "segment-centre"
+
+
+class SegmentMiddleSpec(_RuleSpec):
+    """VideoChat (arXiv:2305.06355, its loader of evaluations): the middle of each of so many equal segments, rounded
+    down; of a shorter video every frame, the last one repeated."""
+
+    type: Literal["segment-middle"] = "segment-middle"
 
 
 class SegmentStartSpec(_RuleSpec):
@@ -76,7 +83,7 @@ class InteriorPointsSpec(_RuleSpec):
 
 class OneFpsSpec(_RuleSpec):
     """Chat-UniVi (arXiv:2311.08046): one frame per second, thinned evenly where these are more than wanted. A video
-    with fewer is not padded."""
+    with fewer is not padded. With 65,536 frames, LLaMA-VID's rule (arXiv:2311.17043), which takes all."""
 
     type: Literal["one-fps"] = "one-fps"
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from vlmkit.api import VideoInput
 
 RULES = (
-    "interior-points", "one-fps", "reference", "segment-centre", "segment-midpoint", "segment-start", "stride",
-    "uniform",
+    "interior-points", "one-fps", "reference", "segment-centre", "segment-middle", "segment-midpoint", "segment-start",
+    "stride", "uniform",
 )  # fmt: skip
 
 
@@ -28,6 +28,29 @@ def test_reference_is_exact_and_never_fails(golden: Path) -> None:
     for row in rows:
         expected = [0] if "error" in row else row["positions"]
         assert choose("reference", row["num_frames"], row["fps"], 8) == expected, row
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "wanted", "rows"),
+    [
+        ("llama_vid", "one-fps", 2**16, 60),
+        ("videochat", "segment-centre", 8, 20),
+        ("videochat_16", "segment-centre", 16, 20),
+        ("videochat_middle", "segment-middle", 8, 20),
+    ],
+)
+def test_rules_of_later_systems_are_exact(golden: Path, column: str, rule: str, wanted: int, rows: int) -> None:
+    found = [row for row in json.loads((golden / "frame_sampling_2.json").read_text()) if column in row]
+    assert len(found) == rows
+    for row in found:
+        assert choose(rule, row["num_frames"], row["fps"], wanted) == row[column], row
+
+
+def test_llama_vid_where_the_rate_gives_no_stride(golden: Path) -> None:
+    rows = [row for row in json.loads((golden / "frame_sampling_2.json").read_text()) if "llama_vid_error" in row]
+    assert len(rows) == 5
+    for row in rows:  # the reference crashes
+        assert choose("one-fps", row["num_frames"], row["fps"], 2**16) == [*range(row["num_frames"])]
 
 
 @pytest.mark.parametrize("fps", [0.0, 0.3, 0.49, float("nan"), float("inf")])
@@ -45,7 +68,7 @@ def test_positions_are_ascending_and_inside(rule: str, total: int, wanted: int) 
     assert positions == sorted(positions)
     assert positions[0] >= 0
     assert positions[-1] < total
-    if rule in ("interior-points", "segment-centre", "segment-start", "uniform"):
+    if rule in ("interior-points", "segment-centre", "segment-middle", "segment-start", "uniform"):
         assert len(positions) == wanted
     if rule in ("segment-midpoint", "stride"):
         assert len(positions) == min(total, wanted)
