@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -93,7 +94,7 @@ class VideoLMModel(VideoLM):
 
     def get_video_features(  # type: ignore[override]  # as engines take it, split by videos
         self,
-        pixel_values_videos: Tensor | Sequence[Tensor],
+        pixel_values_videos: Tensor,
         content_box: Tensor | Sequence[Tensor] | None = None,
         frame_mask: Tensor | Sequence[Tensor] | None = None,
         return_dict: bool = True,
@@ -101,13 +102,12 @@ class VideoLMModel(VideoLM):
         """Return in `pooler_output` V tensors (N, D), the embeddings of each video.
 
         Args:
-            pixel_values_videos: (V, T, 3, H, W), or V of (T, 3, H, W), which may differ in T and sides.
+            pixel_values_videos: (V, T, 3, H, W).
             content_box: (V, 4), or V of (4,), as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T), or V of (T,), as `VideoBatch`; by default True.
             return_dict: False: a tuple with the same.
         """
-        inputs = map(_stacked, (pixel_values_videos, content_box, frame_mask))
-        tokens = super().get_video_features(*inputs)
+        tokens = super().get_video_features(pixel_values_videos, _stacked(content_box), _stacked(frame_mask))
         each = tuple(row[mask] for row, mask in zip(tokens.embeddings, tokens.mask, strict=True))
         output = BaseModelOutputWithPooling(pooler_output=each)
         return output if return_dict else output.to_tuple()
@@ -125,11 +125,4 @@ def register() -> None:
 
 
 def _stacked(values: Tensor | Sequence[Tensor] | None) -> Tensor | None:
-    """Return tensors as one, as large as the largest: zeros, or False, stand behind the smaller ones."""
-    if values is None or isinstance(values, Tensor):
-        return values
-    largest = (max(sides) for sides in zip(*(value.shape for value in values), strict=True))
-    stacked = values[0].new_zeros(len(values), *largest)
-    for place, value in zip(stacked, values, strict=True):
-        place[tuple(map(slice, value.shape))] = value
-    return stacked
+    return values if values is None or isinstance(values, Tensor) else torch.stack(tuple(values))
