@@ -53,7 +53,7 @@ def crop_frames(x: Tensor, group: FrameGroup) -> Tensor:
 def cut_cells(pixels: Tensor, cells: PictureCells, side: int) -> Tensor:
     """Cut the n cells of all pictures out of their canvases: (B, T, 3, H*side, W*side) -> (n, 3, side, side)."""
     tiles = pixels.unflatten(4, (-1, side)).unflatten(3, (-1, side)).permute(0, 1, 3, 5, 2, 4, 6)
-    return tiles[tuple(torch.from_numpy(index).to(pixels.device) for index in cells.index)]
+    return tiles[tuple(torch.from_numpy(index).to(pixels.device) for index in cells.places)]
 
 
 def lay_out_frames(

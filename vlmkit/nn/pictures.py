@@ -24,7 +24,7 @@ __all__ = ["PictureBlocks", "PictureCells"]
 class PictureCells(NamedTuple):
     """The cells of all pictures of a batch, in the order of videos, frames, rows and columns."""
 
-    index: tuple[Ints, Ints, Ints, Ints]
+    places: tuple[Ints, Ints, Ints, Ints]
     """(n,) each: video, frame, row and column of the canvas."""
     rows: Ints
     """(n,) the row in its picture."""

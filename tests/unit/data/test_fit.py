@@ -205,3 +205,32 @@ def test_unequal_canvases_are_refused() -> None:
         to_batch([_fitted(3, 3), _fitted(3, 3, size=56)], VIDEO)
     with pytest.raises(ValueError, match="at least one"):
         to_batch([], VIDEO)
+
+
+def test_canvases_of_different_sides_are_padded_to_the_largest() -> None:
+    video = VideoInput(frames=2, fit="area", size=64, multiple=8, sampling="one-fps")
+    wide, tall = fit_frames(_noise(2, 16, 48), video), fit_frames(_noise(1, 40, 24), video)
+    assert [fitted.pixels.shape for fitted in (wide, tall)] == [(2, 16, 48, 3), (1, 40, 24, 3)]
+    batch = to_batch([wide, tall], video)
+    assert batch.pixels.shape == (2, 2, 3, 40, 48)
+    assert batch.content_box.tolist() == [[0, 16, 0, 48], [0, 40, 0, 24]]
+    assert batch.frame_mask.tolist() == [[True, True], [True, False]]
+    assert torch.equal(batch.pixels[0, :, :, :16], to_batch([wide], video).pixels[0])
+    assert torch.equal(batch.pixels[1, :1, :, :, :24], to_batch([tall], video).pixels[0])
+    assert not batch.pixels[0, :, :, 16:].any()
+    assert not batch.pixels[1, :, :, :, 24:].any()
+    assert not batch.pixels[1, 1].any()
+
+
+def test_square_canvases_of_different_sides_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected canvases of one size"):
+        to_batch([_fitted(1, 1), _fitted(1, 1, size=56)], VIDEO)
+
+
+@pytest.mark.parametrize(("width", "height"), [(90, 40), (33, 120)])
+def test_area_is_the_resized_picture_alone(width: int, height: int) -> None:
+    video = VideoInput(frames=1, fit="area", size=32, multiple=8)
+    frames = _noise(1, height, width)
+    place = video.place(width, height)
+    resized = Image.fromarray(frames[0]).resize((place.width, place.height), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(fit_frames(frames, video).pixels[0], np.asarray(resized))

@@ -36,7 +36,7 @@ def test_the_canvas_changes_nothing_but_the_grid() -> None:
 def test_cells_are_cut_where_they_are() -> None:
     blocks = PictureBlocks(8)
     cells = blocks.cells([WIDE, TALL])
-    assert [index.tolist() for index in cells.index] == [
+    assert [index.tolist() for index in cells.places] == [
         [0, 0, 0, 0, 0, 0, 1, 1],
         [0, 0, 0, 1, 1, 1, 0, 0],
         [0, 0, 0, 0, 0, 0, 1, 2],
