@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from pydantic import BaseModel, Field
 
 from vlmkit.guard import building
-from vlmkit.spec.checks import ASPECTS
+from vlmkit.spec.checks import ASPECTS, LARGE_ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class Summary(BaseModel):
     frames: int
     stages: list[StageSummary]
 
+    def shape(self, aspect: str) -> str:
+        """Return an aspect ratio as it is shown, with the sides of the picture where tokens depend on them."""
+        sides = self.pictures.get(aspect)
+        return aspect if sides is None else f"{aspect} ({sides[0]}x{sides[1]})"
+
+    @property
+    def tokens_by_shape(self) -> dict[str, int]:
+        """Tokens per video by the aspect ratio as it is shown."""
+        return {self.shape(aspect): number for aspect, number in self.tokens.items()}
+
 
 class ComposedSummary(NamedTuple):
     """A summary, with what was composed and planned for it."""
@@ -88,6 +98,7 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
     pictures = {} if aligner.input.is_square else ASPECTS
     parts = {"aligner": count_parameters(model.aligner), "backbone": count_parameters(model.backbone)}
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
+    largest = aligner.layout(aligner.input.shape(*LARGE_ASPECTS["square"])).tokens
     stages: list[StageSummary] = []
     plan: TrainingPlan | None = None
     if spec.training is not None:
@@ -96,7 +107,7 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
             parts["distillation"] = plan.head_parameters
             parts["teacher"] = count_parameters(build_meta_teacher(distillation.teacher, aligner.input.frames))
         for stage, stage_plan in zip(spec.training.stages, plan.stages, strict=True):
-            needed = estimate_memory(spec, stage, plan, stage_plan, parts.get("teacher", 0), tokens["square"])
+            needed = estimate_memory(spec, stage, plan, stage_plan, parts.get("teacher", 0), largest)
             memory, rates = {str(gpus): size for gpus, size in needed.items()}, dict(stage.train)
             stages.append(StageSummary(name=stage.name, trains=stage_plan.trains, rates=rates, memory=memory))
     macs = count_macs(model.aligner, aligner.input)

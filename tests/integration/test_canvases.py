@@ -145,8 +145,8 @@ def test_check_says_the_pictures_that_it_counts(make: Any, tmp_path: Path) -> No
     done = CliRunner().invoke(app, ["check", str(file)])
     assert done.exit_code == 0, done.output
     said = done.output
-    assert "16:9 video of 640x360    38 tokens" in said
-    assert "for 2 square frames of 480x480" in said
+    assert "16:9 (640x360) video    38 tokens" in said
+    assert "for 2 square (480x480) frames" in said
 
 
 def test_a_teacher_needs_one_grid(make: Any, tmp_path: Path) -> None:

@@ -171,15 +171,14 @@ def _benchmarks(evaluation: EvaluationSpec) -> list[tuple[str, str, str]]:
 
 def _summary_text(summary: Summary) -> str:
     parts = [(name, f"{number:,} parameters") for name, number in summary.parts.items()]
-    sizes = {aspect: f" of {width}x{height}" for aspect, (width, height) in summary.pictures.items()}
-    tokens = [(f"{name} video{sizes.get(name, '')}", f"{number:,} tokens") for name, number in summary.tokens.items()]
-    square = f" for {summary.frames} square frames{sizes.get('square', '')}"
+    tokens = [(f"{shape} video", f"{number:,} tokens") for shape, number in summary.tokens_by_shape.items()]
+    frames = f"{summary.frames} {summary.shape('square')} frames"
     blocks = [
         f"{summary.name}: fits together",
         columns(parts),
         "tokens per video",
         columns(tokens),
-        f"visual part: {large(summary.macs)} multiply-accumulates{square}",
+        f"visual part: {large(summary.macs)} multiply-accumulates for {frames}",
     ]
     for number, stage in enumerate(summary.stages, 1):
         trains = [

@@ -127,7 +127,7 @@ def gather_facts(
         dtype=", ".join(dict.fromkeys((config.get("part_dtypes") or {}).values())) or "float32",
         components={one["package"]: one["version"] for one in (config.get("components") or {}).values()},
         parts={part: summary.parts[part] for part in ("aligner", "backbone")},
-        tokens=summary.tokens,
+        tokens=summary.tokens_by_shape,
         macs=summary.macs,
         adapter=None if adapter is None else dict(adapter),
         **_of_run(run, spec, measured=adapter is None) if run is not None else {},

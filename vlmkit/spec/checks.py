@@ -12,13 +12,13 @@ from vlmkit.api.video import VideoInput
 from vlmkit.errors import Problem, did_you_mean, shown
 from vlmkit.spec.experiment import PARTS, DistillationSpec, ExperimentSpec, TrainingSpec, part_of
 
-__all__ = ["ASPECTS", "check_grids", "cross_check"]
+__all__ = ["ASPECTS", "LARGE_ASPECTS", "check_grids", "cross_check"]
 
 ASPECTS = {"square": (480, 480), "4:3": (640, 480), "16:9": (640, 360), "9:16": (360, 640)}
 """Shapes of video for which layouts are tried and shown: width and height by name, pixels. Only canvases without a
 square depend on more than the ratio."""
-_MAGNIFIED = 64
-"""By how much, where the largest canvas of such a shape is looked for."""
+LARGE_ASPECTS = {name: (width * 64, height * 64) for name, (width, height) in ASPECTS.items()}
+"""The same, so large that their canvases have as many pixels as any of their shape."""
 
 
 def cross_check(spec: ExperimentSpec) -> list[Problem]:
@@ -65,8 +65,7 @@ def _lengths(spec: ExperimentSpec) -> Iterator[Problem]:
     that trains on videos."""
     aligner = spec.model.aligner
     tokens, aspect = max(
-        (aligner.layout(aligner.input.shape(width * _MAGNIFIED, height * _MAGNIFIED)).tokens, name)
-        for name, (width, height) in ASPECTS.items()
+        (aligner.layout(aligner.input.shape(*sides)).tokens, name) for name, sides in LARGE_ASPECTS.items()
     )
     video = f"a {aspect} video of {aligner.input.frames} frames is {tokens:,} tokens, which with some text do not fit"
     pixels = "size" if aligner.input.max_pixels is None else "max_pixels"

@@ -100,7 +100,7 @@ def estimate_memory(
 ) -> dict[int, int]:
     """Return the bytes per GPU, by number of GPUs: weights, gradients, AdamW's states and activations of the LLM.
 
-    `teacher` is the number of the teacher's parameters, `tokens` that of a square video's tokens.
+    `teacher` is the number of the teacher's parameters, `tokens` that of the largest square video's tokens.
     """
     assert spec.training is not None
     counts = GPU_COUNTS if spec.training.engine.type == "deepspeed" else GPU_COUNTS[:1]
