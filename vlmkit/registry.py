@@ -23,6 +23,7 @@ from vlmkit.api import spec as component_spec
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.dataset import DatasetSpec
+from vlmkit.api.decoder_layers import LayersSpec
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import EvaluatorSpec
@@ -65,6 +66,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
         ExtractorSpec,
         HarnessSpec,
         JudgeSpec,
+        LayersSpec,
         ReaderSpec,
         SamplerSpec,
         TeacherSpec,

@@ -97,6 +97,8 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
     check_shapes(model, spec.model)
     pictures = {} if aligner.input.is_square else ASPECTS
     parts = {"aligner": count_parameters(model.aligner), "backbone": count_parameters(model.backbone)}
+    if model.layers is not None:
+        parts["layers"] = count_parameters(model.layers)
     tokens = {name: aligner.layout(aligner.input.shape(*sides)).tokens for name, sides in ASPECTS.items()}
     largest = aligner.layout(aligner.input.shape(*LARGE_ASPECTS["square"])).tokens
     stages: list[StageSummary] = []

@@ -1,5 +1,6 @@
 """EVE's patch embedding layer (arXiv:2406.11832) and EVEv2's (arXiv:2502.06788), applied to each frame on its own: the
-aligners `eve` and `eve-v2`, and the names of tensors in EVE's released checkpoints (code baaivision/EVE, EVE-7B)."""
+aligners `eve` and `eve-v2`; EVEv2's second set of LLM weights for visual tokens: the layers `eve-v2`; the names of
+tensors in EVE's released checkpoints (code baaivision/EVE, EVE-7B)."""
 
 from collections.abc import Sequence
 
@@ -13,11 +14,12 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The aligners."""
+    """The aligners and the layers."""
     from vlmkit_eve.eve_v2_aligner import EveV2AlignerSpec
     from vlmkit_eve.spec import EveSpec
+    from vlmkit_eve.visual_set import EveV2LayersSpec
 
-    return [EveSpec, EveV2AlignerSpec]
+    return [EveSpec, EveV2AlignerSpec, EveV2LayersSpec]
 
 
 @hookimpl

@@ -1,4 +1,5 @@
-"""NEO (arXiv:2510.14979), native vision-language models without a vision tower: the aligner `neo`."""
+"""NEO (arXiv:2510.14979, code EvolvingLMMs-Lab/NEO), native vision-language models without a vision tower: the aligner
+`neo`, and the layers `neo` inside the language model."""
 
 from collections.abc import Sequence
 
@@ -12,7 +13,8 @@ VLMKIT_API = 1
 
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
-    """The aligner."""
+    """The aligner and the layers."""
+    from vlmkit_neo.native_layers import NeoLayersSpec
     from vlmkit_neo.neo_aligner import NeoAlignerSpec
 
-    return [NeoAlignerSpec]
+    return [NeoAlignerSpec, NeoLayersSpec]

@@ -1,7 +1,7 @@
 """The contracts of every kind of component, which a plugin author imports.
 
-Specs are light. The names that need torch (`Aligner`, `Downsampler`, `Encoder`, `Teacher`, `VideoBatch`,
-`VisualTokens`) are imported when they are first used.
+Specs are light. The names that need torch (`Aligner`, `Downsampler`, `Encoder`, `Layers`, `Teacher`, `TokenContext`,
+`VideoBatch`, `VisualTokens`) are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from vlmkit.api.aligner import AlignerSpec, Projector
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.canvas import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Canvas, Fit
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
+from vlmkit.api.decoder_layers import LayersSpec
 from vlmkit.api.document import Document, fill_template, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
@@ -46,8 +47,8 @@ from vlmkit.json_files import name_of, parse_json, parse_rows, read_json, text_o
 from vlmkit.manifest import damaged_files, write_manifest
 
 if TYPE_CHECKING:
-    from vlmkit.api.modules import Aligner, Downsampler, Encoder, Teacher
-    from vlmkit.api.tensors import VideoBatch, VisualTokens
+    from vlmkit.api.modules import Aligner, Downsampler, Encoder, Layers, Teacher
+    from vlmkit.api.tensors import TokenContext, VideoBatch, VisualTokens
 
 __all__ = [
     "API_VERSION",
@@ -85,6 +86,8 @@ __all__ = [
     "JudgePrompt",
     "JudgeRequest",
     "JudgeSpec",
+    "Layers",
+    "LayersSpec",
     "OpenVideo",
     "PluginError",
     "Projector",
@@ -103,6 +106,7 @@ __all__ = [
     "SpecError",
     "Teacher",
     "TeacherSpec",
+    "TokenContext",
     "TokenLayout",
     "Turn",
     "Unavailable",
@@ -143,8 +147,8 @@ __all__ = [
     "write_manifest",
 ]
 
-_LATE = dict.fromkeys(("Aligner", "Downsampler", "Encoder", "Teacher"), "vlmkit.api.modules")
-_LATE |= dict.fromkeys(("VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
+_LATE = dict.fromkeys(("Aligner", "Downsampler", "Encoder", "Layers", "Teacher"), "vlmkit.api.modules")
+_LATE |= dict.fromkeys(("TokenContext", "VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
 
 
 def __getattr__(name: str) -> object:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
-from vlmkit.api.contract import ContractError, Promise, Promises, check_type, enforce, type_name
-from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.api.contract import ContractError, Promise, Promises, check_none, check_type, enforce, type_name
+from vlmkit.api.tensors import TokenContext, VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.guard import component_error, spec_of
 
-__all__ = ["Aligner", "Downsampler", "Encoder", "Teacher", "check_finite", "check_language", "check_values"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["Aligner", "Downsampler", "Encoder", "Layers", "Teacher", "check_finite", "check_language", "check_values"]
 
 
 def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualTokens:
@@ -93,6 +96,16 @@ def _check_blocks(encoder: Any, answer: object, pixels: Tensor, indices: Sequenc
     if len(outputs) != len(indices):
         raise ContractError(f"gives {len(outputs)} outputs, expected one for each of the blocks {list(indices)}")
     return [_check_encoded(encoder, output, pixels) for output in outputs]
+def _check_attention(layers: Any, answer: object, context: TokenContext) -> tuple[Tensor | None, Tensor | None]:
+    """Check that there are a mask and positions, of those positions that the context tells of."""
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise ContractError(
+            f"gives {type_name(answer)}, expected (attention mask, position ids), each a Tensor or None"
+        )
+    for value, what in zip(answer, ("an attention mask", "position ids"), strict=True):
+        if value is not None:
+            check_type(value, Tensor, f"a Tensor or None as {what}")
+    return answer
 
 
 def _check_features(teacher: Any, answer: object, video: VideoBatch) -> Tensor:
@@ -208,6 +221,33 @@ class Encoder(_ComponentModule):
         Blocks count from 0 to `EncoderSpec.num_blocks` - 1; those behind the last index are not computed.
         """
         raise component_error(self, f"{type(self).__name__} gives no outputs of its blocks")
+
+
+class Layers(_ComponentModule):
+    """Parameters inside the language model (the LLM): whoever composes it calls `install` once, before weights load."""
+
+    _promises: ClassVar[Promises] = {
+        "install": Promise(check_none),
+        "attention": Promise(_check_attention),
+    }
+    own_positions: ClassVar[bool] = False
+    """True where positions or mask depend on which frame a token is of, so that `attention` gives other ones than it
+    is given."""
+
+    @abstractmethod
+    def install(self, backbone: PreTrainedModel) -> None:
+        """Make the LLM compute with these parameters. They stay here: it gets no parameters and no submodules.
+
+        Its decoder layers and attentions then find the `TokenContext` among their keyword arguments as
+        `token_context`; without one they compute as for text alone.
+        """
+
+    def attention(self, context: TokenContext) -> tuple[Tensor | None, Tensor | None]:
+        """Return attention mask and position ids (B, S) of a pass, by default those of the context.
+
+        The mask is (B, P + S) as in the context, or (B, 1, S, P + S) bool, True where a position is seen.
+        """
+        return context.attention_mask, context.position_ids
 
 
 def _freeze(teacher: Teacher, answer: object) -> None:

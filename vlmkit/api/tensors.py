@@ -1,18 +1,20 @@
 """The tensors that components exchange.
 
-Shape letters: B videos, T frames, H W pixels, h w token grid, N tokens, D LLM width, C channels.
+Shape letters: B videos, T frames, H W pixels, h w token grid, N tokens, D LLM width, C channels. Of `TokenContext`: B
+sequences, S positions of this pass, P positions that are cached.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from vlmkit.api.video import VideoShape
 
-__all__ = ["VideoBatch", "VisualTokens"]
+__all__ = ["TokenContext", "VideoBatch", "VisualTokens"]
 
 
 @dataclass
@@ -87,3 +89,32 @@ class VisualTokens:
     """(B, N) bool: True where a token stands; videos with fewer tokens are padded at the end."""
     patches: Tensor
     """(B, T, h, w) int64: where each cell's token stands among the N, -1 where there is none."""
+
+
+@dataclass
+class TokenContext:
+    """What stands at each position of a pass through the LLM, for components of the kind `layers`."""
+
+    attention_mask: Tensor | None
+    """(B, P + S), 0 where a row is padded; None where none is."""
+    position_ids: Tensor | None
+    """(B, S) int64, counted over what the mask shows; None: from P on."""
+    past: int = 0
+    """P."""
+    visual: Tensor | None = None
+    """(B, S) bool: True where an aligner's token stands; None where there is none in this pass, as while generating."""
+    frames: Tensor | None = None
+    """(B, S) int64: the frame that a token shows, counted over all videos of the batch; -1 for text, and for tokens of
+    the aligner before, between and behind the frames' cells. None where `visual` is."""
+    cells: Tensor | None = None
+    """(B, S, 2) int64: row and column of a token in its frame's grid, 0 where it stands for no cell. None where `visual`
+    is."""
+
+    @cached_property
+    def order(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(n,) positions of text and (B * S - n,) of visual tokens among the B * S, and (B * S,) the place of each
+        position in these two joined. `visual` must be there. Waits for the device, once a pass."""
+        assert self.visual is not None
+        flat = self.visual.flatten()
+        text, visual = (~flat).nonzero().squeeze(1), flat.nonzero().squeeze(1)
+        return text, visual, torch.cat([text, visual]).argsort()

@@ -101,17 +101,20 @@ class LoadedModel(AnswerModel):
         return model, processor
 
     def encode_video(self, video: FittedVideo) -> EncodedVideo:
-        """Return the (N, D) tokens that the aligner makes of a video."""
+        """Return the (N, D) tokens that the aligner makes of a video, and frame and cell of each where its layers
+        ask for it."""
         import torch
 
         from vlmkit.data import to_batch
+        from vlmkit.model.token_context import token_cells
 
         model, processor = self.loaded
         inputs = to_batch([video], processor.aligner.input).model_inputs()
         with torch.inference_mode():
             tokens = model.get_video_features(**{name: value.to(model.device) for name, value in inputs.items()})
         embeds_ND = tokens.embeddings[0, tokens.mask[0]]
-        return EncodedVideo(embeds_ND, video.shape, embeds_ND.numel() * embeds_ND.element_size())
+        cells_N3 = token_cells(tokens)[0, tokens.mask[0]] if model.layers is not None else None
+        return EncodedVideo((embeds_ND, cells_N3), video.shape, embeds_ND.numel() * embeds_ND.element_size())
 
     def encode_prompt(
         self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
@@ -184,11 +187,14 @@ class LoadedModel(AnswerModel):
         model, processor = self.loaded
         encoded = processor.pad(tokens)
         inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-        if embeds := [video.content for video in videos if video is not None]:
-            lengths_V = torch.tensor([len(each) for each in embeds])
-            embeds_VND = pad_sequence(embeds, batch_first=True)
+        if contents := [video.content for video in videos if video is not None]:
+            lengths_V = torch.tensor([len(embeds_ND) for embeds_ND, _ in contents])
+            embeds_VND = pad_sequence([embeds_ND for embeds_ND, _ in contents], batch_first=True)
             mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
             inputs |= {"visual_embeds": embeds_VND, "visual_mask": mask_VN}
+            if model.layers is not None:
+                cells = [cells_N3 for _, cells_N3 in contents]
+                inputs["visual_cells"] = pad_sequence(cells, batch_first=True, padding_value=-1)
         return {name: value.to(model.device) for name, value in inputs.items()}, encoded.labels
 
 

@@ -1,17 +1,18 @@
-"""Aligners: built within bounds, and put right once their weights are loaded."""
+"""Aligners and layers: built within bounds, and put right once their weights are loaded."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from vlmkit.api.bounds import MOST_PARAMETERS
-from vlmkit.api.modules import Aligner
+from vlmkit.api.modules import Aligner, Layers
 from vlmkit.errors import SpecError, UserError
 from vlmkit.guard import building
 from vlmkit.spec.experiment import ModelSpec
 
-__all__ = ["build_aligner", "check_size", "refuse_offloaded", "restore_buffers"]
+__all__ = ["build_aligner", "build_layers", "check_size", "refuse_offloaded", "restore_buffers"]
 
 
 def build_aligner(spec: ModelSpec) -> Aligner:
@@ -20,6 +21,18 @@ def build_aligner(spec: ModelSpec) -> Aligner:
         aligner = spec.aligner.build(spec.backbone.width)
     check_size(aligner, "model.aligner")
     return aligner
+
+
+def build_layers(spec: ModelSpec, backbone: PreTrainedModel) -> Layers | None:
+    """Return the layers for this LLM, installed in it; None where the spec has none. A SpecError where their options do
+    not fit it."""
+    if spec.layers is None:
+        return None
+    with building("model.layers"):
+        layers = spec.layers.build(backbone)
+        check_size(layers, "model.layers")
+        layers.install(backbone)
+    return layers
 
 
 def check_size(module: nn.Module, part: str) -> None:
@@ -32,14 +45,16 @@ def check_size(module: nn.Module, part: str) -> None:
         )
 
 
-def refuse_offloaded(aligner: Aligner) -> None:
-    """Raise a UserError where weights lie elsewhere until their module is called: modules of an aligner use each
-    other's."""
-    if any(value.is_meta for value in aligner.parameters()):
-        raise UserError(
-            "device_map: expected the aligner's weights on the device that computes with them, found them offloaded; "
-            "name a device for it, e.g. device_map={'aligner': 'cpu', 'backbone': 'disk'}"
-        )
+def refuse_offloaded(model: nn.Module) -> None:
+    """Raise a UserError where weights of aligner or layers lie elsewhere until their module is called: modules of these
+    parts use each other's."""
+    for part in ("aligner", "layers"):
+        module = getattr(model, part)
+        if module is not None and any(value.is_meta for value in module.parameters()):
+            raise UserError(
+                f"device_map: expected the weights of {part} on the device that computes with them, found them "
+                f"offloaded; name a device for it, e.g. device_map={{'{part}': 'cpu', 'backbone': 'disk'}}"
+            )
 
 
 def restore_buffers(aligner: Aligner, spec: ModelSpec) -> None:

@@ -93,6 +93,8 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, 
     """Return a model of weights that `model` names and drawn ones; `spec` is the same with all that building needs."""
     with torch.random.fork_rng(), torch.device("meta"):
         check_room(on_meta.aligner if on_meta is not None else build_aligner(spec), "model.aligner")
+        if on_meta is not None and on_meta.layers is not None:
+            check_room(on_meta.layers, "model.layers")
     with torch.random.fork_rng(), torch.device("cpu"):
         torch.manual_seed(seed)
         aligner = build_aligner(spec)
@@ -100,6 +102,7 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, 
         torch.manual_seed(seed)
         with building("model.backbone"):
             backbone = model.backbone.load()
+        torch.manual_seed(seed)
         return VideoLM(config, aligner, backbone)
 
 

@@ -12,8 +12,8 @@ from vlmkit.errors import UserError, shown
 
 __all__ = ["PARTS", "asked_dtypes", "buffer_dtype", "cast", "part_dtypes"]
 
-PARTS = ("aligner", "backbone")
-"""Attributes of a `VideoLM`."""
+PARTS = ("aligner", "backbone", "layers")
+"""Attributes of a `VideoLM`; the last may be None."""
 _KEYS = {"": "aligner", "text_config": "backbone"}
 """Under these transformers names the dtypes of a composite model's parts: itself, and each sub-configuration."""
 
@@ -29,7 +29,8 @@ def asked_dtypes(dtype: object) -> dict[str, str]:
     asked = dtype if isinstance(dtype, Mapping) else dict.fromkeys(_KEYS, dtype)
     if unknown := [key for key in asked if key not in _KEYS]:
         raise UserError(f'dtype: expected the keys "" (aligner) and text_config (backbone), found {shown(unknown[0])}')
-    return {_KEYS[key]: _name(value) for key, value in asked.items() if value is not None and value != "auto"}
+    found = {_KEYS[key]: _name(value) for key, value in asked.items() if value is not None and value != "auto"}
+    return found | ({"layers": found["backbone"]} if "backbone" in found else {})  # they compute as a part of it
 
 
 def _name(dtype: object) -> str:
@@ -44,7 +45,8 @@ def part_dtypes(model: nn.Module) -> dict[str, str]:
     return {
         name: str(value.dtype).removeprefix("torch.")
         for name in PARTS
-        if (value := next((p for p in getattr(model, name).parameters() if p.is_floating_point()), None)) is not None
+        if (part := getattr(model, name)) is not None
+        if (value := next((p for p in part.parameters() if p.is_floating_point()), None)) is not None
     }
 
 
@@ -55,9 +57,9 @@ def buffer_dtype(model: nn.Module) -> str:
     return str(reduce(torch.promote_types, kinds) if kinds else torch.float32).removeprefix("torch.")
 
 
-def cast(part: nn.Module, dtype: str) -> None:
-    """Convert parameters only: buffers such as rotary frequencies or running statistics keep their precision."""
+def cast(part: nn.Module | None, dtype: str) -> None:
+    """Convert parameters only, of a part that there is: buffers such as rotary frequencies or running statistics keep their precision."""
     wanted = getattr(torch, dtype)
-    for value in part.parameters():
+    for value in part.parameters() if part is not None else ():
         if value.is_floating_point() and value.dtype != wanted:
             value.data = value.data.to(wanted)

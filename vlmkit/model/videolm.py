@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from vlmkit.api.modules import Aligner, check_language, check_values
+from vlmkit.api.modules import Aligner, Layers, check_language, check_values
 from vlmkit.api.tensors import VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import guarded
 from vlmkit.manifest import check_saved, updating_manifest
-from vlmkit.model.aligners import build_aligner, refuse_offloaded, restore_buffers
+from vlmkit.model.aligners import build_aligner, build_layers, refuse_offloaded, restore_buffers
 from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.precision import asked_dtypes, buffer_dtype, cast, part_dtypes
+from vlmkit.model.token_context import apply_layers, count_positions, token_cells
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
 
 __all__ = ["VideoLM", "VideoLMOutput"]
@@ -45,12 +46,15 @@ class VideoLMOutput(ModelOutput):
     """The visual tokens of the V videos; without `patches` where they came as `visual_embeds`."""
     positions: Tensor | None = None
     """(V, N, 2) int64: row and column of each visual token among B and S, -1 where there is none."""
+    next_positions: Tensor | None = None
+    """(B,) int64: the position of what follows each row, where `layers` count by themselves and there are videos."""
 
 
 class VideoLM(PreTrainedModel, GenerationMixin):
     """A video-language model: `aligner` turns videos into tokens, `backbone` reads them among the text.
 
-    Names of the weights begin with `aligner.` or `backbone.`. The components initialize themselves.
+    Names of the weights begin with `aligner.`, `backbone.` or, where the spec has them, `layers.`. The components
+    initialize themselves.
     """
 
     config_class = VideoLMConfig
@@ -66,6 +70,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
 
     aligner: Aligner
     backbone: PreTrainedModel
+    layers: Layers | None
 
     def __init__(self, config: VideoLMConfig, aligner: Aligner | None = None, backbone: Any = None) -> None:
         """Take these parts; those that are missing are built, with fresh weights, as the config's spec says."""
@@ -76,6 +81,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         self.backbone = backbone if backbone is not None else spec.backbone.build()
         if config.text_config is not None:
             self._follow(config.text_config)
+        self.layers = build_layers(spec, self.backbone)
         for part, dtype in config.part_dtypes.items():
             cast(getattr(self, part), dtype)
         config.text_config = self.backbone.config
@@ -122,6 +128,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         frame_mask: Tensor | None = None,
         visual_embeds: Tensor | None = None,
         visual_mask: Tensor | None = None,
+        visual_cells: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         past_key_values: Any = None,
@@ -134,12 +141,15 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         Args:
             input_ids: (B, S); a row holds as many placeholders `<video>` as its video has tokens, or none.
             attention_mask: (B, S), 0 where a row is padded, left or right.
-            position_ids: (B, S); by default counted over what the mask shows.
+            position_ids: (B, S); by default counted over what the mask shows. `layers` may count in another way where
+                there are visual tokens; behind a cache they then have to be given.
             pixel_values_videos: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
             content_box: (V, 4) as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T) as `VideoBatch`; by default True.
             visual_embeds: (V, N, D) instead of `pixel_values_videos`: what `get_video_features` gave for them before.
             visual_mask: (V, N) bool, True where a token stands; by default everywhere. For `visual_embeds`.
+            visual_cells: (V, N, 3) int64, frame, row and column of each token as `token_cells` gives them, for
+                `visual_embeds` where `layers` ask for it.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
             labels: (B, S), -100 where there is no loss.
             past_key_values: the cache of what came before.
@@ -147,7 +157,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             logits_to_keep: as in transformers: the last so many positions (0: all), or (K,) positions. Not with labels.
             kwargs: passed to the backbone: `use_cache`, `output_hidden_states`, …
         """
-        visual = positions = None
+        visual = positions = following = None
         if inputs_embeds is not None and (pixel_values_videos is not None or visual_embeds is not None):
             raise ValueError("expected input_ids, among which videos get their places, found videos with inputs_embeds")
         if inputs_embeds is None:
@@ -161,21 +171,26 @@ class VideoLM(PreTrainedModel, GenerationMixin):
                 visual = _as_visual_tokens(visual_embeds, visual_mask)
             elif pixel_values_videos is not None:
                 visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
+                visual_cells = token_cells(visual) if self.layers is not None else None
             if visual is not None:
                 positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
                 inputs_embeds = insert_visual_tokens(inputs_embeds, visual, positions)
-        if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
-            position_ids = _count_positions(attention_mask, inputs_embeds.shape[1])
         if labels is not None:
             logits_to_keep = positions_with_targets(labels)
             kwargs.setdefault("use_cache", False)
         kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids, "past_key_values": past_key_values}
-        output = self._run_backbone(inputs_embeds=inputs_embeds, logits_to_keep=logits_to_keep, **kwargs)
+        kwargs |= {"inputs_embeds": inputs_embeds, "logits_to_keep": logits_to_keep}
+        if self.layers is not None:
+            kernel = self.backbone.config._attn_implementation
+            following = apply_layers(self.layers, kwargs, visual_cells, positions, kernel)
+        elif position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
+            kwargs["position_ids"] = count_positions(attention_mask, inputs_embeds.shape[1])
+        output = self._run_backbone(**kwargs)
         loss = None
         if labels is not None:
             loss = language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
         cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
-        return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions)
+        return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions, following)
 
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
@@ -185,8 +200,17 @@ class VideoLM(PreTrainedModel, GenerationMixin):
             input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
         )
         if not is_first_iteration and kwargs.get("use_cache", True):
-            inputs |= {"visual_embeds": None, "visual_mask": None}
+            inputs |= {"visual_embeds": None, "visual_mask": None, "visual_cells": None}
         return inputs
+
+    def _update_model_kwargs_for_generation(
+        self, outputs: ModelOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As in transformers; positions go on from where `layers` say."""
+        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        if (following := outputs.get("next_positions")) is not None:
+            updated["position_ids"] = torch.cat([updated["position_ids"][:, :-1], following[:, None]], 1)
+        return updated
 
     def get_video_features(
         self, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
@@ -252,7 +276,7 @@ class VideoLM(PreTrainedModel, GenerationMixin):
                 f"{folder}: the weights lack {len(missing)} tensors, which would be drawn at random; write or copy the "
                 f"folder anew: {', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
             )
-        refuse_offloaded(model.aligner)
+        refuse_offloaded(model)
         restore_buffers(model.aligner, model.config.spec())
         return (model, report) if wanted else model
 
@@ -272,8 +296,3 @@ def _as_visual_tokens(embeds: Tensor, mask: Tensor | None) -> VisualTokens:
     if mask is None:
         mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
     return VisualTokens(embeds, mask, mask.new_empty((len(embeds), 0, 0, 0), dtype=torch.int64))
-
-
-def _count_positions(attention_mask: Tensor, length: int) -> Tensor:
-    """Return (B, S) position ids that count unmasked tokens, so that padding on either side changes nothing."""
-    return (attention_mask.long().cumsum(1) - 1).clamp(min=0)[:, -length:]

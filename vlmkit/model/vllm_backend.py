@@ -42,6 +42,8 @@ class VideoLMModel(VideoLM):
         """
         attention = getattr(config.text_config, "_attn_implementation", None)
         super().__init__(config)
+        if self.layers is not None:
+            raise UserError(f"vLLM cannot run a model with layers inside its LLM; {_REMEDY}")
         family = type(self.backbone)
         if not family.is_backend_compatible():
             raise UserError(

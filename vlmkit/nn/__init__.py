@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlmkit.nn.attention import KeyValue, QueryPool, SingleQueryAttention, WindowPool, attend, fold_norm
+    from vlmkit.nn.decoder import cached_attention, decoder_layers, extend_class, rotate
     from vlmkit.nn.frames import crop_frames, cut_cells, gather_tokens, lay_out_frames, present_frames, to_slots
     from vlmkit.nn.geometry import check_canvas, check_geometry, check_heads, check_multiple, check_sampling, tile_grid
     from vlmkit.nn.layers import PatchEmbedding, add_space_time, build_projector, convolve_time, initialize_linears
@@ -31,6 +32,7 @@ __all__ = [
     "add_space_time",
     "attend",
     "build_projector",
+    "cached_attention",
     "check_canvas",
     "check_geometry",
     "check_heads",
@@ -39,6 +41,8 @@ __all__ = [
     "convolve_time",
     "crop_frames",
     "cut_cells",
+    "decoder_layers",
+    "extend_class",
     "fold_norm",
     "gather_tokens",
     "initialize_linears",
@@ -46,11 +50,12 @@ __all__ = [
     "layout_of_blocks",
     "layout_without_patches",
     "present_frames",
+    "rotate",
     "tile_grid",
     "to_slots",
 ]
 
-_MODULES = ("geometry", "layout", "pictures", "attention", "frames", "layers")
+_MODULES = ("geometry", "layout", "pictures", "attention", "frames", "layers", "decoder")
 """Those that need no torch come first: the search for one of their names ends before torch is imported."""
 
 

@@ -126,7 +126,7 @@ def gather_facts(
         language=portable(config.get("text_config") or {}),
         dtype=", ".join(dict.fromkeys((config.get("part_dtypes") or {}).values())) or "float32",
         components={one["package"]: one["version"] for one in (config.get("components") or {}).values()},
-        parts={part: summary.parts[part] for part in ("aligner", "backbone")},
+        parts={part: summary.parts[part] for part in ("aligner", "backbone", "layers") if part in summary.parts},
         tokens=summary.tokens_by_shape,
         macs=summary.macs,
         adapter=None if adapter is None else dict(adapter),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_LAYERS, Batch, Count, Fraction, Heads, Length, Mebibytes, Name, Processes, Rate
 from vlmkit.api.dataset import DatasetSpec
+from vlmkit.api.decoder_layers import LayersSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
@@ -32,7 +33,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-PARTS = ("aligner", "backbone", "distillation")
+PARTS = ("aligner", "backbone", "layers", "distillation")
 """The parts that can train: names of parameters, and the keys of a stage's `train`, begin with one of them."""
 
 _MOST_RATES = 200
@@ -61,10 +62,18 @@ class ModelSpec(Spec):
     """From pixels to tokens of the LLM's width."""
     backbone: Slot[BackboneSpec]
     """The language model."""
+    layers: Slot[LayersSpec] | None = None
+    """Parameters inside the language model that know which tokens are visual; None: none."""
     weights: str | None = None
     """Folder of a vlmkit checkpoint that the model starts from, as `vlmkit train` and `vlmkit import` write it; it has
     to be of the same parts. It takes the place of all weights that aligner and backbone name, its tokenizer that of one
     that cannot be read, and its `distillation.safetensors`, if it has one, is where the spec's head starts."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_slot(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `layers` out where there are none: checksums of such specs are those from before there was the slot."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if key != "layers" or value is not None}
 
 
 class DataSpec(Spec):
@@ -117,7 +126,7 @@ class StageSpec(Spec):
     """The datasets, mixed sample by sample."""
     train: Annotated[dict[str, Rate], Field(min_length=1, max_length=_MOST_RATES)]
     """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
-    `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins. `null`
+    `layers`, `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins. `null`
     takes back a key of the spec that this one extends."""
     batch_size: Batch = 32
     """Samples per optimizer step, over all processes."""

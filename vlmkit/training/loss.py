@@ -87,7 +87,7 @@ class ModelWithLoss(nn.Module):
         super().train(mode)
         for module in self._frozen_modules:
             module.eval()
-        for layer in checkpointed_layers(self.model.backbone):
+        for layer in checkpointed_layers(self.model.backbone, self.model.layers):
             layer.training = mode
         return self
 

@@ -139,7 +139,7 @@ class _StageLoop:
         stage_run = self._stage_run(number, stage, samples)
         trained = [p for members in stage_run.trained.values() for p in members]
         frozen_modules = freeze([self.model, *([self.head] if self.head is not None else [])], trained)
-        set_activation_checkpointing(self.model.backbone, stage.gradient_checkpointing)
+        set_activation_checkpointing(self.model.backbone, stage.gradient_checkpointing, self.model.layers)
         model = ModelWithLoss(self.model, self._distillation(stage), frozen_modules)
         checkpoint = latest_checkpoint(folder)
         trainer = StageTrainer(stage_run, model)

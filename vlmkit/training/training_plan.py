@@ -28,7 +28,7 @@ class StagePlan:
     assigned: dict[str, list[str]]
     """Names of the parameters that each pattern of `train` trains."""
     trains: dict[str, int]
-    """Trainable parameters by part (`aligner`, `backbone`, `distillation`)."""
+    """Trainable parameters by part (`aligner`, `backbone`, `layers`, `distillation`)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingPlan:
     trained: set[str]
     """Names of the parameters that any stage trains."""
     parameters: int
-    """Parameters of aligner and backbone."""
+    """Parameters of the model."""
     weight_bytes: int
     """Their bytes while one process trains them (`TrainingPrecision`)."""
     head_parameters: int
@@ -138,6 +138,7 @@ def _activations(spec: ExperimentSpec, stage: StageSpec, visual: int, gpus: int)
     tokens = micro * length
     unit = 1 if spec.training.precision == "bfloat16" else 2
     layer = unit * tokens * (34 * backbone.width + 5 * length * backbone.attention_matrices)
+    count = backbone.layers + (spec.model.layers.extra_layers if spec.model.layers is not None else 0)
     if stage.gradient_checkpointing:
-        return layer + 2 * unit * tokens * backbone.width * backbone.layers
-    return layer * backbone.layers
+        return layer + 2 * unit * tokens * backbone.width * count
+    return layer * count
