@@ -1,7 +1,7 @@
 """The module of the layers `neo`.
 
-Shape letters: B sequences, S positions of this pass, P cached positions, L layers of the LLM, h query heads, g key heads,
-d channels of a head, D LLM width.
+Shape letters: B sequences, S positions of this pass, P cached positions, h query heads, g key heads, d channels of a
+head, D LLM width.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every variant learns: each switch of stab, each downsampler, aligner, teacher and loss, 20 steps on moving shapes.
+"""Every variant learns: each switch of stab, each downsampler, aligner, teacher, layers and loss, 20 steps on moving shapes.
 
 The cases come from the registry: a component that is registered is covered, at the size of its `tiny()`.
 """
@@ -60,20 +60,22 @@ def _tiny(kind: str) -> dict[str, Options]:
     }
 
 
-def _cases() -> dict[str, tuple[Options, Options | None]]:
-    """Aligner and distillation by what they show."""
-    cases: dict[str, tuple[Options, Options | None]] = {
-        name: (STAB | switch, None) for name, switch in SWITCHES.items()
+def _cases() -> dict[str, tuple[Options, Options | None, str | None]]:
+    """Aligner, distillation and layers by what they show."""
+    cases: dict[str, tuple[Options, Options | None, str | None]] = {
+        name: (STAB | switch, None, None) for name, switch in SWITCHES.items()
     }
     for name, options in _tiny("downsampler").items():
-        cases[f"downsampler {name}"] = (STAB | {"downsampler": options}, None)
+        cases[f"downsampler {name}"] = (STAB | {"downsampler": options}, None, None)
     for name, options in _tiny("aligner").items():
-        cases[f"aligner {name}"] = (options, None)
+        cases[f"aligner {name}"] = (options, None, None)
     teachers = _tiny("teacher")
     for name, options in teachers.items():
-        cases[f"teacher {name}"] = (STAB, {"teacher": options})
+        cases[f"teacher {name}"] = (STAB, {"teacher": options}, None)
     for name in LOSSES:
-        cases[f"loss {name}"] = (STAB, {"teacher": teachers["hog"], "loss": name})
+        cases[f"loss {name}"] = (STAB, {"teacher": teachers["hog"], "loss": name}, None)
+    for name in _tiny("layers"):
+        cases[f"layers {name}"] = (STAB, {"teacher": teachers["hog"]}, name)
     return cases
 
 
@@ -88,15 +90,22 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Options:
     return {"type": "moving-shapes", "clips": 24, "size": 32, "frames": 8, "root": root, "questions_per_clip": 1}
 
 
-def _spec(aligner: Options, distillation: Options | None, clips: Options) -> ExperimentSpec:
+def _spec(aligner: Options, distillation: Options | None, layers: str | None, clips: Options) -> ExperimentSpec:
     rates = {"aligner": 1e-2, "backbone": 1e-2} | ({"distillation": 1e-2} if distillation else {})
+    model: Options = {"aligner": aligner, "backbone": BACKBONE}
+    if layers:
+        rates["layers"] = 1e-2
+        chosen = registry().get("layers", layers).spec.tiny()
+        config = BACKBONE["config"] | {"model_type": chosen.families[0]}
+        model = {"aligner": aligner, "backbone": BACKBONE | {"config": config}, "layers": chosen}
     stage = {"name": "all", "data": [clips], "train": rates, "steps": STEPS, "batch_size": 8, "save_every": STEPS}
+    stage["gradient_checkpointing"] = layers is not None
     head = {"layer_rate": 1, "heads": 2} | distillation if distillation else None
     return ExperimentSpec.model_validate(
         {
             "vlmkit": 1,
             "name": "variant",
-            "model": {"aligner": aligner, "backbone": BACKBONE},
+            "model": model,
             "data": {"cache_mib": 8},
             "training": {"log_every": 1, "distillation": head, "stages": [stage]},
         }
@@ -107,10 +116,12 @@ def _falls(values: list[float]) -> bool:
     return sum(values[-5:]) < 0.7 * sum(values[:5])
 
 
-@pytest.mark.parametrize(("aligner", "distillation"), CASES.values(), ids=CASES)
-def test_it_learns(aligner: Options, distillation: Options | None, clips: Options, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("aligner", "distillation", "layers"), CASES.values(), ids=CASES)
+def test_it_learns(
+    aligner: Options, distillation: Options | None, layers: str | None, clips: Options, tmp_path: Path
+) -> None:
     """The losses fall, and everything that can train has moved."""
-    spec = _spec(aligner, distillation, clips)
+    spec = _spec(aligner, distillation, layers, clips)
     run = RunFolder.open(spec, tmp_path)
     train(spec, run)
     stage = run.stage(1, "all")
@@ -120,7 +131,9 @@ def test_it_learns(aligner: Options, distillation: Options | None, clips: Option
     if distillation:
         assert _falls([line["distillation_loss"] for line in lines])
     fresh, _ = compose(spec.model, seed=spec.seed)
-    parameters = {f"aligner.{name}": value for name, value in fresh.aligner.named_parameters() if value.requires_grad}
+    own = ("aligner.", "layers.")
+    named = fresh.named_parameters()
+    parameters = {name: value for name, value in named if name.startswith(own) and value.requires_grad}
     trained = load_file(stage / "weights.safetensors")
     assert parameters.keys() <= trained.keys()
     assert [name for name, value in parameters.items() if torch.equal(trained[name], value)] == []

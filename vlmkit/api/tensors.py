@@ -107,8 +107,8 @@ class TokenContext:
     """(B, S) int64: the frame that a token shows, counted over all videos of the batch; -1 for text, and for tokens of
     the aligner before, between and behind the frames' cells. None where `visual` is."""
     cells: Tensor | None = None
-    """(B, S, 2) int64: row and column of a token in its frame's grid, 0 where it stands for no cell. None where `visual`
-    is."""
+    """(B, S, 2) int64: row and column of a token in its frame's grid, 0 where it stands for no cell. None where
+    `visual` is."""
 
     @cached_property
     def order(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -58,7 +58,8 @@ def buffer_dtype(model: nn.Module) -> str:
 
 
 def cast(part: nn.Module | None, dtype: str) -> None:
-    """Convert parameters only, of a part that there is: buffers such as rotary frequencies or running statistics keep their precision."""
+    """Convert the parameters of a part, if there is one: buffers such as rotary frequencies or running statistics keep
+    their precision."""
     wanted = getattr(torch, dtype)
     for value in part.parameters() if part is not None else ():
         if value.is_floating_point() and value.dtype != wanted:

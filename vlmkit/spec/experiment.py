@@ -126,8 +126,8 @@ class StageSpec(Spec):
     """The datasets, mixed sample by sample."""
     train: Annotated[dict[str, Rate], Field(min_length=1, max_length=_MOST_RATES)]
     """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
-    `layers`, `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match wins. `null`
-    takes back a key of the spec that this one extends."""
+    `layers`, `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match
+    wins. `null` takes back a key of the spec that this one extends."""
     batch_size: Batch = 32
     """Samples per optimizer step, over all processes."""
     micro_batch_size: Batch | None = None

@@ -68,6 +68,7 @@ def is_deterministic(spec: SamplerSpec) -> None:
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
     from vlmkit.testing.component_checks import AlignerChecks, DownsamplerChecks, TeacherChecks
+    from vlmkit.testing.layers_checks import LayersChecks
 
     if kind not in KINDS:
         raise ValueError(unknown_kind(kind))
@@ -76,6 +77,7 @@ def checks(kind: str) -> tuple[Check, ...]:
         "downsampler": DownsamplerChecks(),
         "evaluator": (check_evaluator,),
         "extractor": (check_extractor,),
+        "layers": LayersChecks(),
         "sampler": (positions_are_those_of_frames, is_deterministic),
         "teacher": TeacherChecks(),
     }
