@@ -45,10 +45,11 @@ class NeoLayers(Layers):
         if first.self_attn.head_dim % 4:
             raise ValueError(f"heads of {first.self_attn.head_dim} channels cannot be cut into quarters; give others")
         self.before = nn.ModuleList(_drawn_copy(first, backbone, len(own) + i) for i in range(spec.before))
-        self.spatial = nn.ModuleList(_Spatial(layer.self_attn) for layer in (*self.before, *own))
-        for axes in self.spatial[: spec.before]:
+        spatial = [_Spatial(layer.self_attn) for layer in (*self.before, *own)]
+        for axes in spatial[: spec.before]:
             for projection in (axes.q_proj_hw, axes.k_proj_hw):
                 nn.init.normal_(projection.weight, std=_STD)
+        self.spatial = nn.ModuleList(spatial)
 
     def install(self, backbone: PreTrainedModel) -> None:
         """Let every attention turn by rows and columns too, and the first layer run those that come before it."""

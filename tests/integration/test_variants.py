@@ -1,4 +1,4 @@
-"""Every variant learns: each switch of stab, each downsampler, aligner, teacher, layers and loss, 20 steps on moving shapes.
+"""Every variant learns: each switch of stab, downsampler, aligner, teacher, layers and loss, 20 steps on moving shapes.
 
 The cases come from the registry: a component that is registered is covered, at the size of its `tiny()`.
 """

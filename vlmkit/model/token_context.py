@@ -89,8 +89,9 @@ def apply_layers(
         dtype = inputs["inputs_embeds"].dtype
         mask = torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
     inputs |= {"attention_mask": mask, "position_ids": position_ids, "token_context": context}
-    counted = layers.own_positions and context.visual is not None and position_ids is not None
-    return position_ids.amax(1) + 1 if counted else None
+    if position_ids is None or context.visual is None or not layers.own_positions:
+        return None
+    return position_ids.amax(1) + 1
 
 
 def _place(context: TokenContext, embeddings: Tensor, cells: Tensor | None, positions: Tensor) -> None:

@@ -36,7 +36,8 @@ def extend_class(module: nn.Module, mixin: type, **attributes: Any) -> None:
     Its weights keep their names, and whoever looks for its class still finds it: hooks that record hidden states,
     recomputation of activations. `attributes` are set on the module without becoming submodules of it.
     """
-    module.__class__ = _subclass(mixin, type(module))
+    cls: Any = type(module)  # classes are hashable, whatever `nn.Module` says of its objects
+    module.__class__ = _subclass(mixin, cls)
     for name, value in attributes.items():
         object.__setattr__(module, name, value)
 

@@ -77,7 +77,8 @@ class LayersChecks:
         model = _make(spec)
         embeddings, context = _sequence()
         as_text = TokenContext(context.attention_mask, context.position_ids)
-        assert not torch.allclose(model.run(embeddings, context), model.run(embeddings, as_text), atol=1e-5)
+        same = torch.allclose(model.run(embeddings, context), model.run(embeddings, as_text), atol=1e-5)
+        assert not same, "visual tokens and text of the same embeddings give the same logits"
 
     def does_not_depend_on_padding(self, spec: LayersSpec) -> None:
         """A sequence has the same logits alone, and beside a longer one with padding on either side."""
@@ -95,14 +96,13 @@ class LayersChecks:
         embeddings, context = _sequence()
         whole = model.run(embeddings, context)
         begin = _first_text_behind(context)
-        positions = model.layers.attention(context)[1]
-        assert positions is not None
+        positions = _given(model.layers.attention(context)[1])
         first = model.output(embeddings[:, :begin], _cut(context, slice(begin)), use_cache=True)
         cache = first.past_key_values
         _check_close(first.logits, whole[:, :begin], "up to the last visual token")
         for place in range(begin, LENGTH):
-            assert context.attention_mask is not None
-            step = TokenContext(context.attention_mask[:, : place + 1], positions[:, place : place + 1], place)
+            mask = _given(context.attention_mask)[:, : place + 1]
+            step = TokenContext(mask, positions[:, place : place + 1], place)
             found = model.run(embeddings[:, place : place + 1], step, past_key_values=cache, use_cache=True)
             _check_close(found, whole[:, place : place + 1], f"token {place} behind a cache")
 
@@ -181,8 +181,7 @@ def _sequence() -> tuple[Tensor, TokenContext]:
 
 
 def _first_text_behind(context: TokenContext) -> int:
-    assert context.visual is not None
-    return int(context.visual[0].nonzero().max()) + 1
+    return int(_given(context.visual)[0].nonzero().max()) + 1
 
 
 def _cut(context: TokenContext, part: slice) -> TokenContext:
@@ -199,18 +198,18 @@ def _beside_a_longer_one(embeddings: Tensor, context: TokenContext, left: bool) 
     fields = {}
     for name, fill in (("attention_mask", 0), ("visual", 0), ("frames", -1)):
         fields[name] = torch.cat([pad(getattr(short, name), sides, value=fill), getattr(context, name)])
-    assert short.cells is not None
-    assert context.cells is not None
-    cells = torch.cat([pad(short.cells, (0, 0, *sides)), context.cells])
+    cells = torch.cat([pad(_given(short.cells), (0, 0, *sides)), _given(context.cells)])
     frames = fields["frames"] + (fields["frames"] >= 0) * torch.tensor([[0], [100]])
     both = torch.cat([pad(embeddings[:, 2:], (0, 0, *sides)), embeddings.flip(2)])
     positions = (fields["attention_mask"].cumsum(1) - 1).clamp(min=0)
     return both, TokenContext(fields["attention_mask"], positions, 0, fields["visual"].bool(), frames, cells)
 
 
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "positions or a tensor of the context are None, expected a Tensor"
+    return tensor
+
+
 def _check_close(found: Tensor | None, expected: Tensor | None, what: str) -> None:
-    assert found is not None, f"{what}: there is none"
-    assert expected is not None, f"{what}: there was none"
-    assert torch.allclose(found, expected, atol=1e-5, rtol=1e-4), (
-        f"{what}: differs by {(found - expected).abs().max().item()}"
-    )
+    far = (_given(found) - _given(expected)).abs().max().item()
+    assert torch.allclose(_given(found), _given(expected), atol=1e-5, rtol=1e-4), f"{what}: differs by {far}"
