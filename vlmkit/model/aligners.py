@@ -48,11 +48,11 @@ def check_size(module: nn.Module, part: str) -> None:
 def refuse_offloaded(model: nn.Module) -> None:
     """Raise a UserError where weights of aligner or layers lie elsewhere until their module is called: modules of these
     parts use each other's."""
-    for part in ("aligner", "layers"):
+    for part, whose in (("aligner", "the aligner's"), ("layers", "the layers'")):
         module = getattr(model, part)
         if module is not None and any(value.is_meta for value in module.parameters()):
             raise UserError(
-                f"device_map: expected the weights of {part} on the device that computes with them, found them "
+                f"device_map: expected {whose} weights on the device that computes with them, found them "
                 f"offloaded; name a device for it, e.g. device_map={{'{part}': 'cpu', 'backbone': 'disk'}}"
             )
 

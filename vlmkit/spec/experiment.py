@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
@@ -55,6 +55,11 @@ def without_part(name: str) -> str:
     return name.partition(".")[2]
 
 
+def _is_none(value: object) -> bool:
+    """Tell what need not be written: specs without it stay as they are, and so do their checksums."""
+    return value is None
+
+
 class ModelSpec(Spec):
     """The parts of the model, and the weights that it starts from."""
 
@@ -62,18 +67,12 @@ class ModelSpec(Spec):
     """From pixels to tokens of the LLM's width."""
     backbone: Slot[BackboneSpec]
     """The language model."""
-    layers: Slot[LayersSpec] | None = None
+    layers: Annotated[Slot[LayersSpec] | None, Field(exclude_if=_is_none)] = None
     """Parameters inside the language model that know which tokens are visual; None: none."""
     weights: str | None = None
     """Folder of a vlmkit checkpoint that the model starts from, as `vlmkit train` and `vlmkit import` write it; it has
     to be of the same parts. It takes the place of all weights that aligner and backbone name, its tokenizer that of one
     that cannot be read, and its `distillation.safetensors`, if it has one, is where the spec's head starts."""
-
-    @model_serializer(mode="wrap")
-    def _without_empty_slot(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `layers` out where there are none: checksums of such specs are those from before there was the slot."""
-        content: dict[str, Any] = handler(self)
-        return {key: value for key, value in content.items() if key != "layers" or value is not None}
 
 
 class DataSpec(Spec):
