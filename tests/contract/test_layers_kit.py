@@ -35,7 +35,7 @@ class _Shift(Layers):
 
 
 def faults(module: type[Layers]) -> dict[str, str]:
-    """What the kit says of layers with this module, by the name of the check."""
+    """The words of the kit about layers with this module, by the name of the check."""
 
     class ShiftSpec(LayersSpec):
         """Options."""

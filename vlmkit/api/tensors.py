@@ -93,7 +93,7 @@ class VisualTokens:
 
 @dataclass
 class TokenContext:
-    """What stands at each position of a pass through the LLM, for components of the kind `layers`."""
+    """The tokens of a pass through the LLM, position by position, for components of the kind `layers`."""
 
     attention_mask: Tensor | None
     """(B, P + S), 0 where a row is padded; None where none is."""

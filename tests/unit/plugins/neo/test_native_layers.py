@@ -95,7 +95,7 @@ def neo(request: Any, golden: Path, fill: ModuleType) -> tuple[nn.ModuleDict, An
 
 
 def context_of(file: Any) -> TokenContext:
-    """What stands where, from the ids and grids of a golden file."""
+    """The context, from the ids and grids of a golden file."""
     ids = torch.from_numpy(file["ids"])
     visual = ids == int(file["img_context"])
     cells, frames = torch.zeros(len(ids), 2, dtype=torch.int64), torch.full((len(ids),), -1)
