@@ -1,12 +1,13 @@
 """NEO (arXiv:2510.14979, code EvolvingLMMs-Lab/NEO), native vision-language models without a vision tower: the aligner
-`neo`, and the layers `neo` inside the language model."""
+`neo`, the layers `neo` inside the language model, and the names of tensors in released checkpoints."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from vlmkit import hookimpl
-from vlmkit.api import ComponentSpec
+from vlmkit.api import ComponentSpec, PublishedFormat
 
-__all__ = ["VLMKIT_API", "vlmkit_components"]
+__all__ = ["VLMKIT_API", "vlmkit_components", "vlmkit_published"]
 
 VLMKIT_API = 1
 
@@ -18,3 +19,30 @@ def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     from vlmkit_neo.neo_aligner import NeoAlignerSpec
 
     return [NeoAlignerSpec, NeoLayersSpec]
+
+
+@hookimpl
+def vlmkit_published() -> Sequence[PublishedFormat]:
+    """The released NEO checkpoints."""
+    neo = PublishedFormat(
+        name="neo",
+        title="NEO (EvolvingLMMs-Lab/NEO): Qwen3 with a patch embedding and layers before its own",
+        spec="neo-2b",
+        rename=(
+            (r"vision_model\.embeddings\.(.*)", r"aligner.\1"),
+            (r"language_model\.((?:model\.(?:embed_tokens|norm)|lm_head)\.weight)", r"backbone.\1"),
+        ),
+        rules=_layers,
+    )
+    return [neo]
+
+
+def _layers(model: Any) -> tuple[tuple[str, str], ...]:
+    """Return the rules for layers, which are counted through from the first of those before the LLM's own."""
+    before, layer = model.layers.before, r"language_model\.model\.layers\."
+    own = [(rf"{layer}{before + i}\.(.*)", rf"backbone.model.layers.{i}.\1") for i in range(model.backbone.layers)]
+    return (
+        (layer + r"(\d+)\.self_attn\.(.*_(?:hw|h|w)\.weight)", r"layers.spatial.\1.\2"),
+        *own,
+        (layer + r"(\d+)\.(.*)", r"layers.before.\1.\2"),
+    )

@@ -19,11 +19,14 @@ VICUNA = 6_738_415_616
 
 
 class Expected(NamedTuple):
-    """Parameters of the aligner, tokens of a square, 4:3, 16:9 and 9:16 video, parameters of the teacher."""
+    """Parameters of the aligner, tokens of a square, 4:3, 16:9 and 9:16 video, parameters of the teacher,
+    of the language model, and of the layers inside it."""
 
     aligner: int
     tokens: tuple[int, int, int, int] = (2184, 1640, 1232, 1288)
     teacher: int | None = 404_187_136
+    backbone: int = VICUNA
+    layers: int | None = None
 
 
 SYSTEMS = {
@@ -35,6 +38,9 @@ SYSTEMS = {
     "chat-univi-7b": Expected(307_378_176, (448,) * 4, None),
     "video-llama-7b": Expected(1_113_163_648, (32,) * 4, None),
     "video-chat-7b": Expected(1_296_599_296, (96,) * 4, None),
+    "eve-v2-7b": Expected(15_478_272, (241, 316, 232, 241), None, 7_615_616_512, 6_525_618_176),
+    "neo-2b": Expected(9_178_112, (14400, 13056, 14080, 14080), None, 1_720_574_976, 855_700_480),
+    "neo-9b": Expected(17_568_768, (14400, 13056, 14080, 14080), None, 8_190_735_360, 2_038_493_184),
 }
 ABLATIONS = {
     "table4-without-rows": Expected(45_065_554, (2056, 1544, 1160, 1160)),
@@ -84,7 +90,8 @@ def test_parameters_and_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     summary = summarize(spec)
     assert spec.name == name
     assert summary.parts["aligner"] == expected.aligner
-    assert summary.parts["backbone"] == VICUNA
+    assert summary.parts["backbone"] == expected.backbone
+    assert summary.parts.get("layers") == expected.layers
     assert summary.parts.get("teacher") == expected.teacher
     assert tuple(summary.tokens.values()) == expected.tokens
     assert all(stage.trains for stage in summary.stages)

@@ -6,8 +6,8 @@ An observer gets copies, to do with as it likes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,9 @@ class PublishedFormat:
     rename: tuple[tuple[str, str], ...]
     """Published name to ours (`aligner.…`, `backbone.…`, `distillation.…`); the second is a template as for
     `re.Match.expand`."""
+    rules: Callable[[Any], tuple[tuple[str, str], ...]] | None = None
+    """Further rules, before those of `rename`, that depend on the spec of the model (`ModelSpec`) which takes the
+    weights: e.g. how many layers are counted before those of the language model."""
     drop: tuple[tuple[str, str], ...] = ()
     """Published name to the reason why it is not taken."""
     alias: tuple[tuple[str, str], ...] = ()
@@ -82,6 +85,10 @@ class PublishedFormat:
     taken in its place where a checkpoint holds nothing under that name."""
     parts: tuple[PublishedPart, ...] = ()
     """The other checkpoints that are needed; each weight of the model has to be in exactly one of all of them."""
+
+    def for_model(self, model: Any) -> PublishedFormat:
+        """Return the same format with all its rules for this model in `rename`."""
+        return self if self.rules is None else replace(self, rename=(*self.rules(model), *self.rename), rules=None)
 
 
 @hookspec

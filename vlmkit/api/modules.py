@@ -96,6 +96,8 @@ def _check_blocks(encoder: Any, answer: object, pixels: Tensor, indices: Sequenc
     if len(outputs) != len(indices):
         raise ContractError(f"gives {len(outputs)} outputs, expected one for each of the blocks {list(indices)}")
     return [_check_encoded(encoder, output, pixels) for output in outputs]
+
+
 def _check_attention(layers: Any, answer: object, context: TokenContext) -> tuple[Tensor | None, Tensor | None]:
     """Check that there are a mask and positions, of those positions that the context tells of."""
     if not isinstance(answer, tuple) or len(answer) != 2:

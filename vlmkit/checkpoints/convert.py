@@ -65,10 +65,11 @@ def import_checkpoint(
     folder = expand_path(destination)
     _check_room(folder)
     listing = folder.with_name(f"{folder.name}.problems.txt")
+    experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
+    form = form.for_model(experiment.model)
     sources = [ReleasedSource(form, ReleasedFiles(expand_path(source)))]
     for part, place in (parts or {}).items():
         sources.append(ReleasedSource(published_part(form, part), ReleasedFiles(expand_path(place))))
-    experiment = spec if spec is not None else load_spec(f"specs/{form.spec}.yaml")
     plan = plan_import(form, sources, build_target(form, experiment, _of_language(sources), tokenizer), listing)
     with saving_weights(folder), atomic_folder(folder) as temporary:
         _write_weights(plan, experiment, temporary, group_bytes, progress)

@@ -17,7 +17,7 @@ from vlmkit_eve.spec import EveSpec
 from vlmkit_stab.spec import StabSpec
 
 torch.set_num_threads(1)
-(EVE,) = vlmkit_published()
+EVE, *_ = vlmkit_published()
 SMALL = {"width": 64, "patch": 8, "input": VideoInput(size=48, multiple=16), "projector": "linear"}
 
 
