@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import field_validator
 
-from vlmkit.api.contract import ContractError, Promise, Promises, builds, check_int, check_type
+from vlmkit.api.contract import ContractError, Promise, Promises, builds, check_int, check_text, check_type
 from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoInput, VideoShape
+from vlmkit.errors import shown
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner
 
 __all__ = ["AlignerSpec", "Projector"]
+
+_VIDEO = "<video>"
 
 Projector = Literal["mlp2x_gelu", "linear", "identity"]
 """How tokens get the LLM's width: two layers with GELU between (LLaVA-1.5), one linear layer, or not at all."""
@@ -34,7 +38,19 @@ def _layout(spec: object, answer: object, video: VideoShape) -> TokenLayout:
             raise ContractError(f"gives {found}, expected positions among them, or -1")
     if len(layout.patches) != video.frames:
         raise ContractError(f"gives `patches` of {len(layout.patches)} frames for a video of {video.frames}")
+    if layout.parts is not None:
+        parts = check_type(layout.parts, np.ndarray, "numpy.ndarray as `parts`")
+        if parts.dtype.kind != "i" or parts.ndim != 1 or (parts < 1).any() or parts.sum() != layout.tokens:
+            found = f"`parts` {parts.dtype} of the shape {parts.shape} with the sum {parts.sum()}"
+            raise ContractError(f"gives {found}, expected (P,) int64, positive, with the sum {layout.tokens}")
     return layout
+
+
+def _wrapped(spec: object, answer: object, times: Sequence[float]) -> str:
+    text = check_text(answer, "something that is")
+    if _VIDEO not in text:
+        raise ContractError(f"gives {shown(text)}, expected text with {_VIDEO} where tokens go")
+    return text
 
 
 def _remember_width(spec: object, aligner: Aligner, llm_width: int) -> Aligner:
@@ -50,6 +66,7 @@ class AlignerSpec(VideoComponentSpec):
     """The frames it wants, and the canvas that they are fitted on."""
     _promises: ClassVar[Promises] = {
         "layout": Promise(_layout, refuses=True),
+        "wrap": Promise(_wrapped),
         "build": builds("vlmkit.api.modules:Aligner", _remember_width, refuses=True),
     }
 
@@ -65,6 +82,17 @@ class AlignerSpec(VideoComponentSpec):
         A batch is as long as its longest video. So where videos differ in length (samplers that do not pad), neither
         the number of tokens nor their values may depend on `video.frames`, only on `video.num_frames_present`.
         """
+
+    def wrap(self, times: Sequence[float]) -> str:
+        """The text that the language model reads in place of a `<video>` of the user: by default `<video>` alone.
+
+        It has as many `<video>` as the video's layout has parts; the tokens of each part stand in the place of one.
+
+        Args:
+            times: when each frame that holds a picture is shown, seconds from the start of the file. NaN where that is
+                not known: of pictures, and of frames that came without a file.
+        """
+        return _VIDEO
 
     @abstractmethod
     def build(self, llm_width: int) -> Aligner:

@@ -72,6 +72,14 @@ class TokenLayout:
     """(T, h, w): position of the token of each cell of the canvas, -1 where there is none."""
     rows: npt.NDArray[np.int64]
     """(R,): positions of the row-end tokens; empty where the layout has none."""
+    parts: npt.NDArray[np.int64] | None = None
+    """(P,): lengths of the parts that the sequence is divided into, one for each `<video>` that `AlignerSpec.wrap` writes.
+    None: one part."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of the parts, which together are `tokens`."""
+        return (self.tokens,) if self.parts is None else tuple(self.parts.tolist())
 
 
 class FrameSelection(Spec):

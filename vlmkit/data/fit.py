@@ -44,6 +44,11 @@ class FittedVideo:
     """When each of these is shown; nothing where that is not known, as of frames that came without a file."""
 
     @property
+    def times(self) -> tuple[float, ...]:
+        """The seconds of each frame that holds a picture; NaN where they are not known."""
+        return self.seconds or (math.nan,) * self.num_frames_present
+
+    @property
     def shape(self) -> VideoShape:
         """Its shape, for `AlignerSpec.layout`."""
         frames, height, width, _ = self.pixels.shape
@@ -91,15 +96,16 @@ class Fitting:
         self.fitted.pixels[slot, top:bottom, left:right] = _resize(frame, place, window)
 
 
-def fit_frames(frames: Pixels, video: VideoInput) -> FittedVideo:
+def fit_frames(frames: Pixels, video: VideoInput, seconds: tuple[float, ...] = ()) -> FittedVideo:
     """Put (n, H, W, 3) RGB frames, which are chosen already, on the canvas of `video`; n at most `video.frames`.
 
-    An `UnreadableVideo` where the canvas does not take such a picture.
+    `seconds` says when they are shown, where that is known. An `UnreadableVideo` where the canvas does not take such a
+    picture.
     """
     count, height, width, _ = frames.shape
     if not 1 <= count <= video.frames:
         raise ValueError(f"expected 1 to {video.frames} frames, found {count}")
-    fitting = Fitting(video, width, height, count, video.slots(count))
+    fitting = Fitting(video, width, height, count, video.slots(count), seconds)
     for slot, frame in enumerate(frames):
         fitting.put(slot, frame)
     return fitting.fitted

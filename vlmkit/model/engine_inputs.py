@@ -19,7 +19,8 @@ from transformers import BatchFeature
 from vlmkit.api.video import VideoInput
 from vlmkit.data import FittedVideo, VideoSource, fit_frames, to_batch
 from vlmkit.errors import UserError, shown
-from vlmkit.model.tokens import VIDEO, tokenize
+from vlmkit.model.placeholders import insert_texts, placed_videos
+from vlmkit.model.tokens import VIDEO, Rendered, tokenize
 
 if TYPE_CHECKING:
     from vlmkit.model.processor import VideoLMProcessor
@@ -78,9 +79,9 @@ def engine_inputs(
     known = video_metadata or [None] * len(videos)
     canvas = processor.aligner.input
     fitted = [_fit(processor, video, item, do_sample_frames) for video, item in zip(videos, known, strict=True)]
-    expansions = [VIDEO * processor.count_tokens(video.shape) for video in fitted]
+    expansions = [_expanded(*processor.expansion(placed)) for video in fitted for placed in placed_videos(video)]
     texts, offsets = processor.get_text_with_replacements(texts, videos_replacements=expansions)
-    encoded = processor.pad(tokenize(processor.tokenizer, texts))
+    encoded = processor.pad(tokenize(processor.tokenizer, [Rendered(text, []) for text in texts]))
     types = torch.tensor(processor.create_mm_token_type_ids(encoded.input_ids.tolist()))
     features: dict[str, Any] = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
     features |= {"mm_token_type_ids": types, "text_replacement_offsets": offsets}
@@ -132,7 +133,16 @@ def _fit(
             f"{video.shape}"
         )
     wanted = processor.aligner.input
-    return fit_frames(video[choose_decoded(wanted, len(video), metadata, sample)], wanted)
+    chosen = choose_decoded(wanted, len(video), metadata, sample)
+    known = metadata or {}
+    fps, indices = float(known.get("fps") or 0), known.get("frames_indices") or ()
+    seconds = tuple(float(indices[place]) / fps for place in chosen) if fps and len(indices) == len(video) else ()
+    return fit_frames(video[chosen], wanted, seconds)
+
+
+def _expanded(text: str, lengths: Sequence[int]) -> str:
+    """Return the text in place of a video's `<video>` with a placeholder for each token."""
+    return insert_texts(Rendered(text, []), [VIDEO * length for length in lengths]).text
 
 
 def _pixels(videos: Sequence[FittedVideo], canvas: VideoInput) -> dict[str, Tensor | list[Tensor]]:

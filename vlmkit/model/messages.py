@@ -26,9 +26,9 @@ class ParsedConversation(NamedTuple):
     videos: list[VideoSource]
     """Those that its parts show, in their order; a picture is a video of one frame."""
 
-    def has_placeholder(self) -> bool:
-        """Tell whether `<video>` stands anywhere in its texts."""
-        return any(VIDEO in message.get("content", "") for message in self.messages)
+    def placeholders(self) -> int:
+        """Return how often `<video>` stands in its texts."""
+        return sum(message.get("content", "").count(VIDEO) for message in self.messages)
 
 
 def read_conversations(conversations: Any) -> tuple[list[ParsedConversation], bool]:
@@ -50,17 +50,11 @@ def read_conversations(conversations: Any) -> tuple[list[ParsedConversation], bo
 def gather_videos(conversations: Sequence[ParsedConversation], given: Sequence[VideoSource]) -> list[VideoSource]:
     """Return what conversations show, in their order: what the parts of one name, or where `<video>` stands in its
     texts instead, the next of those that are `given`; of these what is left over stands last.
-
-    A UserError where a conversation shows more than one.
     """
     rest = iter(given)
     videos: list[VideoSource] = []
-    for row, conversation in enumerate(conversations):
-        if (found := len(conversation.videos)) > 1:
-            raise UserError(
-                f"conversation {row} shows {found} videos or pictures, expected at most one; ask about each by itself"
-            )
-        videos += conversation.videos or islice(rest, int(conversation.has_placeholder()))
+    for conversation in conversations:
+        videos += conversation.videos or islice(rest, conversation.placeholders())
     return [*videos, *rest]
 
 

@@ -23,7 +23,8 @@ from vlmkit.model.config import check_installed, refuse_code
 from vlmkit.model.engine_inputs import ENGINE_OPTIONS, engine_inputs
 from vlmkit.model.messages import gather_videos, read_conversations
 from vlmkit.model.prompts import render_conversation, render_prompt
-from vlmkit.model.sequences import cut_tokens, deal_videos
+from vlmkit.model.placeholders import deal_videos
+from vlmkit.model.sequences import cut_tokens
 from vlmkit.model.video_counts import VideoCounts
 from vlmkit.model.video_inputs import fit_source, listed_images, listed_videos, sampled_input
 from vlmkit.spec.loading import read_component
@@ -116,7 +117,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
 
         Args:
             conversation: messages `{role: …, content: …}`, or a list of such lists; see `read_conversations` for the
-                parts that a content may have. One video or picture for each conversation.
+                parts that a content may have.
             chat_template: another Jinja template.
             tools: given to the template.
             documents: given to the template.
@@ -162,8 +163,8 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
 
         Args:
             text: prompts, as `prompt` gives them.
-            videos: one for each text that has `<video>`, in that order: a path, a URL, frames that are sampled already,
-                or a fitted video; see `VideoSource`. A single one may stand without a list.
+            videos: one for each `<video>` in the texts, in that order: a path, a URL, frames that are sampled already, or
+                a fitted video; see `VideoSource`. A single one may stand without a list.
             padding_side: where shorter sequences are padded.
             images: pictures instead of videos, each a video of one frame.
             kwargs: `padding`, `truncation`, `max_length`, `sampling`, and others of transformers; see
@@ -188,20 +189,20 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         )
 
     def _features(
-        self, texts: Sequence[str], videos: Sequence[VideoSource | None], options: Mapping[str, Any]
+        self, texts: Sequence[str], videos: Sequence[Sequence[VideoSource]], options: Mapping[str, Any]
     ) -> BatchFeature:
-        """Return the keyword arguments of the model for texts, each with its video or none."""
+        """Return the keyword arguments of the model for texts, each with its videos."""
         read = CallOptions.read(options, self._rule(), self.tokenizer.model_max_length)
         for message in read.not_followed:
             self._say_once(message)
-        fitted = [None if video is None else self.fit(video, sampling=read.sampling) for video in videos]
-        tokens = self.tokenize(texts, [None if video is None else video.shape for video in fitted])
+        fitted = [[self.fit(video, sampling=read.sampling) for video in each] for each in videos]
+        tokens = self.tokenize(texts, fitted)
         tokens = [cut_tokens(item, read.max_length, self.tokenizer.video_token_id) for item in tokens]
         if not read.padding and len(lengths := {len(item.ids) for item in tokens}) > 1:
             raise UserError(f"padding=False: expected texts of one length, found {sorted(lengths)} tokens")
         encoded = self.pad(tokens, read.padding_side, read.length)
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-        if present := [video for video in fitted if video is not None]:
+        if present := [video for each in fitted for video in each]:
             features |= to_batch(present, self.aligner.input).model_inputs()
         return BatchFeature(features)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,23 +19,20 @@ from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.dataset import Turn
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import UserError
+from vlmkit.guard import component_error
 from vlmkit.model.call_options import Side
 from vlmkit.model.config import restore
-from vlmkit.model.tokens import (
-    IGNORE,
-    VIDEO,
-    Encoded,
-    Ids,
-    Tokens,
-    expand_placeholder,
-    tokenize,
-    tokenize_continuations,
-    tokenize_turns,
+from vlmkit.model.placeholders import (
+    PlacedVideo,
+    ShownVideos,
+    check_count,
+    expand_placeholders,
+    insert_texts,
+    placed_videos,
 )
+from vlmkit.model.tokens import IGNORE, VIDEO, Encoded, Ids, Rendered, Tokens, render_turns, tokenize
 
-__all__ = ["SequenceMaker", "cut_tokens", "deal_videos"]
-
-T = TypeVar("T")
+__all__ = ["SequenceMaker", "cut_tokens"]
 
 
 class SequenceMaker:
@@ -55,59 +52,72 @@ class SequenceMaker:
     def encode(
         self,
         samples: Sequence[Sequence[Turn]],
-        shapes: Sequence[VideoShape | None],
+        videos: Sequence[ShownVideos],
         max_length: int | None = None,
         padding_side: Side = "right",
     ) -> Encoded:
         """Tokenize conversations for training: the answers, with what ends them, are the labels.
 
         Args:
-            samples: B conversations; `<video>` stands once where the video goes, or nowhere.
-            shapes: for each the fitted shape of its video, or None.
+            samples: B conversations; `<video>` stands where a video goes, in any turn.
+            videos: for each what it shows: nothing (None), one video or several, in the order of the `<video>`.
             max_length: longer sequences are cut at the end; None: as long as they are.
             padding_side: where shorter sequences are padded.
 
         Raises:
-            UserError: where `<video>` and shape do not go together, the video alone is longer than `max_length`, or the
+            UserError: where `<video>` and videos do not go together, these alone are longer than `max_length`, or the
                 chat template is none that can be trained on.
         """
-        tokens = self._expand(tokenize_turns(self.tokenizer, samples), shapes)
+        tokens = self._sequences([render_turns(self.tokenizer, turns) for turns in samples], videos)
         token_id = self.tokenizer.video_token_id
         return self.pad([cut_tokens(item, max_length, token_id) for item in tokens], padding_side)
 
-    def tokenize(self, texts: Sequence[str], shapes: Sequence[VideoShape | None]) -> list[Tokens]:
+    def tokenize(self, texts: Sequence[str], videos: Sequence[ShownVideos]) -> list[Tokens]:
         """Tokenize prompts, as `prompt` gives them, with a placeholder for each token of their videos."""
-        return self._expand(tokenize(self.tokenizer, texts), shapes)
+        return self._sequences([Rendered(text, []) for text in texts], videos)
 
-    def tokenize_continuations(
-        self, prompt: str, texts: Sequence[str], shape: VideoShape | None = None
-    ) -> list[Tokens]:
+    def tokenize_continuations(self, prompt: str, texts: Sequence[str], videos: ShownVideos = None) -> list[Tokens]:
         """Tokenize texts that begin with a prompt, as `prompt` gives it; the tokens behind it are the labels."""
-        return self._expand(tokenize_continuations(self.tokenizer, prompt, texts), [shape] * len(texts))
+        rendered = [Rendered(text, [(len(prompt), len(text))]) for text in texts]
+        return self._sequences(rendered, [videos] * len(texts))
 
-    def _expand(self, tokens: Sequence[Tokens], shapes: Sequence[VideoShape | None]) -> list[Tokens]:
+    def _sequences(self, rendered: Sequence[Rendered], shown: Sequence[ShownVideos]) -> list[Tokens]:
+        wrapped, counts = [], []
+        for row, (item, each) in enumerate(zip(rendered, shown, strict=True)):
+            videos = placed_videos(each)
+            check_count(item.text, len(videos), row)
+            expansions = [self.expansion(video) for video in videos]
+            wrapped.append(insert_texts(item, [text for text, _ in expansions]))
+            counts.append([count for _, lengths in expansions for count in lengths])
         token_id = self.tokenizer.video_token_id
-        expanded = []
-        for row, (item, shape) in enumerate(zip(tokens, shapes, strict=True)):
-            found, expected = int((item.ids == token_id).sum()), int(shape is not None)
-            if found != expected:
-                whose = "one video belongs to it" if expected else "no video belongs to it"
-                raise UserError(f"text {row} of the batch holds {VIDEO} {found} times, but {whose}")
-            item = Tokens(item.ids, np.where(item.ids == token_id, IGNORE, item.labels))
-            expanded.append(item if shape is None else expand_placeholder(item, token_id, self.count_tokens(shape)))
-        return expanded
+        tokens = tokenize(self.tokenizer, wrapped)
+        return [expand_placeholders(item, token_id, each) for item, each in zip(tokens, counts, strict=True)]
 
-    @cached_property
-    def _counts(self) -> dict[VideoShape, int]:
-        """Tokens of the shapes that were met, which are few: a layout takes a while."""
-        return {}
+    def expansion(self, video: PlacedVideo) -> tuple[str, tuple[int, ...]]:
+        """Return the text that takes the place of a video's `<video>`, and how many tokens each `<video>` in it becomes.
+
+        A UserError where the aligner takes no video of this shape, a PluginError where text and layout do not agree.
+        """
+        text, lengths = self.aligner.wrap(video.times), self._lengths(video.shape)
+        if (found := text.count(VIDEO)) != len(lengths):
+            wanted = f"expected {len(lengths)}, one for each part of its layout"
+            raise component_error(self.aligner, f"wrap gives text with {found} {VIDEO}, {wanted}")
+        return text, lengths
 
     def count_tokens(self, shape: VideoShape) -> int:
         """Return how many tokens a video becomes. A UserError where the aligner takes none of this shape."""
+        return sum(self._lengths(shape))
+
+    @cached_property
+    def _known(self) -> dict[VideoShape, tuple[int, ...]]:
+        """Lengths of the parts of shapes that were met, which are few: a layout takes a while."""
+        return {}
+
+    def _lengths(self, shape: VideoShape) -> tuple[int, ...]:
         try:
-            if shape not in self._counts:
-                self._counts[shape] = self.aligner.layout(shape).tokens
-            return self._counts[shape]
+            if shape not in self._known:
+                self._known[shape] = self.aligner.layout(shape).lengths
+            return self._known[shape]
         except UserError:
             raise
         except ValueError as error:
@@ -125,18 +135,6 @@ class SequenceMaker:
         ids, labels = [item.ids for item in tokens], [item.labels for item in tokens]
         mask = padded([np.ones_like(row) for row in ids], 0)
         return Encoded(padded(ids, self.tokenizer.pad_token_id), mask, padded(labels, IGNORE))
-
-
-def deal_videos(texts: Sequence[str], videos: Sequence[T]) -> list[T | None]:
-    """Assign videos, in their order, to the texts that have a placeholder. A UserError where the numbers differ."""
-    wanting = [VIDEO in text for text in texts]
-    if sum(wanting) != len(videos):
-        raise UserError(
-            f"{sum(wanting)} of {len(texts)} texts hold {VIDEO}, but {len(videos)} videos are given; "
-            f"give one video or picture for each such text, and write {VIDEO} where it goes"
-        )
-    rest = iter(videos)
-    return [next(rest) if wants else None for wants in wanting]
 
 
 def cut_tokens(tokens: Tokens, max_length: int | None, token_id: int) -> Tokens:

@@ -24,18 +24,17 @@ __all__ = [
     "VIDEO",
     "Encoded",
     "Ids",
+    "Rendered",
     "Tokens",
     "check_generation",
     "check_rows",
     "check_tokenizer",
-    "expand_placeholder",
     "find_placeholders",
     "insert_visual_tokens",
     "language_loss",
     "positions_with_targets",
+    "render_turns",
     "tokenize",
-    "tokenize_continuations",
-    "tokenize_turns",
 ]
 
 Ids = npt.NDArray[np.int64]
@@ -65,34 +64,15 @@ class Tokens(NamedTuple):
     """(S,): the ids that the loss is computed on, -100 elsewhere."""
 
 
-class _Rendered(NamedTuple):
+class Rendered(NamedTuple):
+    """A text as the chat template gives it."""
+
     text: str
     answers: list[tuple[int, int]]
     """Begin and end of each answer in the text, end-of-turn included, characters."""
 
 
-def tokenize_turns(tokenizer: Any, conversations: Sequence[Sequence[Turn]]) -> list[Tokens]:
-    """Tokenize conversations as the chat template renders them; the answers, with what ends them, are the labels."""
-    return _encode(tokenizer, [_render(tokenizer, turns) for turns in conversations])
-
-
-def tokenize(tokenizer: Any, texts: Sequence[str]) -> list[Tokens]:
-    """Tokenize texts that are rendered already, without labels."""
-    return _encode(tokenizer, [_Rendered(text, []) for text in texts])
-
-
-def tokenize_continuations(tokenizer: Any, prompt: str, texts: Sequence[str]) -> list[Tokens]:
-    """Tokenize texts that begin with a prompt; the tokens that end behind it are the labels."""
-    return _encode(tokenizer, [_Rendered(text, [(len(prompt), len(text))]) for text in texts])
-
-
-def expand_placeholder(tokens: Tokens, video_token_id: int, count: int) -> Tokens:
-    """Return the same with `count` placeholders where one stood."""
-    repeats = np.where(tokens.ids == video_token_id, count, 1)
-    return Tokens(np.repeat(tokens.ids, repeats), np.repeat(tokens.labels, repeats))
-
-
-def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
+def render_turns(tokenizer: Any, turns: Sequence[Turn]) -> Rendered:
     """Return the text and the places of its answers: what the template adds to a prompt when the answer is known."""
     messages: list[dict[str, str]] = []
     text, answers = "", []
@@ -108,11 +88,14 @@ def _render(tokenizer: Any, turns: Sequence[Turn]) -> _Rendered:
             )
         text = whole
         answers.append((len(prompt), len(whole)))
-    return _Rendered(text, answers)
+    return Rendered(text, answers)
 
 
-def _encode(tokenizer: Any, rendered: Sequence[_Rendered]) -> list[Tokens]:
-    """Tokenize. A begin-of-sequence token that the template writes is put as an id: what follows then starts a text."""
+def tokenize(tokenizer: Any, rendered: Sequence[Rendered]) -> list[Tokens]:
+    """Tokenize texts; the tokens of their answers, with what ends them, are the labels.
+
+    A begin-of-sequence token that the template writes is put as an id: what follows then starts a text.
+    """
     begin = tokenizer.bos_token or ""
     skip = [len(begin) if begin and item.text.startswith(begin) else 0 for item in rendered]
     texts = [item.text[start:] for item, start in zip(rendered, skip, strict=True)]
@@ -185,7 +168,8 @@ def check_generation(generation: Any, where: str, error: type[UserError] = UserE
 def find_placeholders(input_ids: Tensor, video_token_id: int, mask: Tensor) -> Tensor:
     """Return (V, N, 2) int64: row and column of each visual token among (B, S) `input_ids`, -1 where `mask` is False.
 
-    The k-th video of the batch belongs to the k-th row that has placeholders.
+    The videos stand in the order of the rows, and within a row in the order of its text; a row holds all tokens of each
+    of its videos.
 
     Args:
         input_ids: (B, S).
@@ -197,12 +181,13 @@ def find_placeholders(input_ids: Tensor, video_token_id: int, mask: Tensor) -> T
     """
     is_placeholder = input_ids == video_token_id
     counts, tokens = is_placeholder.sum(1), mask.sum(1)
-    rows = counts.nonzero().squeeze(1)
-    if rows.numel() != tokens.numel() or not torch.equal(counts[rows], tokens):
+    ends, video_ends = counts.cumsum(0), tokens.cumsum(0)
+    if counts.sum() != tokens.sum() or not torch.isin(ends[ends > 0], video_ends).all():
+        rows = counts.nonzero().squeeze(1)
         raise ValueError(
             f"{tokens.numel()} videos give {tokens.tolist()} visual tokens, but the rows {rows.tolist()} of input_ids "
             f"hold {counts[rows].tolist()} placeholders <video>; make both with the processor of this model, and give "
-            "each row that has placeholders one video, in the order of the rows"
+            "the videos in the order of the rows, those of a row in the order of its text"
         )
     positions = mask.new_full((*mask.shape, 2), -1, dtype=torch.int64)
     positions[mask] = is_placeholder.nonzero()

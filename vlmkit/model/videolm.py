@@ -25,6 +25,7 @@ from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.aligners import build_aligner, build_layers, refuse_offloaded, restore_buffers
 from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.precision import asked_dtypes, buffer_dtype, cast, part_dtypes
+from vlmkit.model.repeated_videos import RepeatsVideos
 from vlmkit.model.token_context import apply_layers, count_positions, token_cells
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
 
@@ -50,7 +51,7 @@ class VideoLMOutput(ModelOutput):
     """(B,) int64: the position of what follows each row, where `layers` count by themselves and there are videos."""
 
 
-class VideoLM(PreTrainedModel, GenerationMixin):
+class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
     """A video-language model: `aligner` turns videos into tokens, `backbone` reads them among the text.
 
     Names of the weights begin with `aligner.`, `backbone.` or, where the spec has them, `layers.`. The components
@@ -139,11 +140,11 @@ class VideoLM(PreTrainedModel, GenerationMixin):
         """Run one pass over text and videos.
 
         Args:
-            input_ids: (B, S); a row holds as many placeholders `<video>` as its video has tokens, or none.
+            input_ids: (B, S); a row holds as many placeholders `<video>` as its videos have tokens.
             attention_mask: (B, S), 0 where a row is padded, left or right.
             position_ids: (B, S); by default counted over what the mask shows. `layers` may count in another way where
                 there are visual tokens; behind a cache they then have to be given.
-            pixel_values_videos: (V, T, 3, H, W), the videos of the rows that have placeholders, in their order.
+            pixel_values_videos: (V, T, 3, H, W), the videos in the order of the rows and of their placeholders.
             content_box: (V, 4) as `VideoBatch`; by default the whole canvas.
             frame_mask: (V, T) as `VideoBatch`; by default True.
             visual_embeds: (V, N, D) instead of `pixel_values_videos`: what `get_video_features` gave for them before.

@@ -47,7 +47,7 @@ def test_messages_are_left_as_they_were() -> None:
     [conversation], _ = read_conversations(given)
     assert conversation.messages[1] == {"role": "assistant", "tool_calls": [{"name": "f"}]}
     assert given == [turn({"type": "video"}, TEXT), said]
-    assert conversation.has_placeholder()
+    assert conversation.placeholders() == 1
     assert conversation.videos == []
 
 
@@ -70,8 +70,10 @@ def test_several_videos_in_a_conversation() -> None:
     conversations, _ = read_conversations(
         [turn(TEXT), turn({"type": "image", "url": "a"}, {"type": "video", "url": "b"})]
     )
-    with pytest.raises(UserError, match="conversation 0 shows 2 videos or pictures, expected at most one"):
-        gather_videos(conversations, [])
+    assert conversations[0].placeholders() == 2
+    assert gather_videos(conversations, ["c"]) == ["a", "b", "c"]
+    texts, _ = read_conversations([turn(TEXT), turn({"type": "text", "text": "<video> or <video>"})])
+    assert gather_videos([*texts, *conversations], ["c", "d"]) == ["c", "d", "a", "b"]
 
 
 @pytest.mark.parametrize("given", [[], "Which?", None, {"role": "user", "content": "Which?"}])

@@ -73,20 +73,19 @@ def record(name: str) -> dict[str, Any]:
     messages = [{"role": "user", "content": [{"type": "video", "video": clips["clip1"]},
                                              {"type": "text", "text": "what colour?"}]}]  # fmt: skip
     asked = render_conversation(processor.tokenizer, [{"role": "user", "content": PROMPTS[1]}])
+    rendering: dict[str, Any] = {"tokenize": True, "return_dict": True, "add_generation_prompt": True}
+    engine = processor([" and ".join(PROMPTS)], list(clips.values()), return_mm_token_type_ids=True)
     with torch.no_grad():
         loss = model(**batch.text, **batch.video.model_inputs()).loss
     return {
         "training": _listed(batch.text | batch.video.model_inputs()),
         "call": _listed(processor([processor.prompt(each) for each in PROMPTS], list(clips.values()))),
-        "chat": _listed(processor.apply_chat_template(
-            messages, tokenize=True, return_dict=True, add_generation_prompt=True)),  # fmt: skip
+        "chat": _listed(processor.apply_chat_template(messages, **rendering)),
         "conversation": processor.tokenize([asked], [clips["clip0"].shape])[0].ids.tolist(),
         "continuations": [[row.ids.tolist(), row.labels.tolist()] for row in prompt.content],
-        "engine": _listed({name: value for name, value in processor(
-            [" and ".join(PROMPTS)], list(clips.values()), return_mm_token_type_ids=True).items()
-            if name != "text_replacement_offsets"}),
+        "engine": _listed({key: value for key, value in engine.items() if key != "text_replacement_offsets"}),
         "loss": float(loss),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("name", ALIGNERS)

@@ -1,0 +1,61 @@
+"""Rows that are repeated for beams or several answers, each with all of its videos.
+
+Shape letters: B rows, S positions, V videos, N visual tokens of a video.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationMixin
+
+from vlmkit.api.tensors import VideoBatch
+
+__all__ = ["RepeatsVideos", "repeat_videos"]
+
+_OF_VIDEOS = ("pixel_values_videos", "content_box", "frame_mask", "visual_embeds", "visual_mask", "visual_cells")
+"""Arguments of a forward pass whose first axis counts videos."""
+
+
+class RepeatsVideos(GenerationMixin):
+    """The part of the model that repeats the inputs of `generate`."""
+
+    config: Any
+    _spec: Any
+
+    def _expand_inputs_for_generation(
+        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Any = None, **model_kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """As in transformers, for beams and several answers; a row may have several videos, or none."""
+        videos = {name: model_kwargs.pop(name) for name in _OF_VIDEOS if model_kwargs.get(name) is not None}
+        if expand_size > 1 and videos:
+            tokens = self._count_tokens(videos).to(input_ids.device)
+            order = repeat_videos(input_ids, self.config.video_token_id, tokens, expand_size)
+            videos = {name: value[order.to(value.device)] for name, value in videos.items()}
+        ids, others = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
+        return ids, others | videos
+
+    def _count_tokens(self, videos: dict[str, Tensor]) -> Tensor:
+        """Return (V,) int64, the visual tokens of videos as `forward` takes them."""
+        if (embeds := videos.get("visual_embeds")) is not None:
+            mask = videos.get("visual_mask")
+            return torch.full((len(embeds),), embeds.shape[1]) if mask is None else mask.sum(1)
+        shapes = VideoBatch.from_model_inputs(**videos).shapes()
+        return torch.tensor([self._spec.aligner.layout(shape).tokens for shape in shapes])
+
+
+def repeat_videos(input_ids: Tensor, video_token_id: int, tokens: Tensor, times: int) -> Tensor:
+    """Return (V * times,) int64: the order of the videos where each row is repeated, with all of its videos.
+
+    Args:
+        input_ids: (B, S), before it is repeated.
+        video_token_id: the id of `<video>`.
+        tokens: (V,) int64, the visual tokens of each video.
+        times: how often each row stands there, one copy behind the other.
+    """
+    row_ends = (input_ids == video_token_id).sum(1).cumsum(0)
+    rows = torch.searchsorted(row_ends, tokens.cumsum(0) - tokens, right=True)
+    copies = torch.arange(times, device=rows.device)
+    return torch.argsort((rows[:, None] * times + copies).flatten(), stable=True) // times
