@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlmkit.api import (
     DataError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlavaJson"]
 
-_TAG = re.compile(r"\s*<(?:video|image)>\s*")
+_TAG = re.compile(r"\s*<(video|image)>\s*")
 _EXPECTED = "conversations"
 _MEDIA = ("image", "images", "video", "videos")
 """Keys, in small letters or others, under which entries name what they are about."""
@@ -38,6 +38,14 @@ _VIDEOS = ("avi", "f4v", "flv", "gif", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg"
 _RARER = ("3gp", "asf", "m2ts", "mts", "rm", "rmvb", "ts", "vob")
 _KNOWN = frozenset(f".{name}" for name in (*_VIDEOS, *_RARER))
 """Extensions of videos, which may be exchanged for another one. The `.2` of `talk.2` is none."""
+
+
+class _Medium(NamedTuple):
+    """A video or picture of an entry."""
+
+    kind: str
+    """`video` or `image`."""
+    name: str
 
 
 class LlavaJson(Dataset):
@@ -61,18 +69,22 @@ class LlavaJson(Dataset):
         return len(self._samples)
 
     def sample(self, index: int) -> Sample:
-        """The entry, with the path of its video: the first file there is, by its own extension or another.
+        """The entry, with the path of each video: the first file there is, by its own extension or another.
 
         The plain name where there is none, so that reading it fails and says so.
         """
         sample = self._samples[index]
         if sample.video is None:
             return sample
-        plain = self.root / sample.video
+        paths = tuple(self._path(video) for video in sample.videos)
+        return replace(sample, video=paths if len(paths) > 1 else paths[0])
+
+    def _path(self, video: str) -> str:
+        plain = self.root / video
         paths = [plain, *(Path(f"{plain}{end}") for end in self.extensions)]
         if plain.suffix.lower() in self._known:
             paths += [plain.parent / f"{plain.stem}{end}" for end in self.extensions]
-        return replace(sample, video=str(next((path for path in paths if is_file(path)), plain)))
+        return str(next((path for path in paths if is_file(path)), plain))
 
     def fingerprint(self) -> str:
         """The hash of the file's bytes and of how much of it is used."""
@@ -85,8 +97,10 @@ class LlavaJson(Dataset):
         known = entry.get("id") is not None
         name = name_of(entry["id"], "id", where) if known else str(row)
         where += f" (id {shown(entry['id'])})" if known else ""
-        video = _video(entry, where)
-        return Sample(name, _turns(entry.get("conversations"), video is not None, where), video)
+        users, answers = _said(entry.get("conversations"), where)
+        users, media = _placed(users, answers, _media(entry, where), where)
+        names = tuple(medium.name for medium in media)
+        return Sample(name, tuple(map(Turn, users, answers)), names if len(names) > 1 else names[0] if names else None)
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:
@@ -105,27 +119,34 @@ def _distinct(samples: Sequence[Sample]) -> list[Sample]:
     return distinct
 
 
-def _video(entry: Mapping[str, Any], where: str) -> str | None:
-    """The name of the entry's video; None where it names nothing that one could see.
+def _media(entry: Mapping[str, Any], where: str) -> list[_Medium]:
+    """The videos and pictures that an entry names; none where it names nothing that one could see.
 
     What is not understood is refused: trained as text, it would teach to answer without looking.
     """
-    named = {key: value for key, value in entry.items() if key.lower() in _MEDIA and value is not None}
-    video = named.pop("video", None)
-    for key, value in named.items():
-        about = "it is about an image" if key.lower().startswith("image") else "its video should stand under `video`"
-        raise DataError(
-            f"{where}: {about} (`{key}`: {shown(value)}); expected `video` with the name of a file, or, for text "
-            "alone, neither image nor video"
-        )
-    if video is None:
-        return None
-    if not isinstance(video, str) or not video.strip():
-        raise DataError(f"{where}: `video` should be the name of a file, found {shown(video)}; for text alone, none")
-    return whole_text(video, where).replace("\0", r"\0")  # no file has such a name, nor can it be asked for
+    found: list[_Medium] = []
+    for key, value in entry.items():
+        if key.lower() not in _MEDIA or value is None:
+            continue
+        kind = key.lower().removesuffix("s")
+        if key not in _MEDIA or any(medium.kind == kind for medium in found):
+            raise DataError(
+                f"{where}: its {kind} should stand under `{kind}` (`{key}`: {shown(value)}); expected `video` or "
+                "`image` with the name of a file or a list of names, or, for text alone, neither"
+            )
+        names = value if isinstance(value, list) else [value]
+        if not names or not all(isinstance(name, str) and name.strip() for name in names):
+            raise DataError(
+                f"{where}: `{key}` should be a list of names or the name of a file, found {shown(value)}; for text "
+                "alone, none"
+            )
+        # no file has such a name, nor can it be asked for
+        found += [_Medium(kind, whole_text(name, where).replace("\0", r"\0")) for name in names]
+    return found
 
 
-def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
+def _said(conversation: Any, where: str) -> tuple[list[str], list[str]]:
+    """What the human says in each turn, and what is answered."""
     messages = conversation if isinstance(conversation, list) else []
     if messages and isinstance(messages[0], dict) and messages[0].get("from") == "gpt":
         messages = messages[1:]  # as LLaVA's training does with conversations that begin in the middle
@@ -133,7 +154,7 @@ def _turns(conversation: Any, has_video: bool, where: str) -> tuple[Turn, ...]:
         found = f"{len(messages)} messages" if isinstance(conversation, list) else shown(conversation)
         raise DataError(f"{where}: `conversations` should hold pairs of a human and a gpt message, found {found}")
     values = [_value(message, ("human", "gpt")[i % 2], f"{where}, message {i}") for i, message in enumerate(messages)]
-    return _opened(values[::2], values[1::2], has_video, where)
+    return values[::2], values[1::2]
 
 
 def _value(message: Any, speaker: str, where: str) -> str:
@@ -142,14 +163,33 @@ def _value(message: Any, speaker: str, where: str) -> str:
     return whole_text(message["value"], where)
 
 
-def _opened(users: list[str], answers: list[str], has_video: bool, where: str) -> tuple[Turn, ...]:
-    """The turns, with `<video>` and a line break before the first question where there is a video."""
-    if not has_video and any(_TAG.search(user) for user in users):
-        raise DataError(f"{where}: it asks about a <video> but names none; add `video`, or drop the tag")
-    if any(_TAG.search(user) for user in users[1:]):
-        raise DataError(f"{where}: <video> should stand in the first human message only")
+def _placed(
+    users: list[str], answers: list[str], media: Sequence[_Medium], where: str
+) -> tuple[list[str], list[_Medium]]:
+    """The questions with a `<video>` for each video or picture, and these in the order of their `<video>`.
+
+    The `<video>` of a single one in the first question, and those that stand nowhere, are put before the first
+    question, each with a line break.
+    """
+    tags = [tag for user in users for tag in _TAG.findall(user)]
+    if tags and not media:
+        raise DataError(f"{where}: it asks about a <{tags[0]}> but names none; add `{tags[0]}`, or drop the tag")
     if any("<video>" in answer for answer in answers):
-        raise DataError(f"{where}: <video> stands in an answer; only the first human message can have it")
-    if has_video:
-        users = ["<video>\n" + _TAG.sub(" ", users[0]).strip(), *users[1:]]
-    return tuple(map(Turn, users, answers))
+        raise DataError(f"{where}: <video> stands in an answer; only what a human says can have it")
+    only_first = not any(_TAG.search(user) for user in users[1:])
+    if only_first and (len(media) == 1 or not tags):
+        opening = "<video>\n" * len(media)
+        first = _TAG.sub(" ", users[0]).strip() if media else users[0]
+        return [opening + first, *users[1:]], list(media)
+    if len(tags) != len(media):
+        raise DataError(
+            f"{where}: expected a <video> or <image> for each video and image that it names, or none, found "
+            f"{len(tags)} for {len(media)}; write one where each goes, in what the human says"
+        )
+    kinds = [medium.kind for medium in media]
+    if len(set(kinds)) > 1 and sorted(kinds) != sorted(tags):
+        named = ", ".join(f"<{kind}>" for kind in kinds)
+        raise DataError(f"{where}: expected {named} in any order, found {', '.join(f'<{tag}>' for tag in tags)}")
+    rest = list(media)
+    order = [rest.pop(next((i for i, each in enumerate(rest) if each.kind == tag), 0)) for tag in tags]
+    return [user.replace("<image>", "<video>") for user in users], order

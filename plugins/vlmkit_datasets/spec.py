@@ -18,15 +18,16 @@ class LlavaJsonSpec(DatasetSpec):
     """Conversations in LLaVA's JSON, `[{id, video, conversations: [{from: human|gpt, value}]}]`, with or without video.
 
     JSON lines, one entry per line, will do too. An id is text or a whole number; without one it is the entry's place.
-    `<video>`, or `<image>` in an entry that has a video, is moved to the front. An entry about an image is refused, and
-    one whose `video` is anything but the name of a file; with `null` or without the key it is text alone.
+    `video` and `image` (or `videos`, `images`) are the name of a file or a list of names; with `null` or without these
+    keys an entry is text alone. `<video>` and `<image>` say where each stands, in any message of the human: the next of
+    its kind. The one of a single video, in the first message, is moved to the front; without any, all stand there.
     """
 
     type: Literal["llava-json"] = "llava-json"
     path: Path
     """The JSON or JSON-lines file."""
     video_root: Path | None = None
-    """Folder below which the videos lie. None: the folder of `path`."""
+    """Folder below which videos and images lie. None: the folder of `path`."""
     extensions: Annotated[tuple[str, ...], Field(max_length=100)] = (".mp4", ".avi", ".mkv", ".webm", ".gif")
     """Tried in this order, in small letters and in capitals, where an entry's video names no existing file: behind its
     name (`talk.2` is `talk.2.mp4`), then in place of the extension of a video (`talk.mkv` is `talk.mp4`)."""

@@ -505,7 +505,7 @@ def test_the_teacher_looks_at_the_frames_of_the_aligner(stage_run: StageRun) -> 
     for position in range(4):
         item = stage_run.dataset[position]
         assert isinstance(item, LoadedSample)
-        aligner, teacher = item.views["aligner"], item.views["teacher"]
+        aligner, teacher = item.views[0]["aligner"], item.views[0]["teacher"]
         assert (aligner.num_frames_present, aligner.content_box) == (teacher.num_frames_present, teacher.content_box)
         assert np.array_equal(aligner.pixels, teacher.pixels)
 

@@ -29,21 +29,26 @@ class Turn(NamedTuple):
     """One exchange of a conversation."""
 
     user: str
-    """What the user says. `<video>` stands where the video goes: in the first turn of a sample that has one."""
+    """What the user says. `<video>` stands where a video goes, once for each of the sample's, in any of its turns."""
     assistant: str
     """What the model learns to answer."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation, about one video or none."""
+    """One conversation, about videos and pictures or none."""
 
     id: str
     turns: tuple[Turn, ...]
-    video: str | None = None
-    """Path of the video file; None for text only."""
+    video: str | tuple[str, ...] | None = None
+    """Path of the file of the video or picture, or of several, in the order of their `<video>`; None for text only."""
     meta: dict[str, Any] = field(default_factory=dict)
     """What the source says besides, e.g. the question's type."""
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """The paths of all videos and pictures."""
+        return () if self.video is None else (self.video,) if isinstance(self.video, str) else tuple(self.video)
 
 
 def _sample(dataset: object, answer: object, index: int) -> Sample:
@@ -56,8 +61,9 @@ def _sample(dataset: object, answer: object, index: int) -> Sample:
         check_type(turn, Turn)
         check_text(turn.user, "a turn whose `user` is")
         check_text(turn.assistant, "a turn whose `assistant` is")
-    if sample.video is not None:
-        check_text(sample.video, "a video that is")
+    named = sample.video if isinstance(sample.video, tuple | list) else () if sample.video is None else (sample.video,)
+    for video in named:
+        check_text(video, "a video that is")
     if not isinstance(sample.meta, dict):
         raise ContractError(f"gives a meta that is {type_name(sample.meta)}, expected a mapping")
     return sample

@@ -73,8 +73,7 @@ class TokenLayout:
     rows: npt.NDArray[np.int64]
     """(R,): positions of the row-end tokens; empty where the layout has none."""
     parts: npt.NDArray[np.int64] | None = None
-    """(P,): lengths of the parts that the sequence is divided into, one for each `<video>` that `AlignerSpec.wrap` writes.
-    None: one part."""
+    """(P,): lengths of the parts of the sequence, one for each `<video>` of `AlignerSpec.wrap`. None: one part."""
 
     @property
     def lengths(self) -> tuple[int, ...]:

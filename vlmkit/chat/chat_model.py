@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmkit.api.trained_model import model_folder
-from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel
+from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel, ShownVideo
 from vlmkit.runtime import check_device, default_device
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ class ChatRequest:
     """A conversation to be answered."""
 
     messages: Sequence[Mapping[str, str]]
-    """Roles and texts. `<video>` stands once, in the text of a user, where there is a `video`."""
-    video: EncodedVideo | None = None
-    """As `ChatModel.encode` gives it."""
+    """Roles and texts. `<video>` stands in the texts of the user, once for each video."""
+    video: ShownVideo = None
+    """As `ChatModel.encode` gives it; several in the order of their `<video>`."""
     max_new_tokens: int = 256
     temperature: float = 0.0
     """0: the likeliest token each time (greedy)."""
@@ -121,7 +121,7 @@ class ChatModel:
         from vlmkit.model.prompts import render_conversation
 
         text = render_conversation(self.processor.tokenizer, request.messages)
-        [tokens] = self.processor.tokenize([text], [request.video and request.video.shape])
+        [tokens] = self.processor.tokenize([text], [request.video])
         return tokens
 
     def reply(

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,7 @@ from vlmkit.api.canvas import Canvas
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.video import FrameSelection
 from vlmkit.data.fit import FittedVideo, Fitting
+from vlmkit.data.sources import still_image
 from vlmkit.errors import UnreadableVideo
 
 if TYPE_CHECKING:
@@ -47,11 +49,28 @@ class SelectedFrames(NamedTuple):
         return tuple(map(self.seconds, self.positions)) if known else ()
 
 
+@dataclass
+class _Picture(OpenVideo):
+    """A picture, which is a video of one frame."""
+
+    pixels: npt.NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+
+    def frames(self, positions: Sequence[int]) -> npt.NDArray[np.uint8]:
+        """Return the picture, once for each position."""
+        return self.pixels[None].repeat(len(positions), 0)
+
+
 def select_frames(reader: Reader, path: str | Path, frames: FrameSelection, span: Span | None = None) -> SelectedFrames:
     """Open a video and choose its frames, with a span as if that part were a video of its own.
 
-    An `UnreadableVideo` with the reason where that fails, or the part lies outside of the video.
+    A picture is a video of one frame. An `UnreadableVideo` with the reason where that fails, or the part lies outside
+    of the video.
     """
+    if (picture := still_image(Path(path))) is not None:
+        if span is not None:
+            raise UnreadableVideo(f"{path}: a picture has no part from {span[0]:g} to {span[1]:g} s")
+        return SelectedFrames(_Picture(1, 0.0, picture.shape[1], picture.shape[0], picture), [0])
     video = reader.open(path)
     if video.num_frames < 1:
         raise UnreadableVideo(f"{path}: it holds no frames")

@@ -58,5 +58,6 @@ def _draw(data: Any, folder: Path) -> list[Example]:
     for sample in spec.build():
         asked = [turn.user.removeprefix("<video>").strip() for turn in sample.turns]
         already = {example.question for example in examples}
-        examples.append(Example(sample.video, next((one for one in asked if one not in already), asked[0])))
+        question = next((one for one in asked if one not in already), asked[0])
+        examples.append(Example(sample.videos[0], question))
     return examples

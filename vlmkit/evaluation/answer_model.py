@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from vlmkit.api.evaluator import Prompt
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from vlmkit.model.tokens import Tokens
 
 __all__ = ["AnswerModel", "EncodedPrompt", "EncodedVideo", "FunctionModel", "GenerateBatch", "Likelihood",
-           "LoadedModel", "score_continuations"]  # fmt: skip
+           "LoadedModel", "ShownVideo", "score_continuations", "videos_of"]  # fmt: skip
 
+ShownVideo: TypeAlias = "EncodedVideo | Sequence[EncodedVideo] | None"
+"""What a prompt is about: nothing, one video, or several in the order of their `<video>`."""
 GenerateBatch = Callable[[Sequence[Any], "Sequence[FittedVideo | None]", int], Sequence[str]]
 """Prompts, their videos and the longest answer in tokens, to answers."""
 
@@ -35,6 +37,13 @@ class EncodedVideo(NamedTuple):
     """Its fitted shape, which says how many tokens it becomes."""
     size: int
     """Bytes that it takes."""
+    times: tuple[float, ...] = ()
+    """When its frames are shown, as `AlignerSpec.wrap` is given them."""
+
+
+def videos_of(shown: ShownVideo) -> list[EncodedVideo]:
+    """Return the videos that a prompt is about."""
+    return [] if shown is None else [shown] if isinstance(shown, EncodedVideo) else list(shown)
 
 
 class EncodedPrompt(NamedTuple):
@@ -64,21 +73,19 @@ class AnswerModel(ABC):
 
     @abstractmethod
     def encode_prompt(
-        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+        self, prompt: str | Prompt, video: ShownVideo, continuations: Sequence[str] = ()
     ) -> EncodedPrompt:
         """Return a prompt, with `<video>` where it has a video, ready for any batch: of `answer`, or with continuations
         of `score`."""
 
     @abstractmethod
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo], max_new_tokens: Sequence[int]
     ) -> Sequence[str]:
         """Return the answers to the prompts of a batch, each about its video and with at most so many tokens."""
 
     @abstractmethod
-    def score(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]
-    ) -> Sequence[Sequence[Likelihood]]:
+    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo]) -> Sequence[Sequence[Likelihood]]:
         """Return the likelihood of each continuation of the prompts of a batch."""
 
 
@@ -114,28 +121,29 @@ class LoadedModel(AnswerModel):
             tokens = model.get_video_features(**{name: value.to(model.device) for name, value in inputs.items()})
         embeds_ND = tokens.embeddings[0, tokens.mask[0]]
         cells_N3 = token_cells(tokens)[0, tokens.mask[0]] if model.layers is not None else None
-        return EncodedVideo((embeds_ND, cells_N3), video.shape, embeds_ND.numel() * embeds_ND.element_size())
+        return EncodedVideo(
+            (embeds_ND, cells_N3), video.shape, embeds_ND.numel() * embeds_ND.element_size(), video.times
+        )
 
     def encode_prompt(
-        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+        self, prompt: str | Prompt, video: ShownVideo, continuations: Sequence[str] = ()
     ) -> EncodedPrompt:
         """Return the token ids of a prompt as the chat template renders it; of each continuation those with it."""
         _, processor = self.loaded
         parts = Prompt(prompt) if isinstance(prompt, str) else prompt
         text = processor.prompt(parts.user, parts.system, parts.reply)
-        shape = None if video is None else video.shape
         if not continuations:
-            [tokens] = processor.tokenize([text], [shape])
+            [tokens] = processor.tokenize([text], [video])
             return EncodedPrompt(tokens, len(tokens.ids))
         whole = [processor.prompt(parts.user, parts.system, parts.reply + more) for more in continuations]
         texts = [
             each if each.startswith(text) else text + more for each, more in zip(whole, continuations, strict=True)
         ]
-        rows = processor.tokenize_continuations(text, texts, shape)
+        rows = processor.tokenize_continuations(text, texts, video)
         return EncodedPrompt(rows, max(len(row.ids) for row in rows))
 
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo], max_new_tokens: Sequence[int]
     ) -> list[str]:
         """Return the greedy answers of the model."""
         import torch
@@ -148,7 +156,7 @@ class LoadedModel(AnswerModel):
         new_BS = [row[:longest] for row, longest in zip(new_BS, max_new_tokens, strict=True)]
         return [answer.strip() for answer in processor.tokenizer.batch_decode(new_BS, skip_special_tokens=True)]
 
-    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]) -> list[list[Likelihood]]:
+    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo]) -> list[list[Likelihood]]:
         """Return the likelihoods, from passes of as many rows as there are prompts: a row holds one continuation."""
         rows = [(row, video) for prompt, video in zip(prompts, videos, strict=True) for row in prompt.content]
         by_length = sorted(range(len(rows)), key=lambda place: -len(rows[place][0].ids))
@@ -160,7 +168,7 @@ class LoadedModel(AnswerModel):
         in_order = iter([found[place] for place in range(len(rows))])
         return [[next(in_order) for _ in prompt.content] for prompt in prompts]
 
-    def _likelihoods(self, rows: Sequence[Tokens], videos: Sequence[EncodedVideo | None]) -> list[Likelihood]:
+    def _likelihoods(self, rows: Sequence[Tokens], videos: Sequence[ShownVideo]) -> list[Likelihood]:
         import torch
 
         from vlmkit.model.tokens import IGNORE
@@ -176,9 +184,7 @@ class LoadedModel(AnswerModel):
         sums, counts = logprobs_BK.double().masked_fill(~is_label_BK, 0).sum(1), is_label_BK.sum(1)
         return [Likelihood(*pair) for pair in zip(sums.tolist(), counts.tolist(), strict=True)]
 
-    def batch(
-        self, tokens: Sequence[Tokens], videos: Sequence[EncodedVideo | None]
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def batch(self, tokens: Sequence[Tokens], videos: Sequence[ShownVideo]) -> tuple[dict[str, Tensor], Tensor]:
         """Return the keyword arguments of a forward pass and its (B, S) labels: B rows, padded left, with the tokens of
         their videos."""
         import torch
@@ -187,7 +193,7 @@ class LoadedModel(AnswerModel):
         model, processor = self.loaded
         encoded = processor.pad(tokens)
         inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-        if contents := [video.content for video in videos if video is not None]:
+        if contents := [video.content for each in videos for video in videos_of(each)]:
             lengths_V = torch.tensor([len(embeds_ND) for embeds_ND, _ in contents])
             embeds_VND = pad_sequence([embeds_ND for embeds_ND, _ in contents], batch_first=True)
             mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
@@ -206,22 +212,22 @@ class FunctionModel(AnswerModel):
 
     def encode_video(self, video: FittedVideo) -> EncodedVideo:
         """Return the video itself."""
-        return EncodedVideo(video, video.shape, video.pixels.nbytes)
+        return EncodedVideo(video, video.shape, video.pixels.nbytes, video.times)
 
     def encode_prompt(
-        self, prompt: str | Prompt, video: EncodedVideo | None, continuations: Sequence[str] = ()
+        self, prompt: str | Prompt, video: ShownVideo, continuations: Sequence[str] = ()
     ) -> EncodedPrompt:
         """Return the user's words; all have about equal length."""
         return EncodedPrompt((prompt.user if isinstance(prompt, Prompt) else prompt, continuations), 0)
 
     def answer(
-        self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None], max_new_tokens: Sequence[int]
+        self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo], max_new_tokens: Sequence[int]
     ) -> Sequence[str]:
         """Return the answers of the function."""
-        shown = [None if video is None else video.content for video in videos]
+        shown = [next((video.content for video in videos_of(each)), None) for each in videos]
         return self._generate([prompt.content[0] for prompt in prompts], shown, max(max_new_tokens))
 
-    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[EncodedVideo | None]) -> list[list[Likelihood]]:
+    def score(self, prompts: Sequence[EncodedPrompt], videos: Sequence[ShownVideo]) -> list[list[Likelihood]]:
         """Return likelihoods by which the function's own answer is the likeliest continuation."""
         answers = self.answer(prompts, videos, [1] * len(prompts))
         return [

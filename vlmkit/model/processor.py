@@ -22,8 +22,8 @@ from vlmkit.model.call_options import CallOptions, Side, is_call_option
 from vlmkit.model.config import check_installed, refuse_code
 from vlmkit.model.engine_inputs import ENGINE_OPTIONS, engine_inputs
 from vlmkit.model.messages import gather_videos, read_conversations
-from vlmkit.model.prompts import render_conversation, render_prompt
 from vlmkit.model.placeholders import deal_videos
+from vlmkit.model.prompts import render_conversation, render_prompt
 from vlmkit.model.sequences import cut_tokens
 from vlmkit.model.video_counts import VideoCounts
 from vlmkit.model.video_inputs import fit_source, listed_images, listed_videos, sampled_input
@@ -163,8 +163,8 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
 
         Args:
             text: prompts, as `prompt` gives them.
-            videos: one for each `<video>` in the texts, in that order: a path, a URL, frames that are sampled already, or
-                a fitted video; see `VideoSource`. A single one may stand without a list.
+            videos: one for each `<video>` in the texts, in that order: a path, a URL, frames that are sampled already,
+                or a fitted video; see `VideoSource`. A single one may stand without a list.
             padding_side: where shorter sequences are padded.
             images: pictures instead of videos, each a video of one frame.
             kwargs: `padding`, `truncation`, `max_length`, `sampling`, and others of transformers; see

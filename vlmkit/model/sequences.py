@@ -94,7 +94,7 @@ class SequenceMaker:
         return [expand_placeholders(item, token_id, each) for item, each in zip(tokens, counts, strict=True)]
 
     def expansion(self, video: PlacedVideo) -> tuple[str, tuple[int, ...]]:
-        """Return the text that takes the place of a video's `<video>`, and how many tokens each `<video>` in it becomes.
+        """Return the text in place of a video's `<video>`, and how many tokens each `<video>` in it becomes.
 
         A UserError where the aligner takes no video of this shape, a PluginError where text and layout do not agree.
         """

@@ -33,8 +33,8 @@ class Pending:
     """A request that waits for its answer, or is being answered."""
 
     request: ChatRequest
-    """Without its video."""
-    seen: SeenVideo | None
+    """Without its videos."""
+    seen: Sequence[SeenVideo]
     longest: int | None
     """The most tokens of the answer, None where the client does not say."""
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -157,8 +157,8 @@ class Batcher:
             self._reply(ready)
 
     def _prepared(self, pending: Pending) -> ChatRequest:
-        """Return a request with its video encoded. An ApiError where the model cannot take it."""
-        request = replace(pending.request, video=self._encoded(pending.seen))
+        """Return a request with its videos encoded. An ApiError where the model cannot take it."""
+        request = replace(pending.request, video=[self._encoded(seen) for seen in pending.seen])
         length = len(self._model.tokens(request).ids)
         room = None if self._positions is None else self._positions - length
         if room is not None and room < (pending.longest or 1):
@@ -170,9 +170,7 @@ class Batcher:
         longest = pending.longest if pending.longest is not None else min(_DEFAULT_TOKENS, room or _DEFAULT_TOKENS)
         return replace(request, max_new_tokens=longest)
 
-    def _encoded(self, seen: SeenVideo | None) -> EncodedVideo | None:
-        if seen is None:
-            return None
+    def _encoded(self, seen: SeenVideo) -> EncodedVideo:
         known = seen.video if isinstance(seen.video, EncodedVideo) else self._memory.find(seen.key)
         self._metrics.videos.labels("encoded" if known is None else "remembered").inc()
         if known is None:

@@ -67,14 +67,12 @@ class ChatEndpoint:
             message = f"max_tokens: expected at most {self._limits.max_tokens}; found {chat.longest}"
             raise bad_request(message, "max_tokens")
         conversation = read_messages(chat.messages)
-        self._check_sampling(chat, conversation.video is not None)
-        seen = None
-        if conversation.video is not None:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    seen = await self._sources.see(conversation.video, chat.sampling, held)
-            except TimeoutError:
-                raise out_of_time(self._limits.request_seconds, running=False) from None
+        self._check_sampling(chat, bool(conversation.videos))
+        try:
+            async with asyncio.timeout_at(deadline):
+                seen = [await self._sources.see(part, chat.sampling, held) for part in conversation.videos]
+        except TimeoutError:
+            raise out_of_time(self._limits.request_seconds, running=False) from None
         options = {"temperature": chat.temperature, "top_p": chat.top_p, "seed": chat.seed}
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         return Pending(ChatRequest(conversation.messages, stop=chat.stops, **given), seen, chat.longest)

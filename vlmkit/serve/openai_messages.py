@@ -1,4 +1,4 @@
-"""Messages of OpenAI's chat completions, with the video or picture that stands in them."""
+"""Messages of OpenAI's chat completions, with the videos and pictures that stand in them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from vlmkit.serve.api_errors import bad_request
 __all__ = ["AskedConversation", "SourcePart", "read_messages"]
 
 _ROLES = {"assistant": "assistant", "developer": "system", "system": "system", "user": "user"}
+_MOST_VIDEOS = 16
+"""In one conversation: each is decoded before anything is known of its tokens."""
 _URL_PARTS = ("video_url", "image_url")
 _OWN_PARTS = {"video": ("video", "path", "url", "base64"), "image": ("image", "path", "url", "base64")}
 """By the type of a part as transformers writes it, the keys that may hold its source."""
 
 
 class SourcePart(NamedTuple):
-    """The video or picture of a conversation."""
+    """A video or picture of a conversation."""
 
     source: str
     """A URL, or a path."""
@@ -31,8 +33,9 @@ class AskedConversation(NamedTuple):
     """A conversation as the model is given it."""
 
     messages: list[dict[str, Any]]
-    """Roles and texts, with `<video>` where the video stands."""
-    video: SourcePart | None
+    """Roles and texts, with `<video>` where a video stands."""
+    videos: list[SourcePart]
+    """In the order of their `<video>`."""
 
 
 def read_messages(messages: Sequence[Mapping[str, Any]]) -> AskedConversation:
@@ -41,14 +44,14 @@ def read_messages(messages: Sequence[Mapping[str, Any]]) -> AskedConversation:
     plain = [_message(message, f"messages.{number}", found) for number, message in enumerate(messages)]
     if plain[-1]["role"] != "user":
         raise bad_request("expected a last message by the user, which is to be answered", f"messages.{len(plain) - 1}")
-    if len(found) > 1:
+    if len(found) > _MOST_VIDEOS:
         raise bad_request(
-            f"expected at most one video or picture in a conversation, found {len(found)}; send the one that the "
-            "question is about",
-            found[1].param,
+            f"expected at most {_MOST_VIDEOS} videos and pictures in a conversation, found {len(found)}; send those "
+            "that the question is about",
+            found[_MOST_VIDEOS].param,
         )
     [conversation], _ = read_conversations(plain)
-    return AskedConversation(conversation.messages, found[0] if found else None)
+    return AskedConversation(conversation.messages, found)
 
 
 def _message(message: Mapping[str, Any], param: str, found: list[SourcePart]) -> dict[str, Any]:

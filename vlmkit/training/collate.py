@@ -52,8 +52,8 @@ class LoadedSample(NamedTuple):
 
     id: str
     sample: Sample
-    views: Mapping[str, FittedVideo]
-    """The fitted video for each input; empty where the sample has no video."""
+    views: Sequence[Mapping[str, FittedVideo]]
+    """Each video fitted for each input."""
 
 
 class FailedSample(NamedTuple):
@@ -132,13 +132,14 @@ class StageDataset:
         epoch, index = self.order[position]
         try:
             key, sample = self.samples[index]
-            if sample.video is None:
-                return LoadedSample(key, sample, {})
-            try:
-                flip = self.flip and is_flipped(self.order, epoch, key)
-                return LoadedSample(key, sample, self.videos.load(sample.video, flip))
-            except UnreadableVideo as error:
-                return UnreadableSample(key, sample.video, str(error))
+            flip = bool(sample.videos) and self.flip and is_flipped(self.order, epoch, key)
+            views = []
+            for video in sample.videos:
+                try:
+                    views.append(self.videos.load(video, flip))
+                except UnreadableVideo as error:
+                    return UnreadableSample(key, video, str(error))
+            return LoadedSample(key, sample, views)
         except UserError as error:
             if get_worker_info() is not None:  # its traceback, for --debug, does not cross by itself
                 error.add_note("".join(traceback.format_exception(error)))
@@ -163,9 +164,9 @@ class Collator:
         unreadable = [sample for sample in samples if isinstance(sample, UnreadableSample)]
         if not loaded:
             return MicroBatch({}, None, None, [], unreadable)
-        shapes = [item.views["aligner"].shape if item.views else None for item in loaded]
+        videos = [[view["aligner"] for view in item.views] for item in loaded]
         try:
-            encoded = self.processor.encode([item.sample.turns for item in loaded], shapes, max_length=self.max_length)
+            encoded = self.processor.encode([item.sample.turns for item in loaded], videos, max_length=self.max_length)
         except UserError as error:
             names = ", ".join(item.id for item in loaded)
             return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))
@@ -175,9 +176,13 @@ class Collator:
                 f"no token of its answers lies within max_length {self.max_length}; raise it, or shorten the question"
             )
             pairs = [*zip(loaded, has_label, strict=True)]
-            cut = [UnreadableSample(item.id, item.sample.video, reason) for item, labeled in pairs if not labeled]
+            cut = [
+                UnreadableSample(item.id, ", ".join(item.sample.videos) or None, reason)
+                for item, labeled in pairs
+                if not labeled
+            ]
             return self([*(item for item, labeled in pairs if labeled), *unreadable, *cut])
-        views = [item.views for item in loaded if item.views]
+        views = [view for item in loaded for view in item.views]
         return MicroBatch(
             text=encoded._asdict(),
             video=to_batch([view["aligner"] for view in views], self.aligner) if views else None,

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from vlmkit.api import Canvas, OpenVideo, Reader, ReaderSpec, UnreadableVideo, VideoInput
 from vlmkit.data import VideoLoader, select_frames
@@ -204,3 +205,17 @@ def test_a_span_outside_of_the_video_is_told_with_numbers(span: tuple[float, flo
     said = f"a.mp4: the part from {start:g} to {end:g} s lies outside of the video, which is 4 s long"
     with pytest.raises(UnreadableVideo, match=said):
         loader().load("a.mp4", span=span)
+
+
+def test_a_picture_is_a_video_of_one_frame(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (9, 8, 7)).save(tmp_path / "a.png")
+    [view] = loader().load(tmp_path / "a.png").values()
+    assert view.num_frames_present == 1
+    assert view.pixels[0, 14, 14].tolist() == [9, 8, 7]
+    assert view.seconds == ()
+    assert not asked
+    with pytest.raises(UnreadableVideo, match=r"a\.png: a picture has no part from 1 to 2 s"):
+        loader().load(tmp_path / "a.png", span=(1.0, 2.0))
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    with pytest.raises(UnreadableVideo, match=r"b\.png: the picture cannot be decoded"):
+        loader().load(tmp_path / "b.png")

@@ -159,5 +159,5 @@ def test_words_and_layout_that_do_not_agree(
     composed: Composed, make_clip: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StabSpec, "wrap", _wrap)
-    with pytest.raises(PluginError, match="stab.*wrap gives text with 4 <video>, expected 1, one for each part of its"):
+    with pytest.raises(PluginError, match=r"stab.*wrap gives text with 4 <video>, expected 1, one for each part"):
         composed[1].encode([[Turn("<video>", "yes")]], [make_clip()])

@@ -80,7 +80,7 @@ class Asking:
         self.batcher = Batcher(model, self.memory, 2, Admission(ServerLimits()), self.metrics)
 
     def submit(self, text: str, longest: int | None = 5, seen: SeenVideo | None = None) -> Pending:
-        pending = Pending(ChatRequest([{"role": "user", "content": text}]), seen, longest)
+        pending = Pending(ChatRequest([{"role": "user", "content": text}]), [seen] if seen else [], longest)
         self.batcher.submit(pending)
         return pending
 

@@ -38,7 +38,15 @@ def test_every_form_of_a_video_or_picture(part: dict[str, Any], param: str) -> N
         {"role": "user", "content": "<video>\nwhat\nis it"},
     ]
     source = "data:;base64,eA==" if param == "base64" else "data:x"
-    assert found.video == SourcePart(source, f"messages.1.content.0.{param}")
+    assert found.videos == [SourcePart(source, f"messages.1.content.0.{param}")]
+
+
+def test_several_videos_and_pictures() -> None:
+    said = {"role": "assistant", "content": "ada"}
+    found = read_messages([user(URL, text("who"), {"type": "image", "image": "b"}), said, user(URL, text("and"))])
+    assert [message["content"] for message in found.messages] == ["<video>\nwho\n<video>", "ada", "<video>\nand"]
+    params = ["0.content.0.video_url.url", "0.content.2.image", "2.content.0.video_url.url"]
+    assert [part.param for part in found.videos] == [f"messages.{param}" for param in params]
 
 
 def test_a_conversation_keeps_its_video_where_it_was_shown() -> None:
@@ -67,8 +75,8 @@ def test_a_conversation_keeps_its_video_where_it_was_shown() -> None:
         ([user({"type": "video_url", "video_url": {}})], "messages.0.content.0.video_url.url", "a URL as text"),
         ([user({"type": "image_url", "image_url": {"url": "a", "detail": "high"}})],
          "messages.0.content.0.image_url.detail", "'detail'"),
-        ([user(URL), {"role": "assistant", "content": "a"}, user(URL)], "messages.2.content.0.video_url.url",
-         "at most one video"),
+        ([user(*[URL] * 9), {"role": "assistant", "content": "a"}, user(*[URL] * 8)],
+         "messages.2.content.7.video_url.url", "at most 16 videos and pictures in a conversation, found 17"),
         ([{"role": "system", "content": [URL]}, user(text("a"))], "messages.0.content.0", "not of system"),
         ([{"role": "user", "name": "ada", "content": "a"}], "messages.0.name", "only role and content"),
         ([user(text("a")), {"role": "assistant", "content": "a"}], "messages.1", "a last message by the user"),

@@ -140,3 +140,12 @@ def test_aligner_and_teacher_see_the_same_mirrored_picture() -> None:
         left.append(bool(batch.video.pixels[0, 0, 0, 0, 0] > 0))
     assert 5 < sum(left) < 35
     assert all(collate([items("good")[p]]).video.pixels[0, 0, 0, 0, 0] > 0 for p in range(3))
+
+
+def test_a_sample_with_several_videos() -> None:
+    source = items("good", ("short", "good"), None, ("good", "bad"))  # type: ignore[arg-type]
+    batch = collate([source[position] for position in range(4)])
+    assert batch.video.frame_mask.sum(1).tolist() in ([2, 1, 2], [1, 2, 2])
+    assert batch.unreadable == [UnreadableSample("3", "bad", "bad: no video")]
+    assert sorted(batch.loaded) == ["0", "1", "2"]
+    assert batch.frames == 5

@@ -53,6 +53,28 @@ def test_conversations_become_turns(tmp_path: Path, name: str) -> None:
     assert [sample.id for sample in data[1:3]] == ["behind", "inside"]
 
 
+@pytest.mark.parametrize(
+    ("media", "said", "users", "names"),
+    [
+        ({"image": "a.jpg"}, ["<image>\nWho?", "A"], ["<video>\nWho?"], "a.jpg"),
+        ({"videos": ["a.mp4"]}, ["Who?", "A"], ["<video>\nWho?"], "a.mp4"),
+        ({"video": "a.mp4"}, ["Hi", "A", "Who <video>?", "B"], ["Hi", "Who <video>?"], "a.mp4"),
+        ({"video": ["a.mp4", "b.mp4"]}, ["Which?", "A"], ["<video>\n<video>\nWhich?"], ("a.mp4", "b.mp4")),
+        ({"images": ["a.jpg", "b.jpg"]}, ["<image> x", "A", "y <image>", "B"], ["<video> x", "y <video>"],
+         ("a.jpg", "b.jpg")),
+        ({"video": "a.mp4", "image": ["b.jpg", "c.jpg"]}, ["<image> or <video> or <image>?", "A"],
+         ["<video> or <video> or <video>?"], ("b.jpg", "a.mp4", "c.jpg")),
+        ({"image": ["a.jpg", "b.mp4"]}, ["<video> or <image>?", "A"], ["<video> or <video>?"], ("a.jpg", "b.mp4")),
+    ],
+)  # fmt: skip
+def test_several_videos_and_images(tmp_path: Path, media: Any, said: Any, users: list[str], names: Any) -> None:
+    [sample] = LlavaJsonSpec(path=_write(tmp_path, [{**media, "conversations": _say(*said)}])).build()
+    assert [turn.user for turn in sample.turns] == users
+    expected = tuple(str(tmp_path / name) for name in ([names] if isinstance(names, str) else names))
+    assert sample.videos == expected
+    assert sample.video == (expected[0] if isinstance(names, str) else expected)
+
+
 def test_videos_are_found_by_several_extensions(tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     (videos / "sub").mkdir(parents=True)
@@ -103,16 +125,21 @@ def test_limit_and_fingerprint(tmp_path: Path) -> None:
         ({"id": "x", "conversations": [*_say("a"), *_say("a")]}, "message 1: expected {from: gpt, value: text}"),
         ({"id": "x", "conversations": [{"from": "human"}, *_say("a")]}, "message 0: expected {from: human"),
         ({"id": "x", "conversations": _say("<video> who?", "b")}, "names none"),
-        ({"id": "x", "video": "a.mp4", "conversations": _say("a", "b", "<video>", "d")}, "first human message only"),
+        ({"id": "x", "video": "a", "conversations": _say("<video>", "b", "<video>", "d")}, "found 2 for 1; write one"),
+        ({"id": "x", "image": ["a", "b"], "conversations": _say("<image>", "b")}, "found 1 for 2; write one where"),
+        (
+            {"image": "a", "video": ["b", "c"], "conversations": _say("<image> <image> <video>", "b")},
+            "expected <image>, <video>, <video> in any order, found <image>, <image>, <video>",
+        ),
         ({"id": "x", "video": 3, "conversations": _say("a", "b")}, "name of a file, found 3"),
         ({"id": "x", "conversations": _say("a", "my <video>")}, r"\(id 'x'\): <video> stands in an answer"),
         ({"id": "x", "conversations": _say("a", "b \ud83d")}, r"message 1: '\\ud83d' is half a character"),
         ({"id": "\udc00", "conversations": _say("a", "b")}, r"'\\udc00' is half a character"),
         ({"id": "x", "video": "\udc00", "conversations": _say("a", "b")}, r"\(id 'x'\): '\\udc00' is half a char"),
-        ({"id": "x", "image": "a.jpg", "conversations": _say("a", "b")}, "about an image"),
-        ({"image": "a.jpg", "video": None, "conversations": _say("a", "b")}, r"about an image \(`image`: 'a.jpg'\)"),
-        ({"image": "a.jpg", "video": "a.mp4", "conversations": _say("a", "b")}, "about an image"),
-        ({"videos": ["a.mp4"], "conversations": _say("a", "b")}, "its video should stand under `video`"),
+        (
+            {"image": "a.jpg", "images": ["b.jpg"], "conversations": _say("a", "b")},
+            "its image should stand under `image`",
+        ),
         ({"Video": "a.mp4", "conversations": _say("a", "b")}, "its video should stand under `video`"),
         ({"id": True, "conversations": _say("a", "b")}, "`id` should be text or a whole number, found true"),
         ({"id": 1.0, "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found 1\.0"),
@@ -130,7 +157,7 @@ def test_malformed_entries_are_named(tmp_path: Path, entry: Any, message: str) -
 
 
 @pytest.mark.parametrize("key", ["image", "images", "video", "videos"])
-@pytest.mark.parametrize("value", [[], "", " ", False, 0, {}, 2.5, float("nan"), ["a.mp4"], {"path": "a.mp4"}])
+@pytest.mark.parametrize("value", [[], "", " ", False, 0, {}, 2.5, float("nan"), [""], ["a", 1], {"path": "a.mp4"}])
 def test_no_entry_loses_what_it_is_about(tmp_path: Path, key: str, value: Any) -> None:
     path = _write(tmp_path, [{key: value, "conversations": _say("a", "b")}])
     with pytest.raises(DataError, match=r"entry 0: .*for text alone"):
