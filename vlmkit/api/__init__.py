@@ -28,6 +28,7 @@ from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.text import TextInput, TrainedWordPieces
 from vlmkit.api.video import TokenLayout, VideoInput, VideoShape
 from vlmkit.errors import (
     CheckpointError,
@@ -48,7 +49,7 @@ from vlmkit.manifest import damaged_files, write_manifest
 
 if TYPE_CHECKING:
     from vlmkit.api.modules import Aligner, Downsampler, Encoder, Layers, Teacher
-    from vlmkit.api.tensors import TokenContext, VideoBatch, VisualTokens
+    from vlmkit.api.tensors import TextBatch, TokenContext, VideoBatch, VisualTokens
 
 __all__ = [
     "API_VERSION",
@@ -106,8 +107,11 @@ __all__ = [
     "SpecError",
     "Teacher",
     "TeacherSpec",
+    "TextBatch",
+    "TextInput",
     "TokenContext",
     "TokenLayout",
+    "TrainedWordPieces",
     "Turn",
     "Unavailable",
     "UnreadableVideo",
@@ -148,7 +152,7 @@ __all__ = [
 ]
 
 _LATE = dict.fromkeys(("Aligner", "Downsampler", "Encoder", "Layers", "Teacher"), "vlmkit.api.modules")
-_LATE |= dict.fromkeys(("TokenContext", "VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
+_LATE |= dict.fromkeys(("TextBatch", "TokenContext", "VideoBatch", "VisualTokens"), "vlmkit.api.tensors")
 
 
 def __getattr__(name: str) -> object:

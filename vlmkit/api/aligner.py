@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import field_validator
 
 from vlmkit.api.contract import ContractError, Promise, Promises, builds, check_int, check_text, check_type
+from vlmkit.api.text import TextInput
 from vlmkit.api.video import TokenLayout, VideoComponentSpec, VideoInput, VideoShape
 from vlmkit.errors import shown
 
@@ -59,11 +60,18 @@ def _remember_width(spec: object, aligner: Aligner, llm_width: int) -> Aligner:
 
 
 class AlignerSpec(VideoComponentSpec):
-    """Options of an aligner."""
+    """Options of an aligner. One that reads text, too, has an option `text` of the type `TextInput`."""
 
     kind: ClassVar[str] = "aligner"
     input: VideoInput = VideoInput()
     """The frames it wants, and the canvas that they are fitted on."""
+
+    @property
+    def text_input(self) -> TextInput | None:
+        """The text that it reads besides the video: its option `text`, a `TextInput`, where it has one; else None."""
+        found = getattr(self, "text", None)
+        return found if isinstance(found, TextInput) else None
+
     _promises: ClassVar[Promises] = {
         "layout": Promise(_layout, refuses=True),
         "wrap": Promise(_wrapped),

@@ -12,17 +12,24 @@ from torch import Tensor, nn
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.contract import ContractError, Promise, Promises, check_none, check_type, enforce, type_name
-from vlmkit.api.tensors import TokenContext, VideoBatch, VisualTokens
+from vlmkit.api.tensors import TextBatch, TokenContext, VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.guard import component_error, spec_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["Aligner", "Downsampler", "Encoder", "Layers", "Teacher", "check_finite", "check_language", "check_values"]
+__all__ = ["Aligner", "Downsampler", "Encoder", "Layers", "Teacher", "block_shapes", "check_finite", "check_language",
+           "check_values"]  # fmt: skip
 
 
-def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualTokens:
+def block_shapes(video: VideoBatch, text: TextBatch | None) -> list[VideoShape]:
+    """Return the shape of the video of each block of tokens: one block for each video, or for each text."""
+    shapes = video.shapes()
+    return shapes if text is None else [shapes[index] for index in text.video_of_text.tolist()]
+
+
+def _check_tokens(aligner: Any, answer: object, video: VideoBatch, text: TextBatch | None = None) -> VisualTokens:
     """Check the tokens of a batch against `AlignerSpec.layout`, where a spec has built the aligner."""
     tokens: VisualTokens = check_type(answer, VisualTokens)
     for name in ("embeddings", "mask", "patches"):
@@ -32,15 +39,15 @@ def _check_tokens(aligner: Any, answer: object, video: VideoBatch) -> VisualToke
     for name, dtype in (("mask", torch.bool), ("patches", torch.int64)):
         if (found := getattr(tokens, name).dtype) != dtype:
             raise ContractError(f"gives {name} of {found}, expected {dtype}")
-    videos, slots = video.frame_mask.shape
-    spec = spec_of(aligner)
+    shapes, slots = block_shapes(video, text), video.frame_mask.shape[1]
+    videos, spec = len(shapes), spec_of(aligner)
     if spec is None:
         if tokens.embeddings.ndim != 3 or tokens.patches.ndim != 4:
             shapes = f"{tuple(tokens.embeddings.shape)} and patches of {tuple(tokens.patches.shape)}"
             raise ContractError(f"gives embeddings of the shape {shapes}, expected (B, N, D) and (B, T, h, w)")
         count, width, grid = *tokens.embeddings.shape[1:], tuple(tokens.patches.shape[2:])
     else:
-        layouts = [_layout(aligner, spec, shape) for shape in video.shapes()]
+        layouts = [_layout(aligner, spec, shape) for shape in shapes]
         count, grid, width = max(tokens for tokens, _ in layouts), layouts[0][1], aligner._llm_width
     as_said = "" if spec is None else f", as its layout says of {_videos(video)}"
     _has_shape(tokens.embeddings, (videos, count, width), "embeddings", as_said)
@@ -138,14 +145,14 @@ def check_language(backbone: BackboneSpec, output: Any, hidden: bool) -> Any:
     return output
 
 
-def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch) -> None:
+def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch, text: TextBatch | None = None) -> None:
     """Check tokens of the right shapes: those of each video come first, where its layout says, and are finite.
 
     Waits for the device.
     """
     check_finite(tokens.embeddings, "embeddings")
     mask, patches = tokens.mask.cpu(), tokens.patches.cpu()
-    for index, shape in enumerate(video.shapes()):
+    for index, shape in enumerate(block_shapes(video, text)):
         layout = spec.layout(shape)
         stands = torch.arange(mask.shape[1]) < layout.tokens
         if not torch.equal(mask[index], stands):
@@ -195,6 +202,10 @@ class Aligner(_ComponentModule):
         """Tokens as `AlignerSpec.layout` says, for each video the same whatever else is in the batch (eval mode).
 
         No Python loop over frames or videos; videos that share a content box are computed together.
+
+        Where the spec has a `text_input`, it is `forward(video, text: TextBatch | None = None)`, and is called with Q
+        texts: there is then one block of tokens for each text, (Q, N, D), which no other text changes, and the pixels
+        of each video are looked at once.
         """
 
 

@@ -1,7 +1,7 @@
 """The tensors that components exchange.
 
-Shape letters: B videos, T frames, H W pixels, h w token grid, N tokens, D LLM width, C channels. Of `TokenContext`: B
-sequences, S positions of this pass, P positions that are cached.
+Shape letters: B videos, T frames, H W pixels, h w token grid, N tokens, D LLM width, C channels, Q texts, L tokens of a
+text. Of `TokenContext`: B sequences, S positions of this pass, P positions that are cached.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlmkit.api.video import VideoShape
 
-__all__ = ["TokenContext", "VideoBatch", "VisualTokens"]
+__all__ = ["TextBatch", "TokenContext", "VideoBatch", "VisualTokens"]
 
 
 @dataclass
@@ -80,8 +80,38 @@ class VideoBatch:
 
 
 @dataclass
+class TextBatch:
+    """The texts that an aligner reads, each about one video of a VideoBatch; a video may have several, or none.
+
+    ``video_of_text`` is kept on the CPU, as the shapes of videos are.
+    """
+
+    ids: Tensor
+    """(Q, L) int64, of the aligner's own tokenizer."""
+    mask: Tensor
+    """(Q, L) bool: True where a token stands; shorter texts are padded at the end."""
+    video_of_text: Tensor
+    """(Q,) int64: which of the B videos each text is about."""
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 2 or self.mask.shape != self.ids.shape:
+            raise ValueError(f"ids and mask: expected (Q, L) both, found {self.ids.shape} and {self.mask.shape}")
+        if tuple(self.video_of_text.shape) != (len(self.ids),):
+            raise ValueError(f"video_of_text: expected {(len(self.ids),)}, found {tuple(self.video_of_text.shape)}")
+        self.video_of_text = self.video_of_text.cpu()
+
+    def model_inputs(self) -> dict[str, Tensor]:
+        """Return the keyword arguments by which `VideoLM` takes the texts; its processor gives them, too."""
+        return {"text_ids": self.ids, "text_mask": self.mask, "video_of_text": self.video_of_text}
+
+    def to(self, device: torch.device | str | None = None) -> TextBatch:
+        """Return the same texts on another device."""
+        return TextBatch(self.ids.to(device=device), self.mask.to(device=device), self.video_of_text)
+
+
+@dataclass
 class VisualTokens:
-    """The tokens that an aligner makes of a VideoBatch."""
+    """The tokens that an aligner makes of a VideoBatch. Where it reads texts, B counts these: one block for each."""
 
     embeddings: Tensor
     """(B, N, D); zeros where the mask is False."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlmkit.api.trained_model import model_folder
-from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel, ShownVideo
+from vlmkit.evaluation.answer_model import EncodedVideo, LoadedModel, ShownVideo, videos_of
 from vlmkit.runtime import check_device, default_device
 
 if TYPE_CHECKING:
@@ -119,9 +119,14 @@ class ChatModel:
             UserError: `<video>` and a video do not go together, or the chat template refuses the conversation.
         """
         from vlmkit.model.prompts import render_conversation
+        from vlmkit.model.text_inputs import place_in_messages
 
-        text = render_conversation(self.processor.tokenizer, request.messages)
-        [tokens] = self.processor.tokenize([text], [request.video])
+        messages, read = request.messages, None
+        videos = videos_of(request.video)
+        if (text := self.processor.text_input(len(videos))) is not None:
+            messages, read = place_in_messages(text, messages, len(videos))
+        rendered = render_conversation(self.processor.tokenizer, messages)
+        [tokens] = self.processor.tokenize([rendered], [videos], read and [read])
         return tokens
 
     def reply(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from vlmkit.api.video import VideoShape
     from vlmkit.data import FittedVideo
+    from vlmkit.evaluation.question_blocks import VideoTokens
     from vlmkit.model.tokens import Tokens
 
 __all__ = ["AnswerModel", "EncodedPrompt", "EncodedVideo", "FunctionModel", "GenerateBatch", "Likelihood",
@@ -68,8 +69,9 @@ class AnswerModel(ABC):
     """A model that answers the questions of an evaluation."""
 
     @abstractmethod
-    def encode_video(self, video: FittedVideo) -> EncodedVideo:
-        """Return what all questions about a video share."""
+    def encode_video(self, video: FittedVideo, prompts: Sequence[str | Prompt] = ()) -> EncodedVideo:
+        """Return what all questions about a video share; `prompts` are those that are known, for an aligner that reads
+        text."""
 
     @abstractmethod
     def encode_prompt(
@@ -107,23 +109,29 @@ class LoadedModel(AnswerModel):
         model.eval()
         return model, processor
 
-    def encode_video(self, video: FittedVideo) -> EncodedVideo:
-        """Return the (N, D) tokens that the aligner makes of a video, and frame and cell of each where its layers
-        ask for it."""
-        import torch
-
-        from vlmkit.data import to_batch
-        from vlmkit.model.token_context import token_cells
+    def encode_video(self, video: FittedVideo, prompts: Sequence[str | Prompt] = ()) -> EncodedVideo:
+        """Return the (N, D) tokens that the aligner makes of a video; where it reads text, those for each question."""
+        from vlmkit.evaluation.question_blocks import QuestionBlocks, video_tokens
 
         model, processor = self.loaded
-        inputs = to_batch([video], processor.aligner.input).model_inputs()
-        with torch.inference_mode():
-            tokens = model.get_video_features(**{name: value.to(model.device) for name, value in inputs.items()})
-        embeds_ND = tokens.embeddings[0, tokens.mask[0]]
-        cells_N3 = token_cells(tokens)[0, tokens.mask[0]] if model.layers is not None else None
-        return EncodedVideo(
-            (embeds_ND, cells_N3), video.shape, embeds_ND.numel() * embeds_ND.element_size(), video.times
-        )
+        if processor.text_input(1) is None:
+            [tokens] = video_tokens(model, processor, video)
+            return EncodedVideo(tokens, video.shape, tokens.embeddings.nbytes, video.times)
+        texts = list(dict.fromkeys(text for prompt in prompts for text in self._read(prompt) or ()))
+        made = video_tokens(model, processor, video, texts) if texts else []
+        size = video.pixels.nbytes + sum(tokens.embeddings.nbytes for tokens in made)
+        return EncodedVideo(QuestionBlocks(video, dict(zip(texts, made, strict=True))), video.shape, size, video.times)
+
+    def _read(self, prompt: str | Prompt) -> list[str] | None:
+        """Return what the aligner reads for each `<video>` of a prompt; None where it reads nothing."""
+        from vlmkit.model.text_inputs import text_about
+        from vlmkit.model.tokens import VIDEO
+
+        _, processor = self.loaded
+        parts = Prompt(prompt) if isinstance(prompt, str) else prompt
+        if (text := processor.text_input(parts.user.count(VIDEO))) is None:
+            return None
+        return [text_about(text, parts.user, parts.system)] * parts.user.count(VIDEO)
 
     def encode_prompt(
         self, prompt: str | Prompt, video: ShownVideo, continuations: Sequence[str] = ()
@@ -133,13 +141,14 @@ class LoadedModel(AnswerModel):
         parts = Prompt(prompt) if isinstance(prompt, str) else prompt
         text = processor.prompt(parts.user, parts.system, parts.reply)
         if not continuations:
-            [tokens] = processor.tokenize([text], [video])
+            read = self._read(parts)
+            [tokens] = processor.tokenize([text], [video], read and [read])
             return EncodedPrompt(tokens, len(tokens.ids))
         whole = [processor.prompt(parts.user, parts.system, parts.reply + more) for more in continuations]
         texts = [
             each if each.startswith(text) else text + more for each, more in zip(whole, continuations, strict=True)
         ]
-        rows = processor.tokenize_continuations(text, texts, video)
+        rows = processor.tokenize_continuations(text, texts, video, self._read(parts))
         return EncodedPrompt(rows, max(len(row.ids) for row in rows))
 
     def answer(
@@ -193,15 +202,28 @@ class LoadedModel(AnswerModel):
         model, processor = self.loaded
         encoded = processor.pad(tokens)
         inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-        if contents := [video.content for each in videos for video in videos_of(each)]:
-            lengths_V = torch.tensor([len(embeds_ND) for embeds_ND, _ in contents])
-            embeds_VND = pad_sequence([embeds_ND for embeds_ND, _ in contents], batch_first=True)
+        if found := self._tokens_of(tokens, [videos_of(each) for each in videos]):
+            lengths_V = torch.tensor([len(each.embeddings) for each in found])
+            embeds_VND = pad_sequence([each.embeddings for each in found], batch_first=True)
             mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
             inputs |= {"visual_embeds": embeds_VND, "visual_mask": mask_VN}
             if model.layers is not None:
-                cells = [cells_N3 for _, cells_N3 in contents]
+                cells = [each.cells for each in found]
                 inputs["visual_cells"] = pad_sequence(cells, batch_first=True, padding_value=-1)
         return {name: value.to(model.device) for name, value in inputs.items()}, encoded.labels
+
+    def _tokens_of(self, tokens: Sequence[Tokens], videos: Sequence[Sequence[EncodedVideo]]) -> list[VideoTokens]:
+        """Return the visual tokens in the order of their places: of each video, or for each text that is read."""
+        if not any(item.read for item in tokens):
+            return [video.content for each in videos for video in each]
+        from vlmkit.evaluation.question_blocks import find_blocks
+
+        wanted = [
+            (each[0 if len(each) == 1 else place].content, text)
+            for item, each in zip(tokens, videos, strict=True)
+            for place, text in enumerate(item.read)
+        ]
+        return find_blocks(*self.loaded, wanted)
 
 
 class FunctionModel(AnswerModel):
@@ -210,7 +232,7 @@ class FunctionModel(AnswerModel):
     def __init__(self, generate: GenerateBatch) -> None:
         self._generate = generate
 
-    def encode_video(self, video: FittedVideo) -> EncodedVideo:
+    def encode_video(self, video: FittedVideo, prompts: Sequence[str | Prompt] = ()) -> EncodedVideo:
         """Return the video itself."""
         return EncodedVideo(video, video.shape, video.pixels.nbytes, video.times)
 

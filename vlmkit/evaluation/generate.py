@@ -83,7 +83,8 @@ def ask(
         for item, question in about:
             way = question.arrangement
             if video is not None and way not in encoded:
-                encoded[way] = model.encode_video(way.apply(video) if way else video)
+                prompts = [other.prompt for _, other in about if other.arrangement == way]
+                encoded[way] = model.encode_video(way.apply(video) if way else video, prompts)
             prompt = model.encode_prompt(question.prompt, encoded.get(way), question.continuations)
             yield ReadyQuestion((item, question), prompt, encoded.get(way))
 

@@ -16,7 +16,7 @@ from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.modules import check_language
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
-from vlmkit.api.tensors import VideoBatch
+from vlmkit.api.tensors import TextBatch, VideoBatch
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
 from vlmkit.guard import building, guarded
 from vlmkit.model.aligners import build_aligner
@@ -65,6 +65,8 @@ def compose(
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components)
+    if (text := spec.aligner.text_input) is not None and not meta:
+        processor.words(text)
     if reader is not None:
         processor.reader = reader.model_dump(mode="json") | {"type": reader.address}
         processor.reader_origin = origins(reader)
@@ -176,7 +178,8 @@ def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
     """
     with torch.no_grad():
         with building("model.aligner"):
-            model.aligner(_trial_videos(spec.aligner))
+            videos = _trial_videos(spec.aligner)
+            model.aligner(videos, *_trial_texts(spec.aligner, len(videos.pixels)))
         _check_language_model(model, spec)
 
 
@@ -196,6 +199,14 @@ def _trial_videos(spec: AlignerSpec) -> VideoBatch:
     pixels = torch.empty(len(shapes), slots, 3, *sides, device="meta")
     frames = torch.arange(slots) < torch.tensor([[shape.num_frames_present] for shape in shapes])
     return VideoBatch(pixels, torch.tensor([shape.content_box for shape in shapes]), frames)
+
+
+def _trial_texts(spec: AlignerSpec, videos: int) -> tuple[TextBatch, ...]:
+    """Return a text for each video, where the aligner reads text."""
+    if spec.text_input is None:
+        return ()
+    ids = torch.empty(videos, 4, dtype=torch.int64, device="meta")
+    return (TextBatch(ids, ids > 0, torch.arange(videos, device="cpu")),)
 
 
 def _check_language_model(model: VideoLM, spec: ModelSpec) -> None:

@@ -88,7 +88,7 @@ def insert_texts(rendered: Rendered, texts: Sequence[str]) -> Rendered:
         return place + sum(len(text) - len(VIDEO) for end, text in zip(ends, texts, strict=True) if end <= place)
 
     whole = "".join(part for pair in zip(pieces, [*texts, ""], strict=True) for part in pair)
-    return Rendered(whole, [(moved(first), moved(last)) for first, last in rendered.answers])
+    return Rendered(whole, [(moved(first), moved(last)) for first, last in rendered.answers], rendered.read)
 
 
 def expand_placeholders(tokens: Tokens, video_token_id: int, counts: Sequence[int]) -> Tokens:

@@ -25,6 +25,7 @@ from vlmkit.model.messages import gather_videos, read_conversations
 from vlmkit.model.placeholders import deal_videos
 from vlmkit.model.prompts import render_conversation, render_prompt
 from vlmkit.model.sequences import cut_tokens
+from vlmkit.model.text_inputs import place_in_messages, text_about
 from vlmkit.model.video_counts import VideoCounts
 from vlmkit.model.video_inputs import fit_source, listed_images, listed_videos, sampled_input
 from vlmkit.spec.loading import read_component
@@ -43,11 +44,13 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         reader: str | dict[str, Any] = "decord",
         chat_template: Any = None,
         reader_origin: dict[str, dict[str, str]] | None = None,
+        text_words: str | None = None,
     ) -> None:
         """Take a tokenizer, and a model's spec as `vlmkit.model.config.describe` gives it.
 
         `reader` is the component that decodes video files, `reader_origin` where it comes from. `chat_template`
-        takes the place of the tokenizer's.
+        takes the place of the tokenizer's. `text_words` is the tokenizer of an aligner that reads text, as the content
+        of a tokenizer.json.
         """
         self.tokenizer = tokenizer
         if tokenizer is not None:
@@ -57,6 +60,11 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         self.reader = reader
         self.reader_origin = reader_origin or {}
         self.chat_template = chat_template
+        self.text_words = text_words
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in transformers; `text_words` only where the aligner reads text."""
+        return {key: value for key, value in super().to_dict().items() if key != "text_words" or value is not None}
 
     @property
     def chat_template(self) -> Any:
@@ -147,7 +155,15 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
             return texts if many else texts[0]
         calls |= processor_kwargs or {}
         given = [*listed_videos(calls.pop("videos", None)), *listed_images(calls.pop("images", None))]
-        features = self._features(texts, deal_videos(texts, gather_videos(conversations, given)), calls)
+        videos, read = deal_videos(texts, gather_videos(conversations, given)), None
+        if (text := self.text_input(sum(map(len, videos)))) is not None:
+            placed = [
+                place_in_messages(text, each.messages, len(own))
+                for each, own in zip(conversations, videos, strict=True)
+            ]
+            texts = [render_conversation(self.tokenizer, messages, **options) for messages, _ in placed]
+            read = [each for _, each in placed]
+        features = self._features(texts, videos, calls, read)
         return features if return_dict else features["input_ids"]
 
     def __call__(
@@ -157,6 +173,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         padding_side: Side = "left",
         *,
         images: VideoSource | Sequence[VideoSource] | None = None,
+        questions: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
         """Return the keyword arguments of `VideoLM.generate`.
@@ -167,6 +184,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
                 or a fitted video; see `VideoSource`. A single one may stand without a list.
             padding_side: where shorter sequences are padded.
             images: pictures instead of videos, each a video of one frame.
+            questions: for an aligner that reads text: what each text asks.
             kwargs: `padding`, `truncation`, `max_length`, `sampling`, and others of transformers; see
                 `CallOptions.read`. The tensors are torch's. Inference engines ask for more; see `engine_inputs`.
 
@@ -184,19 +202,35 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
             raise UserError("videos, images: expected one of them; give all in one list, in the order of the texts")
         if any(kwargs.get(name) for name in ENGINE_OPTIONS):
             return engine_inputs(self, texts, shown_videos or pictures, **kwargs)
-        return self._features(
-            texts, deal_videos(texts, shown_videos or pictures), {"padding_side": padding_side, **kwargs}
-        )
+        dealt, asked = self._deal(texts, shown_videos or pictures, questions)
+        return self._features(texts, dealt, {"padding_side": padding_side, **kwargs}, asked)
+
+    def _deal(
+        self, texts: Sequence[str], videos: Sequence[VideoSource], questions: str | Sequence[str] | None
+    ) -> tuple[Sequence[Sequence[VideoSource]], list[list[str]] | None]:
+        """Return the videos of each text, and what the aligner reads for each `<video>` of it."""
+        dealt = deal_videos(texts, videos)
+        text = self.text_input(len(videos))
+        if text is None or questions is None:
+            return dealt, None
+        asked = [questions] if isinstance(questions, str) else list(questions)
+        if len(asked) != len(texts):
+            raise UserError(f"questions: expected one for each of {len(texts)} texts, found {len(asked)}")
+        return dealt, [[text_about(text, each)] * len(own) for each, own in zip(asked, dealt, strict=True)]
 
     def _features(
-        self, texts: Sequence[str], videos: Sequence[Sequence[VideoSource]], options: Mapping[str, Any]
+        self,
+        texts: Sequence[str],
+        videos: Sequence[Sequence[VideoSource]],
+        options: Mapping[str, Any],
+        read_texts: Sequence[Sequence[str]] | None,
     ) -> BatchFeature:
         """Return the keyword arguments of the model for texts, each with its videos."""
         read = CallOptions.read(options, self._rule(), self.tokenizer.model_max_length)
         for message in read.not_followed:
             self._say_once(message)
         fitted = [[self.fit(video, sampling=read.sampling) for video in each] for each in videos]
-        tokens = self.tokenize(texts, fitted)
+        tokens = self.tokenize(texts, fitted, read_texts)
         tokens = [cut_tokens(item, read.max_length, self.tokenizer.video_token_id) for item in tokens]
         if not read.padding and len(lengths := {len(item.ids) for item in tokens}) > 1:
             raise UserError(f"padding=False: expected texts of one length, found {sorted(lengths)} tokens")
@@ -204,6 +238,8 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
         if present := [video for each in fitted for video in each]:
             features |= to_batch(present, self.aligner.input).model_inputs()
+        if text := self.text_batch([item.read for item in tokens], [len(each) for each in fitted]):
+            features |= text.model_inputs()
         return BatchFeature(features)
 
     def _rule(self) -> str:

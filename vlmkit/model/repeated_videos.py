@@ -17,6 +17,9 @@ __all__ = ["RepeatsVideos", "repeat_videos"]
 
 _OF_VIDEOS = ("pixel_values_videos", "content_box", "frame_mask", "visual_embeds", "visual_mask", "visual_cells")
 """Arguments of a forward pass whose first axis counts videos."""
+_OF_TEXTS = ("text_ids", "text_mask", "video_of_text")
+"""Those whose first axis counts the texts of an aligner that reads such: blocks of tokens. Their videos are not
+repeated."""
 
 
 class RepeatsVideos(GenerationMixin):
@@ -29,20 +32,24 @@ class RepeatsVideos(GenerationMixin):
         self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Any = None, **model_kwargs: Any
     ) -> tuple[Any, dict[str, Any]]:
         """As in transformers, for beams and several answers; a row may have several videos, or none."""
-        videos = {name: model_kwargs.pop(name) for name in _OF_VIDEOS if model_kwargs.get(name) is not None}
+        given = [name for name in (*_OF_VIDEOS, *_OF_TEXTS) if model_kwargs.get(name) is not None]
+        videos = {name: model_kwargs.pop(name) for name in given}
         if expand_size > 1 and videos:
             tokens = self._count_tokens(videos).to(input_ids.device)
             order = repeat_videos(input_ids, self.config.video_token_id, tokens, expand_size)
-            videos = {name: value[order.to(value.device)] for name, value in videos.items()}
+            repeated = [name for name in given if name in _OF_TEXTS or "text_ids" not in videos]
+            videos |= {name: videos[name][order.to(videos[name].device)] for name in repeated}
         ids, others = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
         return ids, others | videos
 
     def _count_tokens(self, videos: dict[str, Tensor]) -> Tensor:
-        """Return (V,) int64, the visual tokens of videos as `forward` takes them."""
+        """Return (V,) int64, the visual tokens of videos as `forward` takes them; (Q,) where they have texts."""
         if (embeds := videos.get("visual_embeds")) is not None:
             mask = videos.get("visual_mask")
             return torch.full((len(embeds),), embeds.shape[1]) if mask is None else mask.sum(1)
-        shapes = VideoBatch.from_model_inputs(**videos).shapes()
+        shapes = VideoBatch.from_model_inputs(*(videos.get(name) for name in _OF_VIDEOS[:3])).shapes()
+        if (video_of_text := videos.get("video_of_text")) is not None:
+            shapes = [shapes[index] for index in video_of_text.tolist()]
         return torch.tensor([self._spec.aligner.layout(shape).tokens for shape in shapes])
 
 

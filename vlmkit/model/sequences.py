@@ -17,6 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.dataset import Turn
+from vlmkit.api.tensors import TextBatch
+from vlmkit.api.text import TextInput
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import UserError
 from vlmkit.guard import component_error
@@ -30,6 +32,7 @@ from vlmkit.model.placeholders import (
     insert_texts,
     placed_videos,
 )
+from vlmkit.model.text_inputs import make_text_batch, place_in_turns, read_words
 from vlmkit.model.tokens import IGNORE, VIDEO, Encoded, Ids, Rendered, Tokens, render_turns, tokenize
 
 __all__ = ["SequenceMaker", "cut_tokens"]
@@ -43,6 +46,8 @@ class SequenceMaker:
     """The model's spec, as `vlmkit.model.config.describe` gives it."""
     components: dict[str, dict[str, str]]
     """The packages that its components come from."""
+    text_words: str | None = None
+    """The tokenizer of an aligner that reads text, as the content of a tokenizer.json."""
 
     @cached_property
     def aligner(self) -> AlignerSpec:
@@ -68,30 +73,98 @@ class SequenceMaker:
             UserError: where `<video>` and videos do not go together, these alone are longer than `max_length`, or the
                 chat template is none that can be trained on.
         """
-        tokens = self._sequences([render_turns(self.tokenizer, turns) for turns in samples], videos)
-        token_id = self.tokenizer.video_token_id
+        rendered = []
+        for turns, shown in zip(samples, videos, strict=True):
+            placed, read = self._in_turns(turns, shown)
+            rendered.append(render_turns(self.tokenizer, placed)._replace(read=read))
+        tokens, token_id = self._sequences(rendered, videos), self.tokenizer.video_token_id
         return self.pad([cut_tokens(item, max_length, token_id) for item in tokens], padding_side)
 
-    def tokenize(self, texts: Sequence[str], videos: Sequence[ShownVideos]) -> list[Tokens]:
-        """Tokenize prompts, as `prompt` gives them, with a placeholder for each token of their videos."""
-        return self._sequences([Rendered(text, []) for text in texts], videos)
+    def encode_texts(self, samples: Sequence[Sequence[Turn]], videos: Sequence[ShownVideos]) -> TextBatch | None:
+        """Return what the aligner reads for the blocks of tokens of these conversations, where it reads text."""
+        texts = [self._in_turns(turns, shown)[1] or () for turns, shown in zip(samples, videos, strict=True)]
+        return self.text_batch(texts, [len(placed_videos(shown)) for shown in videos])
 
-    def tokenize_continuations(self, prompt: str, texts: Sequence[str], videos: ShownVideos = None) -> list[Tokens]:
+    def _in_turns(self, turns: Sequence[Turn], shown: ShownVideos) -> tuple[Sequence[Turn], list[str] | None]:
+        """Return the turns with a `<video>` for each block of tokens, and what the aligner reads for each."""
+        videos = len(placed_videos(shown))
+        if (text := self.text_input(videos)) is None:
+            return turns, None
+        return place_in_turns(text, turns, videos)
+
+    def text_input(self, videos: int) -> TextInput | None:
+        """Return what the aligner reads where so many videos are shown: nothing where there are none."""
+        return self.aligner.text_input if videos else None
+
+    def text_batch(self, texts: Sequence[Sequence[str]], videos: Sequence[int]) -> TextBatch | None:
+        """Return what the aligner reads for the blocks of several rows; None where it reads nothing.
+
+        Args:
+            texts: for each row what is read for each of its blocks.
+            videos: how many videos each row shows. All blocks of a single one are its own.
+        """
+        if not any(texts):
+            return None
+        text, found, first = self.aligner.text_input, [], 0
+        for row, count in zip(texts, videos, strict=True):
+            found += [first if count == 1 else first + block for block in range(len(row))]
+            first += count
+        assert text is not None
+        return make_text_batch(self.words(text), text, [each for row in texts for each in row], found)
+
+    def words(self, text: TextInput) -> str:
+        """Return the aligner's tokenizer, as the content of a tokenizer.json."""
+        if self.text_words is None:
+            self.text_words = read_words(text)
+        return self.text_words
+
+    def tokenize(
+        self, texts: Sequence[str], videos: Sequence[ShownVideos], read: Sequence[Sequence[str]] | None = None
+    ) -> list[Tokens]:
+        """Tokenize prompts, as `prompt` gives them, with a placeholder for each token of their videos.
+
+        `read` is what an aligner that reads text reads for each `<video>` of each text.
+        """
+        each_read = [None] * len(texts) if read is None else read
+        return self._sequences([Rendered(text, [], each) for text, each in zip(texts, each_read, strict=True)], videos)
+
+    def tokenize_continuations(
+        self, prompt: str, texts: Sequence[str], videos: ShownVideos = None, read: Sequence[str] | None = None
+    ) -> list[Tokens]:
         """Tokenize texts that begin with a prompt, as `prompt` gives it; the tokens behind it are the labels."""
-        rendered = [Rendered(text, [(len(prompt), len(text))]) for text in texts]
+        rendered = [Rendered(text, [(len(prompt), len(text))], read) for text in texts]
         return self._sequences(rendered, [videos] * len(texts))
 
     def _sequences(self, rendered: Sequence[Rendered], shown: Sequence[ShownVideos]) -> list[Tokens]:
-        wrapped, counts = [], []
+        wrapped, counts, texts = [], [], []
         for row, (item, each) in enumerate(zip(rendered, shown, strict=True)):
-            videos = placed_videos(each)
-            check_count(item.text, len(videos), row)
-            expansions = [self.expansion(video) for video in videos]
+            blocks, read = self._blocks(item, placed_videos(each), row)
+            expansions = [self.expansion(video) for video in blocks]
             wrapped.append(insert_texts(item, [text for text, _ in expansions]))
             counts.append([count for _, lengths in expansions for count in lengths])
-        token_id = self.tokenizer.video_token_id
-        tokens = tokenize(self.tokenizer, wrapped)
-        return [expand_placeholders(item, token_id, each) for item, each in zip(tokens, counts, strict=True)]
+            texts.append(read)
+        token_id, tokens = self.tokenizer.video_token_id, tokenize(self.tokenizer, wrapped)
+        return [
+            expand_placeholders(item, token_id, count)._replace(read=read)
+            for item, count, read in zip(tokens, counts, texts, strict=True)
+        ]
+
+    def _blocks(self, item: Rendered, videos: list[PlacedVideo], row: int) -> tuple[list[PlacedVideo], tuple[str, ...]]:
+        """Return the video of each `<video>` in a text, and what the aligner reads for it."""
+        text = self.text_input(len(videos))
+        if text is not None and len(videos) == 1:
+            videos = videos * max(1, item.text.count(VIDEO))
+        check_count(item.text, len(videos), row)
+        if text is None:
+            return videos, ()
+        read = [text.text] * len(videos) if text.source == "fixed" else item.read
+        if read is None:
+            raise UserError(
+                f"aligner {self.aligner.type!r} reads the {text.source} with each video: give `questions`, or messages "
+                "to apply_chat_template"
+            )
+        assert len(read) == len(videos)
+        return videos, tuple(read)
 
     def expansion(self, video: PlacedVideo) -> tuple[str, tuple[int, ...]]:
         """Return the text in place of a video's `<video>`, and how many tokens each `<video>` in it becomes.
@@ -148,4 +221,4 @@ def cut_tokens(tokens: Tokens, max_length: int | None, token_id: int) -> Tokens:
             f"max_length {max_length} leaves no room for the {visual} tokens of a video; raise it, or give the "
             "aligner fewer frames or a smaller size"
         )
-    return Tokens(tokens.ids[:max_length], tokens.labels[:max_length])
+    return tokens._replace(ids=tokens.ids[:max_length], labels=tokens.labels[:max_length])

@@ -62,6 +62,8 @@ class Tokens(NamedTuple):
     """(S,)."""
     labels: Ids
     """(S,): the ids that the loss is computed on, -100 elsewhere."""
+    read: tuple[str, ...] = ()
+    """What the aligner reads for each of its blocks of tokens, where it reads text."""
 
 
 class Rendered(NamedTuple):
@@ -70,6 +72,8 @@ class Rendered(NamedTuple):
     text: str
     answers: list[tuple[int, int]]
     """Begin and end of each answer in the text, end-of-turn included, characters."""
+    read: Sequence[str] | None = None
+    """What an aligner that reads text reads for each `<video>`; None: not known."""
 
 
 def render_turns(tokenizer: Any, turns: Sequence[Turn]) -> Rendered:

@@ -18,7 +18,7 @@ from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.modules import Aligner, Layers, check_language, check_values
-from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.api.tensors import TextBatch, VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import guarded
 from vlmkit.manifest import check_saved, updating_manifest
@@ -130,6 +130,9 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
         visual_embeds: Tensor | None = None,
         visual_mask: Tensor | None = None,
         visual_cells: Tensor | None = None,
+        text_ids: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        video_of_text: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         past_key_values: Any = None,
@@ -151,6 +154,8 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
             visual_mask: (V, N) bool, True where a token stands; by default everywhere. For `visual_embeds`.
             visual_cells: (V, N, 3) int64, frame, row and column of each token as `token_cells` gives them, for
                 `visual_embeds` where `layers` ask for it.
+            text_ids: (Q, L), text_mask: (Q, L), video_of_text: (Q,), as `TextBatch`, for an aligner that reads text: Q
+                then takes the place of V, also among the placeholders.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
             labels: (B, S), -100 where there is no loss.
             past_key_values: the cache of what came before.
@@ -171,7 +176,9 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
             if visual_embeds is not None:
                 visual = _as_visual_tokens(visual_embeds, visual_mask)
             elif pixel_values_videos is not None:
-                visual = self.get_video_features(pixel_values_videos, content_box, frame_mask)
+                visual = self.get_video_features(
+                    pixel_values_videos, content_box, frame_mask, text_ids, text_mask, video_of_text
+                )
                 visual_cells = token_cells(visual) if self.layers is not None else None
             if visual is not None:
                 positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
@@ -214,15 +221,22 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
         return updated
 
     def get_video_features(
-        self, pixel_values_videos: Tensor, content_box: Tensor | None = None, frame_mask: Tensor | None = None
+        self,
+        pixel_values_videos: Tensor,
+        content_box: Tensor | None = None,
+        frame_mask: Tensor | None = None,
+        text_ids: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        video_of_text: Tensor | None = None,
     ) -> VisualTokens:
         """Return the visual tokens of videos; arguments as in `forward`."""
         dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values_videos.dtype)
         video = VideoBatch.from_model_inputs(pixel_values_videos, content_box, frame_mask).to(dtype=dtype)
-        tokens: VisualTokens = self.aligner(video)
+        texts = () if text_ids is None else (TextBatch(text_ids, text_mask, video_of_text),)
+        tokens: VisualTokens = self.aligner(video, *texts)
         if not (self._features_checked or tokens.embeddings.is_meta or torch.compiler.is_compiling()):
             with guarded(self._spec.aligner, "forward"):
-                check_values(self._spec.aligner, tokens, video)
+                check_values(self._spec.aligner, tokens, video, *texts)
             self._features_checked = True
         return tokens
 

@@ -89,7 +89,7 @@ class Replay:
         _, processor = self._model.loaded
         fitted = processor.fit(question.path, question.document.span, self._sampling)
         yield _pixels(fitted)
-        video = self._model.encode_video(fitted)
+        video = self._model.encode_video(fitted, [question.prompt])
         yield _visual(video)
         prompt = self._model.encode_prompt(question.prompt, video, question.continuations)
         text = processor.prompt(question.prompt.user, question.prompt.system, question.prompt.reply)
@@ -206,7 +206,12 @@ def _pixels(fitted: FittedVideo) -> PixelsOutput:
 
 
 def _visual(video: EncodedVideo) -> VisualOutput:
-    embeds_ND: Any = video.content
+    from vlmkit.evaluation.question_blocks import QuestionBlocks
+
+    made = video.content
+    if isinstance(made, QuestionBlocks):
+        [made] = made.tokens.values()
+    embeds_ND = made.embeddings
     tokens, width = embeds_ND.shape
     try:
         found = sketch(embeds_ND.double().cpu().numpy())

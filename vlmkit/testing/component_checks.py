@@ -14,9 +14,10 @@ from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.modules import Aligner, Downsampler, Teacher, check_finite, check_values
 from vlmkit.api.teacher import TeacherSpec
-from vlmkit.api.tensors import VideoBatch, VisualTokens
+from vlmkit.api.tensors import TextBatch, VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import PluginError
+from vlmkit.guard import spec_of
 from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator_calls
 
 __all__ = ["AlignerChecks", "DownsamplerChecks", "TeacherChecks"]
@@ -77,7 +78,7 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
             video = _video(shape)
             for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
                 pixels = video.pixels.clone().requires_grad_()
-                tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask))
+                tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask), *_texts(module, video))
                 tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
                 energy = _per_cell(pixels.grad, patches.shape)
                 strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
@@ -98,8 +99,29 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
     def gradients_reach_every_trainable_parameter(self, spec: AlignerSpec) -> None:
         """No parameter is left out of the forward unless it is frozen."""
         module = self._make(spec)
-        module(_video(spec.input.shape(*SQUARE))).embeddings.square().sum().backward()
+        video = _video(spec.input.shape(*SQUARE))
+        module(video, *_texts(module, video)).embeddings.square().sum().backward()
         check_gradients(module)
+
+    def questions_do_not_see_each_other(self, spec: AlignerSpec) -> None:
+        """The tokens for a text are the same beside other texts about the same video, in any order, and others than
+        those for another text."""
+        if spec.text_input is None:
+            return
+        module, video = self._make(spec), _video(spec.input.shape(*SQUARE))
+        ids = torch.tensor([[1, 2, 3, 4], [4, 3, 0, 0]])
+        mask = ids > 0
+
+        def run(*rows: int) -> Tensor:
+            with torch.no_grad():
+                text = TextBatch(ids[list(rows)], mask[list(rows)], torch.zeros(len(rows), dtype=torch.int64))
+                tokens: VisualTokens = module(video, text)
+            return tokens.embeddings
+
+        first, both, turned = run(0)[0], run(0, 1), run(1, 0)
+        _check_close(both[0], first, "the tokens for a text beside another one")
+        _check_close(turned[1], first, "the tokens for a text behind another one")
+        assert not torch.equal(both[0], both[1]), "the tokens for two texts are the same"
 
     def does_not_loop(self, spec: AlignerSpec) -> None:
         """The number of operator calls grows neither with the batch nor with the frames."""
@@ -151,8 +173,18 @@ def _join(videos: list[VideoBatch]) -> VideoBatch:
 
 def _tokens(module: Aligner, video: VideoBatch) -> VisualTokens:
     with torch.no_grad():
-        tokens: VisualTokens = module(video)
+        tokens: VisualTokens = module(video, *_texts(module, video))
         return tokens
+
+
+def _texts(module: Aligner, video: VideoBatch) -> tuple[TextBatch, ...]:
+    """The same few ids about each video, for an aligner that reads text."""
+    spec = spec_of(module)
+    if spec is None or spec.text_input is None:
+        return ()
+    count = len(video.pixels)
+    ids = torch.arange(1, 5, device=video.pixels.device).expand(count, 4)
+    return (TextBatch(ids, torch.ones_like(ids, dtype=torch.bool), torch.arange(count, device="cpu")),)
 
 
 def _per_cell(grad: Tensor | None, grid: tuple[int, ...]) -> Tensor:

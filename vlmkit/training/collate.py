@@ -19,7 +19,7 @@ from torch.utils.data import get_worker_info
 from vlmkit.api.canvas import Canvas
 from vlmkit.api.dataset import Dataset, Sample
 from vlmkit.api.spec import ComponentSpec
-from vlmkit.api.tensors import VideoBatch
+from vlmkit.api.tensors import TextBatch, VideoBatch
 from vlmkit.data import FittedVideo, VideoLoader, to_batch
 from vlmkit.errors import DataError, UnreadableVideo, UserError
 from vlmkit.guard import guarded
@@ -81,6 +81,8 @@ class MicroBatch:
     error: UserError | None = None
     """The fault of the data as a whole. It is raised in the training process: crossing from a worker as an
     exception would bury its message in a traceback."""
+    questions: TextBatch | None = None
+    """What an aligner that reads text reads about the videos."""
 
     @property
     def tokens(self) -> int:
@@ -97,7 +99,8 @@ class MicroBatch:
         text = {name: tensor.to(device, non_blocking=True) for name, tensor in self.text.items()}
         video = self.video.to(device, dtype) if self.video is not None else None
         teacher = self.teacher.to(device, dtype) if self.teacher is not None else None
-        return replace(self, text=text, video=video, teacher=teacher)
+        questions = self.questions.to(device) if self.questions is not None else None
+        return replace(self, text=text, video=video, teacher=teacher, questions=questions)
 
 
 class StageSamples(Sequence[tuple[str, Sample]]):
@@ -166,7 +169,9 @@ class Collator:
             return MicroBatch({}, None, None, [], unreadable)
         videos = [[view["aligner"] for view in item.views] for item in loaded]
         try:
-            encoded = self.processor.encode([item.sample.turns for item in loaded], videos, max_length=self.max_length)
+            turns = [item.sample.turns for item in loaded]
+            encoded = self.processor.encode(turns, videos, max_length=self.max_length)
+            questions = self.processor.encode_texts(turns, videos) if any(videos) else None
         except UserError as error:
             names = ", ".join(item.id for item in loaded)
             return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))
@@ -189,6 +194,7 @@ class Collator:
             teacher=to_batch([view["teacher"] for view in views], self.teacher) if views and self.teacher else None,
             loaded=[item.id for item in loaded],
             unreadable=unreadable,
+            questions=questions,
         )
 
 

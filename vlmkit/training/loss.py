@@ -94,7 +94,8 @@ class ModelWithLoss(nn.Module):
     def forward(self, batch: MicroBatch, totals: StepTotals) -> Losses:
         """A micro-batch with at least one sample -> its share of the step's losses, () float32 each."""
         distillation, video = self._stage_distillation, batch.video
-        inputs = batch.text | (video.model_inputs() if video else {})
+        texts = batch.questions
+        inputs = batch.text | (video.model_inputs() if video else {}) | (texts.model_inputs() if texts else {})
         distils = distillation is not None and video is not None and batch.teacher is not None
         count = max(1, totals.tokens)
         output = self.model(**inputs, num_items_in_batch=count, use_cache=False, output_hidden_states=distils)
@@ -107,6 +108,9 @@ class ModelWithLoss(nn.Module):
             with guarded(distillation.spec.teacher, "forward"):
                 check_finite(target, "features")
             self._teacher_checked = True
+        frames = video.frame_mask
+        if texts is not None:  # there is a block of tokens for each
+            target, frames = target[texts.video_of_text.to(target.device)], frames[texts.video_of_text]
         distance = distillation_loss(
             distillation.head,
             output.hidden_states,
@@ -114,7 +118,7 @@ class ModelWithLoss(nn.Module):
             output.visual.patches,
             target,
             loss=distillation.spec.loss,
-            frames=video.frame_mask,
+            frames=frames,
         )
         share = batch.frames / max(1, totals.frames) * totals.processes
         return Losses(language, distance * share)

@@ -53,12 +53,15 @@ class FakeVideos:
 
 
 class FakeProcessor:
-    def encode(self, samples: Sequence[Any], shapes: Sequence[Any], max_length: int) -> Encoded:
+    def encode(self, samples: Sequence[Any], videos: Sequence[Any], max_length: int) -> Encoded:
         if max_length < 4:
             raise UserError("too long")
         ones = torch.ones(len(samples), 3, dtype=torch.int64)
         labels = [[1, -100, -100 if turns == "cut" else 1] for turns in samples]
         return Encoded(ones, ones, torch.tensor(labels))
+
+    def encode_texts(self, samples: Any, videos: Any) -> None:
+        return None
 
 
 def items(*videos: str | None, flip: bool = False) -> StageDataset:
