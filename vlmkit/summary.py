@@ -147,6 +147,7 @@ def count_macs(aligner: nn.Module, video: VideoInput) -> int:
     from torch.func import functional_call
     from torch.utils.flop_counter import FlopCounterMode
 
+    from vlmkit.api.modules import trial_texts
     from vlmkit.api.tensors import VideoBatch
 
     pixels = torch.empty(1, video.frames, 3, *video.sides(*ASPECTS["square"]), device="meta")
@@ -155,6 +156,7 @@ def count_macs(aligner: nn.Module, video: VideoInput) -> int:
     # Not `no_grad`: there the view of a parameter still asks for gradients, and the counter cannot follow it.
     frozen = {name: value.detach() for name, value in aligner.named_parameters()}
     with building("model.aligner"), FlopCounterMode(display=False) as counter:
-        functional_call(aligner, frozen, (VideoBatch.full(pixels),))
+        batch = VideoBatch.full(pixels)
+        functional_call(aligner, frozen, (batch, *trial_texts(aligner, batch)))
     aligner.train(was_training)
     return counter.get_total_flops() // 2

@@ -72,6 +72,10 @@ class AlignerTeacherSpec(TeacherSpec):
             raise ValueError(
                 f"{keys}: expected the canvas that the aligner was trained on, found another; remove what `input` says"
             )
+        if self.aligner.text_input is not None:
+            raise ValueError(
+                f"the aligner {self.aligner.address!r} reads text, and a teacher sees videos alone; take another one"
+            )
         if (self._patches(self.aligner.input.frames) < 0).any():
             raise ValueError(
                 f"the aligner {self.aligner.address!r} has patches without a token that stands for them, so it cannot "

@@ -20,13 +20,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["Aligner", "Downsampler", "Encoder", "Layers", "Teacher", "block_shapes", "check_finite", "check_language",
-           "check_values"]  # fmt: skip
+           "check_values", "trial_texts"]  # fmt: skip
 
 
 def block_shapes(video: VideoBatch, text: TextBatch | None) -> list[VideoShape]:
     """Return the shape of the video of each block of tokens: one block for each video, or for each text."""
     shapes = video.shapes()
     return shapes if text is None else [shapes[index] for index in text.video_of_text.tolist()]
+
+
+def trial_texts(aligner: Any, video: VideoBatch) -> tuple[TextBatch, ...]:
+    """Return what an aligner that reads text is tried out with besides videos: the same four tokens about each."""
+    spec = spec_of(aligner)
+    if spec is None or spec.text_input is None:
+        return ()
+    count = len(video.pixels)
+    ids = torch.arange(1, 5, device=video.pixels.device).expand(count, 4)
+    return (TextBatch.from_model_inputs(ids),)
 
 
 def _check_tokens(aligner: Any, answer: object, video: VideoBatch, text: TextBatch | None = None) -> VisualTokens:
@@ -43,8 +53,8 @@ def _check_tokens(aligner: Any, answer: object, video: VideoBatch, text: TextBat
     videos, spec = len(shapes), spec_of(aligner)
     if spec is None:
         if tokens.embeddings.ndim != 3 or tokens.patches.ndim != 4:
-            shapes = f"{tuple(tokens.embeddings.shape)} and patches of {tuple(tokens.patches.shape)}"
-            raise ContractError(f"gives embeddings of the shape {shapes}, expected (B, N, D) and (B, T, h, w)")
+            found = f"{tuple(tokens.embeddings.shape)} and patches of {tuple(tokens.patches.shape)}"
+            raise ContractError(f"gives embeddings of the shape {found}, expected (B, N, D) and (B, T, h, w)")
         count, width, grid = *tokens.embeddings.shape[1:], tuple(tokens.patches.shape[2:])
     else:
         layouts = [_layout(aligner, spec, shape) for shape in shapes]

@@ -100,6 +100,17 @@ class TextBatch:
             raise ValueError(f"video_of_text: expected {(len(self.ids),)}, found {tuple(self.video_of_text.shape)}")
         self.video_of_text = self.video_of_text.cpu()
 
+    @classmethod
+    def from_model_inputs(
+        cls, text_ids: Tensor, text_mask: Tensor | None = None, video_of_text: Tensor | None = None
+    ) -> TextBatch:
+        """Invert `model_inputs`; by default nothing is padding, and the texts are about one video each, in order."""
+        if text_mask is None:
+            text_mask = torch.ones_like(text_ids, dtype=torch.bool)
+        if video_of_text is None:
+            video_of_text = torch.arange(len(text_ids), device="cpu")
+        return cls(text_ids, text_mask, video_of_text)
+
     def model_inputs(self) -> dict[str, Tensor]:
         """Return the keyword arguments by which `VideoLM` takes the texts; its processor gives them, too."""
         return {"text_ids": self.ids, "text_mask": self.mask, "video_of_text": self.video_of_text}

@@ -14,7 +14,7 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from vlmkit._version import __version__
-from vlmkit.api.modules import Aligner
+from vlmkit.api.modules import Aligner, trial_texts
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError
@@ -116,9 +116,10 @@ class _TimedAligner:
         self.compiled = options.compile
         # Of an inference tensor that came from numpy torch.compile makes a guard that fails at once.
         self.no_gradient = torch.no_grad if options.compile else torch.inference_mode
-        self.run: Callable[[VideoBatch], Any] = torch.compile(self.aligner) if options.compile else self.aligner
+        self.run: Callable[..., Any] = torch.compile(self.aligner) if options.compile else self.aligner
         pixels = torch.randn(options.batch, shape.frames, 3, shape.height, shape.width, device=self.device).to(dtype)
-        self.video = VideoBatch.full(pixels)
+        video_batch = VideoBatch.full(pixels)
+        self.inputs = (video_batch, *trial_texts(self.aligner, video_batch))
 
     def warm(self, train: bool = False) -> None:
         """Passes that are not measured: the first ones compile and allocate. A UserError where compiling fails."""
@@ -137,11 +138,11 @@ class _TimedAligner:
 
     def forward(self) -> None:
         with self.no_gradient():
-            self.run(self.video)
+            self.run(*self.inputs)
 
     def train_step(self) -> None:
         self.aligner.train()
-        self.run(self.video).embeddings.float().square().mean().backward()
+        self.run(*self.inputs).embeddings.float().square().mean().backward()
         self.aligner.zero_grad(set_to_none=True)
         self.aligner.eval()
 

@@ -126,7 +126,7 @@ class ChatModel:
         if (text := self.processor.text_input(len(videos))) is not None:
             messages, read = place_in_messages(text, messages, len(videos))
         rendered = render_conversation(self.processor.tokenizer, messages)
-        [tokens] = self.processor.tokenize([rendered], [videos], read and [read])
+        [tokens] = self.processor.tokenize([rendered], [videos], None if read is None else [read])
         return tokens
 
     def reply(

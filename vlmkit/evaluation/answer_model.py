@@ -142,7 +142,7 @@ class LoadedModel(AnswerModel):
         text = processor.prompt(parts.user, parts.system, parts.reply)
         if not continuations:
             read = self._read(parts)
-            [tokens] = processor.tokenize([text], [video], read and [read])
+            [tokens] = processor.tokenize([text], [video], None if read is None else [read])
             return EncodedPrompt(tokens, len(tokens.ids))
         whole = [processor.prompt(parts.user, parts.system, parts.reply + more) for more in continuations]
         texts = [

@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.modules import check_language
+from vlmkit.api.modules import check_language, trial_texts
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
-from vlmkit.api.tensors import TextBatch, VideoBatch
+from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
 from vlmkit.guard import building, guarded
 from vlmkit.model.aligners import build_aligner
@@ -179,7 +179,7 @@ def check_shapes(model: VideoLM, spec: ModelSpec) -> None:
     with torch.no_grad():
         with building("model.aligner"):
             videos = _trial_videos(spec.aligner)
-            model.aligner(videos, *_trial_texts(spec.aligner, len(videos.pixels)))
+            model.aligner(videos, *trial_texts(model.aligner, videos))
         _check_language_model(model, spec)
 
 
@@ -199,14 +199,6 @@ def _trial_videos(spec: AlignerSpec) -> VideoBatch:
     pixels = torch.empty(len(shapes), slots, 3, *sides, device="meta")
     frames = torch.arange(slots) < torch.tensor([[shape.num_frames_present] for shape in shapes])
     return VideoBatch(pixels, torch.tensor([shape.content_box for shape in shapes]), frames)
-
-
-def _trial_texts(spec: AlignerSpec, videos: int) -> tuple[TextBatch, ...]:
-    """Return a text for each video, where the aligner reads text."""
-    if spec.text_input is None:
-        return ()
-    ids = torch.empty(videos, 4, dtype=torch.int64, device="meta")
-    return (TextBatch(ids, ids > 0, torch.arange(videos, device="cpu")),)
 
 
 def _check_language_model(model: VideoLM, spec: ModelSpec) -> None:

@@ -47,7 +47,8 @@ class RepeatsVideos(GenerationMixin):
         if (embeds := videos.get("visual_embeds")) is not None:
             mask = videos.get("visual_mask")
             return torch.full((len(embeds),), embeds.shape[1]) if mask is None else mask.sum(1)
-        shapes = VideoBatch.from_model_inputs(*(videos.get(name) for name in _OF_VIDEOS[:3])).shapes()
+        pixels, box, frames = (videos.get(name) for name in _OF_VIDEOS[:3])
+        shapes = [] if pixels is None else VideoBatch.from_model_inputs(pixels, box, frames).shapes()
         if (video_of_text := videos.get("video_of_text")) is not None:
             shapes = [shapes[index] for index in video_of_text.tolist()]
         return torch.tensor([self._spec.aligner.layout(shape).tokens for shape in shapes])

@@ -232,7 +232,7 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
         """Return the visual tokens of videos; arguments as in `forward`."""
         dtype = next((value.dtype for value in self.aligner.parameters()), pixel_values_videos.dtype)
         video = VideoBatch.from_model_inputs(pixel_values_videos, content_box, frame_mask).to(dtype=dtype)
-        texts = () if text_ids is None else (TextBatch(text_ids, text_mask, video_of_text),)
+        texts = () if text_ids is None else (TextBatch.from_model_inputs(text_ids, text_mask, video_of_text),)
         tokens: VisualTokens = self.aligner(video, *texts)
         if not (self._features_checked or tokens.embeddings.is_meta or torch.compiler.is_compiling()):
             with guarded(self._spec.aligner, "forward"):

@@ -67,8 +67,9 @@ def is_deterministic(spec: SamplerSpec) -> None:
 
 def checks(kind: str) -> tuple[Check, ...]:
     """The checks of a kind; each takes a small spec and raises an AssertionError that says what is broken."""
-    from vlmkit.testing.component_checks import AlignerChecks, DownsamplerChecks, TeacherChecks
+    from vlmkit.testing.component_checks import AlignerChecks, DownsamplerChecks
     from vlmkit.testing.layers_checks import LayersChecks
+    from vlmkit.testing.teacher_checks import TeacherChecks
 
     if kind not in KINDS:
         raise ValueError(unknown_kind(kind))

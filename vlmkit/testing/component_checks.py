@@ -1,4 +1,4 @@
-"""The checks of each kind of component that is a module: aligners, downsamplers and teachers."""
+"""The checks of aligners and downsamplers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.downsampler import DownsamplerSpec
-from vlmkit.api.modules import Aligner, Downsampler, Teacher, check_finite, check_values
-from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.modules import Aligner, Downsampler, check_values, trial_texts
 from vlmkit.api.tensors import TextBatch, VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import PluginError
-from vlmkit.guard import spec_of
-from vlmkit.testing.module_checks import ModuleChecks, check_gradients, operator_calls
+from vlmkit.testing.module_checks import ModuleChecks, check_close, check_gradients, operator_calls
 
-__all__ = ["AlignerChecks", "DownsamplerChecks", "TeacherChecks"]
+__all__ = ["AlignerChecks", "DownsamplerChecks"]
 
 LLM_WIDTH = 48
 SQUARE, WIDE, TALL = (480, 480), (640, 360), (360, 640)
@@ -29,10 +27,6 @@ WIDTH = 32
 """Channels of the features that a downsampler is given."""
 GRIDS = ((4, 4), (2, 4), (8, 4), (6, 6), (16, 16))
 """Patches that every check of a downsampler may see: height, width."""
-FRAMES = 4
-"""Frames of a video that a teacher is given, where it takes so many."""
-MOST_FRAMES = 64
-"""It should take videos of some number of frames up to this."""
 
 
 class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
@@ -78,7 +72,7 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
             video = _video(shape)
             for time, row, column in cells[:: max(1, len(cells) // 5)].tolist():
                 pixels = video.pixels.clone().requires_grad_()
-                tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask), *_texts(module, video))
+                tokens = module(VideoBatch(pixels, video.content_box, video.frame_mask), *trial_texts(module, video))
                 tokens.embeddings[0, int(patches[time, row, column])].square().sum().backward()
                 energy = _per_cell(pixels.grad, patches.shape)
                 strongest = tuple(int(i) for i in np.unravel_index(int(energy.argmax()), patches.shape))
@@ -93,14 +87,14 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
         for index, video in enumerate(videos):
             alone, count = _tokens(module, video).embeddings[0], int(together.mask[index].sum())
             assert count == len(alone), f"video {index}: {len(alone)} tokens alone, {count} in the batch"
-            _check_close(together.embeddings[index, :count], alone, f"video {index}: tokens")
+            check_close(together.embeddings[index, :count], alone, f"video {index}: tokens")
             assert not together.embeddings[index, count:].any(), f"video {index}: padding tokens are not zero"
 
     def gradients_reach_every_trainable_parameter(self, spec: AlignerSpec) -> None:
         """No parameter is left out of the forward unless it is frozen."""
         module = self._make(spec)
         video = _video(spec.input.shape(*SQUARE))
-        module(video, *_texts(module, video)).embeddings.square().sum().backward()
+        module(video, *trial_texts(module, video)).embeddings.square().sum().backward()
         check_gradients(module)
 
     def questions_do_not_see_each_other(self, spec: AlignerSpec) -> None:
@@ -119,8 +113,8 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
             return tokens.embeddings
 
         first, both, turned = run(0)[0], run(0, 1), run(1, 0)
-        _check_close(both[0], first, "the tokens for a text beside another one")
-        _check_close(turned[1], first, "the tokens for a text behind another one")
+        check_close(both[0], first, "the tokens for a text beside another one")
+        check_close(turned[1], first, "the tokens for a text behind another one")
         assert not torch.equal(both[0], both[1]), "the tokens for two texts are the same"
 
     def does_not_loop(self, spec: AlignerSpec) -> None:
@@ -173,29 +167,14 @@ def _join(videos: list[VideoBatch]) -> VideoBatch:
 
 def _tokens(module: Aligner, video: VideoBatch) -> VisualTokens:
     with torch.no_grad():
-        tokens: VisualTokens = module(video, *_texts(module, video))
+        tokens: VisualTokens = module(video, *trial_texts(module, video))
         return tokens
-
-
-def _texts(module: Aligner, video: VideoBatch) -> tuple[TextBatch, ...]:
-    """The same few ids about each video, for an aligner that reads text."""
-    spec = spec_of(module)
-    if spec is None or spec.text_input is None:
-        return ()
-    count = len(video.pixels)
-    ids = torch.arange(1, 5, device=video.pixels.device).expand(count, 4)
-    return (TextBatch(ids, torch.ones_like(ids, dtype=torch.bool), torch.arange(count, device="cpu")),)
 
 
 def _per_cell(grad: Tensor | None, grid: tuple[int, ...]) -> Tensor:
     """(T, h, w) mean energy of each cell of the canvas; cells overlap where the grid does not divide the pixels."""
     assert grad is not None, "no gradient reaches the pixels"
     return adaptive_avg_pool2d(grad[0].square().sum(1), (grid[1], grid[2]))
-
-
-def _check_close(together: Tensor, alone: Tensor, what: str) -> None:
-    gap = (together - alone).abs().max().item()
-    assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"{what} differ by {gap} in a batch"
 
 
 class DownsamplerChecks(ModuleChecks[DownsamplerSpec, Tensor, Downsampler]):
@@ -257,72 +236,3 @@ def _grids(spec: DownsamplerSpec) -> list[tuple[int, int]]:
 
 def _frames(count: int, grid: tuple[int, int]) -> Tensor:
     return torch.randn(count, *grid, WIDTH, generator=torch.Generator().manual_seed(1))
-
-
-class TeacherChecks(ModuleChecks[TeacherSpec, VideoBatch, Teacher]):
-    """Videos (B, T, 3, H, W) become features (B, T, h, w, C)."""
-
-    _inputs, _outputs = "video", "features"
-
-    def _build(self, spec: TeacherSpec) -> Teacher:
-        """The teacher itself, without the cache of its features."""
-        return spec.model_copy(update={"cache": None}).build()
-
-    def _samples(self, spec: TeacherSpec) -> list[VideoBatch]:
-        return [_videos(spec, 1)]
-
-    def _meta_sample(self, spec: TeacherSpec) -> VideoBatch:
-        side = spec.input.size
-        return VideoBatch.full(torch.empty(2, _slots(spec), 3, side, side, device="meta"))
-
-    def features_are_as_declared(self, spec: TeacherSpec) -> None:
-        """Shape by `grid` and `width`; finite."""
-        check_finite(self._run(self._make(spec), _videos(spec, 2)), "features")
-
-    def is_frozen(self, spec: TeacherSpec) -> None:
-        """No trainable parameter, no gradient, no training mode, whatever is asked."""
-        teacher = self._make(spec)
-        assert not any(parameter.requires_grad for parameter in teacher.parameters()), "a parameter is trainable"
-        teacher.train()
-        assert not any(module.training for module in teacher.modules()), "train() puts it into training mode"
-        (video,) = self._samples(spec)
-        features = self._run(teacher, VideoBatch(video.pixels.requires_grad_(), video.content_box, video.frame_mask))
-        assert not features.requires_grad, "its features carry a gradient"
-
-    def videos_do_not_mix(self, spec: TeacherSpec) -> None:
-        """A video has the same features alone and in a batch."""
-        teacher, videos = self._make(spec), _videos(spec, 2)
-        together = self._run(teacher, videos)[1]
-        alone = self._run(teacher, VideoBatch(videos.pixels[1:], videos.content_box[1:], videos.frame_mask[1:]))[0]
-        _check_close(together, alone, "features")
-
-    def does_not_loop(self, spec: TeacherSpec) -> None:
-        """The number of operator calls grows neither with the batch nor with the frames."""
-        teacher, frames = self._make(spec), _slots(spec)
-        fewer = frames // 2 if frames > 3 and _takes(spec, frames // 2) else frames  # one may take another way
-        batches = {size: _videos(spec, *size) for size in ((1, frames), (3, frames), (1, fewer))}
-        calls = {size: operator_calls(lambda v=v: self._run(teacher, v)) for size, v in batches.items()}  # type: ignore[misc]
-        assert len(set(calls.values())) == 1, f"operator calls by (videos, frames): {calls}"
-
-
-def _slots(spec: TeacherSpec) -> int:
-    counts = (*range(FRAMES, 0, -1), *range(FRAMES + 1, MOST_FRAMES + 1))
-    found = next((count for count in counts if _takes(spec, count)), None)
-    assert found is not None, f"it takes no videos of 1 to {MOST_FRAMES} frames"
-    return found
-
-
-def _takes(spec: TeacherSpec, frames: int) -> bool:
-    try:
-        spec.check_frames(frames)
-    except PluginError:
-        raise
-    except ValueError:
-        return False
-    return True
-
-
-def _videos(spec: TeacherSpec, count: int, frames: int | None = None) -> VideoBatch:
-    generator = torch.Generator().manual_seed(1)
-    side = spec.input.size
-    return VideoBatch.full(torch.randn(count, frames or _slots(spec), 3, side, side, generator=generator))

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.tensors import VideoBatch
 
-__all__ = ["ModuleChecks", "check_gradients", "operator_calls"]
+__all__ = ["ModuleChecks", "check_close", "check_gradients", "operator_calls"]
 
 S = TypeVar("S", bound=ComponentSpec)
 X = TypeVar("X", Tensor, VideoBatch)
@@ -103,6 +103,12 @@ def _check_same_bits(found: Tensor, expected: Tensor, what: str) -> None:
     shapes = tuple(found.shape), tuple(expected.shape)
     assert shapes[0] == shapes[1], f"{what}: the shapes {shapes[0]} and {shapes[1]} differ"
     assert torch.equal(found, expected), f"{what}: differs by {(found - expected).abs().max().item()}"
+
+
+def check_close(together: Tensor, alone: Tensor, what: str) -> None:
+    """Raise an AssertionError where what a batch gives differs from what one alone gives."""
+    gap = (together - alone).abs().max().item()
+    assert gap <= 1e-4 * max(1.0, alone.abs().max().item()), f"{what} differ by {gap} in a batch"
 
 
 def check_gradients(module: nn.Module) -> None:

@@ -22,6 +22,7 @@ from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.model import VideoLM, VideoLMProcessor, compose, load
 from vlmkit.model.text_inputs import make_text_batch, place_in_messages, place_in_turns, read_words, text_about
 from vlmkit.registry import Registry
+from vlmkit.summary import count_macs
 from vlmkit.testing.component_checks import AlignerChecks
 from vlmkit.training.collate import Collator, LoadedSample
 from vlmkit.training.loss import ModelWithLoss, StepTotals
@@ -252,6 +253,14 @@ def test_mistakes(asked: Composed, make_clip: Clips) -> None:
         processor(["<video>"], [make_clip()], questions=["a", "b"])
     with pytest.raises(UserError, match="reads the question, which inference engines do not pass on"):
         processor(["<video>"], [make_clip()], return_mm_token_type_ids=True)
+
+
+def test_its_operations_are_counted(asked: Composed) -> None:
+    aligner = asked[1].aligner
+    with torch.device("meta"):
+        module = aligner.build(48)
+    frames, cells, channels = 4, 16, 8
+    assert count_macs(module, aligner.input) == frames * cells * 14 * 14 * 3 * channels + 2 * frames * channels * 48
 
 
 def test_the_kit_checks_it(asked: Composed) -> None:
