@@ -146,7 +146,7 @@ def _media(entry: Mapping[str, Any], where: str) -> list[_Medium]:
 
 
 def _said(conversation: Any, where: str) -> tuple[list[str], list[str]]:
-    """What the human says in each turn, and what is answered."""
+    """The words of the human in each turn, and the answers."""
     messages = conversation if isinstance(conversation, list) else []
     if messages and isinstance(messages[0], dict) and messages[0].get("from") == "gpt":
         messages = messages[1:]  # as LLaVA's training does with conversations that begin in the middle

@@ -61,13 +61,19 @@ class SequenceMaker:
         max_length: int | None = None,
         padding_side: Side = "right",
     ) -> Encoded:
+        """Tokenize conversations for training, as `sequences` does, and pad shorter ones on this side."""
+        return self.pad(self.sequences(samples, videos, max_length), padding_side)
+
+    def sequences(
+        self, samples: Sequence[Sequence[Turn]], videos: Sequence[ShownVideos], max_length: int | None = None
+    ) -> list[Tokens]:
         """Tokenize conversations for training: the answers, with what ends them, are the labels.
 
         Args:
             samples: B conversations; `<video>` stands where a video goes, in any turn.
             videos: for each what it shows: nothing (None), one video or several, in the order of the `<video>`.
-            max_length: longer sequences are cut at the end; None: as long as they are.
-            padding_side: where shorter sequences are padded.
+            max_length: longer sequences are cut at the end; None: as long as they are. Where an aligner that reads text
+                gives tokens for each question, the last turns whose tokens have no room are left out.
 
         Raises:
             UserError: where `<video>` and videos do not go together, these alone are longer than `max_length`, or the
@@ -77,13 +83,19 @@ class SequenceMaker:
         for turns, shown in zip(samples, videos, strict=True):
             placed, read = self._in_turns(turns, shown)
             rendered.append(render_turns(self.tokenizer, placed)._replace(read=read))
-        tokens, token_id = self._sequences(rendered, videos), self.tokenizer.video_token_id
-        return self.pad([cut_tokens(item, max_length, token_id) for item in tokens], padding_side)
+        tokens = self._sequences(rendered, videos)
+        return [self._cut(*each, max_length) for each in zip(tokens, samples, videos, strict=True)]
 
-    def encode_texts(self, samples: Sequence[Sequence[Turn]], videos: Sequence[ShownVideos]) -> TextBatch | None:
-        """Return what the aligner reads for the blocks of tokens of these conversations, where it reads text."""
-        texts = [self._in_turns(turns, shown)[1] or () for turns, shown in zip(samples, videos, strict=True)]
-        return self.text_batch(texts, [len(placed_videos(shown)) for shown in videos])
+    def _cut(self, tokens: Tokens, turns: Sequence[Turn], shown: ShownVideos, max_length: int | None) -> Tokens:
+        token_id = self.tokenizer.video_token_id
+        is_long = max_length is not None and bool((tokens.ids[max_length:] == token_id).any())
+        if (
+            is_long
+            and len(placed_videos(shown)) == 1 < len(tokens.read)
+            and VIDEO in "".join(t.user for t in turns[:-1])
+        ):
+            return self.sequences([turns[:-1]], [shown], max_length)[0]
+        return cut_tokens(tokens, max_length, token_id)
 
     def _in_turns(self, turns: Sequence[Turn], shown: ShownVideos) -> tuple[Sequence[Turn], list[str] | None]:
         """Return the turns with a `<video>` for each block of tokens, and what the aligner reads for each."""

@@ -170,8 +170,9 @@ class Collator:
         videos = [[view["aligner"] for view in item.views] for item in loaded]
         try:
             turns = [item.sample.turns for item in loaded]
-            encoded = self.processor.encode(turns, videos, max_length=self.max_length)
-            questions = self.processor.encode_texts(turns, videos) if any(videos) else None
+            sequences = self.processor.sequences(turns, videos, max_length=self.max_length)
+            encoded = self.processor.pad(sequences, "right")
+            questions = self.processor.text_batch([item.read for item in sequences], [len(each) for each in videos])
         except UserError as error:
             names = ", ".join(item.id for item in loaded)
             return MicroBatch({}, None, None, [], [], DataError(f"{error} (one of {names})"))

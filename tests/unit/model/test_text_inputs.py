@@ -182,6 +182,20 @@ def test_one_video_gives_a_block_for_each_question(asked: Composed, make_clip: C
     assert model.aligner.words.weight.grad.any()
 
 
+def test_turns_whose_tokens_have_no_room_are_left_out(asked: Composed, make_clip: Clips) -> None:
+    _, processor = asked
+    [whole] = processor.sequences([TURNS], [make_clip()])
+    [first] = processor.sequences([TURNS[:1]], [make_clip()])
+    places = (whole.ids == processor.video_token_id).nonzero()[0]
+    [cut] = processor.sequences([TURNS], [make_clip()], max_length=int(places[-1]))
+    assert cut.ids.tolist() == first.ids.tolist()
+    assert (whole.read, cut.read) == (("what colour?", "which way?"), ("what colour?",))
+    [room] = processor.sequences([TURNS], [make_clip()], max_length=int(places[-1]) + 1)
+    assert room.ids.tolist() == whole.ids[: places[-1] + 1].tolist()
+    with pytest.raises(UserError, match="max_length 5 leaves no room for the 8 tokens of a video"):
+        processor.sequences([TURNS], [make_clip()], max_length=5)
+
+
 def test_training_chat_and_prompts_agree(asked: Composed, make_clip: Clips) -> None:
     model, processor = asked
     clip = make_clip()

@@ -12,7 +12,7 @@ import torch
 
 from vlmkit.api import Dataset, Sample, Turn, UnreadableVideo, UserError, VideoInput
 from vlmkit.data import FittedVideo
-from vlmkit.model.tokens import Encoded
+from vlmkit.model.tokens import Encoded, Tokens
 from vlmkit.spec.experiment import StageSpec
 from vlmkit.training.collate import (
     Collator,
@@ -53,14 +53,17 @@ class FakeVideos:
 
 
 class FakeProcessor:
-    def encode(self, samples: Sequence[Any], videos: Sequence[Any], max_length: int) -> Encoded:
+    def sequences(self, samples: Sequence[Any], videos: Sequence[Any], max_length: int) -> list[Tokens]:
         if max_length < 4:
             raise UserError("too long")
-        ones = torch.ones(len(samples), 3, dtype=torch.int64)
         labels = [[1, -100, -100 if turns == "cut" else 1] for turns in samples]
-        return Encoded(ones, ones, torch.tensor(labels))
+        return [Tokens(np.ones(3, np.int64), np.array(row)) for row in labels]
 
-    def encode_texts(self, samples: Any, videos: Any) -> None:
+    def pad(self, tokens: Sequence[Tokens], side: str) -> Encoded:
+        ids, labels = (torch.tensor(np.stack(values)) for values in zip(*(row[:2] for row in tokens), strict=True))
+        return Encoded(ids, torch.ones_like(ids), labels)
+
+    def text_batch(self, texts: Any, videos: Any) -> None:
         return None
 
 
