@@ -76,10 +76,8 @@ def engine_inputs(
     wanted = sum(item.count(VIDEO) for item in texts)
     if wanted != len(videos):
         raise UserError(f"the texts hold {wanted} {VIDEO}, but {len(videos)} videos are given; give one for each")
-    if (read := processor.text_input(len(videos))) is not None and read.source != "fixed":
-        raise UserError(
-            f"the aligner reads the {read.source}, which inference engines do not pass on; `vlmkit serve` does"
-        )
+    if processor.text_input(len(videos)) is not None:
+        raise UserError("the aligner reads text, which inference engines do not give it; `vlmkit serve` does")
     known = video_metadata or [None] * len(videos)
     canvas = processor.aligner.input
     fitted = [_fit(processor, video, item, do_sample_frames) for video, item in zip(videos, known, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import pairwise
 
@@ -54,6 +55,14 @@ class AlignerChecks(ModuleChecks[AlignerSpec, VideoBatch, Aligner]):
         for shape in _shapes(spec):
             video = _video(shape)
             check_values(spec, _tokens(module, video), video)
+
+    def words_have_a_place_for_each_part(self, spec: AlignerSpec) -> None:
+        """Its words around the tokens hold as many `<video>` as the layout has parts, with known times and without."""
+        for shape in _shapes(spec):
+            parts, count = len(spec.layout(shape).lengths), shape.num_frames_present
+            for times in ([float(second) for second in range(count)], [math.nan] * count):
+                found = spec.wrap(times).count("<video>")
+                assert found == parts, f"{shape}: wrap({times}) holds <video> {found} times for {parts} parts"
 
     def positions_are_distinct(self, spec: AlignerSpec) -> None:
         """Patches and rows stand at positions of their own within the sequence."""

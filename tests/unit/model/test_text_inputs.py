@@ -265,7 +265,7 @@ def test_mistakes(asked: Composed, make_clip: Clips) -> None:
         processor(["<video>"], [make_clip()])
     with pytest.raises(UserError, match="questions: expected one for each of 1 texts, found 2"):
         processor(["<video>"], [make_clip()], questions=["a", "b"])
-    with pytest.raises(UserError, match="reads the question, which inference engines do not pass on"):
+    with pytest.raises(UserError, match="reads text, which inference engines do not give it"):
         processor(["<video>"], [make_clip()], return_mm_token_type_ids=True)
 
 
