@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api import Teacher, VideoBatch
+from vlmkit.api import Teacher, TextBatch, VideoBatch
 from vlmkit.errors import RunError
 from vlmkit.model.distillation import DistillationHead
 from vlmkit.training import loss
@@ -25,12 +26,13 @@ class Language(nn.Module):
         self.backbone = nn.Identity()
         self.weight = nn.Parameter(torch.tensor(6.0))
 
-    def forward(self, num_items_in_batch: int, **_: Any) -> SimpleNamespace:
+    def forward(self, num_items_in_batch: int, video_of_text: Tensor | None = None, **_: Any) -> SimpleNamespace:
+        blocks = 1 if video_of_text is None else len(video_of_text)
         return SimpleNamespace(
             loss=self.weight / num_items_in_batch,
             hidden_states=torch.arange(8.0).view(2, 1, 1, 4),
-            positions=torch.zeros(1, 1, 2, dtype=torch.int64),
-            visual=SimpleNamespace(patches=torch.zeros(1, 1, 1, 1, dtype=torch.int64)),
+            positions=torch.zeros(blocks, 1, 2, dtype=torch.int64),
+            visual=SimpleNamespace(patches=torch.zeros(blocks, 1, 1, 1, dtype=torch.int64)),
         )
 
 
@@ -62,6 +64,12 @@ def test_losses_are_shares_of_the_step(with_loss: ModelWithLoss, batch: MicroBat
     assert language == 6
     assert distance > 0
     assert _values(with_loss(batch, StepTotals(tokens=4, frames=5))) == pytest.approx([6 / 4, distance / 5])
+
+
+def test_every_block_of_a_video_is_compared_with_its_teacher(with_loss: ModelWithLoss, batch: MicroBatch) -> None:
+    texts = TextBatch.from_model_inputs(torch.ones(3, 2, dtype=torch.int64), video_of_text=torch.zeros(3).long())
+    one, several = (_values(with_loss(each, StepTotals(1, 1))) for each in (batch, replace(batch, questions=texts)))
+    assert several == pytest.approx(one)
 
 
 def test_losses_make_up_for_the_mean_over_processes(with_loss: ModelWithLoss, batch: MicroBatch) -> None:
