@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from vlmkit.api import PluginError, TokenLayout, Turn
+from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.data import FittedVideo
+from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.model import VideoLM, VideoLMProcessor
 from vlmkit.model.repeated_videos import repeat_videos
 from vlmkit_stab.spec import StabSpec
@@ -161,3 +164,22 @@ def test_words_and_layout_that_do_not_agree(
     monkeypatch.setattr(StabSpec, "wrap", _wrap)
     with pytest.raises(PluginError, match=r"stab.*wrap gives text with 4 <video>, expected 1, one for each part"):
         composed[1].encode([[Turn("<video>", "yes")]], [make_clip()])
+
+
+def test_questions_and_conversations_about_several_videos(composed: Composed, clips: list[FittedVideo]) -> None:
+    model, processor = composed
+    with torch.no_grad():
+        for value in model.backbone.parameters():
+            value.mul_(6)  # another video makes other words
+    question = "<video>\nred or <video>?"
+    inputs = processor([processor.prompt(question)], clips[:2])
+    ids = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    expected = processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    chat, loaded = ChatModel(model, processor, Path("chat")), LoadedModel(lambda: composed)
+    one, two, three = map(chat.encode, clips)
+    prompts = [loaded.encode_prompt("<video>\nwhich way?", three), loaded.encode_prompt(question, [one, two])]
+    assert loaded.answer(prompts, [three, [one, two]], [8, 8])[1] == expected
+    request = ChatRequest([{"role": "user", "content": question}], [one, two], 8)
+    other = ChatRequest([{"role": "user", "content": "<video>\nwhich way?"}], three, 8)
+    assert chat.reply([other, request])[1].text == expected
+    assert chat.reply([replace(request, video=[two, one])])[0].text != expected
