@@ -1,4 +1,4 @@
-"""Which video each placeholder stands for, and what becomes of it."""
+"""Placeholders in texts: the video that each stands for, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def test_answers_move_with_the_words_around_a_video() -> None:
 
 def test_each_placeholder_becomes_its_own_number() -> None:
     tokens = Tokens(np.array([1, 9, 2, 9, 3]), np.array([-100, 9, -100, -100, 3]))
-    ids, labels = expand_placeholders(tokens, 9, [2, 3])
+    ids, labels, _ = expand_placeholders(tokens, 9, [2, 3])
     assert ids.tolist() == [1, 9, 9, 2, 9, 9, 9, 3]
     assert labels.tolist() == [-100] * 7 + [3]
