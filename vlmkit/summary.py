@@ -147,7 +147,7 @@ def count_macs(aligner: nn.Module, video: VideoInput) -> int:
     from torch.func import functional_call
     from torch.utils.flop_counter import FlopCounterMode
 
-    from vlmkit.api.modules import trial_texts
+    from vlmkit.api.tensor_checks import trial_texts
     from vlmkit.api.tensors import VideoBatch
 
     pixels = torch.empty(1, video.frames, 3, *video.sides(*ASPECTS["square"]), device="meta")

@@ -14,7 +14,8 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from vlmkit._version import __version__
-from vlmkit.api.modules import Aligner, trial_texts
+from vlmkit.api.modules import Aligner
+from vlmkit.api.tensor_checks import trial_texts
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.bench.memory import peak_bytes, reset_peak, resident_bytes
 from vlmkit.errors import UserError

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from vlmkit.api.aligner import AlignerSpec
-from vlmkit.api.modules import check_language, trial_texts
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot
+from vlmkit.api.tensor_checks import check_language, trial_texts
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import PluginError, SpecError, Unavailable, UserError, from_pydantic
 from vlmkit.guard import building, guarded

@@ -17,15 +17,16 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
-from vlmkit.api.modules import Aligner, Layers, check_language, check_values
+from vlmkit.api.modules import Aligner, Layers
+from vlmkit.api.tensor_checks import check_language, check_values
 from vlmkit.api.tensors import TextBatch, VideoBatch, VisualTokens
 from vlmkit.errors import CheckpointError
 from vlmkit.guard import guarded
 from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.aligners import build_aligner, build_layers, refuse_offloaded, restore_buffers
 from vlmkit.model.config import VideoLMConfig, refuse_code
+from vlmkit.model.generation_inputs import GeneratesFromVideos
 from vlmkit.model.precision import asked_dtypes, buffer_dtype, cast, part_dtypes
-from vlmkit.model.repeated_videos import RepeatsVideos
 from vlmkit.model.token_context import apply_layers, count_positions, token_cells
 from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
 
@@ -51,7 +52,7 @@ class VideoLMOutput(ModelOutput):
     """(B,) int64: the position of what follows each row, where `layers` count by themselves and there are videos."""
 
 
-class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
+class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
     """A video-language model: `aligner` turns videos into tokens, `backbone` reads them among the text.
 
     Names of the weights begin with `aligner.`, `backbone.` or, where the spec has them, `layers.`. The components
@@ -199,26 +200,6 @@ class VideoLM(PreTrainedModel, RepeatsVideos, GenerationMixin):
             loss = language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
         cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
         return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions, following)
-
-    def prepare_inputs_for_generation(
-        self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
-        """As in transformers; visual tokens are given once where the cache keeps what became of them."""
-        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
-            input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
-        )
-        if not is_first_iteration and kwargs.get("use_cache", True):
-            inputs |= {"visual_embeds": None, "visual_mask": None, "visual_cells": None}
-        return inputs
-
-    def _update_model_kwargs_for_generation(
-        self, outputs: ModelOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """As in transformers; positions go on from where `layers` say."""
-        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
-        if (following := outputs.get("next_positions")) is not None:
-            updated["position_ids"] = torch.cat([updated["position_ids"][:, :-1], following[:, None]], 1)
-        return updated
 
     def get_video_features(
         self,

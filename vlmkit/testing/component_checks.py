@@ -13,7 +13,8 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.downsampler import DownsamplerSpec
-from vlmkit.api.modules import Aligner, Downsampler, check_values, trial_texts
+from vlmkit.api.modules import Aligner, Downsampler
+from vlmkit.api.tensor_checks import check_values, trial_texts
 from vlmkit.api.tensors import TextBatch, VideoBatch, VisualTokens
 from vlmkit.api.video import VideoShape
 from vlmkit.errors import PluginError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from vlmkit.api.modules import Teacher, check_finite
+from vlmkit.api.modules import Teacher
 from vlmkit.api.teacher import TeacherSpec
+from vlmkit.api.tensor_checks import check_finite
 from vlmkit.api.tensors import VideoBatch
 from vlmkit.errors import PluginError
 from vlmkit.testing.module_checks import ModuleChecks, check_close, operator_calls

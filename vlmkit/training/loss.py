@@ -10,7 +10,8 @@ from typing import NamedTuple, NoReturn, Self
 import torch
 from torch import Tensor, nn
 
-from vlmkit.api.modules import Teacher, check_finite
+from vlmkit.api.modules import Teacher
+from vlmkit.api.tensor_checks import check_finite
 from vlmkit.errors import RunError
 from vlmkit.guard import guarded
 from vlmkit.model.distillation import DistillationHead, build_head, distillation_loss

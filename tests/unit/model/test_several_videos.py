@@ -18,7 +18,7 @@ from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.data import FittedVideo
 from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.model import VideoLM, VideoLMProcessor
-from vlmkit.model.repeated_videos import repeat_videos
+from vlmkit.model.generation_inputs import repeat_videos
 from vlmkit_stab.spec import StabSpec
 
 Composed = tuple[VideoLM, VideoLMProcessor]

@@ -1,4 +1,4 @@
-"""Rows that are repeated for beams or several answers, each with all of its videos.
+"""The inputs of `generate`: rows repeated for beams or several answers, with all of their videos; then step by step.
 
 Shape letters: B rows, S positions, V videos, N visual tokens of a video.
 """
@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import GenerationMixin
+from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.tensors import VideoBatch
 
-__all__ = ["RepeatsVideos", "repeat_videos"]
+__all__ = ["GeneratesFromVideos", "repeat_videos"]
 
 _OF_VIDEOS = ("pixel_values_videos", "content_box", "frame_mask", "visual_embeds", "visual_mask", "visual_cells")
 """Arguments of a forward pass whose first axis counts videos."""
@@ -22,8 +23,8 @@ _OF_TEXTS = ("text_ids", "text_mask", "video_of_text")
 repeated."""
 
 
-class RepeatsVideos(GenerationMixin):
-    """The part of the model that repeats the inputs of `generate`."""
+class GeneratesFromVideos(GenerationMixin):
+    """The part of the model that prepares the inputs of `generate`."""
 
     config: Any
     _spec: Any
@@ -41,6 +42,26 @@ class RepeatsVideos(GenerationMixin):
             videos |= {name: videos[name][order.to(videos[name].device)] for name in repeated}
         ids, others = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
         return ids, others | videos
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As in transformers; visual tokens are given once where the cache keeps what became of them."""
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(
+            input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
+        )
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            inputs |= {"visual_embeds": None, "visual_mask": None, "visual_cells": None}
+        return inputs
+
+    def _update_model_kwargs_for_generation(
+        self, outputs: ModelOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """As in transformers; positions go on from where `layers` say."""
+        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        if (following := outputs.get("next_positions")) is not None:
+            updated["position_ids"] = torch.cat([updated["position_ids"][:, :-1], following[:, None]], 1)
+        return updated
 
     def _count_tokens(self, videos: dict[str, Tensor]) -> Tensor:
         """Return (V,) int64, the visual tokens of videos as `forward` takes them; (Q,) where they have texts."""
