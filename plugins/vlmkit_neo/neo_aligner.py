@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -26,7 +29,7 @@ class NeoAlignerSpec(AlignerSpec):
     """NEO's patch embedding (arXiv:2510.14979, code EvolvingLMMs-Lab/NEO) on each frame of a video, of any sides.
 
     Patches, turned by their row and column (rotary positions of the features), then one token of 2x2 patches, row by
-    row. The defaults are those of NEO-ov's evaluation on videos.
+    row. The defaults are those of NEO-ov's evaluation on videos, whose prompts say when each frame is shown.
     """
 
     type: Literal["neo"] = "neo"
@@ -60,11 +63,26 @@ class NeoAlignerSpec(AlignerSpec):
         return PictureBlocks(2 * self.patch)
 
     def layout(self, video: VideoShape) -> TokenLayout:
-        """The positions of the tokens of one video."""
-        return self.blocks().layout(video)
+        """The positions of the tokens of one video, of which each frame is a part."""
+        import numpy as np
+
+        layout, count = self.blocks().layout(video), video.num_frames_present
+        return replace(layout, parts=np.full(count, layout.tokens // count, np.int64))
+
+    def wrap(self, times: Sequence[float]) -> str:
+        """A line for each frame: its tokens between marks, behind the minutes and seconds where they are known."""
+        return "\n".join(f"{_clock(time)}<img><video></img>" for time in times)
 
     def build(self, llm_width: int) -> Aligner:
         """Build the module."""
         from vlmkit_neo._neo_aligner import NeoAligner
 
         return NeoAligner(self, llm_width)
+
+
+def _clock(seconds: float) -> str:
+    """Return `[mm:ss.ss]:`; nothing where the time is not known."""
+    if math.isnan(seconds):
+        return ""
+    minutes, hundredths = divmod(round(100 * seconds), 6000)
+    return f"[{minutes:02d}:{hundredths / 100:05.2f}]:"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -102,6 +103,15 @@ class Blip2AlignerSpec(EncoderAlignerSpec):
     """BLIP-2's Q-Former."""
     projector: Projector = "linear"
     """From the Q-Former's width to the LLM's."""
+
+    def wrap(self, times: Sequence[float]) -> str:
+        """The tokens between the marks of both systems, and where it is known when the frames are shown, their number
+        and times, seconds with one decimal place."""
+        video = "<Video><video></Video>"
+        if any(map(math.isnan, times)):
+            return video
+        shown = ", ".join(f"{time:.1f}" for time in times)
+        return f"{video} The video contains {len(times)} frames sampled at {shown} seconds."
 
     def layout_of(self, tokens: int, video: VideoShape) -> TokenLayout:
         """The layout of a video whose number of tokens is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import ModuleType
 
@@ -49,6 +50,15 @@ def test_tokens_of_a_frame_as_published() -> None:
     spec = NeoAlignerSpec()
     assert spec.layout(spec.input.shape(640, 360, 1)).tokens == 220
     assert spec.layout(spec.input.shape(640, 360, 3)).tokens == 660
+
+
+def test_each_frame_stands_in_a_line_with_its_time() -> None:
+    spec = NeoAlignerSpec()
+    assert spec.wrap([0.0, 59.999, 3725.5]) == (
+        "[00:00.00]:<img><video></img>\n[01:00.00]:<img><video></img>\n[62:05.50]:<img><video></img>"
+    )
+    assert spec.wrap([math.nan]) == "<img><video></img>"
+    assert spec.layout(spec.input.shape(640, 360, 3)).lengths == (220, 220, 220)
 
 
 def test_videos_of_different_length_and_sides_go_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_parameters_of_the_published_sizes() -> None:
         assert count(llama.video_qformer) == 18_905_088  # type: ignore[arg-type]
         assert count(QFormer(QFormerOptions(), 1408, BERT_WORDS)) == 185_660_160
         assert count(QFormer(QFormerOptions(), 1024, BERT_WORDS)) == 182_121_216
+
+
+@pytest.mark.parametrize("spec", BOTH)
+def test_the_text_says_when_frames_are_shown(spec: type[AlignerSpec]) -> None:
+    said = spec().wrap([0.0, 1.25, 2.68])
+    assert said == "<Video><video></Video> The video contains 3 frames sampled at 0.0, 1.2, 2.7 seconds."
+    assert spec().wrap([math.nan] * 2) == "<Video><video></Video>"
 
 
 @pytest.mark.parametrize("name", ["videochat2_2x4x224", "videochat2_1x8x224", "videochat2_image_2x1x224"])
