@@ -83,23 +83,30 @@ Clips = Callable[..., FittedVideo]
 
 
 @pytest.fixture
-def asked(make_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
-    """A tiny model with an aligner that reads the question; its answers depend on its input."""
+def make_asked(make_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Composed]:
+    """Tiny models with an aligner that reads the question; their answers depend on their input."""
     (tmp_path / "asked_parts.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "asked_parts", raising=False)
     known = Registry([*entry_points(group="vlmkit"), EntryPoint("asked", "asked_parts", "vlmkit")])
     for user in (vlmkit.registry, vlmkit.spec.identity, vlmkit.model.config):
         monkeypatch.setattr(user, "registry", lambda: known)
-    aligner = {"type": "asked"}
-    spec = vlmkit.spec.experiment.ModelSpec.model_validate(
-        {"aligner": aligner, "backbone": make_spec().backbone.model_dump()}
-    )
-    model, processor = compose(spec, seed=3)
-    with torch.no_grad():
-        for value in model.parameters():
-            value.mul_(6)
-    return model, processor
+
+    def make(config: dict[str, Any] | None = None, **parts: Any) -> Composed:
+        given = {"aligner": {"type": "asked"}, "backbone": make_spec(config=config).backbone.model_dump()}
+        model, processor = compose(vlmkit.spec.experiment.ModelSpec.model_validate(given | parts), seed=3)
+        with torch.no_grad():
+            for value in model.parameters():
+                value.mul_(6)
+        return model, processor
+
+    return make
+
+
+@pytest.fixture
+def asked(make_asked: Callable[..., Composed]) -> Composed:
+    """One without layers."""
+    return make_asked()
 
 
 def blocks(output: Any) -> list[Tensor]:
@@ -282,3 +289,22 @@ def test_the_kit_checks_it(asked: Composed) -> None:
     for check in AlignerChecks():
         if check.__name__ != "patches_index_the_right_tokens":  # type: ignore[attr-defined]
             check(spec)
+
+
+@pytest.mark.parametrize("name", vlmkit.registry.registry().names("layers"))
+def test_layers_get_to_know_the_tokens_of_each_question(
+    make_asked: Callable[..., Composed], make_clip: Clips, name: str
+) -> None:
+    layers = vlmkit.registry.registry().get("layers", name).spec.tiny()
+    config: dict[str, Any] = {"model_type": layers.families[0]}
+    config |= {"head_dim": 8} if config["model_type"] == "qwen3" else {}
+    both = model, processor = make_asked(config, layers=layers.model_dump())
+    questions, clip, loaded = ["<video>\nwhat colour?", "<video>\nwhich way?"], make_clip(0), LoadedModel(lambda: both)
+    alone = []
+    for question in questions:
+        inputs = processor([processor.prompt(question)], [clip], questions=question)
+        ids = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+        alone.append(processor.tokenizer.decode(ids, skip_special_tokens=True).strip())
+    video = loaded.encode_video(clip, questions)
+    prompts = [loaded.encode_prompt(question, video) for question in questions]
+    assert loaded.answer(prompts, [video] * 2, [8] * 2) == alone
