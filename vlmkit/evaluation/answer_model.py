@@ -208,7 +208,7 @@ class LoadedModel(AnswerModel):
             mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
             inputs |= {"visual_embeds": embeds_VND, "visual_mask": mask_VN}
             if model.layers is not None:
-                cells = [each.cells for each in found]
+                cells = [each.cells for each in found if each.cells is not None]
                 inputs["visual_cells"] = pad_sequence(cells, batch_first=True, padding_value=-1)
         return {name: value.to(model.device) for name, value in inputs.items()}, encoded.labels
 
