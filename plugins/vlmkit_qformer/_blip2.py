@@ -1,4 +1,4 @@
-"""What aligners take of BLIP-2 (arXiv:2301.12597): the norm behind the encoder, queries, Q-Former, and their weights.
+"""Parts of BLIP-2 (arXiv:2301.12597) that aligners take: norm behind the encoder, queries, Q-Former, and weights.
 
 Shape letters: B videos, N tokens, C channels of the Q-Former, D LLM width.
 """
