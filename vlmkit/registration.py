@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import FunctionType, ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
@@ -30,6 +31,8 @@ __all__ = [
 T = TypeVar("T")
 _LONG = 100
 """Characters of a description, beyond which its first sentence will do."""
+_MISSPELT = 0.85
+"""How like the name of a hook that of a function is that was meant to be one, as difflib's `ratio` has it."""
 _HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
 
 
@@ -91,16 +94,27 @@ def check_module(module: ModuleType, where: str, manager: PluginManager) -> None
         found = "no VLMKIT_API" if version is None else f"VLMKIT_API = {version!r}"
         wanted = f"expected VLMKIT_API = {hookspecs.API_VERSION} in {where}"
         raise PluginError(f"{wanted}, found {found}; install a version of the plugin made for this vlmkit")
-    for name in dir(module):
-        options = manager.parse_hookimpl_opts(module, name)
-        if options is not None:
-            hook = options.get("specname") or name
-            _check_hook(hook)
-            if options.get("wrapper") or options.get("hookwrapper"):
-                raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that out")
-        elif name.startswith("vlmkit_") and isinstance(getattr(module, name), FunctionType):
-            _check_hook(name)
-            raise PluginError(f"{name} has no @hookimpl and would never be called; add it: from vlmkit import hookimpl")
+    hooks = [name for name in dir(module) if _is_hook(module, name, manager)]
+    if not hooks:
+        wanted = f"expected a function with @hookimpl of vlmkit; hooks: {', '.join(_HOOKS)}"
+        raise PluginError(f"{where} has no hook, so it offers nothing; {wanted}")
+
+
+def _is_hook(module: ModuleType, name: str, manager: PluginManager) -> bool:
+    """Return whether the name is that of a hook. A PluginError where it should be one and would never be called."""
+    options = manager.parse_hookimpl_opts(module, name)
+    if options is not None:
+        hook = options.get("specname") or name
+        _check_hook(hook)
+        if options.get("wrapper") or options.get("hookwrapper"):
+            raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that out")
+        return True
+    if not isinstance(getattr(module, name), FunctionType):
+        return False
+    if name.startswith("vlmkit_") or get_close_matches(name, _HOOKS, n=1, cutoff=_MISSPELT):
+        _check_hook(name)
+        raise PluginError(f"{name} has no @hookimpl and would never be called; add it: from vlmkit import hookimpl")
+    return False
 
 
 def _check_hook(hook: str) -> None:

@@ -36,6 +36,7 @@ from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError, as_written, did_you_mean
 from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error
+from vlmkit.plugin_choice import ALL, VARIABLE, PluginChoice
 from vlmkit.registration import (
     Component,
     Gathered,
@@ -82,10 +83,10 @@ def unknown_kind(kind: str) -> str:
 class Registry:
     """Every component of every plugin that loads."""
 
-    def __init__(self, points: Iterable[EntryPoint], only: frozenset[str] | None = None) -> None:
-        """Load the plugins at `points`, in name order; with `only`, those of these names.
+    def __init__(self, points: Iterable[EntryPoint], choice: PluginChoice = ALL) -> None:
+        """Load the plugins at `points` that are chosen, in name order.
 
-        A PluginError where `only` has a name that none of them has.
+        A PluginError where `choice` has a name that none of them has.
         """
         self.manager = pluggy.PluginManager("vlmkit")
         self.manager.add_hookspecs(hookspecs)
@@ -95,23 +96,14 @@ class Registry:
         self._warned: set[tuple[str, str]] = set()
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
-            self._add(point, only)
-        for name in sorted(only or ()):
-            if not any(plugin.is_called(name) for plugin in self.plugins):
-                names = self._names()
-                known = f"{did_you_mean(name, names)}installed: {', '.join(names) or 'none'}"
-                raise PluginError(f"VLMKIT_PLUGINS: no plugin {name!r} is installed; {known}")
+            self._add(point, choice)
+        choice.check(self.plugins)
 
-    def _names(self) -> list[str]:
-        """Return the names of all plugins, with the package where several have the same."""
-        names = [plugin.name for plugin in self.plugins]
-        return [p.name if names.count(p.name) == 1 else f"{p.distribution}:{p.name}" for p in self.plugins]
-
-    def _add(self, point: EntryPoint, only: frozenset[str] | None) -> None:
+    def _add(self, point: EntryPoint, choice: PluginChoice) -> None:
         distribution = (point.dist.name, point.dist.version) if point.dist else ()
         plugin = Plugin(point.name, point.value, *distribution)
         self.plugins.append(plugin)
-        if only is not None and not any(map(plugin.is_called, only)):
+        if not choice.takes(plugin):
             plugin.state = "left out"
             return
         try:
@@ -222,18 +214,18 @@ class Registry:
                 may = f"plugin {p.name!r} ({p.package}) is broken and may offer it"
                 parts.append(f"{may}: {p.error} (see `vlmkit plugins`)")
         if left_out := [p.name for p in self.plugins if p.state == "left out"]:
-            parts.append(f"left out by VLMKIT_PLUGINS: {', '.join(left_out)}")
+            parts.append(f"left out by {VARIABLE}: {', '.join(left_out)}")
         return "; ".join(parts)
 
 
 @lru_cache
 def registry() -> Registry:
     """Return the registry of this process: the entry points `vlmkit`, filtered by the variable VLMKIT_PLUGINS."""
-    chosen = os.environ.get("VLMKIT_PLUGINS")
-    only = None if chosen is None else frozenset(filter(None, map(str.strip, chosen.split(","))))
+    chosen = os.environ.get(VARIABLE)
+    choice = ALL if chosen is None else PluginChoice.parse(chosen)
     token = _searching.set(True)
     try:
-        return Registry(entry_points(group="vlmkit"), only)
+        return Registry(entry_points(group="vlmkit"), choice)
     finally:
         _searching.reset(token)
 

@@ -16,7 +16,7 @@ LAYERS = (
     "json_files",
     "manifest",
     "api",
-    "nn registration",
+    "nn plugin_choice registration",
     "registry",
     "spec data runtime testing",
     "model run_folder",

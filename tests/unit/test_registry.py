@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from vlmkit.errors import PluginError
+from vlmkit.plugin_choice import PluginChoice
 from vlmkit.registry import Registry, registry
 from vlmkit.spec.loading import load_spec
 
@@ -35,6 +36,17 @@ class ASpec(DownsamplerSpec):
 def vlmkit_components():
     return [ASpec]
 """
+
+
+OTHER_MARKER = """
+import pluggy
+@pluggy.HookimplMarker("another")
+def vlmkit_stage_ended(run): ...
+"""
+
+
+def _only(names: set[str]) -> PluginChoice:
+    return PluginChoice(frozenset(names), leaves_out=False)
 
 
 @pytest.fixture
@@ -90,6 +102,9 @@ def test_a_plugin_that_raises_is_isolated_and_named(plugin) -> None:
         ("@hookimpl\ndef vlmkit_stage_ended(rum): ...", "rum"),
         ("def vlmkit_stage_ended(run): ...", "vlmkit_stage_ended has no @hookimpl and would never be called"),
         ("def vlmkit_stage_endet(run): ...", "no hook 'vlmkit_stage_endet'; did you mean 'vlmkit_stage_ended'?"),
+        ("def vlmkt_stage_ended(run): ...", "no hook 'vlmkt_stage_ended'; did you mean 'vlmkit_stage_ended'?"),
+        ("def stage_ended(run): ...\nvlmkit_componens = lambda: [ASpec]", "did you mean 'vlmkit_components'?"),
+        (OTHER_MARKER, "vlmkit_stage_ended has no @hookimpl and would never be called"),
         ("@hookimpl(wrapper=True)\ndef vlmkit_stage_ended():\n    yield", "is a hook wrapper"),
     ],
 )
@@ -169,17 +184,40 @@ def test_another_api_version_is_refused(plugin, api: object, found: str) -> None
 
 
 def test_only_the_chosen_plugins_load(plugin) -> None:
-    registry = Registry([plugin("plug_n", "one"), plugin("plug_o", "two")], only=frozenset({"plug_n"}))
+    registry = Registry([plugin("plug_n", "one"), plugin("plug_o", "two")], _only({"plug_n"}))
     assert registry.names("downsampler") == ["one"]
     with pytest.raises(PluginError, match="left out by VLMKIT_PLUGINS: plug_o"):
         registry.get("downsampler", "two")
+
+
+def test_a_module_without_a_hook_offers_nothing(plugin) -> None:
+    point = plugin("plug_ao", "one")
+    _rewrite("@hookimpl\ndef vlmkit_components", "def offers", "plug_ao")
+    [found] = Registry([point]).plugins
+    assert found.state == "broken"
+    assert found.error.startswith(
+        "PluginError: plug_ao has no hook, so it offers nothing; expected a function with @ho"
+    )
+
+
+def test_plugins_that_are_left_out_do_not_load(plugin) -> None:
+    points = [plugin("plug_ap", "one"), plugin("plug_aq", "two"), plugin("plug_ar", "three")]
+    found = Registry(points, PluginChoice.parse("-plug_ap, -plug_ar"))
+    assert [(known.name, known.state) for known in found.plugins] == [
+        ("plug_ap", "left out"),
+        ("plug_aq", "loaded"),
+        ("plug_ar", "left out"),
+    ]
+    assert "plug_ap" not in sys.modules
+    with pytest.raises(PluginError, match=r"^VLMKIT_PLUGINS: no plugin 'plug_a' is installed; did you mean 'plug_ar'"):
+        Registry(points, PluginChoice.parse("-plug_a"))
 
 
 def test_a_chosen_plugin_that_is_not_installed_is_an_error(plugin) -> None:
     with pytest.raises(
         PluginError, match=r"no plugin 'plug_z' is installed; did you mean 'plug_x'\? installed: plug_x"
     ):
-        Registry([plugin("plug_x", "one")], only=frozenset({"plug_z"}))
+        Registry([plugin("plug_x", "one")], _only({"plug_z"}))
 
 
 def test_it_is_said_once_of_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,10 +343,10 @@ def _point(name: str, module: str, package: str) -> EntryPoint:
 
 def test_packages_tell_plugins_of_one_name_apart(plugin) -> None:
     points = [_point("twin", plugin(m, m).value, p) for m, p in (("plug_ak", "Mine_Too"), ("plug_al", "yours"))]
-    assert Registry(points, frozenset({"mine-too:twin"})).names("downsampler") == ["plug_ak"]
-    assert Registry(points, frozenset({"twin"})).names("downsampler") == ["plug_ak", "plug_al"]
+    assert Registry(points, _only({"mine-too:twin"})).names("downsampler") == ["plug_ak"]
+    assert Registry(points, _only({"twin"})).names("downsampler") == ["plug_ak", "plug_al"]
     with pytest.raises(PluginError, match=r"no plugin 'his:twin' is installed; .*installed: Mine_Too:twin, yours:twin"):
-        Registry(points, frozenset({"his:twin"}))
+        Registry(points, _only({"his:twin"}))
 
 
 def test_packages_tell_components_of_one_name_apart(plugin) -> None:
