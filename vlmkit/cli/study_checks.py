@@ -6,13 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlmkit.errors import RunError, UserError
 from vlmkit.formatting import columns, duration, plural
 from vlmkit.json_files import is_present, read_record, write_record
-from vlmkit.study.probing import StudyProbe, probe_study
+from vlmkit.study.probing import StudyCost, StudyProbe, probe_study
 from vlmkit.study.rows import Study, StudyRun, load_study
 from vlmkit.study.study_folder import StudyFolder
+
+if TYPE_CHECKING:
+    from vlmkit.study.already_made import AlreadyMade
 
 __all__ = ["check_budget", "check_study"]
 
@@ -28,23 +32,30 @@ def check_study(file: Path, output: Path, seed_deviation: float, discordant: flo
         probe: take the time that each row needs.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
+    from vlmkit.study.already_made import already_made
     from vlmkit.study.expected_chance import Assumed, measured_chance
-    from vlmkit.study.other_runs import there_already
     from vlmkit.study.study_plan import plan_study
 
     study = load_study(file)
     plan = plan_study(study)
     folder = StudyFolder(output / study.spec.study)
     measured = measured_chance(study, folder)
-    lines = [plan.text(Assumed(seed_deviation, discordant), measured), *there_already(study, folder)]
+    made = already_made(study, folder)
+    lines = [plan.text(Assumed(seed_deviation, discordant), measured), *made.lines()]
     if probe:
-        lines += _probe_lines(study, _probe(study, plan.questions))
+        lines += _probe_lines(study, _probe(study, plan.questions), made)
     return "\n".join(lines)
 
 
 def check_budget(study: Study, folder: StudyFolder, runs: Sequence[StudyRun]) -> None:
-    """Raise a RunError where some runs cost more than the study may. The probe that tells is made once and kept."""
+    """Raise a RunError where some runs cost more than the study may. What is there already, in the study or beside it,
+    costs nothing. The probe that tells is made once and kept."""
     if study.spec.budget is None:
+        return
+    from vlmkit.study.already_made import already_made
+
+    made = already_made(study, folder)
+    if not (left := made.left(runs)):
         return
     file = folder.path / "probe.json"
     probe = read_record(file, StudyProbe) if is_present(file) else None
@@ -53,17 +64,21 @@ def check_budget(study: Study, folder: StudyFolder, runs: Sequence[StudyRun]) ->
 
         probe = _probe(study, count_questions(study))
         write_record(file, probe.data())
-    cost, most = probe.cost(runs), study.spec.budget
-    over = []
-    if most.hours is not None and cost.hours > most.hours:
-        over.append(f"{cost.hours:.2f} hours on this machine, expected at most {most.hours:g} (budget.hours)")
-    if most.disk_gib is not None and cost.gib > most.disk_gib:
-        over.append(f"{cost.gib:.2f} GiB, expected at most {most.disk_gib:g} (budget.disk_gib)")
-    if over:
+    if over := _over_budget(study, probe.cost(left, made.identities)):
         raise RunError(
-            f"{study.file}: {plural(len(runs), 'run')} would take {' and '.join(over)}; nothing was run: raise the "
-            "budget, choose rows with --only, or make the study smaller"
+            f"{study.file}: {plural(len(left), 'run')} would take {over}; nothing was run: raise the budget, choose "
+            "rows with --only, or make the study smaller"
         )
+
+
+def _over_budget(study: Study, cost: StudyCost) -> str:
+    """Return in words by what some runs cost more than the study may; nothing where they do not."""
+    most, over = study.spec.budget, []
+    if most is not None and most.hours is not None and cost.hours > most.hours:
+        over.append(f"{cost.hours:.2f} hours on this machine, expected at most {most.hours:g} (budget.hours)")
+    if most is not None and most.disk_gib is not None and cost.gib > most.disk_gib:
+        over.append(f"{cost.gib:.2f} GiB, expected at most {most.disk_gib:g} (budget.disk_gib)")
+    return " and ".join(over)
 
 
 def _probe(study: Study, questions: dict[str, int]) -> StudyProbe:
@@ -84,19 +99,29 @@ def _probe(study: Study, questions: dict[str, int]) -> StudyProbe:
         raise RunError(str(error)) from None
 
 
-def _probe_lines(study: Study, probe: StudyProbe) -> list[str]:
+def _probe_lines(study: Study, probe: StudyProbe, made: AlreadyMade) -> list[str]:
     table: list[tuple[str, ...]] = [("row", "training", "questions", "else", "disk of a run")]
     for name, row in probe.rows.items():
         size = sum(row.bytes_of_stages) + row.bytes_beside
         times = sum(row.seconds_of_stages), row.seconds_of_questions, row.seconds_beside
         table.append((name, *map(duration, times), _size(size)))
-    cost = probe.cost(study.runs)
-    return [
+    left, whole = made.left(study.runs), probe.cost(study.runs)
+    lines = [
         "measured in a short run of each row, on this machine:",
         columns(table),
-        f"all {plural(len(study.runs), 'run')}, one after the other: {duration(cost.hours * 3600)}, "
-        f"{_size(cost.gib * 2**30)} and the checkpoints of the runs under way",
+        f"all {plural(len(study.runs), 'run')}, one after the other: {_cost(whole)} and the checkpoints of the runs "
+        "under way",
     ]
+    cost = probe.cost(left, made.identities)
+    if cost != whole:
+        lines.append(f"{plural(len(left), 'run')} of them with what is not there yet: {_cost(cost)}")
+    if over := _over_budget(study, cost):
+        lines.append(f"the budget does not hold it: {over}")
+    return lines
+
+
+def _cost(cost: StudyCost) -> str:
+    return f"{duration(cost.hours * 3600)}, {_size(cost.gib * 2**30)}"
 
 
 def _size(size: float) -> str:

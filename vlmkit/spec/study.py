@@ -83,7 +83,8 @@ class StopSpec(Spec):
 
 
 class BudgetSpec(Spec):
-    """The most that a study may cost, as a timed probe estimates it before anything runs."""
+    """The most that a study may cost, as a timed probe estimates it before anything runs. What its runs, or others
+    under the same output folder, have made already costs nothing."""
 
     hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Of all runs one after the other; None: any."""

@@ -7,7 +7,6 @@ They are those of other studies, and ordinary ones. A run is the same if its spe
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,16 +16,15 @@ from vlmkit.evaluation.questions import answers_file
 from vlmkit.evaluation.records import read_result
 from vlmkit.evaluation.rescoring import read_scored
 from vlmkit.files import atomic_folder, is_file, link_file
-from vlmkit.formatting import plural
 from vlmkit.manifest import MANIFEST, write_manifest
 from vlmkit.run_folder import RunBusyError, RunFolder
 from vlmkit.spec.identity import identity
-from vlmkit.study.rows import Study, StudyRun
+from vlmkit.study.rows import StudyRun
 from vlmkit.study.study_folder import StudyFolder, is_measured
 from vlmkit.training.checkpoint import DatasetRecord, is_finished
 from vlmkit.training.shared_stages import SharedRun, take_stages
 
-__all__ = ["OtherRuns", "shared", "there_already", "told"]
+__all__ = ["OtherRuns", "shared", "told"]
 
 _SPECS = ("*/spec.yaml", "*/*/spec.yaml")
 _VERDICTS = ("verdicts.sqlite", "verdicts.sqlite-wal")
@@ -125,36 +123,9 @@ def shared(run: StudyRun, folder: StudyFolder) -> SharedRun:
     return SharedRun(folder.run_folder(run), run.experiment, run.experiment.name)
 
 
-def there_already(study: Study, folder: StudyFolder) -> list[str]:
-    """Return in words what need not be made: runs of the study that are done, and what runs beside it have made."""
-    others = OtherRuns(folder)
-    done = [run for run in study.runs if folder.state(run) == "done"]
-    left = [shared(run, folder) for run in study.runs if run not in done]
-    known = {stage for run in done for stage in shared(run, folder).stages}
-    runs, stages = Counter[str](), Counter[str]()
-    for run in left:
-        if measured := others.measured(run):
-            runs[_study(measured[0].place)] += 1
-            known |= set(run.stages)
-    for run in left:
-        number, place = others.trained(run)
-        new = set(run.stages[:number]) - known
-        stages[_study(place)] += len(new)
-        known |= new
-    lines = [f"{plural(len(done), 'run')} of it {'is' if len(done) == 1 else 'are'} done"] if done else []
-    for what, counts in (("run", runs), ("training stage", stages)):
-        some = (+counts).most_common()
-        lines += [f"{plural(n, what)} {'is' if n == 1 else 'are'} there already in {name}" for name, n in some]
-    return [*lines, *told(others.unusable)]
-
-
 def told(unusable: Mapping[str, str]) -> list[str]:
     """Return in words that nothing is taken from some runs."""
     return [f"nothing is taken from {place}: {said.splitlines()[0]}" for place, said in unusable.items()]
-
-
-def _study(place: str) -> str:
-    return place.partition("/")[0]
 
 
 def _is_busy(folder: RunFolder) -> bool:

@@ -9,7 +9,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,10 +70,11 @@ class StudyProbe(Record):
         """Return whether the rows of a study are those that were probed."""
         return self.specs == _checksums(study)
 
-    def cost(self, runs: Sequence[StudyRun]) -> StudyCost:
-        """Return what some runs cost, of which each stage is trained once."""
+    def cost(self, runs: Sequence[StudyRun], trained: Collection[str] = ()) -> StudyCost:
+        """Return what some runs cost, of which each stage is trained once; those of the identities `trained` are there
+        already."""
         seconds = size = 0.0
-        trained: set[str] = set()
+        trained = set(trained)
         for run in runs:
             row = self.rows[run.rows[0]]
             seconds += row.seconds_beside + row.seconds_of_questions

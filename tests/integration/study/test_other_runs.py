@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 import yaml
 
 from vlmkit import runner
+from vlmkit.cli import study_checks
+from vlmkit.cli.study_checks import check_budget, check_study
+from vlmkit.errors import RunError
 from vlmkit.evaluation import evaluate
 from vlmkit.evaluation.records import read_result
 from vlmkit.json_files import read_record
@@ -20,7 +24,8 @@ from vlmkit.run_folder import RunFolder
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, sha256
 from vlmkit.study import running
-from vlmkit.study.other_runs import there_already
+from vlmkit.study.already_made import already_made
+from vlmkit.study.probing import ProbedRow, StudyProbe
 from vlmkit.study.rows import Study, load_study
 from vlmkit.study.running import StudyProgress, run_study
 from vlmkit.study.study_folder import StudyFolder
@@ -52,6 +57,9 @@ class Ablated:
     def table(self) -> dict[str, str]:
         files = write_tables(build_table(self.study, self.folder), self.folder.path)
         return {file.name: file.read_text() for file in files}
+
+    def there_already(self) -> list[str]:
+        return list(already_made(self.study, self.folder).lines())
 
     def run_folder(self, number: int) -> RunFolder:
         return self.folder.run_folder(self.study.runs[number])
@@ -94,13 +102,13 @@ def test_a_run_that_another_study_has_made_is_taken(
     output: Path, write_study: WriteStudy, made: dict[str, Any], asked: list[str]
 ) -> None:
     second = Ablated(write_study, output, "second", [SLOWER])
-    assert there_already(second.study, second.folder) == ["2 runs are there already in first"]
+    assert second.there_already() == ["2 runs are there already in first"]
     second.run()
     assert second.progress.runs_taken == {"base-seed1": "first/base-seed1", "slower-seed1": "first/slower-seed1"}
     assert second.progress.stages_taken == {}
     assert asked == []
     assert second.table() == made["table"]
-    assert there_already(second.study, second.folder) == ["2 runs of it are done"]
+    assert second.there_already() == ["2 runs of it are done"]
     run, experiment = second.run_folder(0), second.study.runs[0].experiment
     assert run.spec().name == read_record(run.composition_file, Summary).name == "base-seed1"
     assert read_result(run.evaluation("moving-shapes") / "result.json").spec_sha256 == sha256(experiment)
@@ -118,9 +126,9 @@ def test_stages_that_another_study_has_trained_are_taken(
     output: Path, write_study: WriteStudy, asked: list[str]
 ) -> None:
     second = Ablated(write_study, output, "second", [STILL_SLOWER])
-    assert there_already(second.study, second.folder) == ["1 run is there already in first"]
+    assert second.there_already() == ["1 run is there already in first"]
     shutil.rmtree(output / "first" / "base-seed1" / "eval")
-    assert there_already(second.study, second.folder) == ["2 training stages are there already in first"]
+    assert second.there_already() == ["2 training stages are there already in first"]
     second.run()
     assert second.progress.runs_taken == {}
     assert second.progress.stages_taken == {
@@ -142,6 +150,37 @@ def test_an_ordinary_run_is_taken(output: Path, write_study: WriteStudy, tmp_pat
     second = Ablated(write_study, output, "second", [SLOWER]).run()
     assert second.progress.runs_taken == {"base-seed1": "plain"}
     assert asked == ["runs/plain", "second/slower-seed1"]
+
+
+def test_what_is_there_already_costs_nothing(
+    output: Path, write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`check` and `ablate` count the same: of two runs one is done elsewhere, and the other lacks its second stage."""
+
+    def probe(study: Study, questions: dict[str, int]) -> StudyProbe:
+        row = ProbedRow(
+            seconds_beside=10.0,
+            seconds_of_stages=[100.0, 1000.0],
+            seconds_of_questions=50.0,
+            bytes_of_stages=[2**20, 2**21],
+            bytes_beside=2**20,
+        )
+        return StudyProbe(rows=dict.fromkeys(["base", "still-slower"], row), specs={})
+
+    monkeypatch.setattr(study_checks, "_probe", probe)
+    hour = (10 + 1000 + 50) / 3600
+    second = Ablated(write_study, output, "second", [STILL_SLOWER])
+    said = check_study(second.study.file, output, 0.01, 0.1, probe=True)
+    assert "all 2 runs, one after the other: 37 min, 7.0 MiB" in said  # 2 * (10 + 1000 + 50) + 100 s
+    assert "1 run of them with what is not there yet: 18 min, 3.0 MiB" in said
+    for budget, holds in ((hour + 0.001, True), (hour - 0.001, False)):
+        limited = load_study(write_study(study="second", seeds=[1], variants=[STILL_SLOWER], budget={"hours": budget}))
+        assert ("the budget does not hold it" not in check_study(limited.file, output, 0.01, 0.1, probe=True)) == holds
+        with nullcontext() if holds else pytest.raises(RunError, match=r"1 run would take 0\.29 hours"):
+            check_budget(limited, second.folder, limited.runs)
+    shutil.copytree(output / "second", tmp_path / "alone" / "second")
+    with pytest.raises(RunError, match=r"2 runs would take 0\.62 hours"):
+        check_budget(limited, StudyFolder(tmp_path / "alone" / "second"), limited.runs)
 
 
 DAMAGED = (
@@ -169,7 +208,7 @@ def test_what_is_damaged_there_is_left_alone_and_told(
         file.write_bytes(content[:half] + bytes(byte ^ 1 for byte in content[half:]) + b"\n" * (not content))
     shutil.rmtree(output / "first")
     second = Ablated(write_study, output, "second", [SLOWER])
-    assert len(there_already(second.study, second.folder)) > 1
+    assert len(second.there_already()) > 1
     second.run()
     told = second.progress.unusable
     assert list(told) == [f"copy{number}" for number in range(len(DAMAGED))]
