@@ -41,26 +41,30 @@ class QFormerProjections(nn.Module):
 
 
 class QFormerOutput(nn.Module):
-    """LayerNorm of the residual and what is added to it."""
+    """LayerNorm of the residual and what is added to it, which drop path leaves out for whole sequences in training."""
 
-    def __init__(self, hidden: int, width: int, dropout: float) -> None:
+    def __init__(self, hidden: int, options: QFormerOptions, drop_path: float) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden, width)
-        self.LayerNorm = nn.LayerNorm(width, _EPS)
-        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(hidden, options.width)
+        self.LayerNorm = nn.LayerNorm(options.width, _EPS)
+        self.dropout = nn.Dropout(options.dropout)
+        self.drop_path = drop_path
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        return self.LayerNorm(self.dropout(self.dense(x)) + residual)
+        added = self.dropout(self.dense(x))
+        if self.training and self.drop_path:
+            added = added * F.dropout(added.new_ones(len(added), 1, 1), self.drop_path)
+        return self.LayerNorm(added + residual)
 
 
 class QFormerAttention(nn.Module):
     """Attention of a sequence to itself or to the encoder's tokens, with its residual."""
 
-    def __init__(self, options: QFormerOptions, context_width: int) -> None:
+    def __init__(self, options: QFormerOptions, context_width: int, drop_path: float) -> None:
         super().__init__()
         self.heads, self.dropout = options.heads, options.dropout
         self.self = QFormerProjections(options.width, context_width)
-        self.output = QFormerOutput(options.width, options.width, options.dropout)
+        self.output = QFormerOutput(options.width, options, drop_path)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """(B, N, C), (B, S, E), (B, 1, 1, S) True where a token stands -> (B, N, C)."""
@@ -87,18 +91,19 @@ class QFormerHidden(nn.Module):
 class QFormerLayer(nn.Module):
     """Attention over queries and text together; the queries alone read the encoder; an MLP for each of the two."""
 
-    def __init__(self, options: QFormerOptions, context_width: int, reads: bool, text: bool, last: bool) -> None:
+    def __init__(self, options: QFormerOptions, context_width: int, text: bool, index: int) -> None:
         super().__init__()
-        width, mlp, dropout = options.width, options.mlp, options.dropout
-        self.attention = QFormerAttention(options, width)
-        self.crossattention = QFormerAttention(options, context_width) if reads else None
+        drop_path = options.drop_path * index / max(options.layers - 1, 1)
+        reads = index % options.cross_every == 0
+        self.attention = QFormerAttention(options, options.width, drop_path)
+        self.crossattention = QFormerAttention(options, context_width, drop_path) if reads else None
         self.intermediate_query = QFormerHidden(options)
-        self.output_query = QFormerOutput(mlp, width, dropout)
-        self.last = last
+        self.output_query = QFormerOutput(options.mlp, options, drop_path)
+        self.last = index == options.layers - 1
         if text:
             self.intermediate = QFormerHidden(options)
-            self.output = QFormerOutput(mlp, width, dropout)
-            if last:
+            self.output = QFormerOutput(options.mlp, options, drop_path)
+            if self.last:
                 self.intermediate.requires_grad_(False)
                 self.output.requires_grad_(False)
 
@@ -139,10 +144,7 @@ class QFormerEmbeddings(nn.Module):
 class QFormerLayers(nn.Module):
     def __init__(self, options: QFormerOptions, context_width: int, text: bool) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(
-            QFormerLayer(options, context_width, i % options.cross_every == 0, text, i == options.layers - 1)
-            for i in range(options.layers)
-        )
+        self.layer = nn.ModuleList(QFormerLayer(options, context_width, text, index) for index in range(options.layers))
 
 
 class QFormer(nn.Module):
@@ -162,8 +164,9 @@ class QFormer(nn.Module):
             positions: the most ids of a text.
         """
         super().__init__()
+        self.reads_text = words > 0
         self.embeddings = QFormerEmbeddings(options, words, positions)
-        self.encoder = QFormerLayers(options, context_width, words > 0)
+        self.encoder = QFormerLayers(options, context_width, self.reads_text)
         initialize_linears(self)
         for module in self.modules():
             if isinstance(module, nn.Embedding):

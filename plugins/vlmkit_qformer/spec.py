@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from vlmkit.api import EncoderSpec, Projector, Slot, Spec, TokenLayout, VideoInput, VideoShape, default_component
-from vlmkit.api.bounds import Channels, Fraction, Frames, Heads, Hidden, Layers, Tokens
+from vlmkit.api import (
+    EncoderSpec,
+    Projector,
+    Slot,
+    Spec,
+    TextInput,
+    TokenLayout,
+    TrainedWordPieces,
+    VideoInput,
+    VideoShape,
+    default_component,
+)
+from vlmkit.api.bounds import Channels, Fraction, Frames, Heads, Hidden, Layers, Length, Tokens
 from vlmkit.nn.geometry import check_heads
 from vlmkit_baselines.spec import EncoderAlignerSpec
 
 if TYPE_CHECKING:
     from vlmkit.api import Aligner
+    from vlmkit_qformer.qformer import QFormer
 
 __all__ = [
     "Blip2AlignerSpec",
     "Blip2Options",
     "GmhraOptions",
+    "QFormerAlignerSpec",
     "QFormerOptions",
     "ReleasedFile",
+    "TextQFormerOptions",
     "VideoChatSpec",
     "VideoLlamaSpec",
     "VideoQFormerOptions",
@@ -47,19 +61,57 @@ class QFormerOptions(Spec):
     """Hidden channels of a layer's MLP."""
     dropout: Fraction = 0.1
     """Of hidden states and of the attention, in training; a Q-Former of which nothing trains has none."""
+    drop_path: Fraction = 0.0
+    """Of whole sequences what a layer adds is left out so often in training: 0 in the first layer, rising evenly to
+    this in the last."""
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
         check_heads("heads", self.heads, self.width)
         return self
 
+    def build(self, context_width: int) -> QFormer:
+        """The module, for encoders of so many channels."""
+        from vlmkit_qformer.qformer import QFormer
+
+        return QFormer(self, context_width)
+
 
 class Blip2Options(QFormerOptions):
     """The sizes of BLIP-2's Q-Former, and its weights."""
 
     path: str | None = None
-    """Local file, folder or hub id of a BLIP-2 checkpoint, of which the Q-Former, its queries and the norm behind the
-    encoder are taken (`blip2_pretrained_flant5xxl.pth`); None: random."""
+    """Local file, folder or hub id of a BLIP-2 or InstructBLIP checkpoint, of which the Q-Former, its queries and the
+    norm behind the encoder are taken (`blip2_pretrained_flant5xxl.pth`); None: random."""
+
+
+class TextQFormerOptions(Blip2Options):
+    """The sizes of a Q-Former that reads a text beside the encoder's tokens (InstructBLIP, arXiv:2305.06500)."""
+
+    words: Annotated[int, Field(gt=0, le=10**6)] = 30_523
+    """Rows of the table of words; the default is that of bert-base-uncased and `[DEC]`."""
+    positions: Length = 512
+    """The most tokens of a text."""
+
+    def build(self, context_width: int) -> QFormer:
+        """The module, for encoders of so many channels."""
+        from vlmkit_qformer.qformer import QFormer
+
+        return QFormer(self, context_width, self.words, self.positions)
+
+    def check_text(self, text: TextInput) -> None:
+        """Raise a ValueError where the text has tokens or positions that the tables do not have."""
+        if text.length > self.positions:
+            raise ValueError(
+                f"text.length is {text.length}, but there are positions of {self.positions} tokens only; lower it or "
+                "raise `qformer.positions`"
+            )
+        trained = text.tokenizer
+        if isinstance(trained, TrainedWordPieces) and trained.vocab_size > self.words:
+            raise ValueError(
+                f"text.tokenizer.vocab_size is {trained.vocab_size}, but the table has {self.words} words; lower it or "
+                "raise `qformer.words`"
+            )
 
 
 class VideoQFormerOptions(QFormerOptions):
@@ -91,16 +143,21 @@ class GmhraOptions(Spec):
     """Of the MLP's hidden channels, in training."""
 
 
-class Blip2AlignerSpec(EncoderAlignerSpec):
-    """Options of an aligner whose tokens are queries of a Q-Former over a BLIP-2 encoder.
-
-    Their number depends on no video. None of them stands for a patch, so there are none to distill.
-    """
+class QFormerAlignerSpec(EncoderAlignerSpec):
+    """Options of an aligner that reads its encoder by a Q-Former."""
 
     encoder: Slot[EncoderSpec] = default_component("eva-clip-g")
     """The vision tower. It sees each frame on its own."""
     qformer: Blip2Options = Blip2Options()
     """BLIP-2's Q-Former."""
+
+
+class Blip2AlignerSpec(QFormerAlignerSpec):
+    """Options of an aligner whose tokens are queries of a Q-Former over a BLIP-2 encoder.
+
+    Their number depends on no video. None of them stands for a patch, so there are none to distill.
+    """
+
     projector: Projector = "linear"
     """From the Q-Former's width to the LLM's."""
 
