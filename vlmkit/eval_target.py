@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +65,9 @@ def eval_target(
         values = apply(values, "evaluation.benchmarks", uses)
     for dotted, value in (overrides or {}).items():
         values = apply(values, dotted, value)
-    spec = _with_evaluation(validate_spec(values, name), name)
+    with RunFolder(path).naming_versions() if path else nullcontext():
+        spec = validate_spec(values, name)
+    spec = _with_evaluation(spec, name)
     return EvalTarget(spec, path or Path(output) / spec.name)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 from pluggy import PluginManager
 
 from vlmkit.api import hookspecs
-from vlmkit.api.spec import ComponentSpec
+from vlmkit.api.spec import ComponentSpec, Spec
 from vlmkit.errors import PluginError, did_you_mean, shown
 
 __all__ = [
@@ -129,6 +129,11 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
     fields = spec.model_fields
     if taken := [name for name in fields if _is_of_vlmkit(spec, name)]:
         raise PluginError(f"{spec.__name__}: an option cannot be called `{taken[0]}`, which vlmkit uses; rename it")
+    if wrong := sorted({*spec.renamed, *spec.removed} & {*fields} | {*spec.renamed.values()} - {*fields}):
+        raise PluginError(
+            f"{spec.__name__}: `renamed` maps names that options had to those that they have, `removed` those that are "
+            f"gone to the reason; that does not fit {', '.join(wrong)}; options: {', '.join(fields)}"
+        )
     base = kinds.get(getattr(spec, "kind", ""))
     if base is None or not issubclass(spec, base):
         raise PluginError(f"{spec.__name__} is of no known kind; derive it from one of {', '.join(sorted(kinds))}")
@@ -148,7 +153,7 @@ def check_offer(spec: type, kinds: Mapping[str, type[ComponentSpec]]) -> None:
 
 def _is_of_vlmkit(spec: type[ComponentSpec], option: str) -> bool:
     """Return whether vlmkit's own base classes have a method, property or constant of this name."""
-    own = [base for base in spec.__mro__ if base.__module__.startswith("vlmkit.") and issubclass(base, ComponentSpec)]
+    own = [base for base in spec.__mro__ if base.__module__.startswith("vlmkit.") and issubclass(base, Spec)]
     return not any(option in base.model_fields for base in own) and any(option in base.__dict__ for base in own)
 
 

@@ -25,6 +25,7 @@ from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder
 from vlmkit.guard import DISK_FULL
 from vlmkit.json_files import BadSample, read_json_lines, read_record, stamp, stamped_comment, validated, write_record
 from vlmkit.manifest import check_folder
+from vlmkit.registry import registry
 from vlmkit.runtime import environment, rank
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import changes, identity, is_free
@@ -95,7 +96,25 @@ class RunFolder:
     def spec(self) -> ExperimentSpec:
         """The spec that the run belongs to."""
         self.check()
-        return read_resolved(self.spec_file)
+        with self.naming_versions():
+            return read_resolved(self.spec_file)
+
+    @contextmanager
+    def naming_versions(self) -> Iterator[None]:
+        """Add to a SpecError which plugins were of other versions when the run was last worked on."""
+        try:
+            yield
+        except SpecError as error:
+            now = {plugin.name: plugin.package for plugin in registry().plugins}
+            last = _Environment.model_validate(before[-1]).plugins if (before := self.environments()) else []
+            others = [
+                f"{p.name!r} of {p.package}, here of {now[p.name]}"
+                for p in last
+                if now.get(p.name, p.package) != p.package
+            ]
+            if not others:
+                raise
+            raise SpecError(f"{error}\nthis run was made with plugin {', '.join(others)}") from None
 
     def check(self) -> None:
         """A RunError where this is no run folder, its spec is damaged, or it holds neither files nor folders alone."""

@@ -290,6 +290,12 @@ def test_a_plugin_that_offers_a_component_twice_is_told_so(plugin) -> None:
         ('Literal["half"] = "half"', 'Literal["a:half"] = "a:half"', "no colon in it, found 'a:half'"),
         ('Literal["half"] = "half"', "str", "ASpec has no name"),
         ("    def grid", "    kind: int = 1\n    def grid", "ASpec: an option cannot be called `kind`"),
+        (
+            "    def grid",
+            "    renamed = {'a': 'b'}\n    def grid",
+            "`removed` those that are gone to the reason; that does",
+        ),
+        ("    def grid", "    removed = {'type': 'why'}\n    def grid", "that does not fit type; options: type"),
         ("    def build", "    keeps_rows: int = 1\n    def build", "ASpec: an option cannot be called `keeps_rows`"),
     ],
 )

@@ -11,11 +11,13 @@ from typing import Any, get_args
 
 import pytest
 
-from vlmkit import files
-from vlmkit.errors import CheckpointError, RunError
+from vlmkit import __version__, files
+from vlmkit.errors import CheckpointError, RunError, SpecError
+from vlmkit.eval_target import eval_target
 from vlmkit.evaluation.controls import DUE_TO
 from vlmkit.evaluation.records import BenchmarkResult
 from vlmkit.files import atomic_folder, write_atomic
+from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.runner import Run, train
 from vlmkit.spec.evaluation import Control
@@ -78,6 +80,23 @@ def test_another_spec_is_refused_with_the_keys_that_changed(tmp_path: Path) -> N
     assert "2 keys differ" in message
     assert "--output" in message
     assert RunFolder(tmp_path / "one").spec() == spec()
+
+
+def test_a_spec_that_cannot_be_read_any_more_names_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.open(spec(), tmp_path)
+    run.spec_file.write_text(run.spec_file.read_text().replace("widt", "wide").partition("# ")[0])
+    with pytest.raises(SpecError, match="unknown key wideh") as refusal:
+        run.spec()
+    assert "this run was made with" not in str(refusal.value)
+    stab = next(plugin for plugin in registry().plugins if plugin.name == "stab")
+    monkeypatch.setattr(stab, "version", "9.9")
+    said = f"\nthis run was made with plugin 'stab' of vlmkit {__version__}, here of vlmkit 9.9"
+    for read in (run.spec, lambda: eval_target(run.path, benchmarks=["moving-shapes"])):
+        with pytest.raises(SpecError, match="unknown key wideh") as refusal:
+            read()
+        assert str(refusal.value).endswith(said)
 
 
 def test_a_run_that_holds_nothing_yet_takes_the_new_spec(tmp_path: Path) -> None:

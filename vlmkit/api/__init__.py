@@ -14,6 +14,7 @@ from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.canvas import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Canvas, Fit
 from vlmkit.api.dataset import Dataset, DatasetSpec, Sample, Turn
 from vlmkit.api.decoder_layers import LayersSpec
+from vlmkit.api.deprecation import deprecated
 from vlmkit.api.document import Document, fill_template, template_fields
 from vlmkit.api.downsampler import DownsamplerSpec
 from vlmkit.api.encoder import EncoderSpec
@@ -124,6 +125,7 @@ __all__ = [
     "VisualTokens",
     "damaged_files",
     "default_component",
+    "deprecated",
     "did_you_mean",
     "expand_path",
     "file_sha256",

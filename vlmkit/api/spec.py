@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, cast, get_args
@@ -24,7 +24,9 @@ from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCu
 from pydantic_core.core_schema import ErrorType
 
 from vlmkit.api.contract import Promises, enforce
+from vlmkit.api.deprecation import deprecated
 from vlmkit.errors import did_you_mean
+from vlmkit.guard import component_label
 
 __all__ = ["SLOT_MARK", "ComponentSpec", "Slot", "SlotMarker", "Spec", "default_component"]
 
@@ -53,6 +55,13 @@ class Spec(BaseModel):
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
     )
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """By the name that an option had in an earlier version: its name now. Files and saved models that have the old one
+    are read with a warning."""
+    removed: ClassVar[Mapping[str, str]] = {}
+    """By the name of an option that an earlier version had: why it is gone, or what to set in its place. Files and
+    saved models that have it are refused in these words."""
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         schema = handler(source)
@@ -72,7 +81,7 @@ class Spec(BaseModel):
     @classmethod
     def _name_the_nearest(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return handler(value)
+            return handler(_renamed(value, cls))
         except ValidationError as error:
             details = [_detail(e, cls, number < _MOST_HINTS) for number, e in enumerate(error.errors())]
             raise ValidationError.from_exception_data(error.title, details) from None
@@ -80,6 +89,16 @@ class Spec(BaseModel):
             raise ValueError(f"{error.strerror or error}: {str(error.filename)[:80]}") from None
         except (ArithmeticError, MemoryError) as error:  # of its own checks, with numbers that nobody thought of
             raise ValueError(f"these numbers cannot be worked with: {str(error) or type(error).__name__}") from None
+
+
+def _renamed(value: Any, model: type[Spec]) -> Any:
+    """Return the options under the names that they have now. One that is given under both is left for an error."""
+    if not model.renamed or not isinstance(value, Mapping):
+        return value
+    old = {key: new for key, new in model.renamed.items() if key in value and new not in value}
+    for key, new in old.items():
+        deprecated(f"the option `{key}` of {component_label(model)}", f"`{new}`")
+    return {old.get(key, key): option for key, option in value.items()}
 
 
 def _field_docs(spec: type[Spec]) -> dict[str, str]:
@@ -110,17 +129,27 @@ def _own_docs(spec: type[Spec]) -> dict[str, str]:
     return docs
 
 
-def _detail(error: ErrorDetails, model: type[BaseModel], hints: bool) -> InitErrorDetails:
+def _detail(error: ErrorDetails, model: type[Spec], hints: bool) -> InitErrorDetails:
     """The same error; where it is an unknown key of `model`, in words that say which keys there are."""
     kind: PydanticCustomError | str = error["type"]
     context = error.get("ctx", {})
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
         key, known = str(error["loc"][0])[:80], list(model.model_fields)
+        if key in model.removed or key in model.renamed:
+            kind = PydanticCustomError("replaced_key", "{message}", {"message": _replaced(key, model)})
+            return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"])
         context = {"key": key, "hint": did_you_mean(key, known) if hints else "", "known": ", ".join(known)}
         kind = PydanticCustomError("unknown_key", "unknown key {key}; {hint}known keys: {known}", context)
     elif kind not in _BUILT_IN:
         kind = PydanticCustomError(cast(LiteralString, kind), "{message}", {"message": error["msg"]})
     return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
+
+
+def _replaced(key: str, model: type[Spec]) -> str:
+    owner = component_label(model)
+    if key in model.renamed:
+        return f"{owner} calls this option `{model.renamed[key]}`, which is set too; remove `{key}`"
+    return f"{owner} has no option `{key}` any more: {model.removed[key]}"
 
 
 class ComponentSpec(Spec):

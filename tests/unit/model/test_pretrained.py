@@ -285,6 +285,18 @@ def test_options_that_another_version_refuses_blame_it(saved: Path, monkeypatch:
         load(saved)
 
 
+def test_an_option_that_another_version_called_otherwise_is_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    aligner = config["model"]["aligner"]
+    aligner["breadth"] = aligner.pop("width")
+    (saved / "config.json").write_text(json.dumps(config))
+    (saved / MANIFEST).unlink()
+    monkeypatch.setattr(registry().get("aligner", "stab").spec, "renamed", {"breadth": "width"})
+    with pytest.warns(FutureWarning, match=r"`breadth` of aligner 'stab' \(vlmkit .*\) is deprecated .*; use `width`"):
+        model = load(saved)[0]
+    assert model.config.spec().aligner.width == aligner["breadth"]
+
+
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
