@@ -186,6 +186,15 @@ class Registry:
         """Return all components of a kind, by name; those of colliding plugins are all listed."""
         return [offer for name in self.names(kind) for offer in self._offers[kind, name]]
 
+    def addresses(self, kind: str) -> dict[str, Component]:
+        """Return the components of a kind by what a spec calls them: their names, or `package:name` where several
+        packages offer one."""
+        found: dict[str, Component] = {}
+        for name in self.names(kind):
+            offers = self._offers[kind, name]
+            found |= {name if len(offers) == 1 else f"{qualifier(o, offers)}:{name}": o for o in offers}
+        return found
+
     def get(self, kind: str, name: str) -> Component:
         """Return the component `kind/name`; `package:name` where several packages offer it.
 

@@ -12,7 +12,7 @@ import pytest
 from vlmkit.errors import PluginError
 from vlmkit.plugin_choice import PluginChoice
 from vlmkit.registry import Registry, registry
-from vlmkit.spec.loading import load_spec
+from vlmkit.spec.loading import json_schema, load_spec
 
 PLUGIN = """
 from typing import Literal
@@ -364,3 +364,13 @@ def test_packages_tell_components_of_one_name_apart(plugin) -> None:
     assert found.plugin_of(found.get("downsampler", "mine:same").spec).package == "mine 1.2"  # type: ignore[union-attr]
     with pytest.raises(PluginError, match="'his' offers no downsampler 'same'; there is mine:same and yours:same"):
         found.get("downsampler", "his:same")
+
+
+def test_an_editor_knows_which_of_two_components_is_meant(plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (("plug_as", "same", "mine"), ("plug_at", "same", "yours"), ("plug_au", "other", "yours"))
+    found = Registry([_point(module, plugin(module, name).value, package) for module, name, package in names])
+    assert list(found.addresses("downsampler")) == ["other", "mine:same", "yours:same"]
+    monkeypatch.setattr("vlmkit.spec.loading.registry", lambda: found)
+    schema = json_schema()["$defs"]
+    assert schema["downsampler.yours:same"]["properties"]["type"]["const"] == "yours:same"
+    assert schema["downsampler.other"]["properties"]["type"]["const"] == "other"

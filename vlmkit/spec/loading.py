@@ -124,12 +124,14 @@ def json_schema() -> dict[str, Any]:
     spec["properties"]["extends"] = {"type": "string", "description": "Another spec file that this one changes."}
     definitions = spec.pop("$defs", {}) | {"spec": spec}
     for kind in KINDS:
-        for component in registry().components(kind):
+        for address, component in registry().addresses(kind).items():
             with guarded(component.spec, "describing its options"):
                 own = component.spec.model_json_schema()
             definitions.update(own.pop("$defs", {}))
+            if address != component.spec.component_name():
+                own["properties"]["type"] |= {"const": address, "default": address}
             own["required"] = sorted({"type", *own.get("required", [])})
-            definitions[f"{kind}.{component.spec.component_name()}"] = own
+            definitions[f"{kind}.{address}"] = own
     _fill_slots(definitions)
     definitions |= {_CHANGE + name: _change(schema) for name, schema in definitions.items()}
     files = {"extends": f"{_CHANGE}spec"}
@@ -149,7 +151,7 @@ def _fill_slots(node: Any) -> None:
     """Put any component of the kind, by its name or with its options, where a slot is marked."""
     if isinstance(node, dict):
         if kind := node.pop(SLOT_MARK, None):
-            names = registry().names(kind)
+            names = list(registry().addresses(kind))
             choices = [{"$ref": f"{_DEFINITIONS}{kind}.{name}"} for name in names]
             node["oneOf"] = [{"type": "string", "enum": names}, *choices] if names else [{"type": "string"}]
         node = list(node.values())
