@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from vlmkit.guard import building
 from vlmkit.spec.checks import ASPECTS, LARGE_ASPECTS
-from vlmkit.spec.experiment import ExperimentSpec
+from vlmkit.spec.experiment import ExperimentSpec, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +30,7 @@ __all__ = [
     "compose_and_summarize",
     "count_macs",
     "count_parameters",
+    "count_vision",
     "summarize",
 ]
 
@@ -138,6 +139,15 @@ def build_meta_teacher(spec: TeacherSpec, frames: int) -> Teacher:
 def count_parameters(module: nn.Module) -> int:
     """Return the number of parameters, each counted once."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_vision(model: ModelSpec) -> int:
+    """Return the parameters of all that a model has besides its language model: aligner, and layers inside it."""
+    from vlmkit.model.compose import compose
+
+    composed, _ = compose(model, meta=True)
+    parts = [composed.aligner, composed.layers]
+    return sum(count_parameters(part) for part in parts if part is not None)
 
 
 def count_macs(aligner: nn.Module, video: VideoInput) -> int:

@@ -17,8 +17,11 @@ INK, MUTED, RULE, ACCENT = "#010101", "#020202", "#030303", "#040404"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent"} | {
     color: f"s{i}" for i, color in enumerate(SYSTEMS)
 }
-_COLORS = {INK: "#1c1d1f", MUTED: "#5a5f66", RULE: "#d9d9d3", ACCENT: "#1f5fa8"}
-"""Of a file of its own: those that the page has in light mode."""
+_LIGHT = ("#1f5fa8", "#b8520a", "#1d7a4c", "#8a3f9e", "#a8281e", "#0e7c86", "#6b6011", "#b0306e")
+_COLORS = {INK: "#1c1d1f", MUTED: "#5a5f66", RULE: "#d9d9d3", ACCENT: "#1f5fa8"} | dict(
+    zip(SYSTEMS, _LIGHT, strict=True)
+)
+"""Of a file of its own: those that the pages have in light mode."""
 
 
 @contextmanager

@@ -78,6 +78,8 @@ class PublishedModel(_Entry):
 
     model: str
     data: str
+    spec: str | None = None
+    """Name of the shipped spec of this system."""
     vision_parameters_m: float | None = None
     metrics: dict[str, float]
 
@@ -89,6 +91,11 @@ class PublishedResults(_Entry):
     judge: str
     split: str
     results: tuple[PublishedModel, ...]
+
+    def label(self, model: PublishedModel) -> str:
+        """Return how one of them is called, with its data where several have its name."""
+        several = sum(other.model == model.model for other in self.results) > 1
+        return f"{model.model} ({model.data} data)" if several else model.model
 
 
 class Benchmark(_Entry):

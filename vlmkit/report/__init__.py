@@ -2,5 +2,6 @@
 
 from vlmkit.report.comparison import write_comparison, write_study_page
 from vlmkit.report.page import write_report
+from vlmkit.report.paper_figure import FIGURES, write_figure
 
-__all__ = ["write_comparison", "write_report", "write_study_page"]
+__all__ = ["FIGURES", "write_comparison", "write_figure", "write_report", "write_study_page"]

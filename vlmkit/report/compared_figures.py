@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from vlmkit.formatting import is_accuracy, one_line
@@ -28,14 +28,32 @@ class SizePoint(NamedTuple):
     interval: Sequence[float] | None
     """None of published scores."""
     system: int | None
-    """Its number; None of published scores."""
+    """Its number, which has a color; None: hollow, without one."""
 
 
-def size_figure(points: Sequence[SizePoint], metric: str, salt: str, narrow: bool) -> str:
+def size_figure(
+    points: Sequence[SizePoint],
+    metric: str,
+    salt: str,
+    narrow: bool,
+    *,
+    title: str = "",
+    all_named: bool = False,
+    write: Callable[[Any], str] = inline,
+) -> str:
     """Draw scores against the parameters of the visual part, as Figure 1 of the paper of Video-Panda does.
 
     Systems have the colors of the page's legend; published scores have their names beside them, as have all systems
     where there are more of them than colors. The paper: arXiv:2412.18609.
+
+    Args:
+        points: what is drawn.
+        metric: of the scores.
+        salt: keeps the ids of the figures of one page apart.
+        narrow: for a phone.
+        title: what the scores are; empty: the metric.
+        all_named: every point has its name beside it.
+        write: `inline` or `standalone` of `vlmkit.svg`.
     """
     from matplotlib.ticker import LogLocator
     from matplotlib.transforms import ScaledTranslation
@@ -66,11 +84,11 @@ def size_figure(points: Sequence[SizePoint], metric: str, salt: str, narrow: boo
         axes.margins(0.16, 0.14)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value / size_unit:g}")
         axes.set_xlabel(f"parameters of the visual part, {unit}", color=MUTED)
-        axes.set_title(f"{metric}{', %' if scale == 100 else ''}", loc="left", color=INK, fontsize=9)
+        axes.set_title(f"{title or metric}{', %' if scale == 100 else ''}", loc="left", color=INK, fontsize=9)
         plain_axes(axes)
         figure.draw_without_rendering()  # now the layout and the limits of the axes are known
-        _write_labels(axes, points, aside, scale, 28 if narrow else 40)
-        return inline(figure)
+        _write_labels(axes, points, aside, scale, 28 if narrow else 40, all_named)
+        return write(figure)
 
 
 def _side_by_side(places: Sequence[float], near: float) -> list[float]:
@@ -95,11 +113,13 @@ _Box = tuple[float, float, float, float]
 """The middle of a box, and half its sides, in pixels."""
 
 
-def _write_labels(axes: Any, points: Sequence[SizePoint], aside: Sequence[float], scale: float, longest: int) -> None:
+def _write_labels(
+    axes: Any, points: Sequence[SizePoint], aside: Sequence[float], scale: float, longest: int, all_named: bool
+) -> None:
     """Write the labels beside their points, where each covers the least of points, intervals and other labels."""
     pixels = axes.figure.dpi / 72
     named = [point.system is None for point in points]
-    if named.count(False) > len(SYSTEMS):
+    if all_named or named.count(False) > len(SYSTEMS):
         named = [True] * len(points)
     middles = []
     taken: list[_Box] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,13 +195,11 @@ def _size(comparison: SystemComparison, key: str, section: BenchmarkSection) -> 
 
 
 def _published_points(section: BenchmarkSection, metric: str) -> Iterator[SizePoint]:
-    """Yield the published scores of models whose size is known; those of one name are told apart by their data."""
+    """Yield the published scores of models whose size is known."""
     theirs = section.benchmark.published if section.benchmark else None
-    names = Counter(model.model for model in theirs.results) if theirs else Counter()
     for model in theirs.results if theirs else ():
-        if model.vision_parameters_m and metric in model.metrics:
-            label = f"{model.model} ({model.data} data)" if names[model.model] > 1 else model.model
-            yield SizePoint(label, 1e6 * model.vision_parameters_m, model.metrics[metric], None, None)
+        if theirs and model.vision_parameters_m and metric in model.metrics:
+            yield SizePoint(theirs.label(model), 1e6 * model.vision_parameters_m, model.metrics[metric], None, None)
 
 
 def _curves(comparison: SystemComparison) -> Iterator[LossPanel]:

@@ -9,6 +9,8 @@ from itertools import pairwise
 import pytest
 
 from vlmkit.report.compared_figures import LossLine, SizePoint, overlaid_curves, size_figure
+from vlmkit.report.page import page_templates
+from vlmkit.svg import standalone
 from vlmkit.training.metrics import MetricsLine
 
 POINTS = [
@@ -77,3 +79,13 @@ def test_each_run_that_logged_a_loss_has_a_line_and_the_base_a_broad_one() -> No
 def test_long_logs_are_thinned() -> None:
     lines = [MetricsLine(step=i, language_loss=float(i % 7)) for i in range(9000)]
     assert len(overlaid_curves([LossLine(0, lines)], "language_loss", "a")) < 30_000
+
+
+def test_a_file_of_its_own_has_the_colors_of_the_page_in_light_mode() -> None:
+    svg = size_figure(POINTS, "accuracy", "a", False, title="theirs", all_named=True, write=standalone)
+    css = page_templates().loader.get_source(page_templates(), "comparison.css")[0]  # type: ignore[union-attr]
+    light = re.findall(r"--s\d: (#\w{6})", css.partition("@media")[0])
+    assert len(light) == 8
+    assert [light[0] in svg, light[1] in svg, light[2] in svg] == [True, True, False]
+    assert ">ours, smaller<" in svg
+    assert ">theirs, %<" in svg
