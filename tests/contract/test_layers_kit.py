@@ -104,6 +104,38 @@ def test_finds_attention_that_looks_at_padding_and_forgets_the_cache(change: Any
     assert "differs by" in faults(Careless)[check]
 
 
+def test_finds_rows_of_a_batch_that_see_each_other() -> None:
+    class Mixing(_Shift):
+        def moved(self, shift: Tensor) -> Any:
+            def before(_: Any, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> Any:
+                mean = args[0].mean(0, keepdim=True) if "token_context" in kwargs else 0
+                return (args[0] + shift * mean, *args[1:]), kwargs
+
+            return before
+
+    assert "padded on the left: differs by" in faults(Mixing)["does_not_depend_on_padding"]
+
+
+def test_finds_positions_behind_a_cache_that_count_padding() -> None:
+    class Counting(_Shift):
+        def attention(self, context: TokenContext) -> Any:
+            if not context.past:
+                return context.attention_mask, context.position_ids
+            return context.attention_mask, torch.full_like(context.position_ids, context.past)
+
+    assert "of a batch behind a cache: differs by" in faults(Counting)["agrees_with_its_cache"]
+
+
+def test_finds_positions_that_do_not_follow_the_highest() -> None:
+    class Leaping(_Shift):
+        own_positions = True
+
+        def attention(self, context: TokenContext) -> Any:
+            return context.attention_mask, context.position_ids if context.past else 2 * context.position_ids  # type: ignore[operator]
+
+    assert faults(Leaping)["agrees_with_its_cache"] == "positions [24] come next behind [22]"
+
+
 def test_every_component_of_the_kind_is_checked() -> None:
     assert {"eve-v2", "neo"} <= set(registry().names("layers"))
     assert len(checks("layers")) >= 10

@@ -91,20 +91,25 @@ class LayersChecks:
             _check_close(found[2:] if left else found[:-2], alone[0], f"padded on the {'left' if left else 'right'}")
 
     def agrees_with_its_cache(self, spec: LayersSpec) -> None:
-        """Text behind a cache, token by token, has the logits that it has in one pass."""
-        model = _make(spec)
-        embeddings, context = _sequence()
-        whole = model.run(embeddings, context)
-        begin = _first_text_behind(context)
-        positions = _given(model.layers.attention(context)[1])
-        first = model.output(embeddings[:, :begin], _cut(context, slice(begin)), use_cache=True)
-        cache = first.past_key_values
-        _check_close(first.logits, whole[:, :begin], "up to the last visual token")
-        for place in range(begin, LENGTH):
-            mask = _given(context.attention_mask)[:, : place + 1]
-            step = TokenContext(mask, positions[:, place : place + 1], place)
-            found = model.run(embeddings[:, place : place + 1], step, past_key_values=cache, use_cache=True)
-            _check_close(found, whole[:, place : place + 1], f"token {place} behind a cache")
+        """Text behind a cache, token by token, has the logits that it has in one pass, alone and in a batch that is
+        padded on the left, and its positions follow the highest before them."""
+        model, alone = _make(spec), _sequence()
+        for what, (embeddings, context) in {"": alone, " of a batch": _beside_a_longer_one(*alone, left=True)}.items():
+            whole, begin = model.run(embeddings, context), _first_text_behind(context)
+            positions = _given(model.layers.attention(context)[1])
+            if model.layers.own_positions:
+                highest, following = positions[:, :begin].amax(1).tolist(), positions[:, begin].tolist()
+                assert following == [each + 1 for each in highest], (
+                    f"positions {following} come next{what} behind {highest}"
+                )
+            first = model.output(embeddings[:, :begin], _cut(context, slice(begin)), use_cache=True)
+            cache, shown = first.past_key_values, _given(context.attention_mask)[:, :begin].bool()
+            _check_close(first.logits[shown], whole[:, :begin][shown], f"up to the last visual token{what}")
+            for place in range(begin, LENGTH):
+                mask = _given(context.attention_mask)[:, : place + 1]
+                step = TokenContext(mask, positions[:, place : place + 1], place)
+                found = model.run(embeddings[:, place : place + 1], step, past_key_values=cache, use_cache=True)
+                _check_close(found, whole[:, place : place + 1], f"token {place}{what} behind a cache")
 
     def agrees_between_kernels(self, spec: LayersSpec) -> None:
         """`eager` and `sdpa` attention give the same logits."""
@@ -188,7 +193,12 @@ def _cut(context: TokenContext, part: slice) -> TokenContext:
     """Return a part of the positions, counted from 0."""
     tensors = (context.attention_mask, context.visual, context.frames, context.cells)
     mask, visual, frames, cells = (tensor[:, part] for tensor in tensors if tensor is not None)
-    return TokenContext(mask, torch.arange(mask.shape[1])[None], 0, visual, frames, cells)
+    return TokenContext(mask, _count(mask), 0, visual, frames, cells)
+
+
+def _count(mask: Tensor) -> Tensor:
+    """Return positions (B, S) that count what a mask shows."""
+    return (mask.cumsum(1) - 1).clamp(min=0)
 
 
 def _beside_a_longer_one(embeddings: Tensor, context: TokenContext, left: bool) -> tuple[Tensor, TokenContext]:
@@ -201,8 +211,8 @@ def _beside_a_longer_one(embeddings: Tensor, context: TokenContext, left: bool) 
     cells = torch.cat([pad(_given(short.cells), (0, 0, *sides)), _given(context.cells)])
     frames = fields["frames"] + (fields["frames"] >= 0) * torch.tensor([[0], [100]])
     both = torch.cat([pad(embeddings[:, 2:], (0, 0, *sides)), embeddings.flip(2)])
-    positions = (fields["attention_mask"].cumsum(1) - 1).clamp(min=0)
-    return both, TokenContext(fields["attention_mask"], positions, 0, fields["visual"].bool(), frames, cells)
+    mask = fields["attention_mask"]
+    return both, TokenContext(mask, _count(mask), 0, fields["visual"].bool(), frames, cells)
 
 
 def _given(tensor: Tensor | None) -> Tensor:
