@@ -1,4 +1,4 @@
-"""The variable VLMKIT_PLUGINS: names of the plugins that load, or, with `-` before each, of those that do not."""
+"""The variable VLMKIT_PLUGINS: names of plugins that load, or, with `-` before each, that do not; and files."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ class PluginChoice:
     names: frozenset[str] = frozenset()
     leaves_out: bool = True
     """True where all other plugins load, False where these alone do. By default all load."""
+    files: tuple[str, ...] = ()
+    """Python files that load besides, each a plugin of its own."""
 
     @classmethod
     def parse(cls, text: str) -> PluginChoice:
-        """Read `stab,mine` or `-stab,-mine`; empty text chooses none. A PluginError where both forms are mixed."""
-        words = [word for word in map(str.strip, text.split(",")) if word]
+        """Read `stab,mine` or `-stab,-mine`; empty text chooses none. A word such as `./mine.py` is a file and changes
+        nothing for the others. A PluginError where both forms are mixed."""
+        given = [word for word in map(str.strip, text.split(",")) if word]
+        files = tuple(word for word in given if word.endswith(".py"))
+        words = [word for word in given if word not in files]
         without = [word[1:].strip() for word in words if word.startswith("-")]
         if (without and len(without) != len(words)) or not all(without):
             raise PluginError(
                 f"{VARIABLE}: expected names of the plugins that should load (`stab,mine`), or a `-` before each "
                 f"name to load all others (`-stab,-mine`); found {shown(text)}"
             )
-        return cls(frozenset(without or words), bool(without))
+        return cls(frozenset(without or words), bool(without) or bool(files and not words), files)
 
     def takes(self, plugin: Plugin) -> bool:
         """Return whether the plugin loads."""

@@ -38,14 +38,14 @@ _HOOKS = [name for name in hookspecs.__all__ if name.startswith("vlmkit_")]
 
 @dataclass
 class Plugin:
-    """One entry point of the group `vlmkit`, loaded, left out or broken."""
+    """One entry point of the group `vlmkit`, or one file: loaded, left out or broken."""
 
     name: str
     module: str
     distribution: str = ""
-    """The installed package; empty where the entry point is of none."""
+    """The installed package, or the name of its file where it is one; empty where the entry point is of none."""
     version: str = ""
-    """Of the package."""
+    """Of the package, or the file's `sha256:…`."""
     state: str = "loaded"
     """`loaded`, `left out` (by VLMKIT_PLUGINS) or `broken`."""
     error: str = ""

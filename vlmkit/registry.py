@@ -6,11 +6,12 @@ import os
 import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from copy import deepcopy
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -35,8 +36,10 @@ from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.teacher import TeacherSpec
 from vlmkit.errors import PluginError, as_written, did_you_mean
+from vlmkit.files import expand_path
 from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error
 from vlmkit.plugin_choice import ALL, VARIABLE, PluginChoice
+from vlmkit.plugin_files import import_file, version_of_file
 from vlmkit.registration import (
     Component,
     Gathered,
@@ -96,18 +99,28 @@ class Registry:
         self._warned: set[tuple[str, str]] = set()
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
-            self._add(point, choice)
+            distribution = (point.dist.name, point.dist.version) if point.dist else ()
+            self._add(Plugin(point.name, point.value, *distribution), point.load, choice)
         choice.check(self.plugins)
+        for file in choice.files:
+            self.add_file(expand_path(file))
 
-    def _add(self, point: EntryPoint, choice: PluginChoice) -> None:
-        distribution = (point.dist.name, point.dist.version) if point.dist else ()
-        plugin = Plugin(point.name, point.value, *distribution)
+    def add_file(self, file: Path) -> None:
+        """Load a plugin that is one Python file, unless it is loaded. A PluginError where it cannot be used."""
+        plugin = Plugin(file.stem, str(file.absolute()), file.name, version_of_file(file))
+        if not any((known.module, known.version) == (plugin.module, plugin.version) for known in self.plugins):
+            self._add(plugin, partial(import_file, file.absolute()), ALL)
+            if plugin.state == "broken":
+                self.plugins.remove(plugin)
+                raise PluginError(f"plugin {file}: {plugin.error.removeprefix('PluginError: ')}")
+
+    def _add(self, plugin: Plugin, load: Callable[[], Any], choice: PluginChoice) -> None:
         self.plugins.append(plugin)
         if not choice.takes(plugin):
             plugin.state = "left out"
             return
         try:
-            offers = self._load(point, plugin)
+            offers = self._load(plugin, load)
         except FAULTS as error:
             plugin.state, plugin.trace = "broken", traceback.format_exc()
             plugin.error = f"PluginError: {error}" if isinstance(error, PluginError) else error_text(error)
@@ -117,16 +130,16 @@ class Registry:
             plugin.components.append(f"{spec.kind}/{spec.component_name()}")
             self._offers[spec.kind, spec.component_name()].append(Component(spec, plugin))
 
-    def _load(self, point: EntryPoint, plugin: Plugin) -> list[type[ComponentSpec]]:
+    def _load(self, plugin: Plugin, load: Callable[[], Any]) -> list[type[ComponentSpec]]:
         """Import, check and register the plugin; return the components that it offers."""
-        module: ModuleType = point.load()
-        check_module(module, point.value, self.manager)
+        module: ModuleType = load()
+        check_module(module, plugin.module, self.manager)
         offers: list[type[ComponentSpec]] = []
         if components := getattr(module, "vlmkit_components", None):
             offers = call_hook("vlmkit_components", components, type, "subclasses of ComponentSpec")
         for spec in offers:
             check_offer(spec, KINDS)
-        key = f"{point.name}={point.value}"
+        key = f"{plugin.name}={plugin.module}"
         self.manager.register(module, name=key)
         self._by_key[key] = plugin
         return offers

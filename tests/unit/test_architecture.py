@@ -16,7 +16,7 @@ LAYERS = (
     "json_files",
     "manifest",
     "api",
-    "nn plugin_choice registration",
+    "nn plugin_choice plugin_files registration",
     "registry",
     "spec data runtime testing",
     "model run_folder",

@@ -16,6 +16,7 @@ from vlmkit.api.bounds import first_too_large
 from vlmkit.errors import CheckpointError, PluginError, from_pydantic, shown
 from vlmkit.files import is_file
 from vlmkit.json_files import read_json
+from vlmkit.plugin_files import obtain
 from vlmkit.registry import registry
 from vlmkit.spec.experiment import ModelSpec
 from vlmkit.spec.identity import changed, origins, versions
@@ -135,7 +136,7 @@ def check_installed(key: str, origin: Mapping[str, str]) -> dict[str, str]:
         package, version = origin["package"], origin["version"]
         raise CheckpointError(
             f"the checkpoint needs the {kind} {name!r} of the plugin {origin['plugin']!r} from the package {package} "
-            f"{version}, which is not usable here; install it: pip install '{package}=={version}' ({error})"
+            f"{version}, which is not usable here; to use it, {obtain(package, version)} ({error})"
         ) from None
     return {"package": plugin.distribution, "version": plugin.version}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from vlmkit.api.aligner import AlignerSpec
 from vlmkit.api.backbone import BackboneSpec
@@ -15,6 +15,7 @@ from vlmkit.api.decoder_layers import LayersSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
+from vlmkit.files import expand_path
 from vlmkit.spec.evaluation import EvaluationSpec
 
 __all__ = [
@@ -58,6 +59,18 @@ def without_part(name: str) -> str:
 def _is_none(value: object) -> bool:
     """Tell what need not be written: specs without it stay as they are, and so do their checksums."""
     return value is None
+
+
+def _is_empty(value: Any) -> bool:
+    """Tell what need not be written, as above."""
+    return not value
+
+
+def _absolute(file: str) -> str:
+    return str(expand_path(file).absolute())
+
+
+_PluginFile = Annotated[str, AfterValidator(_absolute)]
 
 
 class ModelSpec(Spec):
@@ -204,6 +217,8 @@ class ExperimentSpec(Spec):
     """Version of this format."""
     name: Name
     """Name of the experiment; its run folder is runs/NAME."""
+    plugins: Annotated[list[_PluginFile], Field(max_length=100, default_factory=list, exclude_if=_is_empty)]
+    """Python files, each a plugin that is not installed; relative to the spec file that names them."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Decides initial weights, the order of the data and everything else that is drawn."""
     model: ModelSpec

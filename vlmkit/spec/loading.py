@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 
 from vlmkit.api.spec import SLOT_MARK, ComponentSpec, Slot
-from vlmkit.errors import SpecError, from_pydantic, shown
+from vlmkit.errors import PluginError, SpecError, from_pydantic, shown
 from vlmkit.files import expand_path
 from vlmkit.guard import guarded
 from vlmkit.registry import KINDS, registry
@@ -64,7 +64,7 @@ def load_spec(path: str | Path, set: Mapping[str, Any] | None = None) -> Experim
 
 def validate_spec(values: Placed, name: str) -> ExperimentSpec:
     """Return the spec that these values are. A SpecError, of `name`, with every problem at once."""
-    registry()  # what is wrong with all plugins is said once, and not of each component
+    _load_plugins(values)
     try:
         spec = ExperimentSpec.model_validate(values.data)
     except ValidationError as error:
@@ -75,6 +75,18 @@ def validate_spec(values: Placed, name: str) -> ExperimentSpec:
     if problems := cross_check(spec):
         raise spec_error(problems, name, values)
     return spec
+
+
+def _load_plugins(values: Placed) -> None:
+    """Load the installed plugins, and the files under `plugins`. What is wrong with all of them is said once, and not
+    of each component."""
+    known, named = registry(), values.value.get("plugins") if isinstance(values.value, dict) else None
+    for file in named.value if named is not None and isinstance(named.value, list) else ():
+        if isinstance(file.value, str):
+            try:
+                known.add_file(expand_path(file.value))
+            except PluginError as error:
+                raise SpecError(f"{file.place}: plugins: {error}") from error
 
 
 def read_component(kind: str, value: object, name: str) -> ComponentSpec:
@@ -111,8 +123,10 @@ def read_resolved(path: Path) -> ExperimentSpec:
 
 
 def sha256(spec: ExperimentSpec) -> str:
-    """Return a checksum of everything that the spec says."""
-    return hashlib.sha256(json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    """Return a checksum of everything that the spec says, but for where its plugins lie."""
+    return hashlib.sha256(
+        json.dumps(spec.model_dump(mode="json", exclude={"plugins"}), sort_keys=True).encode()
+    ).hexdigest()
 
 
 def json_schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.errors import KeyPath, SpecError, did_you_mean, shown
+from vlmkit.files import expand_path
 from vlmkit.spec.spec_files import find_beside
 from vlmkit.spec.tree import DEEPEST, Placed, placed
 from vlmkit.spec.yaml import read
@@ -36,6 +37,8 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Placed:
         raise SpecError(f"{path}: expected a mapping with the keys vlmkit, name, model, …; found {found}")
     base_name = values.get("extends")
     over = Placed({key: value for key, value in values.items() if key != "extends"}, spec.place)
+    if "plugins" in over.value:
+        over.value["plugins"] = _beside(over.value["plugins"], path.absolute().parent)
     if base_name is None or base_name.value is None:
         return over
     if not isinstance(base_name.value, str):
@@ -47,6 +50,17 @@ def read_extended(path: Path, above: tuple[Path, ...] = ()) -> Placed:
         raise SpecError(f"{base_name.place}: `extends`: {error}") from None
     base = read_extended(base_path, (*above, path.resolve()))
     return _merge(base, over, ())
+
+
+def _beside(files: Placed, folder: Path) -> Placed:
+    """Return a list of files with those that are relative taken from a folder."""
+    if not isinstance(files.value, list):
+        return files
+    whole = [
+        Placed(str(folder / expand_path(f.value)) if isinstance(f.value, str) else f.value, f.place)
+        for f in files.value
+    ]
+    return Placed(whole, files.place)
 
 
 def _merge(base: Placed, over: Placed, path: KeyPath) -> Placed:

@@ -22,6 +22,7 @@ from vlmkit.files import PARTIAL_SUFFIX
 from vlmkit.json_files import is_present, read_record, write_record
 from vlmkit.manifest import Checksum, check_files, file_entries
 from vlmkit.model.pretrained import refuse_damage
+from vlmkit.plugin_files import obtain
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import rank, world_size
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec
@@ -239,10 +240,10 @@ def check_components(spec: ExperimentSpec, run: RunFolder) -> None:
     before, now = read_record(file, _ComponentsRecord, remedy).model_dump()["components"], _origins(spec)
     if others := changed(before, now):
         missing = [origin for key, origin in before.items() if origin != now.get(key)]
-        packages = " ".join(dict.fromkeys(f"'{origin['package']}=={origin['version']}'" for origin in missing))
+        packages = "; ".join(dict.fromkeys(obtain(origin["package"], origin["version"]) for origin in missing))
         raise RunError(
             f"{run.path}: this training was begun with {'; '.join(others)}, which may compute something else; to go "
-            f"on, install what it was begun with: pip install {packages}; or remove the folder {file.parent} to train "
+            f"on, install what it was begun with: {packages}; or remove the folder {file.parent} to train "
             "anew"
         )
 
