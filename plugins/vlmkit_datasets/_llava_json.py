@@ -97,10 +97,11 @@ class LlavaJson(Dataset):
         known = entry.get("id") is not None
         name = name_of(entry["id"], "id", where) if known else str(row)
         where += f" (id {shown(entry['id'])})" if known else ""
-        users, answers = _said(entry.get("conversations"), where)
+        system, users, answers = _said(entry.get("conversations"), where)
         users, media = _placed(users, answers, _media(entry, where), where)
         names = tuple(medium.name for medium in media)
-        return Sample(name, tuple(map(Turn, users, answers)), names if len(names) > 1 else names[0] if names else None)
+        video = names if len(names) > 1 else names[0] if names else None
+        return Sample(name, tuple(map(Turn, users, answers)), video, system=system)
 
 
 def _distinct(samples: Sequence[Sample]) -> list[Sample]:
@@ -145,16 +146,26 @@ def _media(entry: Mapping[str, Any], where: str) -> list[_Medium]:
     return found
 
 
-def _said(conversation: Any, where: str) -> tuple[list[str], list[str]]:
-    """The words of the human in each turn, and the answers."""
+def _said(conversation: Any, where: str) -> tuple[str, list[str], list[str]]:
+    """The words of the system, those of the human in each turn, and the answers."""
     messages = conversation if isinstance(conversation, list) else []
+    system = ""
+    if messages and isinstance(messages[0], dict) and messages[0].get("from") == "system":
+        system, messages = _value(messages[0], "system", f"{where}, message 0"), messages[1:]
+        if _TAG.search(system):
+            raise DataError(
+                f"{where}: <video> or <image> stands in what the system says; only a human's words can have it"
+            )
     if messages and isinstance(messages[0], dict) and messages[0].get("from") == "gpt":
         messages = messages[1:]  # as LLaVA's training does with conversations that begin in the middle
     if not messages or len(messages) % 2:
         found = f"{len(messages)} messages" if isinstance(conversation, list) else shown(conversation)
         raise DataError(f"{where}: `conversations` should hold pairs of a human and a gpt message, found {found}")
-    values = [_value(message, ("human", "gpt")[i % 2], f"{where}, message {i}") for i, message in enumerate(messages)]
-    return values[::2], values[1::2]
+    first = len(conversation) - len(messages)
+    values = [
+        _value(message, ("human", "gpt")[i % 2], f"{where}, message {first + i}") for i, message in enumerate(messages)
+    ]
+    return system, values[::2], values[1::2]
 
 
 def _value(message: Any, speaker: str, where: str) -> str:

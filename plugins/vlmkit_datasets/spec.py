@@ -20,7 +20,8 @@ class LlavaJsonSpec(DatasetSpec):
     JSON lines, one entry per line, will do too. An id is text or a whole number; without one it is the entry's place.
     `video` and `image` (or `videos`, `images`) are the name of a file or a list of names; with `null` or without these
     keys an entry is text alone. `<video>` and `<image>` say where each stands, in any message of the human: the next of
-    its kind. The one of a single video, in the first message, is moved to the front; without any, all stand there.
+    its kind. The one of a single video, in the first message, is moved to the front; without any, all stand there. A
+    message `{from: system, value}` may come first.
     """
 
     type: Literal["llava-json"] = "llava-json"

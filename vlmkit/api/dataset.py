@@ -44,6 +44,8 @@ class Sample:
     """Path of the file of the video or picture, or of several, in the order of their `<video>`; None for text only."""
     meta: dict[str, Any] = field(default_factory=dict)
     """What the source says besides, e.g. the question's type."""
+    system: str = ""
+    """Words of the system before the turns, e.g. what the task is."""
 
     @property
     def videos(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ def _sample(dataset: object, answer: object, index: int) -> Sample:
         check_text(video, "a video that is")
     if not isinstance(sample.meta, dict):
         raise ContractError(f"gives a meta that is {type_name(sample.meta)}, expected a mapping")
+    check_text(sample.system, "a system that is")
     return sample
 
 

@@ -26,7 +26,8 @@ class TextInput(Spec):
     source: Literal["question", "instruction", "fixed"] = "question"
     """`question`: the words of the turn in which `<video>` stands, without it and with line breaks removed. Where a
     conversation shows one video, each later question gets tokens of this video, too, made for that question.
-    `instruction`: the words of the system, empty where there are none. `fixed`: `text`."""
+    `instruction`: the words of the system, in training with the first question behind them (VideoChat2,
+    arXiv:2311.17005); empty where there are none. `fixed`: `text`."""
     text: str = ""
     """With `fixed`: the text of every video."""
     tokenizer: str | TrainedWordPieces = "google-bert/bert-base-uncased"

@@ -184,7 +184,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
                 or a fitted video; see `VideoSource`. A single one may stand without a list.
             padding_side: where shorter sequences are padded.
             images: pictures instead of videos, each a video of one frame.
-            questions: for an aligner that reads text: what each text asks.
+            questions: for an aligner that reads text: what it reads with each text, the question or the instruction.
             kwargs: `padding`, `truncation`, `max_length`, `sampling`, and others of transformers; see
                 `CallOptions.read`. The tensors are torch's. Inference engines ask for more; see `engine_inputs`.
 
@@ -216,7 +216,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         asked = [questions] if isinstance(questions, str) else list(questions)
         if len(asked) != len(texts):
             raise UserError(f"questions: expected one for each of {len(texts)} texts, found {len(asked)}")
-        return dealt, [[text_about(text, each)] * len(own) for each, own in zip(asked, dealt, strict=True)]
+        return dealt, [[text_about(text, each, each)] * len(own) for each, own in zip(asked, dealt, strict=True)]
 
     def _features(
         self,

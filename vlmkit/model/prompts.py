@@ -7,10 +7,11 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from vlmkit.api.dataset import Turn
 from vlmkit.errors import UserError
-from vlmkit.model.tokens import VIDEO
+from vlmkit.model.tokens import VIDEO, Rendered
 
-__all__ = ["render_conversation", "render_prompt", "with_parts"]
+__all__ = ["render_conversation", "render_prompt", "render_turns", "with_parts"]
 
 Turns = list[dict[str, Any]]
 _OF_THE_END = ("add_generation_prompt", "continue_final_message")
@@ -76,6 +77,29 @@ def render_conversation(tokenizer: Any, messages: Sequence[Mapping[str, Any]], *
         ) from error
     except ValueError as error:
         raise UserError(f"the tokenizer cannot render this conversation ({roles}): {error}") from error
+
+
+def render_turns(tokenizer: Any, turns: Sequence[Turn], system: str = "") -> Rendered:
+    """Return the text and the places of its answers: what the template adds to a prompt when the answer is known.
+
+    Words of the system stand before the first turn, as in a prompt.
+    """
+    messages: Turns = []
+    text, answers = "", []
+    for turn in turns:
+        asked: Turns = [{"role": "user", "content": turn.user}]
+        messages += _with_system_placed(tokenizer, system, asked) if system and not messages else asked
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        messages.append({"role": "assistant", "content": turn.assistant})
+        whole = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
+        if not (prompt.startswith(text) and whole.startswith(prompt)):
+            raise UserError(
+                "the chat template cannot be used for training: expected that each turn only adds to the text before "
+                f"it; found {text!r}, then the prompt {prompt!r}, then the whole {whole!r}; give another chat_template"
+            )
+        text = whole
+        answers.append((len(prompt), len(whole)))
+    return Rendered(text, answers)
 
 
 def with_parts(template: str) -> str:

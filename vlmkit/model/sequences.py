@@ -32,8 +32,9 @@ from vlmkit.model.placeholders import (
     insert_texts,
     placed_videos,
 )
+from vlmkit.model.prompts import render_turns
 from vlmkit.model.text_inputs import make_text_batch, place_in_turns, read_words
-from vlmkit.model.tokens import IGNORE, VIDEO, Encoded, Ids, Rendered, Tokens, render_turns, tokenize
+from vlmkit.model.tokens import IGNORE, VIDEO, Encoded, Ids, Rendered, Tokens, tokenize
 
 __all__ = ["SequenceMaker", "cut_tokens"]
 
@@ -60,12 +61,19 @@ class SequenceMaker:
         videos: Sequence[ShownVideos],
         max_length: int | None = None,
         padding_side: Side = "right",
+        *,
+        systems: Sequence[str] | None = None,
     ) -> Encoded:
         """Tokenize conversations for training, as `sequences` does, and pad shorter ones on this side."""
-        return self.pad(self.sequences(samples, videos, max_length), padding_side)
+        return self.pad(self.sequences(samples, videos, max_length, systems=systems), padding_side)
 
     def sequences(
-        self, samples: Sequence[Sequence[Turn]], videos: Sequence[ShownVideos], max_length: int | None = None
+        self,
+        samples: Sequence[Sequence[Turn]],
+        videos: Sequence[ShownVideos],
+        max_length: int | None = None,
+        *,
+        systems: Sequence[str] | None = None,
     ) -> list[Tokens]:
         """Tokenize conversations for training: the answers, with what ends them, are the labels.
 
@@ -74,19 +82,23 @@ class SequenceMaker:
             videos: for each what it shows: nothing (None), one video or several, in the order of the `<video>`.
             max_length: longer sequences are cut at the end; None: as long as they are. Where an aligner that reads text
                 gives tokens for each question, the last turns whose tokens have no room are left out.
+            systems: for each conversation the words of the system before it, as in `prompt`; None: nothing.
 
         Raises:
             UserError: where `<video>` and videos do not go together, these alone are longer than `max_length`, or the
                 chat template is none that can be trained on.
         """
         rendered = []
-        for turns, shown in zip(samples, videos, strict=True):
-            placed, read = self._in_turns(turns, shown)
-            rendered.append(render_turns(self.tokenizer, placed)._replace(read=read))
+        before = [""] * len(samples) if systems is None else systems
+        for turns, shown, system in zip(samples, videos, before, strict=True):
+            placed, read = self._in_turns(turns, shown, system)
+            rendered.append(render_turns(self.tokenizer, placed, system)._replace(read=read))
         tokens = self._sequences(rendered, videos)
-        return [self._cut(*each, max_length) for each in zip(tokens, samples, videos, strict=True)]
+        return [self._cut(*each, max_length) for each in zip(tokens, samples, videos, before, strict=True)]
 
-    def _cut(self, tokens: Tokens, turns: Sequence[Turn], shown: ShownVideos, max_length: int | None) -> Tokens:
+    def _cut(
+        self, tokens: Tokens, turns: Sequence[Turn], shown: ShownVideos, system: str, max_length: int | None
+    ) -> Tokens:
         token_id = self.tokenizer.video_token_id
         is_long = max_length is not None and bool((tokens.ids[max_length:] == token_id).any())
         if (
@@ -94,15 +106,17 @@ class SequenceMaker:
             and len(placed_videos(shown)) == 1 < len(tokens.read)
             and VIDEO in "".join(t.user for t in turns[:-1])
         ):
-            return self.sequences([turns[:-1]], [shown], max_length)[0]
+            return self.sequences([turns[:-1]], [shown], max_length, systems=[system])[0]
         return cut_tokens(tokens, max_length, token_id)
 
-    def _in_turns(self, turns: Sequence[Turn], shown: ShownVideos) -> tuple[Sequence[Turn], list[str] | None]:
+    def _in_turns(
+        self, turns: Sequence[Turn], shown: ShownVideos, system: str
+    ) -> tuple[Sequence[Turn], list[str] | None]:
         """Return the turns with a `<video>` for each block of tokens, and what the aligner reads for each."""
         videos = len(placed_videos(shown))
         if (text := self.text_input(videos)) is None:
             return turns, None
-        return place_in_turns(text, turns, videos)
+        return place_in_turns(text, turns, videos, system)
 
     def text_input(self, videos: int) -> TextInput | None:
         """Return what the aligner reads where so many videos are shown: nothing where there are none."""

@@ -100,13 +100,17 @@ def _ask_every_turn(text: TextInput, users: Sequence[str], videos: int) -> list[
     return [f"{VIDEO}\n{user}" if number > first and VIDEO not in user else user for number, user in enumerate(users)]
 
 
-def place_in_turns(text: TextInput, turns: Sequence[Turn], videos: int) -> tuple[list[Turn], list[str]]:
-    """Return the turns with a `<video>` for each block of tokens, and what the aligner reads for each of these.
+def place_in_turns(
+    text: TextInput, turns: Sequence[Turn], videos: int, system: str = ""
+) -> tuple[list[Turn], list[str]]:
+    """Return the turns with a `<video>` for each block of tokens, and what the aligner reads for each of these, in
+    training.
 
     With `source: question` and a single video there is a block for each question from the one on that shows it.
     """
     users = _ask_every_turn(text, [turn.user for turn in turns], videos)
-    texts = [text_about(text, user) for user in users for _ in range(user.count(VIDEO))]
+    instruction = f"{system} {_TAG.sub(' ', users[0])}" if system else ""
+    texts = [text_about(text, user, instruction) for user in users for _ in range(user.count(VIDEO))]
     return [Turn(user, turn.assistant) for user, turn in zip(users, turns, strict=True)], texts
 
 

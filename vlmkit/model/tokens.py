@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlmkit.api.bounds import MOST_TOKENS
-from vlmkit.api.dataset import Turn
 from vlmkit.api.tensors import VisualTokens
 from vlmkit.errors import UserError, shown
 
@@ -33,7 +32,6 @@ __all__ = [
     "insert_visual_tokens",
     "language_loss",
     "positions_with_targets",
-    "render_turns",
     "tokenize",
 ]
 
@@ -74,25 +72,6 @@ class Rendered(NamedTuple):
     """Begin and end of each answer in the text, end-of-turn included, characters."""
     read: Sequence[str] | None = None
     """What an aligner that reads text reads for each `<video>`; None: not known."""
-
-
-def render_turns(tokenizer: Any, turns: Sequence[Turn]) -> Rendered:
-    """Return the text and the places of its answers: what the template adds to a prompt when the answer is known."""
-    messages: list[dict[str, str]] = []
-    text, answers = "", []
-    for turn in turns:
-        messages.append({"role": "user", "content": turn.user})
-        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        messages.append({"role": "assistant", "content": turn.assistant})
-        whole = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
-        if not (prompt.startswith(text) and whole.startswith(prompt)):
-            raise UserError(
-                "the chat template cannot be used for training: expected that each turn only adds to the text before "
-                f"it; found {text!r}, then the prompt {prompt!r}, then the whole {whole!r}; give another chat_template"
-            )
-        text = whole
-        answers.append((len(prompt), len(whole)))
-    return Rendered(text, answers)
 
 
 def tokenize(tokenizer: Any, rendered: Sequence[Rendered]) -> list[Tokens]:

@@ -170,7 +170,8 @@ class Collator:
         videos = [[view["aligner"] for view in item.views] for item in loaded]
         try:
             turns = [item.sample.turns for item in loaded]
-            sequences = self.processor.sequences(turns, videos, max_length=self.max_length)
+            systems = [item.sample.system for item in loaded]
+            sequences = self.processor.sequences(turns, videos, self.max_length, systems=systems)
             encoded = self.processor.pad(sequences, "right")
             questions = self.processor.text_batch([item.read for item in sequences], [len(each) for each in videos])
         except UserError as error:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from jinja2 import Environment, nodes
 
+from vlmkit.api import Turn
 from vlmkit.errors import UserError
 from vlmkit.model import VideoLM, VideoLMProcessor
-from vlmkit.model.prompts import render_conversation, with_parts
+from vlmkit.model.prompts import render_conversation, render_turns, with_parts
 
 QUESTION = "<video>\nWhich?"
 CHATML = (
@@ -52,6 +53,21 @@ def test_a_reply_that_the_template_would_change_is_put_as_it_is(composed: Any) -
     processor = composed[1]
     processor.tokenizer.chat_template = TRIMS
     assert processor.prompt(QUESTION, reply="It is ") == f"{USER}It is "
+
+
+@pytest.mark.parametrize("template", ["plain", CHATML, NO_SYSTEM])
+def test_in_training_the_words_of_the_system_stand_where_a_prompt_has_them(composed: Any, template: str) -> None:
+    processor = composed[1]
+    if template != "plain":
+        processor.tokenizer.chat_template = template
+    turns = (Turn(QUESTION, "this"), Turn("Why?", "so"))
+    [(first, _), (second, end)] = (found := render_turns(processor.tokenizer, turns, "Watch.")).answers
+    assert found.text[:first] == processor.prompt(QUESTION, "Watch.")
+    assert found.text.count("Watch.") == 1
+    assert found.text[second:end].strip().startswith("so")
+    assert render_turns(processor.tokenizer, turns).text == found.text.replace("Watch.\n", "").replace(
+        "<|im_start|>system\n<|im_end|>\n", ""
+    ).replace("<|im_start|>system\nWatch.<|im_end|>\n", "")
 
 
 @pytest.mark.parametrize("template", ["plain", CHATML, NO_SYSTEM])

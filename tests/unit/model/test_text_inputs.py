@@ -148,6 +148,10 @@ def test_each_later_question_has_a_place_of_its_own() -> None:
     found, read = place_in_messages(fixed, [{"role": "system", "content": "Be brief."}, *messages], 1)
     assert [each["content"] for each in found[1:]] == ["<video>\nred?", "yes", "and?"]
     assert read == ["Be brief."]
+    shown_later = (Turn("so?", "a"), Turn("<video>\nwhy?", "b"))
+    assert place_in_turns(fixed, shown_later, 1, "Be\nbrief.") == (list(shown_later), ["Be brief. so?"])
+    assert place_in_turns(fixed, TURNS, 1, "Be brief.")[1] == ["Be brief. what colour?"]
+    assert place_in_turns(fixed, TURNS, 1)[1] == [""]
     several, read = place_in_turns(TEXT, (Turn("<video> or <video>?", "a"), Turn("why?", "b")), 2)
     assert several[1].user == "why?"
     assert read == ["or ?"] * 2
@@ -187,6 +191,37 @@ def test_one_video_gives_a_block_for_each_question(asked: Composed, make_clip: C
     losses = ModelWithLoss(model, None)(batch, StepTotals(batch.tokens, 0, 1))
     losses.language.backward()
     assert model.aligner.words.weight.grad.any()
+
+
+def test_an_instruction_is_read_by_aligner_and_language_model(make_asked: Any, make_clip: Clips) -> None:
+    """In training with the first question; in prompts, conversations and evaluations alone."""
+    said = "what is red"
+    words = TrainedWordPieces(text=(f"{said} what colour?",)).model_dump()
+    options: dict[str, Any] = {"type": "asked", "text": {"source": "instruction", "tokenizer": words}}
+    both = _, processor = make_asked(aligner=options)
+    clip = make_clip()
+    loaded = [LoadedSample(str(row), Sample(str(row), TURNS, system=system), [{"aligner": clip}])
+              for row, system in enumerate((said, ""))]  # fmt: skip
+    batch = Collator(processor, processor.aligner.input, None, 4096)(loaded)
+    text = processor.aligner.text
+    expected = make_text_batch(processor.words(text), text, [f"{said} what colour?", ""], [0, 1])
+    assert batch.questions is not None
+    assert torch.equal(batch.questions.ids, expected.ids)
+    rows = [processor.tokenizer.decode(row) for row in batch.text["input_ids"]]
+    assert [said in row for row in rows] == [True, False]
+    assert processor.sequences([TURNS], [clip])[0].read == ("",)
+    messages = [{"role": "system", "content": said}, {"role": "user", "content": "<video>\nwhat colour?"}]
+    options = {"tokenize": True, "return_dict": True, "add_generation_prompt": True, "videos": [clip]}
+    talk = processor.apply_chat_template(messages, **options)
+    called = processor([processor.prompt("<video>\nwhat colour?", said)], [clip], questions=said)
+    assert all(torch.equal(talk[name], called[name]) for name in ("input_ids", "text_ids"))
+    alone = make_text_batch(processor.words(text), text, [said], [0])
+    assert torch.equal(called["text_ids"], alone.ids)
+    start = processor.sequences([TURNS], [clip], systems=[said])[0].ids
+    assert start[: talk["input_ids"].shape[1]].tolist() == talk["input_ids"][0].tolist()
+    evaluated = LoadedModel(lambda: both)
+    prompts = [Prompt("<video>\nwhat colour?", said), Prompt("<video>\nwhich way?", said)]
+    assert [*evaluated.encode_video(clip, prompts).content.tokens] == [said]
 
 
 def test_turns_whose_tokens_have_no_room_are_left_out(asked: Composed, make_clip: Clips) -> None:

@@ -53,7 +53,10 @@ class FakeVideos:
 
 
 class FakeProcessor:
-    def sequences(self, samples: Sequence[Any], videos: Sequence[Any], max_length: int) -> list[Tokens]:
+    def sequences(
+        self, samples: Sequence[Any], videos: Sequence[Any], max_length: int, *, systems: Sequence[str]
+    ) -> list[Tokens]:
+        assert len(systems) == len(samples)
         if max_length < 4:
             raise UserError("too long")
         labels = [[1, -100, -100 if turns == "cut" else 1] for turns in samples]

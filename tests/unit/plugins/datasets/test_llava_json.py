@@ -53,6 +53,13 @@ def test_conversations_become_turns(tmp_path: Path, name: str) -> None:
     assert [sample.id for sample in data[1:3]] == ["behind", "inside"]
 
 
+def test_the_system_may_speak_first(tmp_path: Path) -> None:
+    system = {"from": "system", "value": "Count."}
+    rows = [{"conversations": [system, *_say("How many?", "Two")]}, {"conversations": _say("Hi", "Hello")}]
+    said = [(sample.system, sample.turns[0].user) for sample in LlavaJsonSpec(path=_write(tmp_path, rows)).build()]
+    assert said == [("Count.", "How many?"), ("", "Hi")]
+
+
 @pytest.mark.parametrize(
     ("media", "said", "users", "names"),
     [
@@ -147,6 +154,14 @@ def test_limit_and_fingerprint(tmp_path: Path) -> None:
         ({"id": ["x"], "conversations": _say("a", "b")}, r"`id` should be text or a whole number, found \[\"x\"\]"),
         ({"conversations": {}}, r"`conversations` should hold pairs .* found \{\}"),
         ({"conversations": [{"from": 1, "value": "a"}, *_say("a")]}, "message 0: expected {from: human, value: text}"),
+        ({"conversations": [{"from": "system", "value": 1}, *_say("a", "b")]}, "message 0: expected {from: system"),
+        ({"conversations": [{"from": "system", "value": "a"}, *_say("a")]}, "found 1 messages"),
+        ({"conversations": [{"from": "system", "value": "a"}] * 2}, "found 1 messages"),
+        ({"conversations": [{"from": "system", "value": "a"}] * 3}, "message 1: expected {from: human"),
+        (
+            {"video": "a.mp4", "conversations": [{"from": "system", "value": "<video> a"}, *_say("a", "b")]},
+            "stands in what the system says",
+        ),
     ],
 )
 def test_malformed_entries_are_named(tmp_path: Path, entry: Any, message: str) -> None:
