@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlmkit import hookimpl
-from vlmkit.api import ComponentSpec, PublishedFormat
+from vlmkit.api import ComponentSpec, PublishedFormat, UserError
 
 __all__ = ["VLMKIT_API", "vlmkit_components", "vlmkit_published"]
 
@@ -39,6 +39,12 @@ def vlmkit_published() -> Sequence[PublishedFormat]:
 
 def _layers(model: Any) -> tuple[tuple[str, str], ...]:
     """Return the rules for layers, which are counted through from the first of those before the LLM's own."""
+    kind = getattr(model.layers, "type", "none")
+    if kind != "neo":
+        raise UserError(
+            f"model.layers: expected neo, since NEO's weights stand inside the language model, found {kind}; write "
+            "`layers: {type: neo, before: …}` into the spec, or leave --spec out"
+        )
     before, layer = model.layers.before, r"language_model\.model\.layers\."
     own = [(rf"{layer}{before + i}\.(.*)", rf"backbone.model.layers.{i}.\1") for i in range(model.backbone.layers)]
     return (

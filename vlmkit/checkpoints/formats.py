@@ -18,7 +18,8 @@ from vlmkit.errors import CheckpointError, PluginError, did_you_mean
 from vlmkit.files import is_file, is_folder
 from vlmkit.guard import error_text
 from vlmkit.registry import Plugin, registry
-from vlmkit.spec.experiment import without_part
+from vlmkit.spec.experiment import ModelSpec, without_part
+from vlmkit.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,18 +161,24 @@ def match_name(form: PublishedFormat | PublishedPart, name: str) -> NameMatch:
     return NameMatch("unexpected")
 
 
-def import_state_dict(name: str, state: Mapping[str, Tensor], part: str = "") -> dict[str, Tensor]:
-    """Return the state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `distillation.…`.
+def import_state_dict(
+    name: str, state: Mapping[str, Tensor], part: str = "", model: ModelSpec | None = None
+) -> dict[str, Tensor]:
+    """Return the state dict of a published checkpoint under our names: `aligner.…`, `backbone.…`, `layers.…`.
 
     Args:
         name: the published format, e.g. `video-panda`.
         state: published names to tensors, all of the checkpoint or some. The tensors are not copied.
         part: which of the format's other checkpoints they are of, e.g. `eva`; empty: the released one.
+        model: what takes the weights, where names depend on it (layers that are counted with those before the
+            language model's own); by default the model of the format's shipped spec.
 
     Raises:
         CheckpointError: a name is not one of the format's, or two of them would become the same.
     """
     form = published_format(name)
+    if form.rules is not None:
+        form = form.for_model(model if model is not None else load_spec(f"specs/{form.spec}.yaml").model)
     rules = published_part(form, part) if part else form
     fates = {key: match_name(rules, key) for key in state}
     if unexpected := [key for key, found in fates.items() if found.state == "unexpected"]:

@@ -7,7 +7,8 @@ import torch
 
 from vlmkit import import_state_dict
 from vlmkit.checkpoints.formats import match_name, published_format, published_formats
-from vlmkit.errors import CheckpointError
+from vlmkit.errors import CheckpointError, UserError
+from vlmkit.spec.loading import load_spec
 from vlmkit_eve.spec import EveSpec
 from vlmkit_stab.spec import StabSpec
 
@@ -101,6 +102,29 @@ def test_names_without_prefix() -> None:
 def test_tensors_are_handed_on_as_they_are() -> None:
     tensor = torch.zeros(3)
     assert import_state_dict("video-panda", {"model.video_tower.balance": tensor})["aligner.balance"] is tensor
+
+
+def test_layers_are_counted_as_in_the_model_that_takes_them() -> None:
+    names = [
+        f"language_model.model.layers.{i}.self_attn.{part}.weight"
+        for i in (0, 6, 12)
+        for part in ("q_proj", "q_norm_h")
+    ]
+    state = {name: torch.zeros(1) for name in names}
+    nine = load_spec("specs/neo-9b.yaml").model
+    assert [*import_state_dict("neo", state)] == [
+        "layers.before.0.self_attn.q_proj.weight", "layers.spatial.0.q_norm_h.weight",
+        "layers.before.6.self_attn.q_proj.weight", "layers.spatial.6.q_norm_h.weight",
+        "backbone.model.layers.0.self_attn.q_proj.weight", "layers.spatial.12.q_norm_h.weight",
+    ]  # fmt: skip
+    found = import_state_dict("neo", {name: state[name] for name in names[2:4]}, model=nine)
+    assert [*found] == ["backbone.model.layers.0.self_attn.q_proj.weight", "layers.spatial.6.q_norm_h.weight"]
+
+
+@pytest.mark.parametrize(("spec", "found"), [("video-panda-7b", "none"), ("eve-v2-7b", "eve-v2")])
+def test_layers_are_asked_for_where_there_are_other_ones(spec: str, found: str) -> None:
+    with pytest.raises(UserError, match=f"model.layers: expected neo, since .* language model, found {found}; write"):
+        import_state_dict("neo", {}, model=load_spec(f"specs/{spec}.yaml").model)
 
 
 def test_unexpected_names_are_named() -> None:
