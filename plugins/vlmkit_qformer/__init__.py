@@ -1,7 +1,7 @@
-"""Systems that read a pretrained tower by BLIP-2's Q-Former: the aligners `video-llama` and `video-chat`, and the names
-of tensors in their released checkpoints.
+"""Systems that read a pretrained tower by BLIP-2's Q-Former: the aligners `llama-vid`, `video-chat` and `video-llama`,
+and the names of tensors in their released checkpoints.
 
-In their papers encoder, Q-Former and its queries are frozen.
+In the papers of `video-chat` and `video-llama` encoder, Q-Former and its queries are frozen.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ VLMKIT_API = 1
 @hookimpl
 def vlmkit_components() -> Sequence[type[ComponentSpec]]:
     """The aligners."""
+    from vlmkit_qformer.llama_vid import LlamaVidSpec
     from vlmkit_qformer.spec import VideoChatSpec, VideoLlamaSpec
 
-    return [VideoChatSpec, VideoLlamaSpec]
+    return [LlamaVidSpec, VideoChatSpec, VideoLlamaSpec]
 
 
 @hookimpl
 def vlmkit_published() -> Sequence[PublishedFormat]:
-    """The released checkpoints of Video-LLaMA and VideoChat."""
-    from vlmkit_qformer.released_systems import VIDEO_CHAT, VIDEO_LLAMA
+    """The released checkpoints of LLaMA-VID, Video-LLaMA and VideoChat."""
+    from vlmkit_qformer.released_systems import LLAMA_VID, VIDEO_CHAT, VIDEO_LLAMA
 
-    return [VIDEO_CHAT, VIDEO_LLAMA]
+    return [LLAMA_VID, VIDEO_CHAT, VIDEO_LLAMA]

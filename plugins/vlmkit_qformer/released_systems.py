@@ -1,4 +1,4 @@
-"""Released checkpoints of Video-LLaMA and VideoChat: each is made of four, of which one holds what was trained.
+"""Released checkpoints of LLaMA-VID, Video-LLaMA and VideoChat, with the others that they are made of.
 
 Names of the whole model (`visual_encoder.…`, `Qformer.bert.…`) are taken from the released file too, where it has them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vlmkit.api import PublishedFormat, PublishedPart
 
-__all__ = ["VIDEO_CHAT", "VIDEO_LLAMA"]
+__all__ = ["LLAMA_VID", "VIDEO_CHAT", "VIDEO_LLAMA"]
 
 _IDS = ((r"(?:video_)?Qformer\.bert\.embeddings\.position_ids", "counts from 0"),)
 _TEXT = r"Qformer\.bert\.(?:embeddings\.(?:word|position)_embeddings|encoder\.layer\.\d+\.(?:intermediate|output))\..+"
@@ -20,11 +20,16 @@ _EVA = PublishedPart(
         (r"(?:norm|fc_norm|head)\..+", "behind the last block"),
     ),
 )
+_LANGUAGE = (
+    (r"(model\.(?:embed_tokens|layers|norm)\..+)", r"backbone.\1"),
+    (r"lm_head\.weight", "backbone.lm_head.weight"),
+)
+_COMPUTED = ((r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),)
 _LLM = PublishedPart(
     name="llm",
     title="the language model (Vicuna-7B, in the layout of transformers)",
-    rename=((r"((?:model\..+|lm_head\.weight))", r"backbone.\1"),),
-    drop=((r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),),
+    rename=_LANGUAGE,
+    drop=_COMPUTED,
     language_model=True,
 )
 _FROZEN = (
@@ -55,6 +60,35 @@ def _blip2(*drop: tuple[str, str]) -> PublishedPart:
     )
 
 
+_ATTENTION = r"(?:model\.)?vlm_att_"
+_INSTRUCT_BLIP = PublishedPart(
+    name="blip",
+    title="InstructBLIP's Q-Former, its queries and ln_vision (instruct_blip_vicuna7b_trimmed.pth, salesforce/LAVIS)",
+    rename=_FROZEN,
+    drop=(
+        *_IDS,
+        (r"Qformer\.cls\..+", "for BLIP-2's own training"),
+        (r"(?:llm|t5)_proj\..+", "to InstructBLIP's own language model"),
+    ),
+)
+LLAMA_VID = PublishedFormat(
+    name="llama-vid",
+    title="LLaMA-VID (dvlab-research/LLaMA-VID): Vicuna-7B with EVA's tower and two tokens per frame",
+    spec="llama-vid-7b",
+    rename=(
+        (r"model\.vision_tower\.vision_tower\.(.+)", r"aligner.encoder.\1"),
+        (_ATTENTION + "query", "aligner.query_tokens"),
+        (_ATTENTION + r"ln\.(.+)", r"aligner.norm.\1"),
+        (_ATTENTION + r"encoder\.bert\.(.+)", r"aligner.qformer.\1"),
+        (_ATTENTION + r"projector\.(.+)", r"aligner.query_projector.\1"),
+        (_ATTENTION + r"key_projector\.(.+)", r"aligner.key_projector.\1"),
+        (_ATTENTION + r"val_projector\.(.+)", r"aligner.value_projector.\1"),
+        (r"(?:model\.)?mm_projector\.(.+)", r"aligner.projector.\1"),
+        *_LANGUAGE,
+    ),
+    drop=((r"(?:model\.)?vlm_att_encoder\.bert\.embeddings\.position_ids", "counts from 0"), *_COMPUTED),
+    parts=(_EVA, _INSTRUCT_BLIP, _LLM),
+)
 VIDEO_LLAMA = PublishedFormat(
     name="video-llama",
     title="Video-LLaMA (DAMO-NLP-SG/Video-LLaMA): Vicuna-7B with BLIP-2's tower and a Q-Former over frames",

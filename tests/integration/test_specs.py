@@ -38,6 +38,8 @@ SYSTEMS = {
     "chat-univi-7b": Expected(307_378_176, (448,) * 4, None),
     "video-llama-7b": Expected(1_113_163_648, (32,) * 4, None),
     "video-chat-7b": Expected(1_296_599_296, (96,) * 4, None),
+    "llama-vid-7b": Expected(1_202_972_544, (2048,) * 4, None),
+    "llama-vid-7b-long": Expected(1_202_972_544, (16384,) * 4, None),
     "eve-v2-7b": Expected(15_478_272, (241, 316, 232, 241), None, 7_615_616_512, 6_525_618_176),
     "neo-2b": Expected(9_178_112, (14400, 13056, 14080, 14080), None, 1_720_574_976, 855_700_480),
     "neo-9b": Expected(17_568_768, (14400, 13056, 14080, 14080), None, 8_190_735_360, 2_038_493_184),

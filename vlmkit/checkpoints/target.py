@@ -59,6 +59,11 @@ def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFi
     described, components = describe(spec.model.model_copy(update={"backbone": spec.model.backbone.self_contained()}))
     model.config.model, model.config.components = described, components
     processor.model, processor.components = described, components
+    if (text := spec.model.aligner.text_input) is not None:
+        try:
+            processor.words(text)
+        except UserError as error:
+            notes.append(f"the tokenizer of the text that the aligner reads is not saved with the model: {error}")
     config = source.config()
     if config is None:
         notes.append(f"{source.folder} holds no config.json: the language model's options could not be compared")

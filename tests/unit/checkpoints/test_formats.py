@@ -142,6 +142,7 @@ def test_two_names_for_one_tensor_are_refused() -> None:
 def test_an_unknown_format_lists_what_there_is() -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"did you mean 'video-panda'\? installed: eve, eve-v2, neo, video-chat, video-llama, video-panda",
+        match=r"did you mean 'video-panda'\? installed: eve, eve-v2, llama-vid, neo, video-chat, "
+        "video-llama, video-panda",
     ):
         import_state_dict("video_panda", {})

@@ -1,4 +1,5 @@
-"""The Q-Former, `video-llama` and `video-chat` against the references: outputs, and gradients of all parameters."""
+"""The Q-Former, `llama-vid`, `video-llama` and `video-chat` against the references: outputs, and gradients of all
+parameters."""
 
 from __future__ import annotations
 
@@ -8,16 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from vlmkit.api import Aligner, VideoBatch
+from vlmkit.api import Aligner, TextBatch, VideoBatch
 from vlmkit.checkpoints.formats import import_state_dict, match_name, published_format
 from vlmkit_encoders.eva_umt import EvaClipSpec
+from vlmkit_qformer.llama_vid import LlamaVidSpec
 from vlmkit_qformer.qformer import QFormer
 from vlmkit_qformer.spec import QFormerOptions, VideoChatSpec, VideoLlamaSpec
 
 torch.set_num_threads(1)
 
 
-def spec_of(case: Any, form: str) -> VideoChatSpec | VideoLlamaSpec:
+def spec_of(case: Any, form: str) -> LlamaVidSpec | VideoChatSpec | VideoLlamaSpec:
     encoder = {"type": "eva-clip-g", **{name: case[name] for name in ("width", "layers", "heads", "mlp")}}
     sizes = {name: case[f"q{name}"] for name in ("width", "heads", "mlp")}
     qformer = {**sizes, "queries": case["num_queries"], "layers": case["qlayers"], "cross_every": case["cross_every"]}
@@ -26,6 +28,10 @@ def spec_of(case: Any, form: str) -> VideoChatSpec | VideoLlamaSpec:
         "encoder": {**encoder, "image_size": case["px"]},
         "qformer": qformer,
     }
+    if form == "llama-vid":
+        qformer |= {"words": case["vocab"], "positions": case["positions"]}
+        own = {"text": {"length": case["positions"]}, "compress": case["compress"]}
+        return LlamaVidSpec.model_validate({**common, "qformer": qformer, **own})
     if form == "video-chat":
         gmhra = {"layers": case["gmhra_layers"], "heads": case["heads"], "mlp": case["mlp"]}
         return VideoChatSpec.model_validate({**common, "gmhra": gmhra, "extra_queries": case["extra_queries"]})
@@ -57,6 +63,19 @@ def test_outputs_and_gradients(golden_file: Any, form: str, file: str) -> None:
     case.check("tokens", tokens)
     parameters = dict(aligner.named_parameters())
     published = published_format(form)
+    ours = {name: match_name(published, name).name.removeprefix("aligner.") for name in case["names"].tolist()}
+    case.check_gradients(tokens, {name: parameters[own] for name, own in ours.items()})
+
+
+@pytest.mark.parametrize("file", ["llama_vid_2x3x56", "llama_vid_1x2x56_grid"])
+def test_outputs_and_gradients_of_several_questions(golden_file: Any, file: str) -> None:
+    case = golden_file(file)
+    aligner: Any = with_published_weights(case, "llama-vid")
+    given = (torch.from_numpy(case[name]) for name in ("ids", "ids_mask", "video_of_question"))
+    ids, mask, video_of_text = given
+    tokens = aligner(VideoBatch.full(case.pixels()), TextBatch(ids, mask.bool(), video_of_text)).embeddings
+    case.check("tokens", tokens)
+    parameters, published = dict(aligner.named_parameters()), published_format("llama-vid")
     ours = {name: match_name(published, name).name.removeprefix("aligner.") for name in case["names"].tolist()}
     case.check_gradients(tokens, {name: parameters[own] for name, own in ours.items()})
 
