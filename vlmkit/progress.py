@@ -11,7 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "on_terminal"]
+
+
+def on_terminal() -> bool:
+    """Return whether stderr is a terminal on which lines can be drawn again."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Progress:
@@ -24,7 +29,7 @@ class Progress:
         self.title, self.total, self.done = title, total, done
         self._last = time.monotonic()
         self._bar: Bar | None = None
-        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        if on_terminal():
             self._bar = Bar(*_COLUMNS, console=Console(stderr=True))
             self._task = self._bar.add_task(title, total=total, completed=done, note="")
             self._bar.start()

@@ -64,6 +64,7 @@ def ablate(
     listed; the others go on.
     """
     from vlmkit.cli.study_checks import check_budget
+    from vlmkit.cli.study_screen import show_progress
     from vlmkit.study.rows import load_study
     from vlmkit.study.running import choose_runs, run_study
     from vlmkit.study.study_folder import StudyFolder
@@ -74,8 +75,8 @@ def ablate(
     launcher = _launcher(folder, jobs, devices, cluster, cluster_options)
     with folder.locked():
         check_budget(loaded, folder, runs)
-        tell = _Teller(len(runs))
-        progress = run_study(loaded, folder, launcher, runs, retry, tell)
+        with show_progress(loaded, folder, runs, launcher.slots) as tell:
+            progress = run_study(loaded, folder, launcher, runs, retry, tell)
         if measure:
             _measure(loaded, folder)
         written = _write_table(loaded, folder) if progress.ended or progress.passed_over else []
@@ -125,36 +126,6 @@ def _launcher(folder: StudyFolder, jobs: int, devices: str, cluster: str, option
         raise UserError("--cluster-options are those of a cluster: give --cluster slurm or --cluster local as well")
     listed = [device.strip() for device in devices.split(",") if device.strip()]
     return LocalLauncher(jobs, listed)
-
-
-class _Teller:
-    """Says on stderr what has changed."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._said: set[str] = set()
-
-    def __call__(self, progress: StudyProgress) -> None:
-        from vlmkit.study.other_runs import told
-
-        if not self._said and progress.passed_over:
-            self._say(f"{plural(len(progress.passed_over), 'run')} of {self.total} done before")
-        for line in told(progress.unusable):
-            self._say(line)
-        for name in progress.running:
-            taken, same = ", ".join(progress.stages_taken.get(name, ())), progress.runs_taken.get(name)
-            having = f", with the stages {taken} of others" * bool(taken) + f", with the answers of {same}" * bool(same)
-            self._say(f"{name}: started{having}")
-        done = len(progress.passed_over)
-        for number, name in enumerate(progress.ended, done + 1):
-            self._say(f"{name}: done ({number} of {self.total})", name)
-        for name in progress.failed:
-            self._say(f"{name}: failed")
-
-    def _say(self, line: str, key: str = "") -> None:
-        if (key or line) not in self._said:
-            self._said.add(key or line)
-            print(line, file=sys.stderr, flush=True)
 
 
 def _summary(progress: StudyProgress, folder: StudyFolder, written: list[Path]) -> Iterator[str]:

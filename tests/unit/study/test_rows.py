@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from vlmkit.cli import main
 from vlmkit.errors import SpecError
 from vlmkit.spec.identity import stage_identity
 from vlmkit.spec.loading import load_spec
@@ -50,6 +53,35 @@ STUDY: dict[str, Any] = {
 def _published(benchmark: str, metric: str) -> dict[str, Any]:
     base = {"spec": "tiny.yaml", "published": {benchmark: {metric: 0.5}}}
     return {"base": base, "published": {"source": "a paper"}}
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"variants": []}, "give `variants` or `grid`"),
+    ({"seeds": [1, 1]}, "seed 1 stands there twice"),
+    ({"variants": [{"name": "base", "set": {"x": 1}}]}, "2 rows are called 'base'"),
+    ({"variants": [{"name": "a", "set": {"seed": 1}}]}, "the seed of a run is the study's"),
+    ({"variants": [{"name": "same"}]}, "changes nothing"),
+    ({"variantss": []}, "did you mean 'variants'"),
+    ({"base": "tiny.yml"}, "there is no such spec file"),
+    ({"base": {"spec": "tiny.yaml", "published": {"moving-shapes": {"accuracy": 0.5}}}}, "where they come from"),
+    ({"seeds": [2**40]}, r"seeds\.0: expected a number less than 4294967296; found 1099511627776"),
+    ({"seeds": [True]}, r"seeds\.0: expected a whole number"),
+    ({"budget": {"hours": float("nan")}}, "expected a finite number"),
+    ({"study": "../x"}, "expected lower-case letters"),
+    ({"variants": [{"name": "a", "set": {"model.alinger.fsra": False}}]}, "unknown key alinger; did you mean"),
+    ({"variants": [{"name": "a", "set": {"training.stages.nope.steps": 3}}]}, "names no item of the list"),
+    ({"variants": [{"name": "a", "set": {"model.aligner.width": 10**30}}]}, r"model\.aligner\.width: expected"),
+    ({"variants": [{"name": "a", "label": 3, "set": {"x": 1}}]}, r"variants\.0\.label: expected text; found 3"),
+    ({"grid": {"model.aligner.width": {"a": 1}}}, "expected a list; found"),
+    ({"grid": {"model.aligner.width": [16, 16]}}, "2 rows are called 'width-16'"),
+    ({"base": "study.yaml"}, "unknown key study"),
+    ({"benchmarks": ["moving-shape"]}, r"study\.yaml: there is no benchmark 'moving-shape'; did you mean"),
+    ({"metrics": ["acuracy"]}, r"metrics: there is no \W*acuracy\W*; did you mean 'accuracy'"),
+    (_published("moving-shape", "accuracy"), r"published\.moving-shape: it is not measured; did you mean"),
+    (_published("moving-shapes", "acuracy"), r"published\.moving-shapes: there is no \W*acuracy\W*; did you mean"),
+    ({"grid": {"model.aligner.width": list(range(100)), "seed": list(range(100))}}, "at most 1,000 rows"),
+]
+"""Changes to the study that make it wrong, and what is said."""
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -123,35 +155,7 @@ def test_all_problems_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Pa
     assert "did you mean" in message
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"variants": []}, "give `variants` or `grid`"),
-        ({"seeds": [1, 1]}, "seed 1 stands there twice"),
-        ({"variants": [{"name": "base", "set": {"x": 1}}]}, "2 rows are called 'base'"),
-        ({"variants": [{"name": "a", "set": {"seed": 1}}]}, "the seed of a run is the study's"),
-        ({"variants": [{"name": "same"}]}, "changes nothing"),
-        ({"variantss": []}, "did you mean 'variants'"),
-        ({"base": "tiny.yml"}, "there is no such spec file"),
-        ({"base": {"spec": "tiny.yaml", "published": {"moving-shapes": {"accuracy": 0.5}}}}, "where they come from"),
-        ({"seeds": [2**40]}, r"seeds\.0: expected a number less than 4294967296; found 1099511627776"),
-        ({"seeds": [True]}, r"seeds\.0: expected a whole number"),
-        ({"budget": {"hours": float("nan")}}, "expected a finite number"),
-        ({"study": "../x"}, "expected lower-case letters"),
-        ({"variants": [{"name": "a", "set": {"model.alinger.fsra": False}}]}, "unknown key alinger; did you mean"),
-        ({"variants": [{"name": "a", "set": {"training.stages.nope.steps": 3}}]}, "names no item of the list"),
-        ({"variants": [{"name": "a", "set": {"model.aligner.width": 10**30}}]}, r"model\.aligner\.width: expected"),
-        ({"variants": [{"name": "a", "label": 3, "set": {"x": 1}}]}, r"variants\.0\.label: expected text; found 3"),
-        ({"grid": {"model.aligner.width": {"a": 1}}}, "expected a list; found"),
-        ({"grid": {"model.aligner.width": [16, 16]}}, "2 rows are called 'width-16'"),
-        ({"base": "study.yaml"}, "unknown key study"),
-        ({"benchmarks": ["moving-shape"]}, r"study\.yaml: there is no benchmark 'moving-shape'; did you mean"),
-        ({"metrics": ["acuracy"]}, r"metrics: there is no \W*acuracy\W*; did you mean 'accuracy'"),
-        (_published("moving-shape", "accuracy"), r"published\.moving-shape: it is not measured; did you mean"),
-        (_published("moving-shapes", "acuracy"), r"published\.moving-shapes: there is no \W*acuracy\W*; did you mean"),
-        ({"grid": {"model.aligner.width": list(range(100)), "seed": list(range(100))}}, "at most 1,000 rows"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "said"), WRONG)
 def test_what_is_wrong_with_a_study_is_one_message(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         load_study(write(tmp_path, **changes))
@@ -186,3 +190,42 @@ def test_a_stage_depends_on_what_comes_before_it_alone(tmp_path: Path) -> None:
     for change in ({"seed": 9}, {"training__stages__align__steps": 9}, {"model__aligner__fsra": False},
                    {"training__stages__both__train": {"aligner": 1e-3, "backbone.lm_head": 1e-3}}):  # fmt: skip
         assert stages(**change)[0] != first
+
+
+NO_STUDIES = [
+    *((yaml.safe_dump({**STUDY, **changes}).encode(), said) for changes, said in WRONG),
+    (b"", "study.yaml"),
+    (b"- a list\n", "study.yaml"),
+    (b"study: [\n", "study.yaml"),
+    (b"study: parts\nstudy: again\n", "study.yaml"),
+    (b"a: &a [1]\nstudy: *b\n", "study.yaml"),
+    (b"\xff\xfe\x00study", "study.yaml"),
+    (b"study: parts\x00\n", "study.yaml"),
+    (yaml.safe_dump({**STUDY, "vlmkit": 2}).encode(), "vlmkit"),
+    (yaml.safe_dump({**STUDY, "base": [1]}).encode(), "base"),
+    (yaml.safe_dump({**STUDY, "seeds": {}}).encode(), "seeds"),
+    (yaml.safe_dump({**STUDY, "variants": {"a": 1}}).encode(), "variants"),
+    (yaml.safe_dump({"study": "parts"}).encode(), "base"),
+    (yaml.safe_dump({"design": "parts"}).encode(), "found a design space"),
+]
+
+
+@pytest.mark.parametrize("command", ["check", "ablate", "rank"])
+@pytest.mark.parametrize(("content", "said"), NO_STUDIES)
+def test_commands_end_with_one_message_about_a_malformed_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, content: bytes,
+    said: str,
+) -> None:  # fmt: skip
+    file = write(tmp_path)
+    file.write_bytes(content)
+    words = ["vlmkit", command, str(file), "--output", str(tmp_path / "runs")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 2
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    assert told.err.startswith("vlmkit: ")
+    assert re.search(said, told.err)
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,136 @@
+"""How far a study is: its runs, the stages that are trained, and the time that is left."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from vlmkit.json_files import is_present, read_record
+from vlmkit.study.already_made import already_made
+from vlmkit.study.other_runs import shared
+from vlmkit.study.probing import StudyProbe
+from vlmkit.study.rows import Study, StudyRun
+from vlmkit.study.run_status import JobState, Part, RunRecords, RunStatus
+from vlmkit.study.running import StudyProgress
+from vlmkit.study.study_folder import StudyFolder
+
+__all__ = ["StudyStatus", "StudyWatch"]
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How far a study is."""
+
+    study: str
+    runs: tuple[RunStatus, ...]
+    stages_trained: int
+    """Stages that runs of the study have trained."""
+    stages_taken: int
+    """Stages that they have taken from other runs, of the study or beside it."""
+    stages_left: int
+    """Stages that have to be trained, each once."""
+    training_left: float | None
+    """Seconds until all is trained, with as many runs at once as there are; None: not known yet."""
+    questions_left: float | None
+    """The same of the questions."""
+    unusable: tuple[str, ...] = ()
+    """Runs beside the study from which nothing is taken."""
+
+    def count(self, state: JobState) -> int:
+        """Return how many runs are in a state."""
+        return sum(run.state == state for run in self.runs)
+
+
+class StudyWatch:
+    """Looks at some runs of a study again and again."""
+
+    def __init__(self, study: Study, folder: StudyFolder, runs: Sequence[StudyRun], slots: int) -> None:
+        """Watch runs of which at most `slots` run at once."""
+        self._name, self._folder, self._runs, self._slots = study.spec.study, folder, runs, slots
+        self._records = RunRecords(study, folder)
+        self._shared = {run.experiment.name: shared(run, folder) for run in runs}
+        self._beside = already_made(study, folder)
+        file = folder.path / "probe.json"
+        probe = read_record(file, StudyProbe) if is_present(file) else None
+        self._probe = probe if probe is not None and probe.is_of(study) else None
+
+    def look(self, progress: StudyProgress) -> StudyStatus:
+        """Return how far all is now."""
+        failures = self._folder.failures()
+        runs = []
+        for run in self._runs:
+            name = run.experiment.name
+            status = self._records.status(run, _state(name, progress))
+            if status.state == "failed" and name in failures:
+                status = replace(status, error="".join(failures[name].said.splitlines()[-1:]))
+            runs.append(replace(status, taken_from=progress.runs_taken.get(name, "")))
+        finished = [set(run.stages).difference(run.missing()) for run in self._shared.values()]
+        taken = sum(len(run.stages_taken) for run in runs)
+        training, questions, stages = self._left(runs, self._beside.identities.union(*finished))
+        at_once = max(1, min(self._slots, sum(run.state in ("running", "waiting") for run in runs)))
+        return StudyStatus(
+            study=self._name,
+            runs=tuple(runs),
+            stages_trained=sum(map(len, finished)) - taken,
+            stages_taken=taken,
+            stages_left=stages,
+            training_left=None if training is None else training / at_once,
+            questions_left=None if questions is None else questions / at_once,
+            unusable=tuple(progress.unusable),
+        )
+
+    def _left(self, runs: Sequence[RunStatus], known: frozenset[str]) -> tuple[float | None, float | None, int]:
+        """Return the seconds of training and of questions, and the number of the stages that are left; runs that have
+        begun count before those that would wait for their stages."""
+        by_name = {run.experiment.name: run for run in self._runs}
+        parts = {name: self._records.parts(run) for name, run in by_name.items()}
+        training: list[float | None] = []
+        questions: list[float | None] = []
+        for status in sorted(runs, key=lambda run: run.state != "running"):
+            if status.state not in ("running", "waiting") or status.name in self._beside.taken:
+                continue
+            run, own = by_name[status.name], parts[status.name]
+            stages = self._shared[status.name].stages
+            for number, (part, stage) in enumerate(zip(own, stages, strict=False)):
+                if stage not in known:
+                    known |= {stage}
+                    training.append(self._seconds(run, part, parts, number))
+            questions += [self._seconds(run, part, parts) for part in own[len(stages) :]]
+        return _sum(training), _sum(questions), len(training)
+
+    def _seconds(
+        self, run: StudyRun, part: Part, parts: Mapping[str, list[Part]], stage: int | None = None
+    ) -> float | None:
+        """Return the seconds that are left of a part of a run. What it does not tell yet is taken from the same part of
+        other runs, first those of the row, and the pace of a stage from the probe before those of other rows."""
+        others = [other for other in self._runs if other.experiment.name not in self._beside.taken]
+        alike = [(other.rows == run.rows, one) for other in others for one in parts[other.experiment.name]]
+        every = [one for _, one in alike if one.name == part.name]
+        own = [one for is_own, one in alike if is_own and one.name == part.name]
+        steps = next((one.length for one in (part, *own, *every) if one.length), None)
+        pace = _mean_pace(own)
+        if pace is None and self._probe is not None and stage is not None and steps:
+            pace = self._probe.rows[run.rows[0]].seconds_of_stages[stage] / steps
+        return part._replace(steps=steps).seconds_left(_mean_pace(every) if pace is None else pace)
+
+
+def _mean_pace(parts: Sequence[Part]) -> float | None:
+    paces = [part.pace for part in parts if part.pace is not None]
+    return statistics.fmean(paces) if paces else None
+
+
+def _state(name: str, progress: StudyProgress) -> JobState:
+    if name in progress.running:
+        return "running"
+    if name in progress.ended or name in progress.passed_over:
+        return "done"
+    if name in progress.failed:
+        return "failed"
+    return "not needed" if name in progress.not_needed else "waiting"
+
+
+def _sum(times: Sequence[float | None]) -> float | None:
+    """Return the sum; None where one of them is not known."""
+    known = [one for one in times if one is not None]
+    return sum(known) if len(known) == len(times) else None
