@@ -12,7 +12,7 @@ __all__ = ["TextInput", "TrainedWordPieces"]
 
 
 class TrainedWordPieces(Spec):
-    """A WordPiece tokenizer in lower case that is trained on a few texts, for models from random weights."""
+    """A WordPiece tokenizer, in lower case, of the letters and words of a few texts, for models of random weights."""
 
     text: Annotated[tuple[str, ...], Field(min_length=1, max_length=10**6)]
     """The texts."""

@@ -6,12 +6,13 @@ Shape letters: Q texts, L tokens of a text.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
 from vlmkit.api.dataset import Turn
@@ -50,11 +51,17 @@ def read_words(text: TextInput, offline: bool = False) -> str:
 
 
 def _trained(texts: Sequence[str], vocab_size: int) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token=_UNKNOWN))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocab_size, special_tokens=list(_SPECIAL), show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    """Return a tokenizer whose pieces are the characters and words of texts, frequent words first. The trainer of
+    `tokenizers` breaks ties by chance; this one gives the same ids every time."""
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    split = (splitter.pre_tokenize_str(normalizer.normalize_str(text)) for text in texts)
+    words = Counter(word for found in split for word, _ in found)
+    letters = sorted(set("".join(words)))
+    pieces = (*_SPECIAL, *letters, *(f"##{letter}" for letter in letters), *sorted(words, key=lambda x: (-words[x], x)))
+    vocabulary = {piece: index for index, piece in enumerate([*dict.fromkeys(pieces)][:vocab_size])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=_UNKNOWN))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.add_special_tokens(list(_SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{_BEGIN} $A {_END}", special_tokens=[(token, _SPECIAL.index(token)) for token in (_BEGIN, _END)]
     )
