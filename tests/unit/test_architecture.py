@@ -25,7 +25,7 @@ LAYERS = (
     "answers summary",
     "study",
     "report bench chat",
-    "demo publish serve",
+    "demo publish scaffold serve",
     "eval_target judgement",
     "runner",
     "cli",

@@ -33,6 +33,7 @@ from vlmkit.cli import (
     rank_command,
     report_command,
     rescore_command,
+    scaffold_commands,
     serve_command,
     transformers_command,
     verify_command,
@@ -123,6 +124,7 @@ app.command("verify")(verify_command.verify_capsule)
 app.command("power")(planning.power)
 app.command("components")(installed.list_components)
 app.command("plugins")(installed.list_plugins)
+app.add_typer(scaffold_commands.app, name="plugin")
 app.command("schema")(installed.print_schema)
 
 
