@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LlamaVid"]
 
+_BLOCK = 256
+"""Frames, and pairs of a text and a frame, that are computed together: a film has thousands of them."""
+
 
 class LlamaVid(QFormerAligner):
     """A Q-Former with the question, whose queries read the patches of a frame; and means over patches."""
@@ -46,14 +49,15 @@ class LlamaVid(QFormerAligner):
         if text is None:
             raise UserError("the aligner llama-vid reads a text with each video: give `text`")
         pixels, _ = present_frames(video)
-        features_FSE = self.encoder(pixels)[:, 0]
+        features = torch.cat([self.encoder(block)[:, 0] for block in pixels.split(_BLOCK)])
         shown_QT = video.frame_mask[text.video_of_text].numpy()
         text_P, time_P = shown_QT.nonzero()
         place_BT = video.frame_mask.flatten().cumsum(0).view_as(video.frame_mask).numpy() - 1
         frame_P = place_BT[text.video_of_text.numpy()[text_P], time_P]
         frames, texts = (torch.from_numpy(index).to(pixels.device) for index in (frame_P, text_P))
-        context_PD = self._context(features_FSE, frames, text.ids[texts], text.mask[texts])
-        content_FGD = self._content(features_FSE[:, self.spec.encoder.prefix_tokens :], video)
+        pairs = zip(frames.split(_BLOCK), texts.split(_BLOCK), strict=True)
+        context_PD = torch.cat([self._context(features[f], text.ids[t], text.mask[t]) for f, t in pairs])
+        content_FGD = self._content(features, video)
         count, per_frame = len(frame_P), content_FGD.shape[1]
         own = count + frame_P[:, None] * per_frame + np.arange(per_frame)
         blocks = np.concatenate([np.arange(count)[:, None], own], 1)
@@ -63,20 +67,20 @@ class LlamaVid(QFormerAligner):
         pool = torch.cat([context_PD, content_FGD.flatten(0, 1)])
         return gather_tokens(pool, [source.ravel() for source in sources], layouts)
 
-    def _context(self, features: Tensor, frames: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Features (F, prefix + S, E), and of each pair the frame (P,) and the text (P, L) -> (P, D)."""
-        queries = self.query_tokens.expand(len(frames), -1, -1)
-        read_PNE = self.query_projector(self.qformer(queries, self.norm(features)[frames], ids=ids, text_mask=mask))
-        patches_FSE = features[:, self.spec.encoder.prefix_tokens :]
-        key_PES = self.key_projector(patches_FSE).transpose(1, 2)[frames]
-        weights_PNS = (read_PNE @ key_PES * features.shape[2] ** -0.5).softmax(-1)
-        mean_PE = (weights_PNS.mean(1, keepdim=True) @ patches_FSE[frames])[:, 0]
-        return self.value_projector(mean_PE)
+    def _context(self, features: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """(P, prefix + S, E) of a frame each, with the ids and the mask (P, L) of a text -> (P, D)."""
+        queries = self.query_tokens.expand(len(features), -1, -1)
+        read_PNE = self.query_projector(self.qformer(queries, self.norm(features), ids=ids, text_mask=mask))
+        patches_PSE = features[:, self.spec.encoder.prefix_tokens :]
+        scores_PNS = read_PNE @ self.key_projector(patches_PSE).transpose(1, 2) * features.shape[2] ** -0.5
+        mean_P1E = scores_PNS.softmax(-1).mean(1, keepdim=True) @ patches_PSE
+        context: Tensor = self.value_projector(mean_P1E[:, 0])
+        return context
 
-    def _content(self, patches: Tensor, video: VideoBatch) -> Tensor:
-        """(F, S, E) -> (F, G, D)."""
+    def _content(self, features: Tensor, video: VideoBatch) -> Tensor:
+        """(F, prefix + S, E) -> (F, G, D)."""
         grid = self.spec.grid(*video.pixels.shape[3:])
-        maps_FEhw = patches.transpose(1, 2).unflatten(2, grid)
+        maps_FEhw = features[:, self.spec.encoder.prefix_tokens :].transpose(1, 2).unflatten(2, grid)
         pooled_FGE = F.avg_pool2d(maps_FEhw, self.spec.pooled(grid)).flatten(2).transpose(1, 2)
-        projected: Tensor = self.projector(pooled_FGE)
-        return projected
+        content: Tensor = self.projector(pooled_FGE)
+        return content

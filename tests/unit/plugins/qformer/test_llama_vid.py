@@ -86,6 +86,14 @@ def test_the_question_decides_the_context_tokens_alone() -> None:
 
 
 @torch.no_grad()
+def test_long_videos_are_computed_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligner, video = built(tiny()), clips()
+    whole = aligner(video, TEXTS).embeddings
+    monkeypatch.setattr("vlmkit_qformer._llama_vid._BLOCK", 3)
+    torch.testing.assert_close(aligner(video, TEXTS).embeddings, whole, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_frames_do_not_see_each_other() -> None:
     aligner, video = built(tiny()), clips((4, 4))
     before = aligner(video, TEXTS).embeddings.unflatten(1, (-1, 2))
