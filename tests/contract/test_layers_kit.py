@@ -136,6 +136,26 @@ def test_finds_positions_that_do_not_follow_the_highest() -> None:
     assert faults(Leaping)["agrees_with_its_cache"] == "positions [24] come next behind [22]"
 
 
+def test_finds_weights_that_nobody_initializes() -> None:
+    class Left(_Shift):
+        def __init__(self, backbone: Any) -> None:
+            super().__init__(backbone)
+            self.shift[1] = nn.Parameter(torch.empty(backbone.config.hidden_size))
+
+    assert faults(Left)["initializes_every_weight"] == "never initialized: ['shift.1']"
+
+
+def test_finds_weights_of_the_llm_that_change() -> None:
+    class Taking(_Shift):
+        def __init__(self, backbone: Any) -> None:
+            super().__init__(backbone)
+            with torch.no_grad():
+                backbone.model.norm.weight.add_(1)
+
+    said = faults(Taking)["initializes_every_weight"]
+    assert said == "weights of the language model changed: ['model.norm.weight']"
+
+
 def test_every_component_of_the_kind_is_checked() -> None:
     assert {"eve-v2", "neo"} <= set(registry().names("layers"))
     assert len(checks("layers")) >= 10

@@ -16,9 +16,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from vlmkit.api.decoder_layers import LayersSpec
 from vlmkit.api.modules import Layers
 from vlmkit.api.tensors import TokenContext
+from vlmkit.testing.initialization import check_initialized
 from vlmkit.testing.module_checks import check_gradients
 
-__all__ = ["LayersChecks"]
+__all__ = ["LayersChecks", "small_backbone"]
 
 LENGTH = 14
 GRID = (2, 2)
@@ -55,7 +56,7 @@ class LayersChecks:
 
     def leaves_names_as_they_are(self, spec: LayersSpec) -> None:
         """Installing gives the language model neither parameters nor submodules, and takes none away."""
-        backbone = _backbone(spec)
+        backbone = small_backbone(spec)
         before = {name: id(value) for name, value in backbone.state_dict(keep_vars=True).items()}
         modules = [name for name, _ in backbone.named_modules()]
         layers = spec.build(backbone)
@@ -64,6 +65,14 @@ class LayersChecks:
         assert before == after, f"weights of the language model changed: {sorted(before.keys() ^ after.keys())}"
         assert modules == [name for name, _ in backbone.named_modules()], "modules of the language model changed"
         assert any(True for _ in layers.parameters()), "there are no parameters"
+
+    def initializes_every_weight(self, spec: LayersSpec) -> None:
+        """No weight is as the memory happened to be, and those of the language model stay as they are."""
+        backbone = small_backbone(spec)
+        before = {name: value.clone() for name, value in backbone.state_dict().items()}
+        check_initialized(lambda: spec.build(backbone))
+        changed = [name for name, value in backbone.state_dict().items() if not torch.equal(value, before[name])]
+        assert not changed, f"weights of the language model changed: {changed}"
 
     def is_reached_by_gradients(self, spec: LayersSpec) -> None:
         """Every parameter of the layers gets a gradient from visual and text tokens."""
@@ -143,7 +152,7 @@ class LayersChecks:
     def builds_on_meta(self, spec: LayersSpec) -> None:
         """The module can be built and run on text without memory, for `vlmkit check`."""
         with torch.device("meta"):
-            backbone = _backbone(spec)
+            backbone = small_backbone(spec)
             layers = spec.build(backbone)
             layers.install(backbone)
             elsewhere = [name for name, value in layers.state_dict().items() if not value.is_meta]
@@ -153,7 +162,8 @@ class LayersChecks:
             backbone(inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False)
 
 
-def _backbone(spec: LayersSpec) -> Any:
+def small_backbone(spec: LayersSpec) -> Any:
+    """Return a language model of the first family that the layers take: 2 layers of 32 channels."""
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 40}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
     return AutoModelForCausalLM.from_config(AutoConfig.for_model(spec.families[0], **sizes, **heads))
@@ -162,7 +172,7 @@ def _backbone(spec: LayersSpec) -> Any:
 def _make(spec: LayersSpec, seed: int = 0) -> _Model:
     """Build a model of the same weights in every call, none of them 0 or equal to another's."""
     torch.manual_seed(seed)
-    backbone = _backbone(spec)
+    backbone = small_backbone(spec)
     layers = spec.build(backbone)
     layers.install(backbone)
     with torch.no_grad():

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vlmkit.api.spec import ComponentSpec
 from vlmkit.api.tensors import VideoBatch
+from vlmkit.testing.initialization import check_initialized
 
 __all__ = ["ModuleChecks", "check_close", "check_gradients", "operator_calls"]
 
@@ -89,6 +90,10 @@ class ModuleChecks(ABC, Generic[S, X, M]):
         """The same inputs twice give the same bits."""
         module, sample = self._make(spec), self._samples(spec)[0]
         _check_same_bits(self._run(module, sample), self._run(module, sample), f"the same {self._inputs} twice")
+
+    def initializes_every_weight(self, spec: S) -> None:
+        """No weight or buffer is as the memory happened to be."""
+        check_initialized(lambda: self._build(spec))
 
     def builds_on_meta(self, spec: S) -> None:
         """The module can be built and run without memory, for `vlmkit check`."""
