@@ -56,7 +56,7 @@ def judge(
     folder, options, more = _answered(run, benchmarks_path)
     with folder.locked():
         stored = stored_answers(folder.path, benchmarks, more)
-        found = [judge_again(one, options, judge, limit) for one in stored]
+        found = [judge_again(one, options, judge, limit, folder.observers) for one in stored]
     if limit is None and folder.spec_file.is_file():
         from vlmkit.report import write_report
 
@@ -85,5 +85,8 @@ def _answered(run: str | Path, benchmarks_path: Sequence[str]) -> tuple[RunFolde
     if not is_folder(folder.path):
         raise RunError(f"{folder.path}: expected a run folder; there is no such folder")
     check_file_types(folder.path)
-    options = folder.spec().evaluation if folder.spec_file.is_file() else None
+    spec = folder.spec() if folder.spec_file.is_file() else None
+    if spec is not None:
+        folder.observe(spec)
+    options = spec.evaluation if spec else None
     return folder, options, [*benchmarks_path, *(options.benchmarks_path if options else ())]

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 from pluggy import PluginManager
 
 from vlmkit.api import hookspecs
+from vlmkit.api.deprecation import deprecated
 from vlmkit.api.spec import ComponentSpec, Spec
 from vlmkit.errors import PluginError, did_you_mean, shown
 
@@ -108,6 +109,8 @@ def _is_hook(module: ModuleType, name: str, manager: PluginManager) -> bool:
         _check_hook(hook)
         if options.get("wrapper") or options.get("hookwrapper"):
             raise PluginError(f"{hook} is a hook wrapper, but vlmkit calls each plugin by itself; leave that out")
+        if hook in hookspecs.OBSERVING:
+            deprecated(f"the hook {hook} of {module.__name__}", "an observer: vlmkit.api.ObserverSpec")
         return True
     if not isinstance(getattr(module, name), FunctionType):
         return False

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from copy import deepcopy
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -31,6 +29,7 @@ from vlmkit.api.evaluator import EvaluatorSpec
 from vlmkit.api.extractor import ExtractorSpec
 from vlmkit.api.harness import HarnessSpec
 from vlmkit.api.judge import JudgeSpec
+from vlmkit.api.observer import ObserverSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.sampler import SamplerSpec
 from vlmkit.api.spec import ComponentSpec
@@ -71,6 +70,7 @@ KINDS: dict[str, type[ComponentSpec]] = {
         HarnessSpec,
         JudgeSpec,
         LayersSpec,
+        ObserverSpec,
         ReaderSpec,
         SamplerSpec,
         TeacherSpec,
@@ -96,7 +96,6 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._by_key: dict[str, Plugin] = {}
         self._by_class: dict[type, Plugin] = {}
-        self._warned: set[tuple[str, str]] = set()
         self._offers: dict[tuple[str, str], list[Component]] = defaultdict(list)
         for point in sorted(points, key=lambda point: (point.name, point.value)):
             distribution = (point.dist.name, point.dist.version) if point.dist else ()
@@ -158,38 +157,10 @@ class Registry:
                 gathered.faults.append(f"plugin {plugin.name!r} ({plugin.package}): {raised}")
         return gathered
 
-    def listeners(self, hook: str) -> list[str]:
-        """Return the keys of the plugins that hear of an event."""
-        return [implementation.plugin_name for implementation in getattr(self.manager.hook, hook).get_hookimpls()]
-
-    def tell(self, hook: str, only: Collection[str] | None = None, **event: Any) -> list[str]:
-        """Tell the plugins of an event, all or those of the keys `only`. Return the keys of those that failed.
-
-        An observer that fails ends nothing: it is named on stderr, once for each hook.
-        """
-        failed = []
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            key = implementation.plugin_name
-            if only is not None and key not in only:
-                continue
-            own = {name: deepcopy(event[name]) for name in implementation.argnames}  # to do with as it likes
-            try:
-                implementation.function(**own)
-            except FAULTS as error:
-                failed.append(key)
-                self._warn(hook, key, error)
-        return failed
-
-    def _warn(self, hook: str, key: str, error: BaseException) -> None:
-        if (hook, key) in self._warned:
-            return
-        self._warned.add((hook, key))
-        if os.environ.get("VLMKIT_DEBUG"):
-            traceback.print_exception(error)
-        plugin = self._by_key.get(key)  # one that was registered by hand has no package
-        whose = f"plugin {plugin.name!r} ({plugin.package})" if plugin else f"plugin {key!r}"
-        after = "what it observes goes on, and this is said once"
-        print(f"vlmkit: warning: {whose}: {hook} raised {error_text(error)}; {after}", file=sys.stderr)
+    def label(self, key: str) -> str:
+        """Return what to call the plugin that is registered under a key; one by hand has no package."""
+        plugin = self._by_key.get(key)
+        return f"plugin {plugin.name!r} ({plugin.package})" if plugin else f"plugin {key!r}"
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all components of a kind, sorted."""

@@ -25,6 +25,7 @@ from vlmkit.files import PARTIAL_SUFFIX, Locked, expand_path, is_file, is_folder
 from vlmkit.guard import DISK_FULL
 from vlmkit.json_files import BadSample, read_json_lines, read_record, stamp, stamped_comment, validated, write_record
 from vlmkit.manifest import check_folder
+from vlmkit.observing import Observers
 from vlmkit.registry import registry
 from vlmkit.runtime import environment, rank
 from vlmkit.spec.experiment import ExperimentSpec
@@ -69,6 +70,8 @@ class RunFolder:
         """The composition in numbers; absent while nothing was trained."""
         self.report = self.path / "report.html"
         """The HTML page."""
+        self.observers = Observers(run=self.path)
+        """What hears of the work on the run; see `observe`."""
 
     @classmethod
     def open(cls, spec: ExperimentSpec, root: str | Path = "runs") -> RunFolder:
@@ -91,6 +94,7 @@ class RunFolder:
             if not rank():
                 run._note_environment()
             run.bad_lines()  # the summary reads them at the end; what is malformed should be said now
+        run.observe(spec)
         return run
 
     def spec(self) -> ExperimentSpec:
@@ -115,6 +119,11 @@ class RunFolder:
             if not others:
                 raise
             raise SpecError(f"{error}\nthis run was made with plugin {', '.join(others)}") from None
+
+    def observe(self, spec: ExperimentSpec) -> None:
+        """Have the observers of a spec hear of the run from now on, in the first process."""
+        if not rank():
+            self.observers = Observers(spec.observers, self.path)
 
     def check(self) -> None:
         """A RunError where this is no run folder, its spec is damaged, or it holds neither files nor folders alone."""

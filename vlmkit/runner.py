@@ -111,9 +111,11 @@ def run(spec: ExperimentSpec | str | Path, output: str | Path = "runs") -> Run:
     if spec.training is None:
         return evaluate(spec, output)
     prepared = _prepare(spec)  # what the evaluation lacks should stop the run before hours of training, not after
-    folder = train(spec, output)
-    _wait_for_first(folder.model)
-    return _measure(spec, folder, prepared)
+    folder, composed = _open(spec, Path(output) / spec.name)
+    with folder.observers.command(spec.model_dump(mode="json")):
+        _train(spec, folder, composed)
+        _wait_for_first(folder.model)
+        return _measure(spec, folder, prepared)
 
 
 def load(target: str | Path) -> tuple[VideoLM, VideoLMProcessor]:
@@ -135,11 +137,9 @@ def train(spec: ExperimentSpec, output: str | Path = "runs") -> RunFolder:
     exit_in_worker()
     if spec.training is None:
         raise SpecError(f"{spec.name}: this spec has no `training`, so there is nothing to train")
-    keep_freed_memory()
     folder, composed = _open(spec, Path(output) / spec.name)
-    from vlmkit.training.stages import train as train_stages
-
-    train_stages(spec, folder, composed.plan)
+    with folder.observers.command(spec.model_dump(mode="json")):
+        _train(spec, folder, composed)
     return folder
 
 
@@ -178,7 +178,8 @@ def evaluate(
     prepared = _prepare(spec)  # first: what the benchmarks lack leaves no folder behind
     folder, composed = _open(spec, path)
     _wait_for_first(folder.spec_file)
-    return _measure(spec, folder, prepared, composed.model, part)
+    with folder.observers.command(spec.model_dump(mode="json")):
+        return _measure(spec, folder, prepared, composed.model, part)
 
 
 def evaluation_costs(
@@ -213,6 +214,13 @@ def _open(spec: ExperimentSpec, path: Path) -> tuple[RunFolder, ComposedSummary]
         with folder.guarded():
             write_record(folder.composition_file, composed.summary.model_dump())
     return folder, composed
+
+
+def _train(spec: ExperimentSpec, folder: RunFolder, composed: ComposedSummary) -> None:
+    keep_freed_memory()
+    from vlmkit.training.stages import train as train_stages
+
+    train_stages(spec, folder, composed.plan)
 
 
 def _prepare(spec: ExperimentSpec) -> list[PreparedBenchmark | PreparedTask]:

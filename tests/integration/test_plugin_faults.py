@@ -300,20 +300,58 @@ class OddSpec(JudgeSpec):
     def build(self): return OddJudge()
 """
 OBSERVER = """
-@hookimpl
-def vlmkit_HOOK:
-    raise ConnectionError("tracker.example.org cannot be reached")
+from vlmkit.api import Observer, ObserverSpec
+
+class Tracker(Observer):
+    def stage_started(self, stage, options):
+        raise ConnectionError("tracker.example.org cannot be reached")
+    def evaluated(self, benchmark, metrics, result):
+        print("heard of", benchmark, sorted(metrics)[:3])
+
+class Teller(Observer):
+    def __init__(self, run): self.file = run.parent / "told.txt"
+
+def telling(event):
+    def told(self, **about):
+        with self.file.open("a") as file: file.write(event + chr(10))
+    return told
+
+for event in [name for name in vars(Observer) if name.endswith("ed")]:
+    setattr(Teller, event, telling(event))
+
+class OddSpec(ObserverSpec):
+    type: Literal["odd"] = "odd"
+    fails: bool = True
+    def build(self, run): return Tracker() if self.fails else Teller(run)
 """
 
 
 def test_observers_that_fail_end_nothing(run: Run, quick: None) -> None:
-    hooks = ["stage_started(run)", "step_ended(step)", "stage_ended(stage)", "evaluated(result)"]
-    done = run("".join(OBSERVER.replace("HOOK", hook) for hook in hooks), "run")
+    observed = {"name: tiny": "name: tiny\nobservers: [odd, {type: odd, fails: false}, {type: csv, every: 5}]"}
+    done = run(OBSERVER, "run", **observed)
     assert done.code == 0
-    for hook in hooks:
-        name = f"vlmkit_{hook.partition('(')[0]}"
-        assert f"warning: plugin 'odd' (odd 1.2): {name} raised ConnectionError: tracker.example.org" in done.err
-    assert json.loads(Path("runs/tiny/eval/moving-shapes/untold.json").read_text())["plugins"] == ["odd=odd_plugin"]
+    assert done.err.count("warning: observer 'odd' (odd 1.2): stage_started raised ConnectionError: tracker.exam") == 1
+    assert json.loads(Path("runs/tiny/eval/moving-shapes/untold.json").read_text())["plugins"] == ["odd"]
+    table = Path("runs/tiny/metrics.csv").read_text()
+    assert "\nwords,,1,language_loss," in table
+    assert "\n,moving-shapes,,accuracy/low," in table
+    events = [
+        "run_started",
+        "stage_started",
+        "step_ended",
+        "stage_ended",
+        "evaluation_started",
+        "evaluated",
+        "run_ended",
+    ]
+    assert Path("runs/told.txt").read_text().split() == events
+    again = run(OBSERVER, "eval", **observed)
+    assert "heard of moving-shapes ['accuracy', 'accuracy/high', 'accuracy/low']" in again.out
+    assert Path("runs/told.txt").read_text().split() == [*events, "run_started", "run_ended"]
+    assert not Path("runs/tiny/eval/moving-shapes/untold.json").exists()
+    first = Path("runs/tiny/eval/moving-shapes/result.json").read_text()
+    assert run("", "eval").code == 0  # without them nothing is asked or judged again
+    assert Path("runs/tiny/eval/moving-shapes/result.json").read_text() == first
 
 
 def test_a_judge_that_is_gone(run: Run, quick: None) -> None:

@@ -18,7 +18,7 @@ LAYERS = (
     "api",
     "nn plugin_choice plugin_files registration",
     "registry",
-    "spec data runtime testing",
+    "spec data runtime testing observing",
     "model run_folder",
     "benchmarks",
     "checkpoints evaluation training",

@@ -25,6 +25,7 @@ from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, PublishedPart, ho
 from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
 from vlmkit.api.judge_reply import read_reply
+from vlmkit.api.observer import Observer, ObserverSpec
 from vlmkit.api.reader import OpenVideo, Reader, ReaderSpec
 from vlmkit.api.sampler import Sampler, SamplerSpec
 from vlmkit.api.spec import ComponentSpec, Slot, Spec, default_component
@@ -43,7 +44,17 @@ from vlmkit.errors import (
     did_you_mean,
     shown,
 )
-from vlmkit.files import expand_path, file_sha256, is_file, is_folder, lock_file, read_bytes, read_text, whole_text
+from vlmkit.files import (
+    expand_path,
+    file_sha256,
+    is_file,
+    is_folder,
+    lock_file,
+    read_bytes,
+    read_text,
+    whole_text,
+    write_atomic,
+)
 from vlmkit.guard import first_line, quiet_transformers, reading, refuse_pointers
 from vlmkit.json_files import name_of, parse_json, parse_rows, read_json, text_of
 from vlmkit.manifest import damaged_files, write_manifest
@@ -90,6 +101,8 @@ __all__ = [
     "JudgeSpec",
     "Layers",
     "LayersSpec",
+    "Observer",
+    "ObserverSpec",
     "OpenVideo",
     "PluginError",
     "Projector",
@@ -150,6 +163,7 @@ __all__ = [
     "template_fields",
     "text_of",
     "whole_text",
+    "write_atomic",
     "write_manifest",
 ]
 

@@ -1,7 +1,6 @@
 """Every hook that vlmkit calls. A plugin is a module that implements some of them with `@hookimpl`.
 
-What an observer raises (`vlmkit_stage_started` and below) ends nothing: it is a warning on stderr, once for each hook.
-An observer gets copies, to do with as it likes.
+`vlmkit_stage_started` and those below are deprecated: an observer (`vlmkit.api.observer`) hears of more.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from vlmkit.api.spec import ComponentSpec
 
 __all__ = [
     "API_VERSION",
+    "OBSERVING",
     "PublishedFormat",
     "PublishedPart",
     "hookimpl",
@@ -31,6 +31,9 @@ __all__ = [
 
 API_VERSION = 1
 """A plugin states the version it was made for as `VLMKIT_API = 1`; another one is refused."""
+
+OBSERVING = ("vlmkit_stage_started", "vlmkit_step_ended", "vlmkit_stage_ended", "vlmkit_evaluated")
+"""Deprecated: hooks of which `vlmkit.api.Observer` has methods."""
 
 hookspec = pluggy.HookspecMarker("vlmkit")
 hookimpl = pluggy.HookimplMarker("vlmkit")
@@ -124,5 +127,4 @@ def vlmkit_stage_ended(run: Path, stage: str) -> None:
 
 @hookspec
 def vlmkit_evaluated(run: Path, benchmark: str, result: Mapping[str, Any]) -> None:
-    """A benchmark is done; `result` is what `result.json` holds. An observer that fails is told again by the next
-    `vlmkit eval`, that of a run that was killed in between likewise."""
+    """A benchmark is done; `result` is what `result.json` holds."""

@@ -125,9 +125,11 @@ def _evaluate(
         measure = partial(_measure, benchmark, sets, judge, conditions, spec, run, model)
 
     if result is None:
-        expect_result(folder)
-        result = measure()
-    announce(run.path, folder, result)
+        expect_result(folder, run.observers)
+        run.observers.tell("evaluation_started", benchmark=benchmark.name)
+        with run.observers.failing("evaluation_failed", benchmark=benchmark.name):
+            result = measure()
+    announce(folder, result, run.observers)
     return result
 
 

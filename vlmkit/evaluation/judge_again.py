@@ -22,6 +22,7 @@ from vlmkit.evaluation.questions import answers_file, protocol_judge
 from vlmkit.evaluation.records import BenchmarkResult, Conditions, JudgeName, read_result
 from vlmkit.evaluation.rescoring import rules_of
 from vlmkit.json_files import is_present
+from vlmkit.observing import Observers
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.identity import origins, versions
 from vlmkit.spec.loading import read_component
@@ -86,7 +87,11 @@ def stored_answers(run: Path, names: Sequence[str] = (), more: Sequence[str] = (
 
 
 def judge_again(
-    stored: StoredAnswers, options: EvaluationSpec | None, judge: str | dict[str, Any] | None, limit: int | None = None
+    stored: StoredAnswers,
+    options: EvaluationSpec | None,
+    judge: str | dict[str, Any] | None,
+    limit: int | None,
+    observers: Observers,
 ) -> JudgedAgain:
     """Have the stored answers judged, and write the result anew. What this judge has judged before it is not asked.
 
@@ -95,6 +100,7 @@ def judge_again(
         options: of the run, of which the judge is used where `judge` is None.
         judge: another judge, by name or with its options, or the name of one whose verdicts came with the answers.
         limit: judge and score only the first so many answers, and leave result.json as it is.
+        observers: what hears of the result.
 
     Raises:
         UserError: the judge cannot be built, or a file is malformed.
@@ -111,9 +117,9 @@ def judge_again(
             return JudgedAgain(folder.name, _unwritten(stored.before, former), _unwritten(conditions, scores))
     files = [folder / answers_file(control) for control in stored.answers]
     seconds = time.monotonic() - started
-    expect_result(folder)
+    expect_result(folder, observers)
     result = keep_result(folder, conditions, scores, files, seconds, stored.before.spec_sha256)
-    announce(folder.parents[1], folder, result)
+    announce(folder, result, observers)
     return JudgedAgain(folder.name, stored.before, result)
 
 

@@ -22,11 +22,12 @@ from vlmkit.evaluation.records import (
 )
 from vlmkit.evaluation.scores import JudgeAll, score_sets, summarize
 from vlmkit.manifest import file_entries
+from vlmkit.observing import Observers
 from vlmkit.registry import registry
 
 __all__ = ["announce", "expect_result", "keep_result", "score_controls", "tell_cost"]
 
-_EVENT = "vlmkit_evaluated"
+_EVENT = "evaluated"
 _COUNTING = (
     "n questions were scored and make up the metrics, unreadable and drawn answers among them; questions about "
     "unreadable videos (skipped), those that the judge failed on (unscored) and those that the protocol leaves out "
@@ -79,16 +80,16 @@ def keep_result(
     return result
 
 
-def expect_result(folder: Path) -> None:
+def expect_result(folder: Path, observers: Observers) -> None:
     """Note that the observers should hear of the next result in the folder of a benchmark."""
-    write_pending(folder, registry().listeners(_EVENT))
+    write_pending(folder, observers.listeners(_EVENT))
 
 
-def announce(run: Path, folder: Path, result: BenchmarkResult) -> None:
+def announce(folder: Path, result: BenchmarkResult, observers: Observers) -> None:
     """Tell a result to the observers that have not heard of it."""
     if pending := read_pending(folder):
-        event = {"run": run, "benchmark": folder.name, "result": result.data()}
-        write_pending(folder, registry().tell(_EVENT, pending, **event))
+        event = {"benchmark": folder.name, "metrics": result.flat(), "result": result.data()}
+        write_pending(folder, observers.tell(_EVENT, pending, **event))
 
 
 def tell_cost(text: str) -> None:

@@ -21,7 +21,7 @@ from vlmkit.manifest import Checksum, check_files
 from vlmkit.spec.evaluation import Control
 
 __all__ = [
-    "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
+    "COUNTS", "BenchmarkResult", "Conditions", "ControlScores", "Decoding", "HarnessUsed", "JudgeName",
     "Metric", "Scores", "TypeScores", "read_pending", "read_result", "release_answers", "write_pending",
     "write_result",
 ]  # fmt: skip
@@ -29,6 +29,10 @@ __all__ = [
 _PENDING = "untold.json"
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Value = Annotated[float, Field(allow_inf_nan=False)]
+
+
+COUNTS = ("n", "skipped", "unscored", "unreadable", "dropped", "drawn", "contradictions")
+"""Numbers of questions in `Scores`."""
 
 
 class Metric(Record):
@@ -70,6 +74,14 @@ class Scores(Record):
     by_type: dict[str, TypeScores]
     by: dict[str, dict[str, TypeScores]] = Field(default_factory=dict)
     """By further columns of the annotations: task, aspect, …"""
+
+    def flat(self) -> dict[str, float]:
+        """Return one number under each name, for observers: `accuracy`, the ends of its interval, counts."""
+        numbers: dict[str, float] = {name: getattr(self, name) for name in COUNTS}
+        for name, metric in self.metrics.items():
+            low, high = metric.ci95
+            numbers |= {name: metric.value, f"{name}/low": low, f"{name}/high": high}
+        return numbers
 
 
 class ControlScores(Scores):

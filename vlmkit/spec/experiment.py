@@ -12,6 +12,7 @@ from vlmkit.api.backbone import BackboneSpec
 from vlmkit.api.bounds import MOST_LAYERS, Batch, Count, Fraction, Heads, Length, Mebibytes, Name, Processes, Rate
 from vlmkit.api.dataset import DatasetSpec
 from vlmkit.api.decoder_layers import LayersSpec
+from vlmkit.api.observer import ObserverSpec
 from vlmkit.api.reader import ReaderSpec
 from vlmkit.api.spec import Slot, Spec, default_component
 from vlmkit.api.teacher import TeacherSpec
@@ -219,6 +220,8 @@ class ExperimentSpec(Spec):
     """Name of the experiment; its run folder is runs/NAME."""
     plugins: Annotated[list[_PluginFile], Field(max_length=100, default_factory=list, exclude_if=_is_empty)]
     """Python files, each a plugin that is not installed; relative to the spec file that names them."""
+    observers: Annotated[list[Slot[ObserverSpec]], Field(max_length=100, default_factory=list, exclude_if=_is_empty)]
+    """What hears of the stages, steps and results of the run. It changes none of them."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Decides initial weights, the order of the data and everything else that is drawn."""
     model: ModelSpec

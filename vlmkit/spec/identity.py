@@ -32,7 +32,7 @@ __all__ = [
     "versions",
 ]
 
-FREE = ("evaluation", "plugins", "data.cache_mib", "data.max_bad_fraction", "training.workers")
+FREE = ("evaluation", "observers", "plugins", "data.cache_mib", "data.max_bad_fraction", "training.workers")
 """Dotted keys that a continued run may change: the trained weights do not depend on them. Of plugins the versions of
 the components count, which for a file is its checksum, wherever it lies."""
 
@@ -95,8 +95,8 @@ def identity(spec: ExperimentSpec) -> str:
 
 
 def sha256_without_name(spec: ExperimentSpec) -> str:
-    """Return a checksum of everything that a spec says, but for its name and where its plugins lie."""
-    content = spec.model_dump(mode="json", exclude={"name", "plugins"})
+    """Return a checksum of everything that a spec says but for its name, its observers and where its plugins lie."""
+    content = spec.model_dump(mode="json", exclude={"name", "observers", "plugins"})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

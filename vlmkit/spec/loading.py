@@ -123,9 +123,9 @@ def read_resolved(path: Path) -> ExperimentSpec:
 
 
 def sha256(spec: ExperimentSpec) -> str:
-    """Return a checksum of everything that the spec says, but for where its plugins lie."""
+    """Return a checksum of everything that the spec says, but for its observers and where its plugins lie."""
     return hashlib.sha256(
-        json.dumps(spec.model_dump(mode="json", exclude={"plugins"}), sort_keys=True).encode()
+        json.dumps(spec.model_dump(mode="json", exclude={"observers", "plugins"}), sort_keys=True).encode()
     ).hexdigest()
 
 

@@ -20,7 +20,6 @@ from vlmkit.json_files import write_record
 from vlmkit.manifest import write_manifest
 from vlmkit.model.compose import compose
 from vlmkit.model.pretrained import load_head, nonfinite_weights, without_progress_bars
-from vlmkit.registry import registry
 from vlmkit.run_folder import RunFolder
 from vlmkit.runtime import rank
 from vlmkit.spec.experiment import ExperimentSpec, StageSpec, TrainingSpec
@@ -146,9 +145,17 @@ class _StageLoop:
         trainer.restore(checkpoint)
         if not rank():
             remove_leftovers(folder, keep=checkpoint)
-            options = stage.model_dump(mode="json")
-            registry().tell("vlmkit_stage_started", run=self.run.path, stage=stage.name, config=options)
-        started = time.monotonic()
+            self.run.observers.tell("stage_started", stage=stage.name, options=stage.model_dump(mode="json"))
+        with self.run.observers.failing("stage_failed", stage=stage.name):
+            self._run_stage(stage_run, trainer, model, checkpoint)
+        if not rank():
+            self.run.observers.tell("stage_ended", stage=stage.name)
+
+    def _run_stage(
+        self, stage_run: StageRun, trainer: StageTrainer, model: ModelWithLoss, checkpoint: Path | None
+    ) -> None:
+        """Train from the checkpoint on, and write what stays of the stage."""
+        folder, started = stage_run.folder, time.monotonic()
         try:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         finally:
@@ -163,14 +170,13 @@ class _StageLoop:
                 run=self.identity,
                 stage=folder.name,
                 steps=stage_run.dataset.order.steps,
-                samples=len(samples),
+                samples=len(stage_run.dataset.samples),
                 samples_skipped=trainer.sums.skipped,
                 seconds_since_resumed=time.monotonic() - started,
                 files=measure_stage(folder),
             )
             write_record(folder / STAGE_RECORD, record.model_dump())
             remove_leftovers(folder, keep=None)
-            registry().tell("vlmkit_stage_ended", run=self.run.path, stage=stage.name)
 
     def _samples(self, stage: StageSpec) -> StageSamples:
         """Return the stage's data. Stages that name the same dataset share it."""

@@ -17,7 +17,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, TrainerState
 
 from vlmkit.files import PARTIAL_SUFFIX, move_into_place, saving_weights
-from vlmkit.registry import registry
 from vlmkit.runtime import WorkerContext, rank, world_size
 from vlmkit.training.arguments import StageRun, autocasts, trainer_arguments
 from vlmkit.training.checkpoint import (
@@ -185,8 +184,8 @@ class StageTrainer(Trainer):
         self.metrics.append(line)
         if self.progress is not None:
             self.progress.show(line)
-        event = {"run": self.stage_run.run.path, "stage": self.stage_run.stage.name, "step": step}
-        registry().tell("vlmkit_step_ended", **event, metrics=line.flat())
+        observers, stage = self.stage_run.run.observers, self.stage_run.stage.name
+        observers.tell("step_ended", stage=stage, step=step, metrics=line.flat())
 
     def _get_output_dir(self, trial: Any) -> str:
         """The Trainer writes a checkpoint here, hidden; it gets its place when it is whole."""
