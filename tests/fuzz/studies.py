@@ -101,7 +101,7 @@ class Target:
     def check(self, example: dict[str, bytes]) -> str:
         """Validate all rows, compose them on the meta device, and write the table before anything runs."""
         from vlmkit.cli.experiments import check
-        from vlmkit.study.rows import is_study
+        from vlmkit.spec.study_files import is_study
 
         for entry in self.folder.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

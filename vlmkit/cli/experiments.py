@@ -12,7 +12,7 @@ from vlmkit.errors import CheckpointError, UserError, shown
 from vlmkit.formatting import columns, large
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
-from vlmkit.study.rows import is_study
+from vlmkit.spec.study_files import is_study
 
 if TYPE_CHECKING:
     from vlmkit.spec.evaluation import EvaluationSpec

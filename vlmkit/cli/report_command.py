@@ -10,7 +10,8 @@ import typer
 from vlmkit.cli.experiments import RunsFolder
 from vlmkit.errors import UserError
 from vlmkit.files import is_folder
-from vlmkit.study.rows import is_study, load_study
+from vlmkit.spec.study_files import is_study
+from vlmkit.study.rows import load_study
 
 __all__ = ["report"]
 

@@ -34,7 +34,7 @@ __all__ = ["ProgressLines", "StudyScreen", "show_progress"]
 _STYLES = {"done": "green", "failed": "bold red", "running": "cyan", "waiting": "dim", "not needed": "dim"}
 _COUNTED: tuple[JobState, ...] = ("not needed", "waiting", "done")
 """States of which the runs are counted where there is not room for each, in this order."""
-_LEAST = 4
+_LEAST = 3
 """Lines for runs, however low the terminal is."""
 _WIDE = 100
 """Columns from which on the numbers of all runs stand one below the other."""
@@ -130,8 +130,8 @@ def _time_left(status: StudyStatus) -> str:
     if status.training_left is None:
         return "time left not known yet"
     if status.questions_left is None:
-        return f"{duration(status.training_left)} of training left"
-    return f"{duration(status.training_left + status.questions_left)} left"
+        return f"{duration(round(status.training_left))} of training left"
+    return f"{duration(round(status.training_left + status.questions_left))} left"
 
 
 def _rows(status: StudyStatus, width: int, room: int) -> Iterator[Text]:
@@ -159,6 +159,8 @@ def _detail(run: RunStatus, stages: int, room: int) -> str:
     if run.state == "failed":
         return run.error
     said: list[tuple[str, int]] = []  # with its rank
+    if run.state == "running" and run.part is None:
+        said.append(("report", 0))
     if run.part is not None:
         part, left = run.part, run.part.seconds_left()
         steps = f"{part.step}" if part.steps is None else f"{part.step}/{part.steps}"

@@ -16,7 +16,7 @@ __all__ = ["AlreadyMade", "already_made"]
 
 @dataclass(frozen=True)
 class AlreadyMade:
-    """What of a study is there already."""
+    """Runs and stages of a study that are there already."""
 
     done: frozenset[str]
     """Names of its own runs that are done."""

@@ -11,18 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from vlmkit.errors import NAME_PATTERN, SpecError, UserError, as_written, from_pydantic, shortened
-from vlmkit.files import expand_path
+from vlmkit.errors import NAME_PATTERN, SpecError, UserError, as_written, shortened
 from vlmkit.progress import Progress
 from vlmkit.spec.design_space import MOST_DESIGNS, Cost, DesignSpaceSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import validate_spec
 from vlmkit.spec.merge import apply, read_extended
-from vlmkit.spec.spec_files import find_beside, find_spec
-from vlmkit.spec.tree import Placed, placed, spec_error
-from vlmkit.spec.yaml import read as read_yaml
+from vlmkit.spec.spec_files import find_beside
+from vlmkit.spec.study_files import check_measures, read_study_file, refuse_name_and_seed
+from vlmkit.spec.tree import Placed, placed
 from vlmkit.study.pareto import pareto_front, spread_out
 from vlmkit.study.rows import below
 from vlmkit.summary import Summary, summarize
@@ -110,25 +107,12 @@ def load_space(path: str | Path) -> DesignSpace:
 
     A SpecError with all that is wrong with the file, with line, or with the base.
     """
-    file = find_spec(expand_path(path))
-    values = read_yaml(file, "a design-space file")
-    if isinstance(values.value, dict) and "design" not in values.value and values.value.keys() & {"study", "model"}:
-        found, does = ("a study", "vlmkit ablate") if "study" in values.value else ("an experiment", "vlmkit run")
-        raise SpecError(
-            f"{file}: expected a design space, with the keys vlmkit, design, base, ranges, objectives; found {found}; "
-            f"`{does}` runs it"
-        )
-    try:
-        spec = DesignSpaceSpec.model_validate(values.data)
-    except ValidationError as error:
-        raise spec_error(from_pydantic(error), str(file), values) from None
+    file, values, spec = read_study_file(path, "design", DesignSpaceSpec)
     base = read_extended(find_beside(file, spec.base))
-    for dotted, value in below(values, "set").items():
+    changes, given, measured = below(values, "set"), below(values, "ranges"), below(values.value["runs"], "set")
+    refuse_name_and_seed({**changes, **given, **measured}, "`seeds` in `runs`")
+    for dotted, value in changes.items():
         base = apply(base, dotted, value)
-    given = below(values, "ranges")
-    for dotted, value in given.items():
-        if dotted in ("name", "seed"):
-            raise SpecError(f"{value.place}: the {dotted} of a run is the study's: give `seeds` in `runs`")
     ranges = {dotted: list(_values(given[dotted], one.values())) for dotted, one in spec.ranges.items()}
     space = DesignSpace(file, spec, base, ranges)
     if spec.sample is None and space.combinations > MOST_DESIGNS:
@@ -136,13 +120,9 @@ def load_space(path: str | Path) -> DesignSpace:
             f"{values.place_of(('ranges',))}: these ranges have {space.combinations:,} combinations, expected at most "
             f"{MOST_DESIGNS:,}; give `sample: {{designs: 200}}`, or fewer values"
         )
-    measured = below(values.value["runs"], "set")
     if spec.runs.benchmarks is not None:
         measured["evaluation.benchmarks"] = values.value["runs"].value["benchmarks"]
-    if space.experiment(measured).evaluation is None:
-        raise SpecError(
-            f"{file}: there is nothing to measure: give `benchmarks` in `runs`, or a base with `evaluation`"
-        )
+    check_measures(space.experiment(measured), str(file), "`benchmarks` in `runs`, or a base with `evaluation`")
     return space
 
 

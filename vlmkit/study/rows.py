@@ -10,21 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from vlmkit.errors import SpecError, UserError, did_you_mean, from_pydantic, shown
-from vlmkit.files import expand_path
+from vlmkit.errors import SpecError, UserError, did_you_mean, shown
 from vlmkit.spec.evaluation import EvaluationSpec
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import sha256_without_name
 from vlmkit.spec.loading import validate_spec
 from vlmkit.spec.merge import apply, read_extended
-from vlmkit.spec.spec_files import find_beside, find_spec
+from vlmkit.spec.spec_files import find_beside
 from vlmkit.spec.study import RowSpec, StudySpec
-from vlmkit.spec.tree import Placed, spec_error
-from vlmkit.spec.yaml import read as read_yaml
+from vlmkit.spec.study_files import check_measures, read_study_file, refuse_name_and_seed
+from vlmkit.spec.tree import Placed
 
-__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "below", "is_study", "load_study"]
+__all__ = ["BASE", "Study", "StudyRow", "StudyRun", "below", "load_study"]
 
 BASE = "base"
 """The name of the row that the others are compared with."""
@@ -92,39 +89,12 @@ class Study:
         return [run for run in self.runs if row in run.rows]
 
 
-def is_study(path: str | Path) -> bool:
-    """Return whether a YAML file says that it is a study. A SpecError where there is none, or a design space."""
-    file = find_spec(expand_path(path))
-    values = read_yaml(file).value
-    _refuse_design_space(file, values)
-    return isinstance(values, dict) and "study" in values
-
-
-def _refuse_design_space(file: Path, values: Any) -> None:
-    if isinstance(values, dict) and "design" in values and not values.keys() & {"study", "model"}:
-        raise SpecError(
-            f"{file}: expected a study or a spec, found a design space; `vlmkit design {file}` explores it, and "
-            "writes a study"
-        )
-
-
 def load_study(path: str | Path) -> Study:
     """Read and validate a study file and every experiment in it.
 
     A SpecError with the problems of all of them, each with file and line.
     """
-    file = find_spec(expand_path(path))
-    values = read_yaml(file, "a study file")
-    _refuse_design_space(file, values.value)
-    if isinstance(values.value, dict) and "study" not in values.value and "model" in values.value:
-        raise SpecError(
-            f"{file}: expected a study file, with the keys vlmkit, study, base, variants, seeds; found an experiment; "
-            "`vlmkit run` runs it"
-        )
-    try:
-        spec = StudySpec.model_validate(values.data)
-    except ValidationError as error:
-        raise spec_error(from_pydantic(error), str(file), values) from None
+    file, values, spec = read_study_file(path, "study", StudySpec)
     rows = tuple(_rows(file, spec, values))
     name, count = Counter(row.name for row in rows).most_common(1)[0]
     if count > 1:
@@ -217,17 +187,16 @@ def _row(
     overrides: Mapping[str, Placed],
 ) -> StudyRow:
     experiment = read_extended(find_beside(file, own_file or spec.base.spec))
-    for dotted, value in {**below(values, "set"), **overrides}.items():
-        if dotted in ("name", "seed"):
-            raise SpecError(f"{value.place}: the {dotted} of a run is the study's: give `seeds`, and names to variants")
+    changes = {**below(values, "set"), **overrides}
+    refuse_name_and_seed(changes, "`seeds`, and names to variants")
+    for dotted, value in changes.items():
         experiment = apply(experiment, dotted, value)
     if spec.benchmarks is not None:
         experiment = apply(experiment, "evaluation.benchmarks", values.value["benchmarks"])
     experiment = apply(experiment, "seed", spec.seeds[0])
     experiment = apply(experiment, "name", _run_name(name, spec.seeds[0]))
     validated = validate_spec(experiment, f"{file}, {name}")
-    if validated.evaluation is None:
-        raise SpecError(f"{file}, {name}: there is nothing to measure: give `benchmarks`, or a spec with `evaluation`")
+    check_measures(validated, f"{file}, {name}", "`benchmarks`, or a spec with `evaluation`")
     return StudyRow(name, said, {dotted: value.data for dotted, value in overrides.items()}, validated)
 
 

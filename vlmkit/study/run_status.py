@@ -71,7 +71,7 @@ class RunStatus:
     name: str
     state: JobState
     part: Part | None = None
-    """What is under way; None before and after."""
+    """What is under way; None before and after, when the report is written."""
     scores: tuple[Score, ...] = ()
     stages_taken: tuple[str, ...] = ()
     """The runs that have trained stages of this one, `NAME` or `STUDY/NAME`: one for each stage."""

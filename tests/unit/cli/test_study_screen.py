@@ -21,6 +21,7 @@ RUNNING = RunStatus(
 ASKED = RunStatus("without-lsd-seed1", "running", Part("eval moving-shapes", False, 64, None, None))
 FAILED = RunStatus("slower-seed1", "failed", error="vlmkit: [bold]the disk is full[/]")
 WAITING = RunStatus("base-seed2", "waiting")
+REPORTED = RunStatus("base-seed3", "running")
 STATUS = StudyStatus("modules", (DONE, TAKEN, RUNNING, ASKED, FAILED, WAITING), 6, 2, 9, 4000.0, 60.0)
 
 
@@ -62,6 +63,7 @@ def test_a_narrow_terminal_shows_what_counts_most() -> None:
     rows = drawn(STATUS, 60)[5:]
     assert rows[1] == "without-rows-seed1  done     accuracy 68.7%"
     assert rows[2] == "without-fsra-seed1  running  together   120/300  6 min left"
+    assert drawn(replace(STATUS, runs=(REPORTED,)), 60)[5] == "base-seed3  running  report"
     long = replace(RUNNING, name="a-row-of-which-the-name-is-far-too-long-seed3")
     assert drawn(replace(STATUS, runs=(long,)), 60)[5].startswith("a-row-of-w…ong-seed3  running")
 
@@ -75,6 +77,8 @@ def test_many_runs_are_counted_where_there_is_no_room() -> None:
     assert sum("accuracy" in row for row in rows) == 20
     rows = drawn(status, 80, 30)[5:]
     assert (len(rows), rows[-2:]) == (23, ["20 done", "19 waiting"])
+    rows = drawn(status, 60, 8)[5:]
+    assert rows == ["and 21 more, running or failed", "20 done", "19 waiting"]
     rows = drawn(status, 60, 12)[5:]
     assert (len(rows), rows[-3:]) == (7, ["and 17 more, running or failed", "20 done", "19 waiting"])
 

@@ -10,8 +10,9 @@ import yaml
 
 from vlmkit.errors import SpecError
 from vlmkit.spec.loading import load_spec
+from vlmkit.spec.study_files import is_study
 from vlmkit.study.designs import costs_of, explore, load_space
-from vlmkit.study.rows import is_study, load_study
+from vlmkit.study.rows import load_study
 from vlmkit.study.survivors import write_study
 from vlmkit.summary import summarize
 
@@ -148,6 +149,8 @@ def test_a_shipped_base_is_named_as_it_was(tmp_path: Path) -> None:
         ({"ranges": {"model.aligner.width": {"from": 0, "to": 1e9, "step": 1e-3}}}, "make the step larger"),
         ({"ranges": {"model.aligner.width": 16}}, "expected a mapping"),
         ({"ranges": {"seed": [1, 2]}}, "the seed of a run is the study's"),
+        ({"set": {"name": "mine"}}, "the name of a run is the study's"),
+        ({"runs": {"set": {"seed": 3}, "seeds": [1]}}, "the seed of a run is the study's"),
         (
             {"ranges": {"a.b": list(range(200)), "a.c": list(range(200))}},
             "40,000 combinations, expected at most 10,000",
@@ -179,7 +182,7 @@ def test_a_base_that_measures_nothing_is_told_before_anything_is_composed(tmp_pa
         load_space(file)
 
 
-@pytest.mark.parametrize(("key", "found"), [("study", "a study; `vlmkit ablate`"), ("model", "an experiment")])
+@pytest.mark.parametrize(("key", "found"), [("study", "a study; `vlmkit ablate "), ("model", "an experiment")])
 def test_other_files_are_no_design_spaces(tmp_path: Path, key: str, found: str) -> None:
     (tmp_path / "other.yaml").write_text(yaml.safe_dump({"vlmkit": 1, key: "x"}))
     with pytest.raises(SpecError, match=found):
