@@ -63,6 +63,9 @@ class AlignerSpec(VideoComponentSpec):
     """Options of an aligner. One that reads text, too, has an option `text` of the type `TextInput`."""
 
     kind: ClassVar[str] = "aligner"
+    special_tokens: ClassVar[tuple[str, ...]] = ()
+    """Words of `wrap` that are one token each. A tokenizer that lacks one gets it, and the language model's table a row
+    for it where it has none to spare."""
     input: VideoInput = VideoInput()
     """The frames it wants, and the canvas that they are fitted on."""
 

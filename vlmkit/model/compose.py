@@ -23,7 +23,7 @@ from vlmkit.model.aligners import build_aligner
 from vlmkit.model.config import VideoLMConfig, describe
 from vlmkit.model.pretrained import load_with_config
 from vlmkit.model.processor import VideoLMProcessor
-from vlmkit.model.tokens import check_rows, check_tokenizer
+from vlmkit.model.tokens import add_special_tokens, check_rows, check_tokenizer
 from vlmkit.model.videolm import VideoLM
 from vlmkit.registry import KINDS, unknown_kind
 from vlmkit.spec.checks import ASPECTS
@@ -60,8 +60,10 @@ def compose(
         CheckpointError: where the checkpoint `model.weights` does not fit.
     """
     tokenizer = _tokenizer_at_hand(model) if meta else _tokenizer(model)
+    rows = 0
     if tokenizer is not None:
         check_tokenizer(tokenizer, "model.backbone")
+        rows = add_special_tokens(tokenizer, model.aligner.special_tokens)
     spec = model.model_copy(update={"backbone": model.backbone.self_contained()})
     described, components = describe(spec)
     processor = VideoLMProcessor(tokenizer, described, components)
@@ -72,26 +74,28 @@ def compose(
         processor.reader_origin = origins(reader)
     config = VideoLMConfig(described, components, video_token_id=getattr(tokenizer, "video_token_id", None))
     if meta:
-        videolm = _build_on_meta(config, spec)
+        videolm = _build_on_meta(config, spec, rows)
     elif model.weights is not None:
-        videolm = _from_checkpoint(config, spec, model.weights, on_meta)
+        videolm = _from_checkpoint(config, on_meta or _build_on_meta(config, spec, rows), model.weights)
     else:
-        videolm = _fresh(config, spec, model, seed, on_meta)
+        videolm = _fresh(config, spec, model, seed, on_meta, rows)
     if tokenizer is not None:
         check_rows(tokenizer, videolm.get_input_embeddings(), "model.backbone")
         _set_generation(videolm, tokenizer)
     return videolm.eval(), processor
 
 
-def _build_on_meta(config: VideoLMConfig, spec: ModelSpec) -> VideoLM:
+def _build_on_meta(config: VideoLMConfig, spec: ModelSpec, rows: int) -> VideoLM:
     with torch.random.fork_rng(), torch.device("meta"):
         aligner = build_aligner(spec)
         with building("model.backbone"):
             backbone = spec.backbone.build()
-        return VideoLM(config, aligner, backbone)
+        return _with_rows(VideoLM(config, aligner, backbone), rows)
 
 
-def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, on_meta: VideoLM | None) -> VideoLM:
+def _fresh(
+    config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, on_meta: VideoLM | None, rows: int
+) -> VideoLM:
     """Return a model of weights that `model` names and drawn ones; `spec` is the same with all that building needs."""
     with torch.random.fork_rng(), torch.device("meta"):
         check_room(on_meta.aligner if on_meta is not None else build_aligner(spec), "model.aligner")
@@ -105,7 +109,14 @@ def _fresh(config: VideoLMConfig, spec: ModelSpec, model: ModelSpec, seed: int, 
         with building("model.backbone"):
             backbone = model.backbone.load()
         torch.manual_seed(seed)
-        return VideoLM(config, aligner, backbone)
+        return _with_rows(VideoLM(config, aligner, backbone), rows)
+
+
+def _with_rows(videolm: VideoLM, rows: int) -> VideoLM:
+    """Return the model with at least so many rows in its table, new ones drawn as its own are."""
+    if rows > videolm.backbone.config.vocab_size:
+        videolm.resize_token_embeddings(rows, mean_resizing=False)
+    return videolm
 
 
 def check_room(module: nn.Module, part: str) -> None:
@@ -119,10 +130,9 @@ def check_room(module: nn.Module, part: str) -> None:
         )
 
 
-def _from_checkpoint(config: VideoLMConfig, spec: ModelSpec, weights: str, on_meta: VideoLM | None) -> VideoLM:
-    """Return a model of a checkpoint's weights. All else is as in a fresh one: what is built frozen, how it
-    generates."""
-    fresh = on_meta if on_meta is not None else _build_on_meta(config, spec)
+def _from_checkpoint(config: VideoLMConfig, fresh: VideoLM, weights: str) -> VideoLM:
+    """Return a model of a checkpoint's weights. All else is as in a `fresh` one on the meta device: what is built
+    frozen, how it generates."""
     config.text_config, config.tie_word_embeddings = fresh.config.text_config, fresh.config.tie_word_embeddings
     config.dtype = torch.float32  # in which components that name no type are built
     with torch.random.fork_rng():

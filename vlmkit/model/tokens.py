@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import AddedToken
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,6 +26,7 @@ __all__ = [
     "Ids",
     "Rendered",
     "Tokens",
+    "add_special_tokens",
     "check_generation",
     "check_rows",
     "check_tokenizer",
@@ -113,6 +115,14 @@ def check_tokenizer(tokenizer: Any, where: str, error: type[UserError] = UserErr
                 f"{where}: the tokenizer has no {name}: expected {what}; name it in its tokenizer_config.json, or give "
                 "the tokenizer that the language model was made with"
             )
+
+
+def add_special_tokens(tokenizer: Any, names: Sequence[str]) -> int:
+    """Give a tokenizer the special tokens that it lacks, each the next free id, and return how many rows a table needs
+    for all of them."""
+    missing = [name for name in names if name not in tokenizer.get_vocab()]
+    tokenizer.add_tokens([AddedToken(name, special=True, normalized=False) for name in missing], special_tokens=True)
+    return max((index + 1 for index in tokenizer.convert_tokens_to_ids([*names])), default=0)
 
 
 def check_rows(tokenizer: Any, table: Any, where: str, error: type[UserError] = UserError) -> None:

@@ -61,6 +61,21 @@ def test_each_frame_stands_in_a_line_with_its_time() -> None:
     assert spec.layout(spec.input.shape(640, 360, 3)).lengths == (220, 220, 220)
 
 
+def test_a_line_before_the_frames() -> None:
+    spec = NeoAlignerSpec(opening="{begin} to {end}: {frames} frames, {rate} in a second.", times=False)
+    assert spec.wrap([1.5, 3.5, 61.5]).splitlines() == [
+        "00:01.50 to 01:01.50: 3 frames, 0.03333 in a second.", *["<img><video></img>"] * 3
+    ]  # fmt: skip
+    assert spec.wrap([math.nan] * 2) == "\n".join(["<img><video></img>"] * 2)
+    assert spec.wrap([2.0]) == "<img><video></img>"
+
+
+@pytest.mark.parametrize(("opening", "found"), [("{fps} frames", "{fps}, expected {begin}"), ("a <video>", "<video>")])
+def test_openings_that_will_not_do(opening: str, found: str) -> None:
+    with pytest.raises(ValidationError, match=f"holds {found}"):
+        NeoAlignerSpec(opening=opening)
+
+
 def test_videos_of_different_length_and_sides_go_together() -> None:
     aligner = NeoAlignerSpec.tiny().build(12).eval()
     long, short = torch.randn(1, 2, 3, 16, 24), torch.randn(1, 1, 3, 32, 8)
