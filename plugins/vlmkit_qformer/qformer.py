@@ -114,11 +114,13 @@ class QFormerLayer(nn.Module):
         count = queries.shape[1]
         x = queries if text is None else torch.cat([queries, text], 1)
         x = self.attention(x, x, mask)
-        queries, text = x[:, :count], None if text is None or self.last else x[:, count:]
+        queries = x
+        if text is not None:  # copies, so that the layers compute alike in a batch and alone
+            queries, text = (part.clone() for part in x.split([count, x.shape[1] - count], 1))
         if self.crossattention is not None:
             queries = self.crossattention(queries, context, context_mask)
         queries = self.output_query(self.intermediate_query(queries), queries)
-        return queries, None if text is None else self.output(self.intermediate(text), text)
+        return queries, None if text is None or self.last else self.output(self.intermediate(text), text)
 
 
 class QFormerEmbeddings(nn.Module):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vlmkit.api import PublishedFormat, PublishedPart
 
-__all__ = ["LLAMA_VID", "VIDEO_CHAT", "VIDEO_LLAMA"]
+__all__ = ["LLAMA_VID", "LLM", "VIDEO_CHAT", "VIDEO_LLAMA"]
 
 _IDS = ((r"(?:video_)?Qformer\.bert\.embeddings\.position_ids", "counts from 0"),)
 _TEXT = r"Qformer\.bert\.(?:embeddings\.(?:word|position)_embeddings|encoder\.layer\.\d+\.(?:intermediate|output))\..+"
@@ -25,7 +25,7 @@ _LANGUAGE = (
     (r"lm_head\.weight", "backbone.lm_head.weight"),
 )
 _COMPUTED = ((r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq", "computed from the configuration"),)
-_LLM = PublishedPart(
+LLM = PublishedPart(
     name="llm",
     title="the language model (Vicuna-7B, in the layout of transformers)",
     rename=_LANGUAGE,
@@ -87,7 +87,7 @@ LLAMA_VID = PublishedFormat(
         *_LANGUAGE,
     ),
     drop=((r"(?:model\.)?vlm_att_encoder\.bert\.embeddings\.position_ids", "counts from 0"), *_COMPUTED),
-    parts=(_EVA, _INSTRUCT_BLIP, _LLM),
+    parts=(_EVA, _INSTRUCT_BLIP, LLM),
 )
 VIDEO_LLAMA = PublishedFormat(
     name="video-llama",
@@ -100,7 +100,7 @@ VIDEO_LLAMA = PublishedFormat(
         (r"video_Qformer\.bert\.(.+)", r"aligner.video_qformer.\1"),
     ),
     drop=(*_IDS, (r"audio_.+", "the audio branch, which vlmkit does not have")),
-    parts=(_EVA, _blip2(), _LLM),
+    parts=(_EVA, _blip2(), LLM),
 )
 VIDEO_CHAT = PublishedFormat(
     name="video-chat",
@@ -113,5 +113,5 @@ VIDEO_CHAT = PublishedFormat(
         *_SHARED,
     ),
     drop=_IDS,
-    parts=(_EVA, _blip2((r"ln_vision\..+", "trained further, as the released file has it")), _LLM),
+    parts=(_EVA, _blip2((r"ln_vision\..+", "trained further, as the released file has it")), LLM),
 )

@@ -21,7 +21,7 @@ from vlmkit.api.encoder import EncoderSpec
 from vlmkit.api.evaluator import Evaluator, EvaluatorSpec, Prompt
 from vlmkit.api.extractor import Extractor, ExtractorSpec, Reading, random_option
 from vlmkit.api.harness import Harness, HarnessPart, HarnessResult, HarnessScore, HarnessSpec, HarnessTask
-from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, PublishedPart, hookimpl
+from vlmkit.api.hookspecs import API_VERSION, PublishedFormat, PublishedLora, PublishedPart, hookimpl
 from vlmkit.api.judge import Judge, JudgeEstimate, JudgeSpec, Unscored, Verdict
 from vlmkit.api.judge_prompt import JudgePrompt, JudgeRequest
 from vlmkit.api.judge_reply import read_reply
@@ -108,6 +108,7 @@ __all__ = [
     "Projector",
     "Prompt",
     "PublishedFormat",
+    "PublishedLora",
     "PublishedPart",
     "Reader",
     "ReaderSpec",

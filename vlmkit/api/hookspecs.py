@@ -58,6 +58,24 @@ class PublishedPart:
     """As in `PublishedFormat`."""
     language_model: bool = False
     """True where the language model is from here: its config.json is compared and its tokenizer taken."""
+    earlier: bool = False
+    """True for weights that were trained further: they are taken where neither the released checkpoint nor an earlier
+    one of the format's parts has them."""
+
+
+@dataclass(frozen=True)
+class PublishedLora:
+    """Weights that a released checkpoint holds as changes of low rank (LoRA, arXiv:2106.09685) of another one's.
+
+    They are added when they are imported: weight + scale * B @ A.
+    """
+
+    names: str
+    """A regular expression for the names of the factors, whose group `factor` is `A` or `B`."""
+    weight: str
+    """Our name of the changed weight, a template as for `re.Match.expand`."""
+    scale: float
+    """The published alpha divided by the rank."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +104,11 @@ class PublishedFormat:
     alias: tuple[tuple[str, str], ...] = ()
     """Published name to the published name of the same tensor, a template as above: not taken, but compared with it, or
     taken in its place where a checkpoint holds nothing under that name."""
+    lora: PublishedLora | None = None
+    """How it changes weights of one of its parts."""
     parts: tuple[PublishedPart, ...] = ()
-    """The other checkpoints that are needed; each weight of the model has to be in exactly one of all of them."""
+    """The other checkpoints that are needed; each weight of the model has to be in exactly one of all of them, those
+    that are `earlier` aside."""
 
     def for_model(self, model: Any) -> PublishedFormat:
         """Return the same format with all its rules for this model in `rename`."""

@@ -16,6 +16,7 @@ from vlmkit.api.hookspecs import PublishedPart
 from vlmkit.api.weights import open_shard
 from vlmkit.checkpoints.formats import ReleasedFiles, ReleasedSource, published_format, published_part
 from vlmkit.checkpoints.import_report import ImportReport
+from vlmkit.checkpoints.lora import LowRank, read_changes
 from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor, plan_import
 from vlmkit.checkpoints.target import build_target
 from vlmkit.errors import CheckpointError
@@ -71,8 +72,9 @@ def import_checkpoint(
     for part, place in (parts or {}).items():
         sources.append(ReleasedSource(published_part(form, part), ReleasedFiles(expand_path(place))))
     plan = plan_import(form, sources, build_target(form, experiment, _of_language(sources), tokenizer), listing)
+    changes = read_changes(form, plan)
     with saving_weights(folder), atomic_folder(folder) as temporary:
-        _write_weights(plan, experiment, temporary, group_bytes, progress)
+        _write_weights(plan, experiment, temporary, group_bytes, progress, changes)
         places = {part: str(place) for part, place in (parts or {}).items()}
         report = ImportReport(form, str(source), places, experiment.name, plan, _write_distillation(plan, temporary))
         _write_config(plan, temporary)
@@ -99,13 +101,20 @@ def _check_room(folder: Path) -> None:
         raise CheckpointError(f"{folder}: cannot be made: {error.strerror or error}; name another folder") from None
 
 
-def _write_weights(plan: ImportPlan, spec: ExperimentSpec, folder: Path, group_bytes: int, progress: Progress) -> None:
+def _write_weights(
+    plan: ImportPlan,
+    spec: ExperimentSpec,
+    folder: Path,
+    group_bytes: int,
+    progress: Progress,
+    changes: Mapping[str, LowRank],
+) -> None:
     """Write the model's weights as safetensors of at most `group_bytes` (or one tensor), with their index."""
     groups = list(_groups(plan, group_bytes))
     count = len(groups) + bool(plan.fresh)
     index: dict[str, str] = {}
     total = 0
-    for number, tensors in enumerate(_tensors(groups, plan, spec), 1):
+    for number, tensors in enumerate(_tensors(groups, plan, spec, changes), 1):
         name = "model.safetensors" if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
         save_file(tensors, folder / name, metadata={"format": "pt"})
         index |= dict.fromkeys(tensors, name)
@@ -141,7 +150,8 @@ def _write_config(plan: ImportPlan, folder: Path) -> None:
         processor.save_pretrained(folder)
 
 
-def _own(tensor: Tensor, plan: ImportPlan, name: str) -> Tensor:
+def _own(tensor: Tensor, plan: ImportPlan, name: str, change: LowRank | None) -> Tensor:
+    tensor = tensor if change is None else change.added_to(tensor)
     return tensor.to(plan.dtype(name)).reshape(plan.target.weights[name].shape).contiguous()
 
 
@@ -160,7 +170,9 @@ def _groups(plan: ImportPlan, group_bytes: int) -> Iterator[list[ReleasedTensor]
         yield group
 
 
-def _tensors(groups: list[list[ReleasedTensor]], plan: ImportPlan, spec: ExperimentSpec) -> Iterator[dict[str, Tensor]]:
+def _tensors(
+    groups: list[list[ReleasedTensor]], plan: ImportPlan, spec: ExperimentSpec, changes: Mapping[str, LowRank]
+) -> Iterator[dict[str, Tensor]]:
     """Yield the tensors of each group, and last those that the checkpoint lacks, as composing the model draws them."""
     file, shard = None, None
     for group in groups:
@@ -169,7 +181,7 @@ def _tensors(groups: list[list[ReleasedTensor]], plan: ImportPlan, spec: Experim
             file = group[0].file
             shard = open_shard(file)
         assert shard is not None
-        yield {key.ours: _own(shard.read(key.name), plan, key.ours) for key in group}
+        yield {key.ours: _own(shard.read(key.name), plan, key.ours, changes.get(key.ours)) for key in group}
     shard = None
     if plan.fresh:
         with torch.random.fork_rng():

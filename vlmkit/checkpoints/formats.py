@@ -81,12 +81,12 @@ class ReleasedSource(NamedTuple):
 class NameMatch(NamedTuple):
     """The outcome for one published name."""
 
-    state: Literal["taken", "renamed", "dropped", "unexpected"]
-    """`taken`: it only gets our part's name in front."""
+    state: Literal["taken", "renamed", "added", "dropped", "unexpected"]
+    """`taken`: it only gets our part's name in front. `added`: it is a factor of what is added to a weight."""
     name: str = ""
-    """Our name; empty where it is not imported."""
+    """Our name; empty where it is not imported under one."""
     reason: str = ""
-    """Why it is dropped."""
+    """Why it is dropped, or what it is added to."""
     alias_of: str = ""
     """The published name of the same tensor, where it is dropped for that."""
 
@@ -121,6 +121,10 @@ def published_format(name: str) -> PublishedFormat:
                 re.compile(pattern)
             for pattern, template in (*rules.alias, *rules.rename):
                 re.sub(pattern, template, "")
+        if form.lora is not None:
+            re.sub(form.lora.names, form.lora.weight, "")
+            if "factor" not in re.compile(form.lora.names).groupindex:
+                raise ValueError("the names of its LoRA have no group `factor`")
     except (re.error, TypeError, ValueError, IndexError) as error:
         raise PluginError(
             f"plugin {plugin.name!r} ({plugin.package}): a rule of its published format {name!r} is none: "
@@ -158,6 +162,10 @@ def match_name(form: PublishedFormat | PublishedPart, name: str) -> NameMatch:
         if match := re.fullmatch(pattern, name):
             ours = match.expand(template)
             return NameMatch("taken" if without_part(ours) == name else "renamed", ours)
+    if isinstance(form, PublishedFormat) and form.lora and (match := re.fullmatch(form.lora.names, name)):
+        return NameMatch(
+            "added", reason=f"factor {match['factor']} of what is added to {match.expand(form.lora.weight)}"
+        )
     return NameMatch("unexpected")
 
 
@@ -186,6 +194,11 @@ def import_state_dict(
         raise CheckpointError(
             f"{len(unexpected)} names are not those of {rules.title}: {shown}. "
             f"Is this a checkpoint of another model? Known formats: {', '.join(published_formats())}"
+        )
+    if added := [key for key, found in fates.items() if found.state == "added"]:
+        raise CheckpointError(
+            f"{len(added)} tensors change weights of another checkpoint, e.g. {added[0]}; "
+            f"`vlmkit import {name}` adds them"
         )
     sources: dict[str, str] = {}
     for key, found in fates.items():

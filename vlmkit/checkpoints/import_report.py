@@ -49,9 +49,8 @@ class ImportReport:
         share a row, and so do those that are dropped for one reason."""
         groups: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for key in self.plan.keys:
-            kept = _any_layer(key.ours) or re.sub(
-                r"^(alias of (?:\w+\.){2}).+(, the same tensor)$", r"\1*\2", key.reason
-            )
+            why = re.sub(r"^(alias of (?:\w+\.){2}).+(, the same tensor)$", r"\1*\2", key.reason)
+            kept = _any_layer(key.ours or why)
             groups[key.state, kept].append((key.name, key.ours or key.reason))
         rows = []
         for (state, kept), members in groups.items():
@@ -86,7 +85,7 @@ class ImportReport:
 
 
 def _by_state(row: tuple[str, ...]) -> tuple[int, str]:
-    return ("renamed", "taken", "fresh", "dropped").index(row[0]), row[3 if row[0] == "fresh" else 2]
+    return ("renamed", "taken", "added", "fresh", "dropped").index(row[0]), row[3 if row[0] == "fresh" else 2]
 
 
 def _shared_name(names: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,7 @@ class ReleasedTensor:
     """One published tensor."""
 
     name: str
-    state: Literal["taken", "renamed", "dropped", "unexpected"]
+    state: Literal["taken", "renamed", "added", "dropped", "unexpected"]
     ours: str
     """Our name; empty where it is not taken."""
     reason: str
@@ -84,7 +84,12 @@ def plan_import(form: PublishedFormat, sources: Sequence[ReleasedSource], target
         CheckpointError: names that are not the format's, missing or doubled ones, shapes that differ, aliases that are
             not the same tensor: all of them at once, in the file `listing` where they are too many for a message.
     """
-    by_source = [_keys(source, target) for source in sources]
+    places = ["", *(part.name for part in form.parts)]
+    sources = sorted(sources, key=lambda source: places.index(source.part))
+    by_source: list[list[ReleasedTensor]] = []
+    for source in sources:
+        later = {key.ours for found in by_source for key in found if key.ours}
+        by_source.append([_older(source, key, later) for key in _keys(source, target)])
     keys = [key for found in by_source for key in found]
     fresh, problems = _missing(form, sources, keys, target)
     problems = [*_names(keys), *_shapes(keys, target), *problems]
@@ -98,6 +103,13 @@ def plan_import(form: PublishedFormat, sources: Sequence[ReleasedSource], target
         folder = sources[0].files.folder
         raise CheckpointError("\n  ".join([f"{folder} is no checkpoint that fits ({form.title}):", *problems]))
     return ImportPlan(keys, fresh, _dtypes(keys, target), target)
+
+
+def _older(source: ReleasedSource, key: ReleasedTensor, later: set[str]) -> ReleasedTensor:
+    """Drop a weight that was trained further and is in a later checkpoint."""
+    if key.ours in later and isinstance(source.rules, PublishedPart) and source.rules.earlier:
+        return replace(key, state="dropped", ours="", reason="trained further in a later checkpoint")
+    return key
 
 
 def _is_known(key: ReleasedTensor) -> bool:

@@ -143,6 +143,6 @@ def test_an_unknown_format_lists_what_there_is() -> None:
     with pytest.raises(
         CheckpointError,
         match=r"did you mean 'video-panda'\? installed: eve, eve-v2, llama-vid, neo, video-chat, "
-        "video-llama, video-panda",
+        "video-chat2, video-llama, video-panda",
     ):
         import_state_dict("video_panda", {})
