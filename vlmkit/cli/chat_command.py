@@ -88,13 +88,16 @@ class _Talk:
         self.chat, self.rule = chat, rule
         self.conversation = ChatTurns(options, system=system)
         self.interactive = sys.stdin.isatty()
-        self.name = ""
+        self.names: list[str] = []
         self.video: FittedVideo | None = None
         self.ended = False
         self.commands = {
             "video": _Command("PATH", "another video or picture, and a new conversation about it", self._video),
-            "frames": _Command("[FILE]", "which frames the model saw; or write them as a picture", self._frames),
-            "reset": _Command("", "a new conversation about the same video", self._reset),
+            "add": _Command("PATH", "one more video or picture, shown with the next question", self._add),
+            "frames": _Command(
+                "[FILE]", "which frames of the last video the model saw; or write them as a picture", self._frames
+            ),
+            "reset": _Command("", "a new conversation about the same videos", self._reset),
             "system": _Command("[WORDS]", "a new conversation with these words of the system", self._system),
             "help": _Command("", "this list", self._help),
             "quit": _Command("", "the end, as Ctrl-D", self._quit),
@@ -144,9 +147,19 @@ class _Talk:
 
         fitted = look(self.chat, file, self.rule)
         self.conversation.video = self.chat.encode(fitted)
-        self.name, self.video = short_name(name), fitted
+        self.names, self.video = [short_name(name)], fitted
         self.conversation.reset()
-        note(f"{self.name}: {frame_times(fitted)}")
+        note(f"{self.names[-1]}: {frame_times(fitted)}")
+
+    def add_video(self, file: Path, name: str) -> None:
+        """Show one more video with the next question. A UserError where it cannot be read; then nothing has changed."""
+        from vlmkit.chat.strip import frame_times
+
+        fitted = look(self.chat, file, self.rule)
+        self.conversation.show(self.chat.encode(fitted))
+        self.names.append(short_name(name))
+        self.video = fitted
+        note(f"{self.names[-1]}: {frame_times(fitted)}, with the next question")
 
     def _answer(self, question: str) -> None:
         forgotten = self.conversation.forgotten
@@ -171,14 +184,20 @@ class _Talk:
         command.do(argument.strip())
 
     def _video(self, argument: str) -> None:
+        self._open("video", argument, self.take_video)
+
+    def _add(self, argument: str) -> None:
+        self._open("add", argument, self.add_video)
+
+    def _open(self, command: str, argument: str, see: Callable[[Path, str], None]) -> None:
         if not argument:
-            raise UserError("/video: expected a path behind it, e.g. /video clip.mp4")
+            raise UserError(f"/{command}: expected a path behind it, e.g. /{command} clip.mp4")
         name = _unquoted(argument)
         try:
             with local_video(name) as file:
-                self.take_video(file, name)
+                see(file, name)
         except UserError as error:
-            about = f"about {self.name}" if self.name else "without a video"
+            about = f"about {' and '.join(self.names)}" if self.names else "without a video"
             raise UserError(f"{error}; the conversation goes on {about}") from None
 
     def _frames(self, argument: str) -> None:
@@ -192,7 +211,7 @@ class _Talk:
             print(f"written: {save_strip(self.video, _unquoted(argument))}", flush=True)
             return
         print_strip(self.video, Console())
-        print(f"{self.name}: {frame_times(self.video)}", flush=True)
+        print(f"{self.names[-1]}: {frame_times(self.video)}", flush=True)
 
     def _reset(self, argument: str) -> None:
         self.conversation.reset()

@@ -49,6 +49,32 @@ def test_turns_follow_the_system_and_the_video_stands_in_the_first() -> None:
     assert texts(talk.request("who", model(None)))[1] == ("user", "who")
 
 
+def test_a_video_that_is_added_stands_in_the_question_behind_it() -> None:
+    talk = ChatTurns(ChatRequest(()), VIDEO)
+    talk.add("what", said("a cup"))
+    second: Any = EncodedVideo("others", None, 0)  # type: ignore[arg-type]
+    talk.show(second)
+    request = talk.request("which one", model(None))
+    assert texts(request) == [("user", "<video>\nwhat"), ("assistant", "a cup"), ("user", "<video>\nwhich one")]
+    assert request.video == [VIDEO, second]
+    talk.show(VIDEO)
+    assert texts(talk.request("this <video> or", model(None)))[-1] == ("user", "<video>\nthis <video> or")
+    talk.reset()
+    assert texts(talk.request("all", model(None))) == [("user", "<video>\n" * 3 + "all")]
+
+
+def test_videos_of_forgotten_turns_stand_in_the_first_that_is_left() -> None:
+    talk = ChatTurns(ChatRequest((), max_new_tokens=5))
+    talk.add("hello", said("you"))
+    talk.show(VIDEO)
+    for number in range(3):
+        talk.add(f"question {number}", said("a long answer"))
+    talk.show(VIDEO)
+    request = talk.request("the last", model(40))
+    assert texts(request)[0] == ("user", "<video>\nquestion 1")
+    assert (texts(request)[-1], talk.forgotten) == (("user", "<video>\nthe last"), 2)
+
+
 def test_a_question_may_say_where_the_video_goes() -> None:
     talk = ChatTurns(ChatRequest(()), VIDEO)
     assert texts(talk.request("look: <video> what", model(None))) == [("user", "look: <video> what")]

@@ -83,6 +83,23 @@ def test_another_video_other_system_words_and_a_new_conversation(
     ]
 
 
+def test_a_second_video_is_shown_with_the_next_question(
+    talk: Talk, chat: ChatModel, drawn_clips: list[Path], tmp_path: Path
+) -> None:
+    one, two = drawn_clips[:2]
+    out, notes = talk(f"how\n/add {two}\nwho is left\n/add none.mp4\n/add\n/reset\nhow\n", one)
+    videos = [chat.encode(chat.look(clip)) for clip in (one, two)]
+    [first] = replies(chat, one, ["how"])
+    said = [{"role": "user", "content": "<video>\nhow"}, {"role": "assistant", "content": first},
+            {"role": "user", "content": "<video>\nwho is left"}]  # fmt: skip
+    again = [{"role": "user", "content": "<video>\n<video>\nhow"}]
+    assert out == [first, *(chat.reply([ChatRequest(each, videos, 6)])[0].text for each in (said, again))]
+    assert notes[1].startswith(f"[{two}: 8 frames, at 0.00 ")
+    assert notes[1].endswith(", with the next question]")
+    assert notes[2].endswith(f"; the conversation goes on about {one} and {two}")
+    assert notes[3] == "vlmkit: /add: expected a path behind it, e.g. /add clip.mp4"
+
+
 def test_a_path_is_taken_as_a_terminal_gives_it(talk: Talk, drawn_clips: list[Path], tmp_path: Path) -> None:
     clip = tmp_path / "it's mine.mp4"
     clip.symlink_to(drawn_clips[0])
@@ -119,7 +136,7 @@ def test_what_is_wrong_is_said_and_the_chat_goes_on(
             f"vlmkit: {tmp_path}/bad.mp4: this is no video, or a damaged one",
             "vlmkit: /video: expected a path behind it",
             "vlmkit: none.mp4: expected a video or picture, found nothing of this name here",
-            "vlmkit: /vidio: no command; did you mean 'video'? there are /video, /frames, /reset, /system, ",
+            "vlmkit: /vidio: no command; did you mean 'video'? there are /video, /add, /frames, /reset, ",
             "vlmkit: /reset: expected nothing behind it, found 'now'",
             "vlmkit: a.gif: expected the name of a picture",
             "vlmkit: text 0 of the batch holds <video> 2 times",
@@ -132,7 +149,15 @@ def test_what_is_wrong_is_said_and_the_chat_goes_on(
 
 def test_help_lists_every_command(talk: Talk) -> None:
     out, _ = talk("/help\n")
-    assert [line.split()[0] for line in out[:-1]] == ["/video", "/frames", "/reset", "/system", "/help", "/quit"]
+    assert [line.split()[0] for line in out[:-1]] == [
+        "/video",
+        "/add",
+        "/frames",
+        "/reset",
+        "/system",
+        "/help",
+        "/quit",
+    ]
 
 
 def test_an_answer_that_is_cut_off_says_so(told: Told, talker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
