@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from vlmkit import import_state_dict
+from vlmkit.api import PublishedLora
+from vlmkit.checkpoints import formats
 from vlmkit.checkpoints.formats import match_name, published_format, published_formats
-from vlmkit.errors import CheckpointError, UserError
+from vlmkit.errors import CheckpointError, PluginError, UserError
 from vlmkit.spec.loading import load_spec
 from vlmkit_eve.spec import EveSpec
 from vlmkit_stab.spec import StabSpec
@@ -146,3 +151,14 @@ def test_an_unknown_format_lists_what_there_is() -> None:
         "video-chat2, video-llama, video-panda",
     ):
         import_state_dict("video_panda", {})
+
+
+@pytest.mark.parametrize(("names", "weight"), [("a.(lora", r"\1"), ("a.lora_(A|B)", r"\1"), ("(?P<factor>A|B)", r"\2")])
+def test_rules_for_lora_that_are_none_are_the_plugins_fault(
+    monkeypatch: pytest.MonkeyPatch, names: str, weight: str
+) -> None:
+    form = replace(published_format("video-chat2"), lora=PublishedLora(names, weight, 2.0))
+    offered = SimpleNamespace(found=[(SimpleNamespace(name="own", package="own 1.0"), form)], faults=[])
+    monkeypatch.setattr(formats, "registry", lambda: SimpleNamespace(gather=lambda *_: offered))
+    with pytest.raises(PluginError, match=r"plugin 'own' \(own 1\.0\): a rule of its published format 'video-chat2'"):
+        published_format("video-chat2")

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from vlmkit.api import AlignerSpec, CheckpointError, VideoBatch
-from vlmkit_encoders.eva_umt import UmtSpec
 from vlmkit_qformer.qformer import BERT_WORDS, QFormer
 from vlmkit_qformer.spec import QFormerOptions, VideoChatSpec, VideoLlamaSpec
 
@@ -58,30 +57,6 @@ def test_the_text_says_when_frames_are_shown(spec: type[AlignerSpec]) -> None:
     said = spec().wrap([0.0, 1.25, 2.68])
     assert said == "<Video><video></Video> The video contains 3 frames sampled at 0.0, 1.2, 2.7 seconds."
     assert spec().wrap([math.nan] * 2) == "<Video><video></Video>"
-
-
-@pytest.mark.parametrize("name", ["videochat2_2x4x224", "videochat2_1x8x224", "videochat2_image_2x1x224"])
-def test_with_a_text_it_reproduces_the_reference(golden_file: Any, name: str) -> None:
-    """VideoChat2's: UMT, a norm, queries and instruction, a linear layer."""
-    case = golden_file(name)
-    options = QFormerOptions(
-        **{name: case[f"q{name}"] for name in ("width", "heads", "layers", "mlp")}, cross_every=case["cross_every"]
-    )
-    tower = UmtSpec(width=case["width"], heads=case["heads"], layers=case["blocks"], mlp=256, patch=case["patch"])
-    norm, projector = nn.LayerNorm(case["width"], 1e-12), nn.Linear(case["qwidth"], case["llm_width"])
-    parts = nn.ModuleDict({"vision_encoder": nn.Module(), "qformer": nn.Module()})
-    parts.update({"vision_layernorm": norm, "llama_proj": projector})
-    encoder, qformer = tower.build(), QFormer(options, case["width"], case["vocab"], case["qpositions"])
-    parts["vision_encoder"].encoder, parts["qformer"].bert = encoder, qformer
-    state = case.checkpoint()
-    queries = {key: nn.Parameter(state.pop(key)) for key in ("query_tokens", "extra_query_tokens")}
-    parts.eval().load_state_dict(state)
-    ids, mask = torch.from_numpy(case["ids"]), torch.from_numpy(case["ids_mask"]).bool()
-    both = torch.cat([*queries.values()], 1).expand(len(ids), -1, -1)
-    context = norm(encoder(case.pixels()).flatten(1, 2))
-    tokens = projector(qformer(both, context, ids=ids, text_mask=mask))
-    case.check("tokens", tokens)
-    case.check_gradients(tokens, {**dict(parts.named_parameters()), **queries})
 
 
 @torch.no_grad()
