@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test fuzz lint interrupted-study published transformers-table wheel clean
+.PHONY: quickstart test fuzz lint interrupted-study published transformers-table equal-footing wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
@@ -27,6 +27,9 @@ published: $(VENV)/ready  # numbers of public systems made again from their own 
 
 transformers-table: $(VENV)/ready  # which of transformers' ways work, by running each
 	$(BIN)/python -m tests.integration.test_transformers_table
+
+equal-footing: $(VENV)/ready  # all systems side by side: parameters, tokens, operations, times on this machine
+	$(BIN)/vlmkit bench systems
 
 wheel: $(VENV)/ready
 	rm -rf dist

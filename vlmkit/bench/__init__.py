@@ -1,4 +1,4 @@
-"""Measuring what the visual parts of specs, and evaluations, cost on this machine."""
+"""Measuring what the visual parts of specs, training steps and evaluations cost on this machine."""
 
 from vlmkit.bench.throughput import EvaluationOptions, EvaluationTimings, bench_evaluation
 from vlmkit.bench.vision import TimingOptions, VisionTimings, bench_vision, machine

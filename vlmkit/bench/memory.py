@@ -6,9 +6,18 @@ import ctypes
 import re
 from pathlib import Path
 
-__all__ = ["peak_bytes", "reset_peak", "resident_bytes"]
+__all__ = ["available_bytes", "peak_bytes", "reset_peak", "resident_bytes"]
 
 _PEAK = Path("/proc/self/clear_refs")
+_MACHINE = Path("/proc/meminfo")
+
+
+def available_bytes() -> int | None:
+    """Return the memory of the machine that can be taken without swapping; None where that is not known."""
+    if not _MACHINE.exists():
+        return None
+    [kib] = re.findall(r"^MemAvailable:\s+(\d+)", _MACHINE.read_text(), re.MULTILINE)
+    return int(kib) * 1024
 
 
 def reset_peak() -> bool:

@@ -25,7 +25,7 @@ from vlmkit.spec.checks import ASPECTS
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.summary import count_macs, count_parameters
 
-__all__ = ["TimingOptions", "VisionTimings", "bench_vision", "machine"]
+__all__ = ["TimingOptions", "VisionTimings", "bench_vision", "machine", "median_pass"]
 
 
 _ROUND = 2.0
@@ -50,6 +50,8 @@ class TimingOptions:
     """Through torch.compile."""
     train: bool = False
     """Also time forward and backward together."""
+    peaks: bool = True
+    """Also take the peak memory, of each spec in a process of its own."""
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -160,7 +162,7 @@ def bench_vision(
     check_device(options.device)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    peaks = [_peak(spec, options) for spec in specs]
+    peaks = [_peak(spec, options) if options.peaks else None for spec in specs]
     aligners = [_TimedAligner(spec, options) for spec in specs]
     for aligner, peak in zip(aligners, peaks, strict=True):
         aligner.result.peak_bytes = peak
@@ -169,7 +171,7 @@ def bench_vision(
     for number in range(options.rounds):
         for aligner in aligners:
             rate = matmul_rate(aligner.device, options.torch_dtype)
-            seconds = _passes(aligner)
+            seconds = median_pass(aligner.forward, aligner.device)
             aligner.result.seconds.append(seconds)
             aligner.result.fractions.append(aligner.result.macs * options.batch / seconds / rate)
             if options.train:
@@ -178,11 +180,11 @@ def bench_vision(
     return [aligner.result for aligner in aligners]
 
 
-def _passes(aligner: _TimedAligner) -> float:
-    """Return the median seconds of a forward pass. Short ones are repeated: the first finds the caches taken."""
+def median_pass(work: Callable[[], object], device: torch.device) -> float:
+    """Return the median seconds of a pass. Short ones are repeated: the first finds the caches taken."""
     seconds: list[float] = []
     while sum(seconds) < _ROUND:
-        seconds.append(timed(aligner.forward, aligner.device))
+        seconds.append(timed(work, device))
     return statistics.median(seconds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vlmkit.cli.experiments import Overrides
+from vlmkit.cli.experiments import Overrides, RunsFolder
 from vlmkit.errors import UserError
 from vlmkit.files import expand_path, shipped_folder, write_atomic
 from vlmkit.formatting import columns, large
+from vlmkit.json_files import read_record, write_record
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec, parse_overrides
+from vlmkit.study.rows import load_study
 
 if TYPE_CHECKING:
     from vlmkit.bench import TimingOptions, VisionTimings
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Measure what things cost on this machine.", no_args_is_help=True)
+_SYSTEMS = Path("specs/studies/moving-shapes-systems.yaml")
 
 
 @app.command("vision")
@@ -49,7 +53,7 @@ def vision(
     loaded = _told_apart([load_spec(spec, set=overrides) for spec in specs], specs)
     if output is not None:
         output = expand_path(output)
-        _make_folder(output)
+        _make_folder("--output", output)
     from vlmkit.bench import TimingOptions, bench_vision, machine
 
     options = TimingOptions(rounds, batch, dtype, threads, device, compile_, train)
@@ -63,6 +67,65 @@ def vision(
         write_atomic(output / "vision.json", json.dumps(found, indent=2))
         write_atomic(output / "vision.svg", _bar_chart(results, options))
         typer.echo(f"written: {output / 'vision.json'}, {output / 'vision.svg'}")
+
+
+@app.command("systems")
+def systems(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SPEC", help="Spec files of full size, the first to compare with; else the shipped ones."
+        ),
+    ] = None,
+    study: Annotated[Path, typer.Option(metavar="STUDY", help="A study of small ones.")] = _SYSTEMS,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; in each, every system has its turn.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads.")] = 2,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    memory: Annotated[
+        float | None, typer.Option(min=0, metavar="GIB", help="Of all timed visual parts; else half of what is free.")
+    ] = None,
+    most_macs: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="N", help="Time systems of at most N multiply-accumulates, e.g. 1e12."),
+    ] = None,
+    keep_times: Annotated[
+        bool, typer.Option("--keep-times", help="Time nothing: the last run's times stand beside the page, as JSON.")
+    ] = False,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The page, Markdown.")] = Path("docs/equal-footing.md"),
+    output: RunsFolder = Path("runs"),
+) -> None:
+    """Write a page of systems on equal footing: parameters, tokens, operations and times, and what a study has found.
+
+    All systems of full size are counted without weights; those within --memory and --most-macs are timed with random
+    ones.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    loaded, named = load_study(study), [load_spec(spec) for spec in specs or []]
+    page = expand_path(to)
+    _make_folder("--to", page.parent)
+    from vlmkit.bench import systems as side_by_side
+    from vlmkit.bench import systems_page
+    from vlmkit.bench.vision import TimingOptions
+
+    found, rows = side_by_side.systems_of(named), {row.label: row.experiment for row in loaded.rows}
+    counted, small = side_by_side.count_systems(found), side_by_side.count_systems(rows)
+    file = page.with_suffix(".json")
+    if keep_times:
+        times = read_record(file, side_by_side.SystemTimings, "leave --keep-times out, so that all are timed")
+        times.check(counted, small)
+    else:
+        limits = side_by_side.SystemLimits(memory, float("inf") if most_macs is None else most_macs)
+        given = {"rounds": rounds, "threads": threads, "device": device, "memory": memory, "most-macs": most_macs}
+        said = [f"--{name} {value:g}" if isinstance(value, float) else f"--{name} {value}"
+                for name, value in given.items() if value is not None]  # fmt: skip
+        command = ["vlmkit bench systems", *map(str, specs or []), *said]
+        options = TimingOptions(rounds=rounds, threads=threads, device=device)
+        chosen, told = limits.choose(counted), lambda message: typer.echo(message, err=True)
+        times = side_by_side.time_systems(found, rows, chosen, options, " ".join(command), told)
+        write_record(file, times.data())
+    scores = side_by_side.study_scores(loaded, output)
+    write_atomic(page, systems_page.systems_page(side_by_side.Systems(counted, loaded, small, scores, times)))
+    typer.echo(f"written: {to}, {file}")
 
 
 @app.command("evaluation")
@@ -103,15 +166,15 @@ def _told_apart(loaded: Sequence[ExperimentSpec], files: Sequence[Path]) -> list
     ]
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(option: str, folder: Path) -> None:
     """Make the folder before anything is measured. A UserError where nothing can be written there."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: expected a folder, found a file")
+        raise UserError(f"{option} {folder}: expected a folder, found a file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UserError(f"--output {folder}: nothing can be written there: {error.strerror or error}") from None
+        raise UserError(f"{option} {folder}: nothing can be written there: {error.strerror or error}") from None
 
 
 def _rows(results: Sequence[VisionTimings]) -> list[tuple[str, ...]]:

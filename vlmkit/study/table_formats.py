@@ -22,7 +22,7 @@ from vlmkit.formatting import (
 from vlmkit.json_files import write_record
 from vlmkit.study.table_records import Cell, Column, Line, StudyTable
 
-__all__ = ["captions", "ended_early", "write_tables"]
+__all__ = ["captions", "ended_early", "markdown_scores", "write_tables"]
 
 _NONE = EN_DASH
 
@@ -82,11 +82,15 @@ def ended_early(table: StudyTable, line: Line) -> str:
 
 
 def _markdown(table: StudyTable) -> str:
+    return f"# {markdown_text(table.title or table.study)}\n\n{markdown_scores(table)}\n"
+
+
+def markdown_scores(table: StudyTable) -> str:
+    """Return the table as Markdown, with what a reader has to know below it, without its title."""
     head = list(map(markdown_text, _head(table)))
     rows = [[markdown_text(label), *cells] for label, *cells in (_row(table, line) for line in table.lines)]
     said = [f"- {markdown_text(line)}." for line in captions(table)]
-    title = markdown_text(table.title or table.study)
-    return "\n".join([f"# {title}", "", markdown_table(head, rows), "", *said]) + "\n"
+    return "\n".join([markdown_table(head, rows), "", *said])
 
 
 def _latex(table: StudyTable) -> str:
