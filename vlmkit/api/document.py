@@ -21,7 +21,7 @@ class Document:
     id: str
     """Unique within the benchmark and split."""
     video: str
-    """Name of the video, as the annotations have it; the benchmark says where its file lies."""
+    """Name of the one video that it is about, as the annotations have it; the benchmark says where its file lies."""
     question: str
     answer: str = ""
     """The first reference answer; of a multiple-choice question the text of the right option; empty where the answers

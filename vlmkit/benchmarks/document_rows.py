@@ -10,6 +10,7 @@ from vlmkit.benchmarks.annotation_options import AnnotationOptions, TextOptions
 from vlmkit.benchmarks.choices import choices, right_option
 from vlmkit.benchmarks.templates import MISSING, Read, Row, columns_of, lacking, plain_text, text_in, value_at
 from vlmkit.errors import DataError, shown
+from vlmkit.formatting import plural
 from vlmkit.json_files import name_of, text_of
 
 __all__ = ["document_of", "required"]
@@ -33,7 +34,7 @@ def document_of(row: Row, options: AnnotationOptions, names: Mapping[str, str]) 
         tags["labels"] = "\n".join(found.labels)
     return Document(
         id_,
-        _video(required(options.video, row, "video"), names, where),
+        _video(required(options.video, row, "video", _one_video), names, where),
         found.question,
         answer or "",
         type=_optional(options.type, row, "type"),
@@ -88,6 +89,16 @@ def _references(row: Row, options: AnnotationOptions) -> list[str]:
         else:
             found.append(_optional(text, row, "references"))
     return [reference for reference in found if reference.strip()]
+
+
+def _one_video(value: object, key: str, where: str) -> str:
+    """Return the name of the video of a question. A DataError for several."""
+    if isinstance(value, list):
+        raise DataError(
+            f"{where}: `{key}` is a list of {plural(len(value), 'video')}; a question of a benchmark is about one, with "
+            f"which its score is clustered: name that one (`video: '{{{key}.0}}'`), or leave such rows out (`where`)"
+        )
+    return name_of(value, key, where)
 
 
 def _video(name: str, names: Mapping[str, str], where: str) -> str:

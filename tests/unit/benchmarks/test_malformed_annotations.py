@@ -55,6 +55,10 @@ CHOOSE: dict[str, Any] = {
         ),
         ({"q": [ROW], "a": [{"answer": "x", "id": 1}] * 2}, r"a\.json, entry 1: the id '1' stands there a second time"),
         ({"qa": [{**ROW, "answer": "a \ud83d"}]}, r"qa\.json, entry 0: '\\ud83d' is half a character"),
+        (
+            {"qa": [{**ROW, "video": ["v", "w"]}]},
+            r"qa\.json, entry 0: `video` is a list of 2 videos; a question .* name that one \(`video: '{video\.0}'`\), or",
+        ),
         ({"qa": [ROW], "mapping": "name vid1\n"}, r"qa\.json, entry 0: video 'v' is not in the mapping of names"),
         ({"qa": [ROW], "mapping": "name vid1\nvid2\n"}, r"mapping\.txt, line 2: expected NAME vidNUMBER; found 'vid2'"),
         ({"qa": [ROW], "mapping": "a vid1\nb vid1\n"}, r"mapping\.txt, line 2: vid1 has two names, 'a' and 'b'"),
