@@ -57,7 +57,7 @@ CHOOSE: dict[str, Any] = {
         ({"qa": [{**ROW, "answer": "a \ud83d"}]}, r"qa\.json, entry 0: '\\ud83d' is half a character"),
         (
             {"qa": [{**ROW, "video": ["v", "w"]}]},
-            r"qa\.json, entry 0: `video` is a list of 2 videos; a question .* name that one \(`video: '{video\.0}'`\), or",
+            r"qa\.json, entry 0: `video` is a list of 2 videos; a question .* name it \(`video: '{video\.0}'`\), or",
         ),
         ({"qa": [ROW], "mapping": "name vid1\n"}, r"qa\.json, entry 0: video 'v' is not in the mapping of names"),
         ({"qa": [ROW], "mapping": "name vid1\nvid2\n"}, r"mapping\.txt, line 2: expected NAME vidNUMBER; found 'vid2'"),
@@ -118,7 +118,7 @@ def test_a_field_of_a_wrong_type_is_no_text(read: Read, key: str, value: Any) ->
     if key == "type" and isinstance(value, str):  # it is not needed
         assert read(files)[1].type == value
         return
-    with pytest.raises(DataError, match=rf"qa\.json, entry 1: `{key}` (should be text|is empty)"):
+    with pytest.raises(DataError, match=rf"qa\.json, entry 1: `{key}` (should be text|is empty|is a list of 2)"):
         read(files)
 
 
