@@ -95,7 +95,7 @@ def _one_video(value: object, key: str, where: str) -> str:
     """Return the name of the video of a question. A DataError for several."""
     if isinstance(value, list):
         raise DataError(
-            f"{where}: `{key}` is a list of {plural(len(value), 'video')}; a question of a benchmark is about one video, "
+            f"{where}: `{key}` is a list of {plural(len(value), 'video')}; a question of a benchmark is about one, "
             f"by which scores are clustered: name it (`video: '{{{key}.0}}'`), or leave such rows out (`where`)"
         )
     return name_of(value, key, where)
