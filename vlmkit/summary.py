@@ -68,6 +68,11 @@ class Summary(BaseModel):
         return aspect if sides is None else f"{aspect} ({sides[0]}x{sides[1]})"
 
     @property
+    def visual_parameters(self) -> int:
+        """Parameters of all that the model has besides its language model: the aligner, and layers inside the LLM."""
+        return self.parts["aligner"] + self.parts.get("layers", 0)
+
+    @property
     def tokens_by_shape(self) -> dict[str, int]:
         """Tokens per video by the aspect ratio as it is shown."""
         return {self.shape(aspect): number for aspect, number in self.tokens.items()}

@@ -36,7 +36,7 @@ _FIRST = "video-panda-7b"
 
 @dataclass(frozen=True)
 class SystemLimits:
-    """Which systems are timed; the others are only counted."""
+    """Limits of the systems that are timed; the others are only counted."""
 
     memory: float | None = None
     """GiB that the weights of all visual parts may take together in float32; None: half of what is available."""
@@ -76,7 +76,7 @@ class TimedSystem(Record):
 
 
 class SystemTimings(Record):
-    """What was timed in one run, on one machine: the content of the file beside the page."""
+    """The times of one run on one machine: the content of the file beside the page."""
 
     command: str
     machine: str

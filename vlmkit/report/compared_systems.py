@@ -206,7 +206,7 @@ def _line(name: str, label: str, cells: dict[str, Cell], run: RunFiles) -> Line:
         name=name,
         label=label,
         cells=cells,
-        parameters=summary.parts.get("aligner") if summary else None,
+        parameters=summary.visual_parameters if summary else None,
         tokens=next(iter(summary.tokens.values()), None) if summary else None,
         macs=summary.macs if summary else None,
     )

@@ -19,8 +19,8 @@ _MOST_VALUES = 1000
 """Of one range."""
 
 Cost = Literal["parameters", "tokens", "operations", "memory"]
-"""Of the aligner: parameters; tokens of a square video and multiply-accumulates for it. Of the training: memory, the
-most that a stage is estimated to need on one GPU, GiB."""
+"""Parameters of the aligner and of layers inside the LLM; of the aligner, tokens of a square video and
+multiply-accumulates for it. Of the training: memory, the most that a stage is estimated to need on one GPU, GiB."""
 _Number = Annotated[int | float, Field(allow_inf_nan=False)]
 
 

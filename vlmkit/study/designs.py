@@ -138,7 +138,7 @@ def costs_of(summary: Summary) -> dict[Cost, float]:
     """Return the costs that can be limited or traded off."""
     memory = max((stage.memory["1"] for stage in summary.stages), default=0)
     return {
-        "parameters": summary.parts["aligner"],
+        "parameters": summary.visual_parameters,
         "tokens": summary.tokens["square"],
         "operations": summary.macs,
         "memory": round(memory / 2**30, 3),

@@ -168,7 +168,7 @@ def _figure(ranking: StudyRanking) -> str:
         for row in ranking.rows:
             if row.summary is None:
                 continue
-            costs = {"parameters": row.summary.parts["aligner"], "tokens": row.summary.tokens["square"]}
+            costs = {"parameters": row.summary.visual_parameters, "tokens": row.summary.tokens["square"]}
             low, high = row.score.ci95
             designs.append(
                 PlottedDesign(

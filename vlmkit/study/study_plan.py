@@ -73,7 +73,7 @@ class StudyPlan:
         study, spec = self.study, self.study.spec
         yield f"{spec.study}: {plural(len(self.rows), 'row')}, {plural(len(spec.seeds), 'seed')}, all fit together"
         steps = ["steps"] if spec.fixed == "steps" else []  # the others have a column of their own
-        head = ("row", "aligner", "tokens", "multiply-accumulates", *steps, f"{spec.fixed} against the base's")
+        head = ("row", "visual part", "tokens", "multiply-accumulates", *steps, f"{spec.fixed} against the base's")
         yield columns([head, *(self._cells(row) for row in self.rows)])
         several = len(self.rows) * len(spec.seeds) - len(study.runs)
         yield f"{plural(len(study.runs), 'run')}" + (f"; {several} more are equal to one of them" if several else "")
@@ -111,7 +111,7 @@ class StudyPlan:
         summary = row.summary
         known = "not known" if row.differs is None else f"{row.differs:+.1%}" if row.differs else "the same"
         differs = "" if row is self.rows[0] else known
-        sizes = f"{summary.parts['aligner']:,}", f"{summary.tokens['square']:,}", large(summary.macs)
+        sizes = f"{summary.visual_parameters:,}", f"{summary.tokens['square']:,}", large(summary.macs)
         steps = ["by epochs" if row.fixed is None else f"{row.fixed:,.0f}"] if self.study.spec.fixed == "steps" else []
         return (row.label, *sizes, *steps, differs)
 
@@ -163,7 +163,7 @@ def _fixed(study: Study, spec: ExperimentSpec, summary: Summary) -> float | None
         return None if None in steps else sum(step for step in steps if step is not None)
     if what == "tokens":
         return summary.tokens["square"]
-    return summary.macs if what == "operations" else summary.parts["aligner"]
+    return summary.macs if what == "operations" else summary.visual_parameters
 
 
 def _lengths(spec: ExperimentSpec) -> list[dict[str, Any]]:

@@ -196,5 +196,5 @@ def _ranked(
 def _front(rows: Sequence[str], scores: Sequence[float], summaries: Mapping[str, Summary | None]) -> set[str]:
     """Return the rows on the Pareto front of score, parameters, tokens and operations."""
     known = [(row, score, summary) for row, score in zip(rows, scores, strict=True) if (summary := summaries[row])]
-    points = [(-score, one.parts["aligner"], one.tokens["square"], one.macs) for _, score, one in known]
+    points = [(-score, one.visual_parameters, one.tokens["square"], one.macs) for _, score, one in known]
     return {known[place][0] for place in pareto_front(points)}

@@ -65,7 +65,7 @@ def _line(
         cells={name: by_row[row.name] for name, by_row in cells.items() if row.name in by_row},
         missing=missing,
         stopped=stopped[runs[0].rows[0]].why if runs[0].rows[0] in stopped else None,
-        parameters=summary.parts.get("aligner") if summary else None,
+        parameters=summary.visual_parameters if summary else None,
         tokens=next(iter(summary.tokens.values()), None) if summary else None,
         macs=summary.macs if summary else None,
         milliseconds=timings.of(row.experiment) if timings else None,

@@ -68,7 +68,7 @@ class Line(Record):
     """Why it was given no more seeds, where the study may stop early: its difference to the base is found, or it is
     smaller than what matters."""
     parameters: int | None = None
-    """Of the aligner."""
+    """Of the visual part: the aligner, and layers inside the LLM."""
     tokens: int | None = None
     """Of a square video."""
     macs: int | None = None

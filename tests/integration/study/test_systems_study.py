@@ -10,7 +10,9 @@ import pytest
 from vlmkit import runner
 from vlmkit.model import VideoLM, compose
 from vlmkit.spec.loading import load_spec, resolved
+from vlmkit.study.expected_chance import Assumed
 from vlmkit.study.rows import load_study
+from vlmkit.study.study_plan import plan_study
 from vlmkit.training.metrics import METRICS, read_metrics
 
 STUDY = load_study(Path(__file__).parents[3] / "specs" / "studies" / "moving-shapes-systems.yaml")
@@ -42,6 +44,16 @@ def test_they_see_the_same_frames_and_are_of_about_one_size() -> None:
     shapes = {name: spec.model.aligner.input.shape(64, 64) for name, spec in ROWS.items()}
     assert {(shape.frames, shape.height, shape.width) for shape in shapes.values()} == {(4, 48, 48)}
     assert {name for name, model in models.items() if model.layers is not None} == {"eve-v2", "neo"}
+
+
+def test_the_plan_counts_layers_with_the_visual_part() -> None:
+    plan = plan_study(STUDY)
+    rows = {row.label: row for row in plan.rows}
+    neo = rows["NEO"].summary.parts
+    assert rows["NEO"].summary.visual_parameters == neo["aligner"] + neo["layers"]
+    lines = plan.text(Assumed(0.01, 0.1)).splitlines()
+    assert lines[1].split()[:4] == ["row", "visual", "part", "tokens"]
+    assert next(line for line in lines if "NEO" in line).split()[1] == f"{neo['aligner'] + neo['layers']:,}"
 
 
 @pytest.mark.usefixtures("quick")
