@@ -1,8 +1,12 @@
-"""Plugins that are one Python file, imported by its name from its folder, which processes that read data see too."""
+"""Plugins that are one Python file, imported by its name from its folder, by worker processes too."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,11 +15,12 @@ from types import ModuleType
 from vlmkit.errors import PluginError
 from vlmkit.files import file_sha256, is_file
 
-__all__ = ["FILE_VERSION", "import_file", "obtain", "version_of_file"]
+__all__ = ["FILE_VERSION", "import_file", "inherited", "inherited_files", "obtain", "version_of_file"]
 
 FILE_VERSION = "sha256:"
 """How the version of a plugin begins that is one file: the rest are digits of the checksum of its content."""
 _DIGITS = 16
+_INHERITED = "_VLMKIT_PLUGIN_FILES"
 _imported: dict[Path, str] = {}
 
 
@@ -44,6 +49,25 @@ def import_file(file: Path) -> ModuleType:
     if origin is None or Path(origin).resolve() != file.resolve():
         raise PluginError(f"{file}: another module has the name {name!r} ({origin or 'built in'}); rename the file")
     return import_module(name)
+
+
+@contextmanager
+def inherited(files: Mapping[str, str]) -> Iterator[None]:
+    """Let processes that start inside load these files too: paths, each with its version."""
+    os.environ[_INHERITED] = json.dumps(dict(files))
+    try:
+        yield
+    finally:
+        del os.environ[_INHERITED]
+
+
+def inherited_files() -> list[Path]:
+    """Return the files that the process which started this one had loaded. A PluginError where one has changed."""
+    files = {Path(file): version for file, version in json.loads(os.environ.get(_INHERITED, "{}")).items()}
+    for file, version in files.items():
+        if version_of_file(file) != version:
+            raise PluginError(f"{file}: it has changed since the command began; start it again")
+    return [*files]
 
 
 def obtain(package: str, version: str) -> str:

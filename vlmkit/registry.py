@@ -38,7 +38,7 @@ from vlmkit.errors import PluginError, as_written, did_you_mean
 from vlmkit.files import expand_path
 from vlmkit.guard import FAULTS, component_error, error_text, is_machine_error
 from vlmkit.plugin_choice import ALL, VARIABLE, PluginChoice
-from vlmkit.plugin_files import import_file, version_of_file
+from vlmkit.plugin_files import FILE_VERSION, import_file, inherited_files, version_of_file
 from vlmkit.registration import (
     Component,
     Gathered,
@@ -157,6 +157,10 @@ class Registry:
                 gathered.faults.append(f"plugin {plugin.name!r} ({plugin.package}): {raised}")
         return gathered
 
+    def files(self) -> dict[str, str]:
+        """Return the plugins that are files: path and version of each."""
+        return {known.module: known.version for known in self.plugins if known.version.startswith(FILE_VERSION)}
+
     def label(self, key: str) -> str:
         """Return what to call the plugin that is registered under a key; one by hand has no package."""
         plugin = self._by_key.get(key)
@@ -218,7 +222,10 @@ def registry() -> Registry:
     choice = ALL if chosen is None else PluginChoice.parse(chosen)
     token = _searching.set(True)
     try:
-        return Registry(entry_points(group="vlmkit"), choice)
+        known = Registry(entry_points(group="vlmkit"), choice)
+        for file in inherited_files():
+            known.add_file(file)
+        return known
     finally:
         _searching.reset(token)
 

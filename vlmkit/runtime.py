@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from vlmkit.errors import UserError, shown
+from vlmkit.plugin_files import inherited
 from vlmkit.registry import registry
 
 __all__ = [
@@ -192,7 +193,15 @@ def exit_in_worker() -> None:
         sys.exit(_UNGUARDED)
 
 
-class _ProcessWithoutScript(SpawnProcess):
+class _Worker(SpawnProcess):
+    """Has the plugins that are files, as this process has."""
+
+    def start(self) -> None:
+        with inherited(registry().files()):
+            super().start()
+
+
+class _WorkerWithoutScript(_Worker):
     """Is told of no main module, which it would run."""
 
     def start(self) -> None:
@@ -211,7 +220,7 @@ class WorkerContext(SpawnContext):
         """Start workers that run the caller's `script` first, and so know what it defines; or that do not, and so need
         no guard in it."""
         super().__init__()
-        self._kind = SpawnProcess if script else _ProcessWithoutScript
+        self._kind = _Worker if script else _WorkerWithoutScript
         self._started: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802

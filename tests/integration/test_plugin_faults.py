@@ -6,12 +6,14 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from vlmkit.cli import main
+from vlmkit.errors import DataError
 from vlmkit.registry import registry
 
 SPEC = """\
@@ -104,6 +106,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             text = text.replace(key, value)
         Path("tiny.yaml").write_text(text)
         registry.cache_clear()
+        invalidate_caches()  # the folder may have been looked for before it was there
         monkeypatch.setattr(sys, "argv", ["vlmkit", *command, *(["tiny.yaml"] if command[0] != "report" else [])])
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         with pytest.raises(SystemExit) as ended:
@@ -352,6 +355,22 @@ def test_observers_that_fail_end_nothing(run: Run, quick: None) -> None:
     first = Path("runs/tiny/eval/moving-shapes/result.json").read_text()
     assert run("", "eval").code == 0  # without them nothing is asked or judged again
     assert Path("runs/tiny/eval/moving-shapes/result.json").read_text() == first
+
+
+def test_observers_hear_of_what_fails(run: Run, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: object, **kwargs: object) -> None:
+        raise DataError("it is gone")
+
+    observed = {"name: tiny": "name: tiny\nobservers: [{type: odd, fails: false}]"}
+    with monkeypatch.context() as patch:
+        patch.setattr("vlmkit.training.stages.measure_stage", failing)
+        assert "vlmkit: it is gone" in run(OBSERVER, "run", **observed).err
+    told = Path("runs/told.txt").read_text().split()
+    assert told == ["run_started", "stage_started", "step_ended", "stage_failed", "run_failed"]
+    Path("runs/told.txt").unlink()
+    monkeypatch.setattr("vlmkit.evaluation.evaluate.score_controls", failing)
+    assert "vlmkit: it is gone" in run(OBSERVER, "run", **observed).err
+    assert Path("runs/told.txt").read_text().split()[-3:] == ["evaluation_started", "evaluation_failed", "run_failed"]
 
 
 def test_a_judge_that_is_gone(run: Run, quick: None) -> None:

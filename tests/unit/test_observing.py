@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -185,6 +187,22 @@ def test_hooks_hear_of_what_they_name(capsys: pytest.CaptureFixture[str]) -> Non
         registry().manager.unregister(plugin)
     assert HEARD == [("hooks", "run", {"steps": 3})]
     assert "plugin 'hooks': vlmkit_evaluated raised ConnectionError: no server" in capsys.readouterr().err
+
+
+def test_the_observer_of_the_page_is_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = (root / "docs" / "observers.md").read_text(encoding="utf-8").partition("# beeper.py\n")[2]
+    (tmp_path / "beeper.py").write_text(textwrap.dedent(block))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    registry.cache_clear()
+    try:
+        registry().add_file(tmp_path / "beeper.py")
+        observers = Observers([registry().get("observer", "beeper").spec.model_validate({"bell": False})], Path("mine"))
+    finally:
+        registry.cache_clear()
+    assert observers.tell("run_failed", error="OSError: no disk") == []
+    assert capsys.readouterr() == ("mine: OSError: no disk\n", "")
 
 
 def test_the_page_has_every_event_and_number(root: Path) -> None:

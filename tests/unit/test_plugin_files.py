@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from vlmkit.errors import CheckpointError, PluginError, SpecError
 from vlmkit.model.config import check_installed
-from vlmkit.plugin_files import version_of_file
+from vlmkit.plugin_files import inherited, version_of_file
 from vlmkit.registry import registry
+from vlmkit.runtime import WorkerContext
 from vlmkit.spec.identity import identity, origins
 from vlmkit.spec.loading import load_spec, read_resolved, resolved, sha256
 
@@ -30,7 +30,8 @@ class Colours(Dataset):
         return Sample(str(index), None, (Turn("which colour?", "red"),))
 
     def fingerprint(self):
-        return "1"
+        from vlmkit.registry import registry
+        return "1 in a process that offers " + next(name for name in registry().names("dataset") if "local" in name)
 
 class ColoursSpec(DatasetSpec):
     "Two questions."
@@ -111,8 +112,17 @@ def test_a_process_that_reads_data_knows_the_file(write, tmp_path: Path) -> None
     dataset = (
         load_spec(_spec(tmp_path / "below" / "spec.yaml", SMALL, "local_three")).training.stages[0].data[0].build()
     )
-    with get_context("spawn").Pool(1) as pool:
-        assert pool.apply(dataset.fingerprint) == "1"
+    with WorkerContext(script=False).Pool(1) as pool:
+        assert pool.apply(dataset.fingerprint) == "1 in a process that offers local_three"
+
+
+def test_a_worker_refuses_a_file_that_has_changed(write) -> None:
+    file = write("local_ten")
+    with (
+        inherited({str(file): "sha256:0123"}),
+        pytest.raises(PluginError, match=r"ten\.py: it has changed since the com"),
+    ):
+        registry()
 
 
 def test_the_variable_names_files_beside_all_plugins(write, monkeypatch: pytest.MonkeyPatch) -> None:
