@@ -33,15 +33,15 @@ def check_study(file: Path, output: Path, seed_deviation: float, discordant: flo
     """
     os.environ["HF_HUB_OFFLINE"] = "1"
     from vlmkit.study.already_made import already_made
-    from vlmkit.study.expected_chance import Assumed, measured_chance
     from vlmkit.study.study_plan import plan_study
+    from vlmkit.study.variance_components import PowerAssumptions, measured_components
 
     study = load_study(file)
     plan = plan_study(study)
     folder = StudyFolder(output / study.spec.study)
-    measured = measured_chance(study, folder)
+    measured = measured_components(study, folder)
     made = already_made(study, folder)
-    lines = [plan.text(Assumed(seed_deviation, discordant), measured), *made.lines()]
+    lines = [plan.text(PowerAssumptions(seed_deviation, discordant), measured), *made.lines()]
     if probe:
         lines += _probe_lines(study, _probe(study, plan.questions), made)
     return "\n".join(lines)

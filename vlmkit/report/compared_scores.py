@@ -68,14 +68,14 @@ def score_axis(comparison: SystemComparison, key: str) -> Axis:
     metric = comparison.table.columns[key].metric
     if is_accuracy(metric):
         return Axis(0.0, 1.0, ("0%", "50%", "100%"))
-    cells = [system.line.cells[key] for system in comparison.systems if key in system.line.cells]
+    cells = [system.row.cells[key] for system in comparison.systems if key in system.row.cells]
     top = float(math.ceil(max(max(cell.score.ci95[1], cell.published or 0.0) for cell in cells))) or 1.0
     return Axis(0.0, top, [f"{top * i / 2:g}" for i in range(3)])
 
 
 def difference_axis(comparison: SystemComparison, key: str) -> Axis | None:
     """Return the axis of the differences of a column, with 0 in its middle; None where there are none."""
-    found = [system.line.cells[key].difference for system in comparison.systems if key in system.line.cells]
+    found = [system.row.cells[key].difference for system in comparison.systems if key in system.row.cells]
     ends = [abs(end) for one in found if one for end in one.ci95]
     if not ends:
         return None

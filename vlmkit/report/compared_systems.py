@@ -21,7 +21,7 @@ from vlmkit.study.rows import BASE, Study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table import build_table
 from vlmkit.study.table_formats import captions, ended_early
-from vlmkit.study.table_records import Cell, Column, Difference, Line, StudyTable
+from vlmkit.study.table_records import Cell, Column, Difference, StudyTable, TableRow
 
 __all__ = ["ComparedSystem", "SystemComparison", "compare_runs", "compare_study"]
 
@@ -30,7 +30,7 @@ __all__ = ["ComparedSystem", "SystemComparison", "compare_runs", "compare_study"
 class ComparedSystem:
     """One row of the comparison."""
 
-    line: Line
+    row: TableRow
     """Its scores, differences and costs."""
     runs: tuple[RunFiles, ...]
     """By seed; empty where none was measured."""
@@ -40,7 +40,7 @@ class ComparedSystem:
     @property
     def label(self) -> str:
         """How it is called."""
-        return self.line.label
+        return self.row.label
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -78,7 +78,7 @@ class SystemComparison:
     kind: Literal["runs", "study"]
     table: StudyTable
     systems: Sequence[ComparedSystem]
-    """In the order of the table's lines, the base first."""
+    """In the order of the table's rows, the base first."""
     notes: Sequence[str]
     """What a reader has to know to read the scores, one sentence or two each."""
 
@@ -87,27 +87,29 @@ def compare_study(study: Study, folder: StudyFolder) -> SystemComparison:
     """Compare the rows of a study. A RunError where nothing was measured yet."""
     table = build_table(study, folder)
     systems = []
-    for line in table.lines:
-        runs = [folder.run_folder(run).path for run in study.runs_of(line.name)]
+    for row in table.rows:
+        runs = [folder.run_folder(run).path for run in study.runs_of(row.name)]
         measured = tuple(read_run(run) for run in runs if any(run.glob("eval/*/result.json")))
-        failed = [run.seed for run in study.runs_of(line.name) if folder.state(run) == "failed"]
-        systems.append(ComparedSystem(line, measured, _about_row(study, table, line, measured, failed)))
+        failed = [run.seed for run in study.runs_of(row.name) if folder.state(run) == "failed"]
+        systems.append(ComparedSystem(row, measured, _about_row(study, table, row, measured, failed)))
     return SystemComparison(table.title or table.study, "study", table, systems, captions(table, costs=False))
 
 
-def _about_row(study: Study, table: StudyTable, line: Line, measured: Sequence[RunFiles], failed: Sequence[int]) -> str:
+def _about_row(
+    study: Study, table: StudyTable, row: TableRow, measured: Sequence[RunFiles], failed: Sequence[int]
+) -> str:
     said = []
-    first = study.runs_of(line.name)[0].rows[0]
-    if first != line.name:
-        said.append(f"the runs of {next(row.label for row in study.rows if row.name == first)}")
+    first = study.runs_of(row.name)[0].rows[0]
+    if first != row.name:
+        said.append(f"the runs of {next(one.label for one in study.rows if one.name == first)}")
     if measured:
         said.append(_seeds([run.spec.seed for run in measured]))
     if failed:
         said.append(f"failed: {_seeds(failed)}")
-    if missing := [seed for seed in line.missing if seed not in failed]:
+    if missing := [seed for seed in row.missing if seed not in failed]:
         said.append(f"without a result: {_seeds(missing)}")
-    if line.stopped:
-        said.append(f"ended early, {ended_early(table, line)}")
+    if row.stopped:
+        said.append(f"ended early, {ended_early(table, row)}")
     return "; ".join(said)
 
 
@@ -143,12 +145,12 @@ def compare_runs(folders: Sequence[Path]) -> SystemComparison:
             )
     if not columns:
         raise RunError(f"{', '.join(map(str, folders))}: none of these runs holds a score; `vlmkit eval RUN` makes one")
-    lines = [_line(name, label, own, run) for name, label, own, run in zip(names, labels, cells, runs, strict=True)]
-    table = StudyTable(study="", title="", columns=columns, lines=lines, correction="holm", seed_variance="own")
+    rows = [_table_row(name, label, own, run) for name, label, own, run in zip(names, labels, cells, runs, strict=True)]
+    table = StudyTable(study="", title="", columns=columns, rows=rows, correction="holm", seed_variance="own")
     systems = []
-    for line, run in zip(lines, runs, strict=True):
+    for row, run in zip(rows, runs, strict=True):
         name = run.folder.resolve().name
-        systems.append(ComparedSystem(line, (run,), "" if name == line.label else name))
+        systems.append(ComparedSystem(row, (run,), "" if name == row.label else name))
     title = " and ".join(labels) if len(labels) < 3 else f"{labels[0]} and {len(labels) - 1} other runs"
     return SystemComparison(title, "runs", table, systems, [*captions(table), *notes])
 
@@ -200,9 +202,9 @@ def _differences(
     return differences, refused
 
 
-def _line(name: str, label: str, cells: dict[str, Cell], run: RunFiles) -> Line:
+def _table_row(name: str, label: str, cells: dict[str, Cell], run: RunFiles) -> TableRow:
     summary = run.summary
-    return Line(
+    return TableRow(
         name=name,
         label=label,
         cells=cells,

@@ -160,7 +160,7 @@ def _sections(comparison: SystemComparison, answers: dict[str, BenchmarkAnswers]
 
 def _row(comparison: SystemComparison, number: int, key: str, axis: Axis, differences: Axis | None) -> ScoreRow:
     system = comparison.systems[number]
-    cell = system.line.cells.get(key)
+    cell = system.row.cells.get(key)
     if cell is None:
         return ScoreRow(number, system.label, None, None, None)
     mark = axis.mark(number, cell.score.value, cell.score.ci95, list(cell.seeds.values()), cell.published)
@@ -181,9 +181,9 @@ def _size(comparison: SystemComparison, key: str, section: BenchmarkSection) -> 
     """Draw scores against the size of the visual part; None where there are no two sizes."""
     metric = comparison.table.columns[key].metric
     points = [
-        SizePoint(system.label, system.line.parameters, cell.score.value, cell.score.ci95, number)
+        SizePoint(system.label, system.row.parameters, cell.score.value, cell.score.ci95, number)
         for number, system in enumerate(comparison.systems)
-        if system.line.parameters and (cell := system.line.cells.get(key))
+        if system.row.parameters and (cell := system.row.cells.get(key))
     ]
     if not points:
         return None

@@ -31,13 +31,13 @@ class Ranking:
     ranks: tuple[int, ...]
     """1 and the number of rows with a higher score."""
     rank_intervals: tuple[tuple[int, int], ...]
-    """95% interval of the rank of each row: from 1 and the number of rows that are told to be better, to R less those
-    that are told to be worse, each in a comparison with all others at once."""
+    """95% interval of the rank of each row: from 1 and the number of rows that are significantly better, to R less
+    those that are significantly worse, each in a comparison with all others at once."""
     above: np.ndarray
     """(R, R): how often the first row has a higher score than the second one, were questions and seeds drawn anew."""
-    told_apart: np.ndarray
-    """(R, R) of -1, 0, 1: 1 where the first row is told to be better than the second one, by the interval of that pair
-    alone."""
+    significant: np.ndarray
+    """(R, R) of -1, 0, 1: 1 where the first row is significantly better than the second one, -1 where it is
+    significantly worse: the 95% interval of that pair alone leaves out 0."""
     draws: np.ndarray
     """(D, R): scores of the rows, were questions and seeds drawn anew."""
 
@@ -50,12 +50,12 @@ class RankAgreement:
     """Kendall's tau, 1: the same order, -1: the opposite one; a pair of equal scores counts 0."""
     pairs: int
     """R (R-1) / 2."""
-    told_apart: int
-    """Pairs that the second setting tells apart."""
+    significant: int
+    """Pairs whose difference is significant in the second setting."""
     same: int
-    """Those of them that the first one tells apart in the same direction."""
+    """Those of them whose difference is significant in the first one too, in the same direction."""
     opposite: int
-    """Those of them that the first one tells apart in the other direction."""
+    """Those of them whose difference is significant in the first one too, in the other direction."""
     loss: Estimate
     """By how much the first setting's best row is below the second setting's best one in the second setting's score,
     with a bound that holds in 95 of 100 studies."""
@@ -81,9 +81,9 @@ def rank_rows(
 
     Scores are drawn around those that were seen (a parametric bootstrap), with the two variances of
     `seeds.seeded_mean`: a vector of Student's t with the covariance of the rows over clusters of questions, less the
-    interaction of questions and trainings, and for each row one of its seeds. So a pair is told apart
-    where the interval of its difference leaves out 0. The chance of a training is not counted where no row has two
-    seeds.
+    interaction of questions and trainings, and for each row one of its seeds. So the difference
+    of a pair is significant where its interval leaves out 0. The variance over seeds is not counted where no row has
+    two seeds.
 
     Intervals of ranks hold the true rank of a row in 95 of 100 studies also where scores are equal, where quantiles of
     the drawn ranks do not: Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91 (2024).
@@ -111,17 +111,17 @@ def rank_settings(
         groups = list(range(len(values)))
     means = np.array([np.mean(np.asarray(row, dtype=float), 0) for row in values])
     scores = np.array([mean_of(row, strata) for row in means])
-    of_questions = _of_questions(values, means, clusters, strata)
-    of_seeds, degrees = _of_seeds(values, strata, groups)
+    question_covariance = _question_covariance(values, means, clusters, strata)
+    seed_variances, degrees = _seed_variances(values, strata, groups)
     rng = np.random.default_rng(seed)
     known_from = clustered_mean(means.mean(0), clusters, strata).degrees
-    around = rng.standard_normal((draws, len(scores))) @ _root(of_questions).T * _scale(rng, known_from, draws)
+    around = rng.standard_normal((draws, len(scores))) @ _root(question_covariance).T * _scale(rng, known_from, draws)
     for group in dict.fromkeys(groups):
         rows = [row for row, one in enumerate(groups) if one == group]
         if degrees[rows[0]]:
             scale = _scale(rng, degrees[rows[0]], draws)
-            around[:, rows] += rng.standard_normal((draws, len(rows))) * np.sqrt(of_seeds[rows]) * scale
-    covariance = of_questions + np.diag(of_seeds)
+            around[:, rows] += rng.standard_normal((draws, len(rows))) * np.sqrt(seed_variances[rows]) * scale
+    covariance = question_covariance + np.diag(seed_variances)
     ends = np.cumsum([len(setting) for setting in settings])
     parts = [slice(end - len(setting), end) for end, setting in zip(ends, settings, strict=True)]
     return [_ranking(scores[part], around[:, part], covariance[part, part]) for part in parts]
@@ -138,12 +138,12 @@ def _scale(rng: np.random.Generator, degrees: float, draws: int) -> np.ndarray:
 def _ranking(scores: np.ndarray, around: np.ndarray, covariance: np.ndarray) -> Ranking:
     import numpy as np
 
-    above, told, intervals = _pairs(scores, around, np.sqrt(_variances_of_differences(covariance)))
+    above, significant, intervals = _pairs(scores, around, np.sqrt(_variances_of_differences(covariance)))
     ranks = tuple(1 + int(np.sum(scores > own)) for own in scores)
-    return Ranking(tuple(scores.tolist()), ranks, intervals, above, told, scores + around)
+    return Ranking(tuple(scores.tolist()), ranks, intervals, above, significant, scores + around)
 
 
-def _of_questions(
+def _question_covariance(
     values: _Values,
     means: np.ndarray,
     clusters: Sequence[Hashable],
@@ -162,7 +162,7 @@ def _of_questions(
     return covariance
 
 
-def _of_seeds(
+def _seed_variances(
     values: _Values, strata: Sequence[Hashable] | None, groups: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variance of each row's score over trainings, and its degrees of freedom; 0 where it is not known."""
@@ -200,11 +200,11 @@ def _variances_of_differences(covariance: np.ndarray) -> np.ndarray:
 def _pairs(
     scores: np.ndarray, around: np.ndarray, errors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[int, int], ...]]:
-    """Return how often each row is above each other one, what is told apart, and the intervals of the ranks."""
+    """Return how often each row is above each other one, which differences are significant, and intervals of ranks."""
     import numpy as np
 
     count = len(scores)
-    above, told = np.full((count, count), 0.5), np.zeros((count, count), dtype=int)
+    above, significant = np.full((count, count), 0.5), np.zeros((count, count), dtype=int)
     intervals = []
     for row in range(count):
         others = np.arange(count) != row
@@ -215,11 +215,11 @@ def _pairs(
         scale = np.where(errors[row, others] > 0, errors[row, others], 1.0)
         standard = np.abs(deviations) / scale
         each = np.quantile(standard, 0.95, axis=0) * scale
-        told[row, others] = np.where(np.abs(differences) > each, np.sign(differences), 0)
+        significant[row, others] = np.where(np.abs(differences) > each, np.sign(differences), 0)
         all_at_once = np.quantile(standard.max(1), 0.95) * scale if count > 1 else scale
         better, worse = np.sum(differences < -all_at_once), np.sum(differences > all_at_once)
         intervals.append((1 + int(better), count - int(worse)))
-    return above, told, tuple(intervals)
+    return above, significant, tuple(intervals)
 
 
 def compare_rankings(first: Ranking, second: Ranking) -> RankAgreement:
@@ -227,9 +227,10 @@ def compare_rankings(first: Ranking, second: Ranking) -> RankAgreement:
 
     Draws belong together one by one: those of settings that answered the same questions come from `rank_settings`.
 
-    Chance makes the order of rows less alike than it is, and in the draws twice. So the end of tau's interval on the
-    side of 0 is the quantile of the draws, which is on the safe side, and the other end is what pairs that both
-    settings tell apart leave: were all others of the same order (or, where tau is negative, of the opposite one).
+    Random variation makes the order of rows less alike than it is, and in the draws twice. So the end of tau's interval
+    on the side of 0 is the quantile of the draws, which is on the safe side, and the other end is what the pairs leave
+    whose difference is significant in both settings: were all others of the same order (or, where tau is negative, of
+    the opposite one).
     """
     import numpy as np
 
@@ -238,8 +239,9 @@ def compare_rankings(first: Ranking, second: Ranking) -> RankAgreement:
     if not pairs:
         raise ValueError("expected at least two rows to compare the order of, found one")
     upper = np.triu_indices(count, 1)
-    said, told = first.told_apart[upper], second.told_apart[upper]
-    same, opposite = int(np.sum((told != 0) & (said == told))), int(np.sum((told != 0) & (said == -told)))
+    own, reference = first.significant[upper], second.significant[upper]
+    same = int(np.sum((reference != 0) & (own == reference)))
+    opposite = int(np.sum((reference != 0) & (own == -reference)))
     one, other = np.array(first.scores), np.array(second.scores)
     tau = float(_tau(one[None], other[None])[0])
     low, high = (float(end) for end in np.quantile(_tau(first.draws, second.draws), [0.025, 0.975]))
@@ -251,7 +253,7 @@ def compare_rankings(first: Ranking, second: Ranking) -> RankAgreement:
     losses = second.draws.max(1) - second.draws[:, best]
     loss = Estimate(float(other.max() - other[best]), 0.0, float(np.quantile(losses, 0.95)))
     return RankAgreement(
-        Estimate(tau, min(tau, low), max(tau, high)), pairs, int(np.sum(told != 0)), same, opposite, loss
+        Estimate(tau, min(tau, low), max(tau, high)), pairs, int(np.sum(reference != 0)), same, opposite, loss
     )
 
 

@@ -23,10 +23,10 @@ def always_valid(mean: SeededMean, lowest: float = -math.inf, highest: float = m
 
     The error is allotted in equal parts to the two sources of chance:
 
-        half = t(0.9875) sqrt(of_questions) + sqrt(d u of_seeds),  u = (A - 1) / (1 - r A),
+        half = t(0.9875) sqrt(question_variance) + sqrt(d u seed_variance),  u = (A - 1) / (1 - r A),
         A = (0.025^2 r)^(-1 / (d + 1)),  r = phi / (phi + S)
 
-    with d the degrees of freedom of `of_seeds`. The questions are drawn once: theirs is an ordinary interval of
+    with d the degrees of freedom of `seed_variance`. The questions are drawn once: theirs is an ordinary interval of
     Student's t. Seeds come one after the other: theirs is the confidence sequence of the t test, the values that a
     mixture of likelihood ratios (differences of N(0, variance / phi) against one value, invariant to location and
     scale) does not refute at any time, by Ville's inequality. It is infinite after few seeds: of one row alone before
@@ -41,13 +41,18 @@ def always_valid(mean: SeededMean, lowest: float = -math.inf, highest: float = m
 
 def _half(mean: SeededMean, level: float = 0.95) -> float:
     return always_valid_half(
-        mean.of_questions, mean.of_seeds, mean.degrees, mean.seeds, level, question_degrees=mean.question_degrees
+        mean.question_variance,
+        mean.seed_variance,
+        mean.degrees,
+        mean.seeds,
+        level,
+        question_degrees=mean.question_degrees,
     )
 
 
 def always_valid_half(
-    of_questions: float,
-    of_seeds: float,
+    question_variance: float,
+    seed_variance: float,
     degrees: float,
     seeds: int,
     level: float = 0.95,
@@ -57,14 +62,14 @@ def always_valid_half(
     if not degrees:  # the chance of a training is not known
         return math.inf
     error = (1 - level) / 2
-    questions = student_t(question_degrees, 1 - error / 2) * math.sqrt(of_questions)
-    if of_seeds == 0:
+    questions = student_t(question_degrees, 1 - error / 2) * math.sqrt(question_variance)
+    if seed_variance == 0:
         return questions
     ratio = _PHI / (_PHI + seeds)
     bound = math.exp(-math.log(error * error * ratio) / (degrees + 1))
     if ratio * bound >= 1:
         return math.inf
-    return questions + math.sqrt(degrees * (bound - 1) / (1 - ratio * bound) * of_seeds)
+    return questions + math.sqrt(degrees * (bound - 1) / (1 - ratio * bound) * seed_variance)
 
 
 def always_valid_p(mean: SeededMean) -> float:

@@ -19,7 +19,7 @@ class StudyPower:
 
     seeds: int
     """S, at least 2."""
-    of_questions: float
+    question_variance: float
     """Variance of the mean difference over the choice of questions, of infinitely many trainings."""
     seed_variance: float
     """Variance, over seeds, of one training's difference."""
@@ -37,25 +37,25 @@ class StudyPower:
         from scipy.special import chdtri, ndtr  # type: ignore[import-untyped]
 
         level = 1 - 0.05 / self.comparisons
-        of_seeds = self.seed_variance / self.seeds
-        error = math.sqrt(self.of_questions + of_seeds)
+        of_mean = self.seed_variance / self.seeds
+        error = math.sqrt(self.question_variance + of_mean)
         if error == 0:
             return 1.0 if difference else 0.0
         shares = (np.arange(_NODES) + 0.5) / _NODES
-        seen = chdtri(self.degrees, 1 - shares) / self.degrees * of_seeds  # the variance that the study will see
+        seen = chdtri(self.degrees, 1 - shares) / self.degrees * of_mean  # the variance that the study will see
         halves = np.array([self._half_width(float(variance), level) for variance in seen])
         return float(np.mean(ndtr((difference - halves) / error) + ndtr((-difference - halves) / error)))
 
-    def _half_width(self, of_seeds: float, level: float) -> float:
+    def _half_width(self, seed_variance: float, level: float) -> float:
         if self.always_valid:
-            return always_valid_half(self.of_questions, of_seeds, self.degrees, self.seeds, level)
-        return half_width(self.of_questions, of_seeds, self.degrees, level)
+            return always_valid_half(self.question_variance, seed_variance, self.degrees, self.seeds, level)
+        return half_width(self.question_variance, seed_variance, self.degrees, level)
 
     def detectable(self, power: float = 0.8) -> float:
         """Return the difference that is found with this probability; infinite where so few seeds find nothing."""
         from scipy.optimize import brentq  # type: ignore[import-untyped]
 
-        top = math.sqrt(self.of_questions + self.seed_variance / self.seeds)
+        top = math.sqrt(self.question_variance + self.seed_variance / self.seeds)
         if top == 0:
             return 0.0
         if self.always_valid and math.isinf(self._half_width(1.0, 1 - 0.05 / self.comparisons)):

@@ -16,14 +16,14 @@ from vlmkit.study.table_records import StudyTable
 __all__ = ["corrected_p", "differences_to_base", "interval_of", "mean_of_row", "p_of", "score_interval"]
 
 
-def mean_of_row(own: Sequence[RunValues], of_seeds: tuple[float, float] | None = None) -> SeededMean:
+def mean_of_row(own: Sequence[RunValues], pooled: tuple[float, float] | None = None) -> SeededMean:
     """Return the mean of the runs of a row, over the questions that all of them have a value of.
 
     Args:
         own: one entry per seed.
-        of_seeds: as `seeded_mean` takes it.
+        pooled: as `seeded_mean` takes it.
     """
-    return _mean(own, [[one.of[key] for key in _common(own)] for one in own], _common(own), of_seeds, None)
+    return _mean(own, [[one.of[key] for key in _common(own)] for one in own], _common(own), pooled, None)
 
 
 def differences_to_base(spec: StudySpec, measured: MeasuredColumn) -> dict[str, SeededMean]:
@@ -34,7 +34,7 @@ def differences_to_base(spec: StudySpec, measured: MeasuredColumn) -> dict[str, 
     if BASE not in measured.rows:
         return {}
     pooled = measured.seed_variance() if spec.seed_variance == "pooled" else None
-    of_seeds = None if pooled is None else (2 * pooled[0], pooled[1])
+    pooled_difference = None if pooled is None else (2 * pooled[0], pooled[1])
     lowest, highest = measured.bounds
     found = {}
     for row, runs in measured.rows.items():
@@ -44,7 +44,7 @@ def differences_to_base(spec: StudySpec, measured: MeasuredColumn) -> dict[str, 
             keys = _common([*own, *base])
             pairs = zip(own, base, strict=True)
             values = [[one.of[key] - other.of[key] for key in keys] for one, other in pairs]
-            found[row] = _mean(own, values, keys, of_seeds, highest - lowest)
+            found[row] = _mean(own, values, keys, pooled_difference, highest - lowest)
     return found
 
 
@@ -69,11 +69,11 @@ def score_interval(
     values = [sum(one.of[key] for one in own) / len(own) for key in keys]
     clusters = [first.clusters[key] for key in keys]
     if first.strata is None:
-        of_questions = estimate(values, clusters, *bounds)
+        interval = estimate(values, clusters, *bounds)
     else:
-        of_questions = macro(values, [first.strata[key] for key in keys], clusters, *bounds)
+        interval = macro(values, [first.strata[key] for key in keys], clusters, *bounds)
     _, low, high = interval_of(study, mean, *bounds)
-    return [min(low, of_questions.low), max(high, of_questions.high)]
+    return [min(low, interval.low), max(high, interval.high)]
 
 
 def p_of(spec: StudySpec, mean: SeededMean) -> float:
@@ -98,9 +98,9 @@ def _mean(
     own: Sequence[RunValues],
     values: Sequence[Sequence[float]],
     keys: Sequence[str],
-    of_seeds: tuple[float, float] | None,
+    pooled: tuple[float, float] | None,
     span: float | None,
 ) -> SeededMean:
     first = own[0]
     strata = None if first.strata is None else [first.strata[key] for key in keys]
-    return seeded_mean(values, [first.clusters[key] for key in keys], strata, of_seeds, span)
+    return seeded_mean(values, [first.clusters[key] for key in keys], strata, pooled, span)

@@ -47,8 +47,8 @@ def _places(ranking: StudyRanking) -> range:
 def _head(ranking: StudyRanking) -> Iterator[str]:
     column = ranking.measured.column
     seeds = sorted({row.seeds for row in ranking.rows})
-    of_seeds = plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    of = f"{plural(len(ranking.rows), 'row')}, {of_seeds}, {plural(column.questions, 'question')}"
+    seeds_said = plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    of = f"{plural(len(ranking.rows), 'row')}, {seeds_said}, {plural(column.questions, 'question')}"
     yield f"{ranking.study.spec.study}, {column.benchmark} {column.metric}: {of}"
 
 
@@ -82,8 +82,8 @@ def _pairs(ranking: StudyRanking) -> Iterator[tuple[str, ...]]:
 
 
 def _notes(ranking: StudyRanking) -> Iterator[str]:
-    told = f"{ranking.told_apart:,} of {plural(ranking.pairs, 'pair')} told apart"
-    yield f"{told}: the 95% interval of the difference leaves out 0"
+    pairs = f"{ranking.significant:,} of {plural(ranking.pairs, 'pair')} differ significantly"
+    yield f"{pairs}: the 95% interval of the difference leaves out 0"
     if any(row.on_front for row in ranking.rows):
         costs = "parameters, tokens and multiply-accumulates"
         yield f"front ({_FRONT}): no other row has as high a score with as few {costs}"
@@ -102,19 +102,19 @@ def comparison_text(compared: ComparedStudies) -> str:
 def _compared(compared: ComparedStudies) -> Iterator[str]:
     first, second, found = compared.first, compared.second, compared.agreement
     for name, ranking in (("A", first), ("B", second)):
-        told = f"{ranking.told_apart:,} of {plural(ranking.pairs, 'pair')} told apart"
-        yield f"{name}  {''.join(_head(ranking))}, {told} ({ranking.study.file})"
+        pairs = f"{ranking.significant:,} of {plural(ranking.pairs, 'pair')} differ significantly"
+        yield f"{name}  {''.join(_head(ranking))}, {pairs} ({ranking.study.file})"
     yield from _not_the_same(compared)
     in_first = {row.name: row for row in first.rows}
     cells = [(row.label, *_placed(first, in_first[row.name]), *_placed(second, row)) for row in second.rows]
     metrics = [ranking.measured.column.metric for ranking in (first, second)]
     yield columns([("row", "rank in A", "95%", metrics[0], "rank in B", "95%", metrics[1]), *cells])
-    tau, silent = found.tau, found.told_apart - found.same - found.opposite
+    tau, silent = found.tau, found.significant - found.same - found.opposite
     meaning = "1: the same order, -1: the opposite one"
     yield f"Kendall's tau is {tau.value:.2f}, 95% interval {tau.low:.2f} to {tau.high:.2f} ({meaning})"
     yield (
-        f"B tells {found.told_apart:,} of {plural(found.pairs, 'pair')} apart; of them, A tells {found.same:,} apart "
-        f"in the same direction, {found.opposite:,} in the other one, {silent:,} not at all"
+        f"in B {found.significant:,} of {plural(found.pairs, 'pair')} differ significantly; of them, in A "
+        f"{found.same:,} in the same direction, {found.opposite:,} in the other one, {silent:,} not significantly"
     )
     points = " points" if is_accuracy(metrics[1]) else ""
     lost, most = (difference(value, metrics[1]).lstrip("+") for value in (found.loss.value, found.loss.high))

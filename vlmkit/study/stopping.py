@@ -27,7 +27,7 @@ class StoppedRow:
     after: int
     """Number of the study's seeds after which that was decided."""
     why: Literal["found", "small"]
-    """Its difference is told from chance, after the correction; or the interval lies within the one that matters."""
+    """Its difference is significant, after the correction; or the interval lies within the one that matters."""
     difference: SeededMean
     """As it was then."""
 

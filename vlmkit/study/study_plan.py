@@ -14,9 +14,9 @@ from vlmkit.spec.evaluation import BenchmarkUse
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.identity import stage_identity
 from vlmkit.statistics.study_power import StudyPower
-from vlmkit.study.expected_chance import Assumed, Chance
 from vlmkit.study.rows import Study
 from vlmkit.study.run_values import chosen_metrics
+from vlmkit.study.variance_components import PowerAssumptions, VarianceComponents
 from vlmkit.summary import Summary, summarize
 
 __all__ = ["PlannedRow", "StudyPlan", "count_questions", "plan_study"]
@@ -49,7 +49,7 @@ class StudyPlan:
     metrics: dict[str, str]
     """By benchmark, the metric of its first column, where it has one and no other framework measures."""
 
-    def detectable(self, benchmark: str, chance: Chance) -> float | None:
+    def detectable(self, benchmark: str, components: VarianceComponents) -> float | None:
         """Return the least difference that is found in 4 of 5 studies; None with one seed or unknown questions."""
         spec = self.study.spec
         if not self.questions[benchmark] or len(spec.seeds) < 2:
@@ -57,19 +57,19 @@ class StudyPlan:
         rows = len(self.study.distinct)
         return StudyPower(
             seeds=len(spec.seeds),
-            of_questions=chance.of_questions,
-            seed_variance=chance.of_seeds,
+            question_variance=components.question_variance,
+            seed_variance=components.seed_variance,
             degrees=(rows if spec.seed_variance == "pooled" else 1) * (len(spec.seeds) - 1),
             comparisons=max(1, rows - 1) if spec.correction == "holm" else 1,
             always_valid=spec.stop_when is not None,
         ).detectable()
 
-    def text(self, assumed: Assumed, measured: Mapping[str, Chance] | None = None) -> str:
+    def text(self, assumed: PowerAssumptions, measured: Mapping[str, VarianceComponents] | None = None) -> str:
         """Return all of it for a reader. What runs of the study have shown, by benchmark, counts more than what is
         assumed."""
         return "\n".join(self._lines(assumed, measured or {}))
 
-    def _lines(self, assumed: Assumed, measured: Mapping[str, Chance]) -> Iterator[str]:
+    def _lines(self, assumed: PowerAssumptions, measured: Mapping[str, VarianceComponents]) -> Iterator[str]:
         study, spec = self.study, self.study.spec
         yield f"{spec.study}: {plural(len(self.rows), 'row')}, {plural(len(spec.seeds), 'seed')}, all fit together"
         steps = ["steps"] if spec.fixed == "steps" else []  # the others have a column of their own
@@ -86,22 +86,22 @@ class StudyPlan:
         if spec.stop_when is not None:
             yield "rows end early where that is clear (stop_when); the differences are those that all seeds find"
 
-    def _power(self, name: str, assumed: Assumed, measured: Mapping[str, Chance]) -> str:
+    def _power(self, name: str, assumed: PowerAssumptions, measured: Mapping[str, VarianceComponents]) -> str:
         if not self.questions[name]:
             return "how many questions it has is not known here"
         metric = self.metrics.get(name, "accuracy")
         if name not in measured and not is_accuracy(metric):
             return f"which difference of {metric} is found can be told when two seeds of two rows are measured"
-        chance = measured.get(name) or assumed.chance(self.questions[name])
-        found = self.detectable(name, chance)
+        components = measured.get(name) or assumed.components(self.questions[name])
+        found = self.detectable(name, components)
         if found is None:
-            return "with one seed, chance over seeds is not known"
+            return "with one seed, the variance over seeds is not known"
         if math.isinf(found):
             return "so few seeds find no difference that holds after every one of them (stop_when): give more `seeds`"
         least = f"{100 * found:.1f} points" if is_accuracy(metric) else f"{found:.2f}"
         said = f"differences of {least} are found in 4 of 5 studies"
-        if chance.runs:
-            return f"{said}, with the chance that {plural(chance.runs, 'run')} of this study had"
+        if components.runs:
+            return f"{said}, with the variance that {plural(components.runs, 'run')} of this study had"
         return (
             f"{said}, if scores vary by {100 * assumed.seed_deviation:g} points over seeds and "
             f"{100 * assumed.discordant:g}% of the questions are answered by one of two rows alone"

@@ -47,8 +47,8 @@ class StudyRanking:
     rows: tuple[RankedRow, ...]
     above: tuple[tuple[float, ...], ...]
     """(R, R): how often a row is above another one, were questions and seeds drawn anew; in the order of `rows`."""
-    told_apart: int
-    """Pairs whose difference has an interval that leaves out 0."""
+    significant: int
+    """Pairs whose difference is significant: its 95% interval leaves out 0."""
 
     @property
     def pairs(self) -> int:
@@ -189,8 +189,8 @@ def _ranked(
             )
         )
     above = ranking.above[np.ix_(order, order)].tolist()
-    told_apart = int(np.count_nonzero(np.triu(ranking.told_apart, 1)))
-    return StudyRanking(study, measured, tuple(ranked), tuple(map(tuple, above)), told_apart)
+    significant = int(np.count_nonzero(np.triu(ranking.significant, 1)))
+    return StudyRanking(study, measured, tuple(ranked), tuple(map(tuple, above)), significant)
 
 
 def _front(rows: Sequence[str], scores: Sequence[float], summaries: Mapping[str, Summary | None]) -> set[str]:

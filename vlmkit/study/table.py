@@ -14,7 +14,7 @@ from vlmkit.study.rows import Study, StudyRow
 from vlmkit.study.run_values import measured_columns
 from vlmkit.study.stopping import StoppedRow, deciding_column, is_needed, stopped_rows
 from vlmkit.study.study_folder import StudyFolder
-from vlmkit.study.table_records import Cell, Line, StudyTable
+from vlmkit.study.table_records import Cell, StudyTable, TableRow
 
 __all__ = ["build_table"]
 
@@ -38,7 +38,7 @@ def build_table(study: Study, folder: StudyFolder) -> StudyTable:
         study=study.spec.study,
         title=study.spec.title,
         columns={one.name: one.column for one in columns},
-        lines=[_line(study, folder, row, cells, stopped, timings) for row in study.rows],
+        rows=[_table_row(study, folder, row, cells, stopped, timings) for row in study.rows],
         correction=study.spec.correction,
         seed_variance=study.spec.seed_variance,
         stop_when=study.spec.stop_when.difference if study.spec.stop_when else None,
@@ -48,18 +48,18 @@ def build_table(study: Study, folder: StudyFolder) -> StudyTable:
     )
 
 
-def _line(
+def _table_row(
     study: Study,
     folder: StudyFolder,
     row: StudyRow,
     cells: Mapping[str, Mapping[str, Cell]],
     stopped: Mapping[str, StoppedRow],
     timings: RowTimings | None,
-) -> Line:
+) -> TableRow:
     runs = study.runs_of(row.name)
     missing = [run.seed for run in runs if folder.state(run) != "done" and is_needed(study, run, stopped)]
     summary = folder.composition(runs)
-    return Line(
+    return TableRow(
         name=row.name,
         label=row.label,
         cells={name: by_row[row.name] for name, by_row in cells.items() if row.name in by_row},

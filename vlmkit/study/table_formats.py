@@ -20,7 +20,7 @@ from vlmkit.formatting import (
     markdown_text,
 )
 from vlmkit.json_files import write_record
-from vlmkit.study.table_records import Cell, Column, Line, StudyTable
+from vlmkit.study.table_records import Cell, Column, StudyTable, TableRow
 
 __all__ = ["captions", "ended_early", "markdown_scores", "write_tables"]
 
@@ -36,7 +36,7 @@ def captions(table: StudyTable, costs: bool = True) -> list[str]:
             f"{column.benchmark}: {column.metric} of {column.questions:,} questions, split {column.split}, protocol "
             f"{column.protocol}{judged}"
         )
-    counts = [len(cell.seeds) for line in table.lines for cell in line.cells.values()]
+    counts = [len(cell.seeds) for row in table.rows for cell in row.cells.values()]
     if max(counts, default=0) > 1:
         known = "pooled over all rows" if table.seed_variance == "pooled" else "of each row alone"
         said.append(
@@ -47,7 +47,7 @@ def captions(table: StudyTable, costs: bool = True) -> list[str]:
         said.append("One training each: intervals count the choice of questions, by video, and not that of seeds")
     if table.stop_when is not None:
         said.append(_stopped(table))
-    others = len([line for line in table.lines if any(cell.difference for cell in line.cells.values())])
+    others = len([row for row in table.rows if any(cell.difference for cell in row.cells.values())])
     corrected = f", corrected by Holm for {others} rows" if table.correction == "holm" and others > 1 else ""
     base = table.base().label
     paired = "question by question" + (" and seed by seed" if max(counts, default=0) > 1 else "")
@@ -56,7 +56,7 @@ def captions(table: StudyTable, costs: bool = True) -> list[str]:
         said.append(f"Published scores, of another judge, split or number of frames unless it says so: {table.source}")
     if costs and table.timed_on:
         said.append(f"Milliseconds are those of the visual part for one square video, medians, {table.timed_on}")
-    incomplete = [f"{line.label} ({len(line.missing)})" for line in table.lines if line.missing]
+    incomplete = [f"{row.label} ({len(row.missing)})" for row in table.rows if row.missing]
     if incomplete:
         said.append(f"Not all seeds have a result: {', '.join(incomplete)}")
     return said
@@ -68,15 +68,15 @@ def _range(counts: list[int]) -> str:
 
 
 def _stopped(table: StudyTable) -> str:
-    rows = [f"{line.label} ({ended_early(table, line)})" for line in table.lines if line.stopped]
+    rows = [f"{row.label} ({ended_early(table, row)})" for row in table.rows if row.stopped]
     ended = f" Ended early: {', '.join(rows)}" if rows else " None ended early"
     return f"Rows could end early: intervals and p hold after every seed at once, and are wider for it.{ended}"
 
 
-def ended_early(table: StudyTable, line: Line) -> str:
-    """Return why a row was given no more seeds, e.g. `told from the base`; empty where it was not ended early."""
-    if line.stopped != "small":
-        return "told from the base" if line.stopped else ""
+def ended_early(table: StudyTable, row: TableRow) -> str:
+    """Return why a row was given no more seeds, e.g. `significant difference`; empty where it was not ended early."""
+    if row.stopped != "small":
+        return "significant difference" if row.stopped else ""
     unit = " points" if is_accuracy(table.columns[table.decided_by].metric) else ""
     return f"within {table.stop_when:g}{unit} of the base"
 
@@ -88,13 +88,13 @@ def _markdown(table: StudyTable) -> str:
 def markdown_scores(table: StudyTable) -> str:
     """Return the table as Markdown, with what a reader has to know below it, without its title."""
     head = list(map(markdown_text, _head(table)))
-    rows = [[markdown_text(label), *cells] for label, *cells in (_row(table, line) for line in table.lines)]
+    rows = [[markdown_text(label), *cells] for label, *cells in (_row(table, row) for row in table.rows)]
     said = [f"- {markdown_text(line)}." for line in captions(table)]
     return "\n".join([markdown_table(head, rows), "", *said])
 
 
 def _latex(table: StudyTable) -> str:
-    head, rows = _head(table), [_row(table, line) for line in table.lines]
+    head, rows = _head(table), [_row(table, row) for row in table.rows]
     body = [f"    {' & '.join(map(_escaped, cells))} \\\\" for cells in rows]
     return "\n".join([
         "% needs \\usepackage{booktabs}",
@@ -139,14 +139,14 @@ def _csv(table: StudyTable) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head.split())
-    for line in table.lines:
-        for name, cell in line.cells.items():
+    for row in table.rows:
+        for name, cell in row.cells.items():
             column, found = table.columns[name], cell.difference
             more = [found.value, *found.ci95, found.p, found.p_corrected] if found else [""] * 5
-            costs = [line.parameters, line.tokens, line.macs, line.milliseconds]
-            label = "'" * line.label.startswith(_FORMULA) + line.label
+            costs = [row.parameters, row.tokens, row.macs, row.milliseconds]
+            label = "'" * row.label.startswith(_FORMULA) + row.label
             writer.writerow(
-                [line.name, label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
+                [row.name, label, column.benchmark, column.metric, cell.score.value, *cell.score.ci95]
                 + [len(cell.seeds), cell.seed_deviation, *more, "" if cell.published is None else cell.published]
                 + ["" if value is None else value for value in costs]
             )
@@ -163,19 +163,19 @@ def _head(table: StudyTable) -> list[str]:
     return [*head, *(title for title, _ in _costs(table))]
 
 
-def _row(table: StudyTable, line: Line) -> list[str]:
-    cells = [line.label]
+def _row(table: StudyTable, row: TableRow) -> list[str]:
+    cells = [row.label]
     for name, column in table.columns.items():
-        cell = line.cells.get(name)
+        cell = row.cells.get(name)
         cells += [_score(cell, column), _difference(cell, column)]
         if _has_published(table, name):
             said = cell.published if cell else None
             cells.append(_NONE if said is None else figure(said, column.metric))
-    return [*cells, *(show(line) for _, show in _costs(table))]
+    return [*cells, *(show(row) for _, show in _costs(table))]
 
 
 def _has_published(table: StudyTable, name: str) -> bool:
-    return any(name in line.cells and line.cells[name].published is not None for line in table.lines)
+    return any(name in row.cells and row.cells[name].published is not None for row in table.rows)
 
 
 def _score(cell: Cell | None, column: Column) -> str:
@@ -185,7 +185,7 @@ def _score(cell: Cell | None, column: Column) -> str:
 
 
 def _difference(cell: Cell | None, column: Column) -> str:
-    """Return the difference with its interval and p; what is told from chance has a star."""
+    """Return the difference with its interval and p; a significant one has a star."""
     if cell is None or cell.difference is None:
         return _NONE
     found = cell.difference
@@ -195,17 +195,17 @@ def _difference(cell: Cell | None, column: Column) -> str:
     return f"{value}{star} [{ends}], {p}"
 
 
-def _costs(table: StudyTable) -> Iterator[tuple[str, Callable[[Line], str]]]:
+def _costs(table: StudyTable) -> Iterator[tuple[str, Callable[[TableRow], str]]]:
     """Yield the columns of what a row costs, where any row tells."""
-    kinds: list[tuple[str, Callable[[Line], float | None], Callable[[float], str]]] = [
-        ("parameters", lambda line: line.parameters, large),
-        ("tokens", lambda line: line.tokens, lambda value: f"{value:,.0f}"),
-        ("multiply-accumulates", lambda line: line.macs, large),
-        ("ms", lambda line: line.milliseconds, lambda value: f"{value:.3g}"),
+    kinds: list[tuple[str, Callable[[TableRow], float | None], Callable[[float], str]]] = [
+        ("parameters", lambda row: row.parameters, large),
+        ("tokens", lambda row: row.tokens, lambda value: f"{value:,.0f}"),
+        ("multiply-accumulates", lambda row: row.macs, large),
+        ("ms", lambda row: row.milliseconds, lambda value: f"{value:.3g}"),
     ]
     for title, get, show in kinds:
-        if any(get(line) is not None for line in table.lines):
-            yield title, lambda line, get=get, show=show: _NONE if (value := get(line)) is None else show(value)  # type: ignore[misc]
+        if any(get(row) is not None for row in table.rows):
+            yield title, lambda row, get=get, show=show: _NONE if (value := get(row)) is None else show(value)  # type: ignore[misc]
 
 
 _FORMATS: dict[str, Callable[[StudyTable], str]] = {"md": _markdown, "tex": _latex, "csv": _csv}

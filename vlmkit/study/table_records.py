@@ -10,7 +10,7 @@ from vlmkit.evaluation.records import Metric
 from vlmkit.json_files import Record
 from vlmkit.study.rows import BASE
 
-__all__ = ["Cell", "Column", "Difference", "Line", "StudyTable"]
+__all__ = ["Cell", "Column", "Difference", "StudyTable", "TableRow"]
 
 
 class Column(Record):
@@ -38,7 +38,7 @@ class Difference(Record):
 
     @property
     def is_found(self) -> bool:
-        """True where it is told from chance at the 5% level, after the correction."""
+        """True where it is significant at the 5% level, after the correction."""
         return self.p_corrected < 0.05
 
 
@@ -55,7 +55,7 @@ class Cell(Record):
     published: float | None = None
 
 
-class Line(Record):
+class TableRow(Record):
     """One row of the table."""
 
     name: str
@@ -84,7 +84,7 @@ class StudyTable(Record):
     title: str
     columns: dict[str, Column]
     """By `benchmark/metric`."""
-    lines: list[Line]
+    rows: list[TableRow]
     correction: str
     stop_when: float | None = None
     """The difference that matters, where rows may end early: intervals then hold after every seed at once."""
@@ -96,6 +96,6 @@ class StudyTable(Record):
     timed_on: str = ""
     """Machine, precision and threads of the measured times."""
 
-    def base(self) -> Line:
+    def base(self) -> TableRow:
         """Return the row that the others are compared with."""
-        return next(line for line in self.lines if line.name == BASE)
+        return next(row for row in self.rows if row.name == BASE)

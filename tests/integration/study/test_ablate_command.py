@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from vlmkit.cli import app
 from vlmkit.errors import UserError
 from vlmkit.study import launching, running
-from vlmkit.study.expected_chance import Assumed, Chance
 from vlmkit.study.rows import load_study
 from vlmkit.study.study_plan import plan_study
+from vlmkit.study.variance_components import PowerAssumptions, VarianceComponents
 
 from .conftest import VARIANTS, HereLauncher, WriteStudy
 
@@ -38,23 +38,23 @@ def test_a_study_is_shown_before_it_runs(write_study: WriteStudy) -> None:
     assert "6 runs; 2 more are equal to one of them" in text
     assert "10 training stages to be trained of 16" in text
     questions = plan.questions["moving-shapes"]
-    found = plan.detectable("moving-shapes", Assumed(seed_deviation=0.02).chance(questions))
+    found = plan.detectable("moving-shapes", PowerAssumptions(seed_deviation=0.02).components(questions))
     assert f"differences of {100 * found:.1f} points" in text  # type: ignore[operator]
-    assert found > plan.detectable("moving-shapes", Assumed(seed_deviation=0.01).chance(questions))  # type: ignore[operator]
+    assert found > plan.detectable("moving-shapes", PowerAssumptions(seed_deviation=0.01).components(questions))  # type: ignore[operator]
 
 
 def test_the_power_is_told_in_the_unit_of_the_metric(write_study: WriteStudy) -> None:
     plan = replace(plan_study(load_study(write_study())), metrics={"moving-shapes": "score"})
-    assert "of score is found can be told when two seeds" in plan.text(Assumed())
-    measured = plan.text(Assumed(), {"moving-shapes": Chance(1e-3, 1e-3, runs=4)})
-    assert re.search(r"differences of 0\.\d\d are found in 4 of 5 studies, with the chance that 4 runs", measured)
+    assert "of score is found can be told when two seeds" in plan.text(PowerAssumptions())
+    measured = plan.text(PowerAssumptions(), {"moving-shapes": VarianceComponents(1e-3, 1e-3, runs=4)})
+    assert re.search(r"differences of 0\.\d\d are found in 4 of 5 studies, with the variance that 4 runs", measured)
 
 
 def test_a_study_that_may_stop_early_finds_less(write_study: WriteStudy) -> None:
     found = {}
     for stop_when in (None, {"difference": 1}):
         plan = plan_study(load_study(write_study(seeds=[1, 2, 3, 4], stop_when=stop_when)))
-        found[stop_when is None] = plan.detectable("moving-shapes", Assumed().chance(500))
+        found[stop_when is None] = plan.detectable("moving-shapes", PowerAssumptions().components(500))
     assert found[True] < found[False] < 3 * found[True]  # type: ignore[operator]
     few = {"seed_variance": "own", "stop_when": {"difference": 1}, "seeds": [1, 2, 3]}
     assert "give more `seeds`" in call("check", write_study(**few))
@@ -65,11 +65,11 @@ def test_the_steps_of_epochs_are_not_known_unless_they_are_the_same(write_study:
     longer = {"name": "longer", "set": {"training.stages.together.epochs": 3}}
     plan = plan_study(load_study(write_study(set=epochs, variants=[longer, VARIANTS[0]])))
     assert [(row.fixed, row.differs) for row in plan.rows] == [(None, 0.0), (None, None), (None, 0.0)]
-    assert "not known" in plan.text(Assumed())
+    assert "not known" in plan.text(PowerAssumptions())
 
 
 def test_with_one_seed_nothing_is_promised(write_study: WriteStudy) -> None:
-    assert "with one seed, chance over seeds is not known" in call("check", write_study(seeds=[1]))
+    assert "with one seed, the variance over seeds is not known" in call("check", write_study(seeds=[1]))
 
 
 def test_a_study_is_run_and_its_table_written(

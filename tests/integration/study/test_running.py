@@ -47,12 +47,12 @@ def test_equal_runs_are_made_once_and_shared_stages_trained_once(write_study: Wr
     assert launcher.started == progress.ended == NAMES
     assert progress.stages_taken == {"slower-seed1": ["1-language"], "slower-seed2": ["1-language"]}
     found = build_table(load_study(file), folder)
-    assert [line.label for line in found.lines] == ["STAB", "w/o FSRA", "slower", "the base again"]
-    cells = [line.cells["moving-shapes/accuracy"] for line in found.lines]
+    assert [line.label for line in found.rows] == ["STAB", "w/o FSRA", "slower", "the base again"]
+    cells = [line.cells["moving-shapes/accuracy"] for line in found.rows]
     assert cells[3].score == cells[0].score
     assert [cell.difference is None for cell in cells] == [True, False, False, True]
     assert cells[1].difference.seeds == 2  # type: ignore[union-attr]
-    assert found.lines[1].parameters < found.lines[0].parameters  # type: ignore[operator]
+    assert found.rows[1].parameters < found.rows[0].parameters  # type: ignore[operator]
 
 
 def test_an_interrupted_study_goes_on_to_the_same_table(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_failure_is_set_aside_and_told_and_tried_again_when_that_is_wanted(
     assert len(progress.ended) == 4
     assert folder.failures()["slower-seed1"].said == "vlmkit: slower-seed1: it is broken"
     found = build_table(load_study(file), folder)
-    assert [line.missing for line in found.lines] == [[], [], [1, 2], []]
+    assert [line.missing for line in found.rows] == [[], [], [1, 2], []]
     assert "slower (2)" in table(file, folder)["table.md"]
     assert run(file, tmp_path / "runs", HereLauncher(most=0))[1].failed == progress.failed
     launcher = HereLauncher()

@@ -12,9 +12,9 @@ import typer
 
 from vlmkit.cli import app
 from vlmkit.spec.study import StudySpec
-from vlmkit.study.expected_chance import Assumed
 from vlmkit.study.rows import Study, load_study
 from vlmkit.study.study_plan import plan_study
+from vlmkit.study.variance_components import PowerAssumptions
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_price_of_looking_early_is_as_said(page: str, example: Study) -> Non
     [said] = re.findall(r"4 of 5 studies rises from ([\d.]+) to ([\d.]+) points", page)
     plan = plan_study(example)
     patient = replace(example, spec=example.spec.model_copy(update={"stop_when": None}))
-    chance = Assumed().chance(plan.questions["moving-shapes"])
+    chance = PowerAssumptions().components(plan.questions["moving-shapes"])
     found = [one.detectable("moving-shapes", chance) for one in (replace(plan, study=patient), plan)]
     assert said == tuple(f"{100 * points:.1f}" for points in found if points is not None)
 

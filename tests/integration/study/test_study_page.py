@@ -57,18 +57,18 @@ def test_the_page_of_a_study(write_study: WriteStudy, tmp_path: Path) -> None:
     assert "<b>" not in page
     said = text(page)
     table = build_table(study, folder)
-    for line in table.lines:
+    for line in table.rows:
         cell = line.cells["moving-shapes/accuracy"]
         assert f"{line.label} {figure(cell.score.value, 'accuracy')}" in said
         if cell.difference is not None:
             assert f"{line.label} {difference(cell.difference.value, 'accuracy')}" in said
     for told in ("43.2%", "A paper, Table 4", "Ticks are single seeds.", "Not all seeds have a result: slower (1).",
                  "slower seed 1; failed: seed 2", "Answers are those of the first seed of each row.",
-                 f"{table.lines[0].parameters:,}"):  # fmt: skip
+                 f"{table.rows[0].parameters:,}"):  # fmt: skip
         assert told in said, told
     assert page.count('class="seed s0"') == 2, "seeds of the base"
     data = samples(page)
-    assert data["systems"] == [line.label for line in table.lines]
+    assert data["systems"] == [line.label for line in table.rows]
     first = [
         json.loads(one)
         for one in (folder.run_folder(study.runs[0]).path / "eval/moving-shapes/predictions.jsonl").open()

@@ -49,11 +49,11 @@ class World(NamedTuple):
         """Differences of systems with these effects to a base; `pooled` as `seed_variance` of a study."""
         difficulty = self.difficulty(rng)
         base, *rows = (self.answers(rng, difficulty, effect) for effect in (0.0, *effects))
-        of_seeds = None
+        pooled_difference = None
         if pooled:
             variance = float(np.mean([np.var(row.mean(1), ddof=1) for row in (base, *rows)]))
-            of_seeds = 2 * variance, (len(effects) + 1) * (self.seeds - 1.0)
-        return [seeded_mean(row - base, self.clips, of_seeds=of_seeds) for row in rows]
+            pooled_difference = 2 * variance, (len(effects) + 1) * (self.seeds - 1.0)
+        return [seeded_mean(row - base, self.clips, pooled=pooled_difference) for row in rows]
 
 
 WORLDS = [World(), World(seed_spread=0.0), World(seed_spread=0.2), World(per_clip=1, seeds=2), World(seeds=5)]
@@ -83,7 +83,7 @@ def test_an_effect_that_is_called_detectable_is_found_as_often_as_was_said(compa
              for hard in (world.difficulty(rng) for _ in range(12))]  # fmt: skip
     plan = StudyPower(
         world.seeds,
-        float(np.mean([one.of_questions for one in pilot])),
+        float(np.mean([one.question_variance for one in pilot])),
         float(np.mean([one.seed_deviation**2 for one in pilot])),
         (comparisons + 1) * (world.seeds - 1),
         comparisons,
@@ -108,8 +108,8 @@ def test_a_row_may_be_looked_at_after_every_seed() -> None:
         looks = []
         for seeds in range(2, world.seeds + 1):
             pooled = float(np.mean([row[:seeds].mean(1).var(ddof=1) for row in rows]))
-            of_seeds = 2 * pooled, len(rows) * (seeds - 1.0)
-            looks.append(seeded_mean(rows[1][:seeds] - rows[0][:seeds], world.clips, of_seeds=of_seeds))
+            pooled_difference = 2 * pooled, len(rows) * (seeds - 1.0)
+            looks.append(seeded_mean(rows[1][:seeds] - rows[0][:seeds], world.clips, pooled=pooled_difference))
         intervals = [always_valid(look) for look in looks]
         always.append(all(one.low <= truth <= one.high for one in intervals))
         ordinary.append(all(one.low <= truth <= one.high for one in (look.interval() for look in looks)))

@@ -10,7 +10,7 @@ import pytest
 from vlmkit.evaluation.records import Metric
 from vlmkit.report.compared_scores import Axis, benchmark_answers, difference_axis, score_axis, type_rows
 from vlmkit.report.compared_systems import ComparedSystem, SystemComparison
-from vlmkit.study.table_records import Cell, Column, Difference, Line, StudyTable
+from vlmkit.study.table_records import Cell, Column, Difference, StudyTable, TableRow
 
 from .conftest import TYPES, two_runs
 
@@ -20,14 +20,14 @@ KEY = "shapes/accuracy"
 def comparison(metric: str, *ends: tuple[float, float], top: float = 0.5) -> SystemComparison:
     """A base, and a row for each difference with such an interval."""
     score = Metric(value=top / 2, ci95=[0.0, top])
-    lines = [Line(name="base", label="base", cells={KEY: Cell(score=score, seeds={1: 0.2}, seed_deviation=0.0)})]
+    rows = [TableRow(name="base", label="base", cells={KEY: Cell(score=score, seeds={1: 0.2}, seed_deviation=0.0)})]
     for number, (low, high) in enumerate(ends):
         found = Difference(value=(low + high) / 2, ci95=(low, high), p=0.2, p_corrected=0.2, seeds=1)
         cell = Cell(score=score, seeds={1: 0.2}, seed_deviation=0.0, difference=found)
-        lines.append(Line(name=f"row{number}", label=f"row {number}", cells={KEY: cell}))
+        rows.append(TableRow(name=f"row{number}", label=f"row {number}", cells={KEY: cell}))
     column = Column(benchmark="shapes", metric=metric, protocol="own@1", judge="none", split="test", questions=9)
-    table = StudyTable(study="s", title="", columns={KEY: column}, lines=lines, correction="holm", seed_variance="own")
-    return SystemComparison("s", "study", table, [ComparedSystem(line, (), "") for line in lines], [])
+    table = StudyTable(study="s", title="", columns={KEY: column}, rows=rows, correction="holm", seed_variance="own")
+    return SystemComparison("s", "study", table, [ComparedSystem(row, (), "") for row in rows], [])
 
 
 def test_a_mark_lies_in_percent_of_its_axis_and_never_beside_it() -> None:

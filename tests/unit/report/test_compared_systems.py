@@ -25,7 +25,7 @@ def rewrite(folder: Path, **changes: object) -> None:
 
 def test_the_second_run_is_compared_with_the_first_as_on_the_command_line(run_folder: Path) -> None:
     compared = two_runs(run_folder)
-    base, other = (system.line.cells[KEY] for system in compared.systems)
+    base, other = (system.row.cells[KEY] for system in compared.systems)
     first, second = (find_finished(system.runs[0].folder) for system in compared.systems)
     pair = compare(second, first).whole.paired
     assert base.difference is None
@@ -39,7 +39,7 @@ def test_the_second_run_is_compared_with_the_first_as_on_the_command_line(run_fo
 
 def test_costs_are_those_of_the_files(run_folder: Path) -> None:
     first = two_runs(run_folder).systems[0]
-    assert (first.line.parameters, first.line.tokens, first.line.macs) == (103424, 96, 68300000)
+    assert (first.row.parameters, first.row.tokens, first.row.macs) == (103424, 96, 68300000)
     assert first.seconds_per_step == 0.31
     assert first.training_seconds == pytest.approx(800 * 0.31)
     assert first.evaluation_seconds == 12.5
@@ -57,7 +57,7 @@ def test_results_that_differ_in_more_than_the_system_are_shown_without_a_differe
     second = second_run(run_folder)
     rewrite(second, split="validation")
     compared = compare_runs([run_folder, second])
-    assert compared.systems[1].line.cells[KEY].difference is None
+    assert compared.systems[1].row.cells[KEY].difference is None
     [why] = [note for note in compared.notes if "no difference is given" in note]
     assert why.startswith("second, shapes:")
     assert "split: validation against test" in why
@@ -66,7 +66,7 @@ def test_results_that_differ_in_more_than_the_system_are_shown_without_a_differe
 def test_a_run_without_a_result_has_an_empty_row(run_folder: Path) -> None:
     second = second_run(run_folder)
     shutil.rmtree(second / "eval")
-    assert compare_runs([run_folder, second]).systems[1].line.cells == {}
+    assert compare_runs([run_folder, second]).systems[1].row.cells == {}
 
 
 def test_runs_without_any_score_are_refused(run_folder: Path) -> None:

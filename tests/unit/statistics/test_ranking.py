@@ -21,7 +21,7 @@ def test_rows_that_differ_much_have_one_rank_each() -> None:
     found = rank_rows(answers([0.5, 0.9, 0.7]), CLIPS)
     assert found.ranks == (3, 1, 2)
     assert found.rank_intervals == ((3, 3), (1, 1), (2, 2))
-    assert found.told_apart.tolist() == [[0, -1, -1], [1, 0, 1], [1, -1, 0]]
+    assert found.significant.tolist() == [[0, -1, -1], [1, 0, 1], [1, -1, 0]]
     assert found.above[1, 0] > 0.99
     assert found.above[0, 1] == pytest.approx(1 - found.above[1, 0])
 
@@ -29,7 +29,7 @@ def test_rows_that_differ_much_have_one_rank_each() -> None:
 def test_rows_that_are_alike_can_have_any_rank() -> None:
     found = rank_rows(answers([0.6, 0.6, 0.6]), CLIPS)
     assert found.rank_intervals == ((1, 3),) * 3
-    assert not found.told_apart.any()
+    assert not found.significant.any()
 
 
 def test_equal_rows_share_their_rank() -> None:
@@ -39,7 +39,7 @@ def test_equal_rows_share_their_rank() -> None:
     assert found.above[0, 1] == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_pair_is_told_apart_where_its_interval_leaves_out_0() -> None:
+def test_a_difference_is_significant_where_its_interval_leaves_out_0() -> None:
     """As `seeded_mean` has it, with the variance of each row's seeds known from all rows."""
     values = answers([0.6, 0.63, 0.66, 0.69, 0.72], seed=4)
     found = rank_rows(values, CLIPS, draws=40_000)
@@ -48,11 +48,11 @@ def test_a_pair_is_told_apart_where_its_interval_leaves_out_0() -> None:
     for one in range(5):
         for other in range(one):
             differences = (np.array(values[one]) - np.array(values[other])).tolist()
-            mean = seeded_mean(differences, CLIPS, of_seeds=(pooled, degrees))
+            mean = seeded_mean(differences, CLIPS, pooled=(pooled, degrees))
             share = float(found.above[one, other])
             assert 2 * min(share, 1 - share) == pytest.approx(mean.p, abs=0.03)
             if not 0.02 < mean.p < 0.08:
-                assert (mean.p < 0.05) == bool(found.told_apart[one, other])
+                assert (mean.p < 0.05) == bool(found.significant[one, other])
 
 
 def test_few_clips_tell_less_than_many() -> None:
@@ -85,7 +85,7 @@ def test_one_seed_counts_the_questions_alone() -> None:
     values = answers([0.5, 0.55], seeds=1)
     found = rank_rows(values, CLIPS, draws=40_000)
     expected = seeded_mean((np.array(values[0]) - np.array(values[1])).tolist(), CLIPS)
-    assert np.std(found.draws[:, 0] - found.draws[:, 1]) == pytest.approx(np.sqrt(expected.of_questions), rel=0.02)
+    assert np.std(found.draws[:, 0] - found.draws[:, 1]) == pytest.approx(np.sqrt(expected.question_variance), rel=0.02)
 
 
 def test_strata_are_means_of_means() -> None:
@@ -110,7 +110,7 @@ def ranked(scores: list[float], seed: int) -> Ranking:
 def test_the_same_order_has_a_tau_of_1() -> None:
     found = compare_rankings(ranked([0.2, 0.4, 0.6, 0.8], 0), ranked([0.25, 0.45, 0.65, 0.9], 1))
     assert found.tau == (1.0, 1.0, 1.0)
-    assert (found.pairs, found.told_apart, found.same, found.opposite) == (6, 6, 6, 0)
+    assert (found.pairs, found.significant, found.same, found.opposite) == (6, 6, 6, 0)
     assert found.loss.value == 0.0
     assert found.loss.high == pytest.approx(0.0, abs=1e-9)
 

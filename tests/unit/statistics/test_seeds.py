@@ -49,29 +49,29 @@ def test_one_training_has_the_interval_of_its_questions() -> None:
     values = [1.0, 0, 0, 1, 1, 0, 1, 1]
     videos = [1, 1, 2, 2, 3, 3, 4, 4]
     found = seeded_mean([values], videos)
-    assert (found.of_seeds, found.seed_deviation) == (0, 0)
-    assert found.of_questions == clustered_mean(values, videos).clustered
+    assert (found.seed_variance, found.seed_deviation) == (0, 0)
+    assert found.question_variance == clustered_mean(values, videos).clustered
 
 
 def test_seeds_that_agree_bring_no_variance_of_their_own() -> None:
     values = [1.0, 0, 0, 1, 1, 0, 1, 1]
     found = seeded_mean([values] * 3, range(8))
-    assert found.of_seeds == 0
-    assert found.of_questions == pytest.approx(clustered_mean(values, range(8)).clustered)
+    assert found.seed_variance == 0
+    assert found.question_variance == pytest.approx(clustered_mean(values, range(8)).clustered)
 
 
 def test_questions_that_are_alike_leave_the_variance_of_the_seeds() -> None:
     found = seeded_mean([[0.4] * 6, [0.5] * 6, [0.6] * 6], range(6))
     low, high = found.interval()[1:]
-    assert found.of_questions == pytest.approx(0)
+    assert found.question_variance == pytest.approx(0)
     assert found.seed_deviation == pytest.approx(0.1)
     assert high - low == pytest.approx(2 * t.ppf(0.975, 2) * 0.1 / math.sqrt(3), rel=1e-3)
 
 
 def test_a_variance_that_is_known_from_more_trainings_takes_the_place_of_the_own_one() -> None:
     values = [[0.4, 0.6] * 3, [0.5, 0.5] * 3]
-    found = seeded_mean(values, range(6), of_seeds=(0.01, 12.0))
-    assert (found.of_seeds, found.degrees) == (0.005, 12.0)
+    found = seeded_mean(values, range(6), pooled=(0.01, 12.0))
+    assert (found.seed_variance, found.degrees) == (0.005, 12.0)
 
 
 def test_p_and_interval_say_the_same() -> None:

@@ -80,7 +80,7 @@ def test_rows_stand_by_their_scores_with_their_costs(studies: Studies) -> None:
     assert [row.summary.parts["aligner"] for row in ranking.rows if row.summary] == [200, 300, 100]
     low, high = ranking.rows[0].score.ci95
     assert low < ranking.rows[0].score.value < high <= 1
-    assert (ranking.told_apart, ranking.pairs) == (3, 3)
+    assert (ranking.significant, ranking.pairs) == (3, 3)
     assert ranking.above[0][1] > 0.99
 
 
@@ -97,7 +97,7 @@ def test_a_reader_sees_ranks_pairs_and_what_counts(studies: Studies) -> None:
     ranking = rank_study(study, folder)
     text = ranking_text(ranking)
     assert "a, clips accuracy: 3 rows, 2 seeds, 300 questions" in text
-    assert "3 of 3 pairs told apart" in text
+    assert "3 of 3 pairs differ significantly" in text
     assert "Rows that are the same experiment are ranked once: base, again" in text
     assert "One training each" not in text
     files = write_ranking(ranking, folder.path)
@@ -139,7 +139,7 @@ def test_two_settings_are_compared(studies: Studies) -> None:
     short = studies.new("short", column({"base": 0.5, "without-fsra": 0.52, "pooled": 0.2}))
     compared = compare_studies(*short, *studies.new("long", column(CLEAR)))
     assert compared.same_questions
-    assert (compared.agreement.pairs, compared.agreement.told_apart, compared.agreement.opposite) == (3, 3, 0)
+    assert (compared.agreement.pairs, compared.agreement.significant, compared.agreement.opposite) == (3, 3, 0)
     text = comparison_text(compared)
     assert "A  short, clips accuracy: 3 rows, 2 seeds" in text
     assert "B  long, clips accuracy: 3 rows, 2 seeds" in text

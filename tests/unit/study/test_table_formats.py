@@ -13,7 +13,7 @@ from vlmkit.study.row_timings import aligners_of, keep_timings, read_timings
 from vlmkit.study.rows import load_study
 from vlmkit.study.study_folder import StudyFolder
 from vlmkit.study.table_formats import captions, write_tables
-from vlmkit.study.table_records import Cell, Column, Difference, Line, StudyTable
+from vlmkit.study.table_records import Cell, Column, Difference, StudyTable, TableRow
 
 from .test_rows import write
 
@@ -29,13 +29,13 @@ def table() -> StudyTable:
         score = Metric(value=value, ci95=[value - 0.05, value + 0.05])
         return Cell(score=score, seeds=dict.fromkeys(range(seeds), value), seed_deviation=0.01, difference=difference)
 
-    lines = [
-        Line(name="base", label="all of it", cells={NAME: cell(0.7, 5)}, milliseconds=12.345),
-        Line(name="less", label="w/o a|b", cells={NAME: cell(0.5, 3, lost)}, stopped="found", milliseconds=9.5),
-        Line(name="other", label="other", cells={NAME: cell(0.69, 5, lost)}, missing=[4]),
+    rows = [
+        TableRow(name="base", label="all of it", cells={NAME: cell(0.7, 5)}, milliseconds=12.345),
+        TableRow(name="less", label="w/o a|b", cells={NAME: cell(0.5, 3, lost)}, stopped="found", milliseconds=9.5),
+        TableRow(name="other", label="other", cells={NAME: cell(0.69, 5, lost)}, missing=[4]),
     ]
     return StudyTable(
-        study="parts", title="Parts", columns={NAME: column}, lines=lines, correction="holm", seed_variance="pooled",
+        study="parts", title="Parts", columns={NAME: column}, rows=rows, correction="holm", seed_variance="pooled",
         stop_when=2.0, decided_by=NAME, timed_on="a CPU, float32, 2 threads",
     )  # fmt: skip
 
@@ -43,11 +43,11 @@ def table() -> StudyTable:
 def test_captions_say_what_ended_early(table: StudyTable) -> None:
     said = "\n".join(captions(table))
     assert "Means over 3 to 5 seeds" in said
-    assert "hold after every seed at once, and are wider for it. Ended early: w/o a|b (told from the base)" in said
+    assert "hold after every seed at once, and are wider for it. Ended early: w/o a|b (significant difference)" in said
     assert "to 'all of it', question by question and seed by seed; p is two-sided, corrected by Holm for 2 rows" in said
     assert "Not all seeds have a result: other (1)" in said
-    small = table.lines[1].model_copy(update={"stopped": "small"})
-    fewer = table.model_copy(update={"lines": [table.lines[0], small]})
+    small = table.rows[1].model_copy(update={"stopped": "small"})
+    fewer = table.model_copy(update={"rows": [table.rows[0], small]})
     assert "w/o a|b (within 2 points of the base)" in "\n".join(captions(fewer))
     score = fewer.model_copy(update={
         "columns": {**table.columns, "talk/score": table.columns[NAME].model_copy(update={"metric": "score"})},
@@ -99,8 +99,8 @@ def test_rows_with_one_model_share_its_time_and_a_changed_model_has_none(tmp_pat
 def test_labels_are_text_in_every_format(
     table: StudyTable, tmp_path: Path, label: str, markdown: str, latex: str, cell: str
 ) -> None:
-    base = table.lines[0].model_copy(update={"label": label})
-    write_tables(table.model_copy(update={"lines": [base, *table.lines[1:]], "title": label}), tmp_path)
+    base = table.rows[0].model_copy(update={"label": label})
+    write_tables(table.model_copy(update={"rows": [base, *table.rows[1:]], "title": label}), tmp_path)
     assert markdown in (tmp_path / "table.md").read_text()
     assert latex in (tmp_path / "table.tex").read_text()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text(), newline="")))
