@@ -76,8 +76,8 @@ class StopSpec(Spec):
     """When a row is given no more seeds. Intervals and p values then hold after every seed at once, and are wider."""
 
     difference: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """A row ends when its difference is significant, or when its interval says that it differs by less than this: points
-    (of 100) of an accuracy, other metrics in their own unit."""
+    """A row ends when its difference is significant, or when its interval says that it differs by less than this:
+    points (of 100) of an accuracy, other metrics in their own unit."""
     benchmark: str | None = None
     """The one that counts, by its first column in the table; None: the first one."""
 

@@ -10,9 +10,9 @@ import pytest
 from vlmkit import runner
 from vlmkit.model import VideoLM, compose
 from vlmkit.spec.loading import load_spec, resolved
-from vlmkit.study.expected_chance import Assumed
 from vlmkit.study.rows import load_study
 from vlmkit.study.study_plan import plan_study
+from vlmkit.study.variance_components import PowerAssumptions
 from vlmkit.training.metrics import METRICS, read_metrics
 
 STUDY = load_study(Path(__file__).parents[3] / "specs" / "studies" / "moving-shapes-systems.yaml")
@@ -51,7 +51,7 @@ def test_the_plan_counts_layers_with_the_visual_part() -> None:
     rows = {row.label: row for row in plan.rows}
     neo = rows["NEO"].summary.parts
     assert rows["NEO"].summary.visual_parameters == neo["aligner"] + neo["layers"]
-    lines = plan.text(Assumed(0.01, 0.1)).splitlines()
+    lines = plan.text(PowerAssumptions(0.01, 0.1)).splitlines()
     assert lines[1].split()[:4] == ["row", "visual", "part", "tokens"]
     assert next(line for line in lines if "NEO" in line).split()[1] == f"{neo['aligner'] + neo['layers']:,}"
 
