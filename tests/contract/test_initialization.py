@@ -41,6 +41,7 @@ ALIGNERS: dict[str, Table] = {
     "llama-vid": {"*_projector.*": "torch", **BLIP2},
     "neo": {"*": "torch"},
     "video-chat": {"extra_query_tokens": 0.0, **below("gmhra", GMHRA), **BLIP2},
+    "video-chat2": {"extra_query_tokens": 0.0, **BLIP2},
     "video-llama": {"frame_positions.weight": Normal(1.0), "video_query_tokens": Normal(0.02),
                     **below("video_qformer", BERT), **BLIP2},
 }  # fmt: skip
