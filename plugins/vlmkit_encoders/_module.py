@@ -116,8 +116,8 @@ class ClipLayers(nn.Module):
 class ClipEncoder(Encoder):
     """The hidden state `select` of CLIP's or LanguageBind's tower, CLS first.
 
-    Blocks that this hidden state does not depend on, and `post_layernorm`, belong to the published weights: they are
-    held and counted, do not train (`requires_grad` is False) and are not computed.
+    Blocks that this hidden state does not depend on, and `post_layernorm` where it is not asked for, belong to the
+    published weights: they are held and counted, do not train (`requires_grad` is False) and are not computed.
     """
 
     def __init__(self, spec: ClipSpec) -> None:
@@ -129,7 +129,7 @@ class ClipEncoder(Encoder):
         self.post_layernorm = nn.LayerNorm(spec.width, spec.eps)
         self._initialize()
         self.encoder.layers[spec.depth :].requires_grad_(False)
-        self.post_layernorm.requires_grad_(False)
+        self.post_layernorm.requires_grad_(spec.final_norm)
 
     def _initialize(self) -> None:
         width = self.spec.width**-0.5
@@ -157,6 +157,8 @@ class ClipEncoder(Encoder):
         """(B, T, 3, H, W) normalized -> (B, T, N, C). Raise a ValueError for frames of another size, or
         too many of them."""
         x = self.encoder(self._embed(pixels), pixels.shape[1])
+        if self.spec.final_norm:
+            x = self.post_layernorm(x)
         return x.unflatten(0, pixels.shape[:2])
 
     def block_outputs(self, pixels: Tensor, indices: Sequence[int]) -> list[Tensor]:

@@ -92,7 +92,8 @@ class ClipSpec(VitSpec):
     """CLIP's vision transformer (arXiv:2103.00020), of which LanguageBind's towers are variants.
 
     `select` names one of the hidden states, counted as transformers does: 0 are the embeddings, i comes after block i,
-    -1 after the last. Blocks after it and the final norm hold published weights, but are not computed and never train.
+    -1 after the last. Blocks after it, and without `final_norm` that norm, hold published weights, but are not computed
+    and never train.
     """
 
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
@@ -101,6 +102,8 @@ class ClipSpec(VitSpec):
     """Epsilon of the layer norms."""
     select: _Place = -2
     """Index of the hidden state that is given."""
+    final_norm: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
+    """The final norm is applied to all tokens of it."""
 
     keys: ClassVar[Mapping[str, ConfigKey]] = {
         **_VIT,

@@ -38,6 +38,7 @@ SYSTEMS = {
     "chat-univi-7b": Expected(307_378_176, (448,) * 4, None),
     "video-llama-7b": Expected(1_113_163_648, (32,) * 4, None),
     "video-chat-7b": Expected(1_296_599_296, (96,) * 4, None),
+    "llama-adapter-7b": Expected(364_427_008, (0,) * 4, None, VICUNA, 1_269_760 + 1024 + 1_097_728),
     "llama-vid-7b": Expected(1_202_972_544, (2048,) * 4, None),
     "llama-vid-7b-long": Expected(1_202_972_544, (16384,) * 4, None),
     "video-chat2-7b": Expected(475_823_872, (96,) * 4, None),
@@ -98,6 +99,13 @@ def test_parameters_and_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert summary.parts.get("teacher") == expected.teacher
     assert tuple(summary.tokens.values()) == expected.tokens
     assert all(stage.trains for stage in summary.stages)
+
+
+def test_trained_parameters_of_llama_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the gates of the layer that reads no prompts, one for each of 32 heads, which nothing can train."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    stages = summarize(load_spec(_file("llama-adapter-7b"))).stages
+    assert [sum(stage.trains.values()) for stage in stages] == [61_731_584 - 32, 1_363_968]
 
 
 def test_every_file_is_expected_here() -> None:

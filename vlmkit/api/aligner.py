@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import field_validator
@@ -28,7 +29,8 @@ def _layout(spec: object, answer: object, video: VideoShape) -> TokenLayout:
     import numpy as np
 
     layout: TokenLayout = check_type(answer, TokenLayout)
-    check_int(spec, layout.tokens, what="tokens ")
+    least = 0 if isinstance(spec, AlignerSpec) and spec.num_prompts else 1
+    check_int(spec, layout.tokens, least=least, what="tokens ")
     for name, axes in (("patches", 3), ("rows", 1)):
         array = check_type(getattr(layout, name), np.ndarray, f"numpy.ndarray as `{name}`")
         if array.dtype.kind != "i" or array.ndim != axes:
@@ -75,7 +77,15 @@ class AlignerSpec(VideoComponentSpec):
         found = getattr(self, "text", None)
         return found if isinstance(found, TextInput) else None
 
+    @property
+    def num_prompts(self) -> int:
+        """P: how many prompts there are of each video, `VisualTokens.prompts`, which layers inside the language model
+        read beside its sequence (`LayersSpec.num_prompts`). 0: there are none. With prompts, `layout` may have 0
+        tokens."""
+        return 0
+
     _promises: ClassVar[Promises] = {
+        "num_prompts": Promise(partial(check_int, least=0)),
         "layout": Promise(_layout, refuses=True),
         "wrap": Promise(_wrapped),
         "build": builds("vlmkit.api.modules:Aligner", _remember_width, refuses=True),

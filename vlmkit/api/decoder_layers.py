@@ -23,6 +23,7 @@ class LayersSpec(ComponentSpec):
     kind: ClassVar[str] = "layers"
     _promises: ClassVar[Promises] = {
         "extra_layers": Promise(partial(check_int, least=0)),
+        "num_prompts": Promise(partial(check_int, least=0)),
         "build": builds("vlmkit.api.modules:Layers", refuses=True),
     }
     families: ClassVar[tuple[str, ...]]
@@ -31,6 +32,12 @@ class LayersSpec(ComponentSpec):
     @property
     def extra_layers(self) -> int:
         """Number of decoder layers that run besides those of the language model: memory is estimated by it."""
+        return 0
+
+    @property
+    def num_prompts(self) -> int:
+        """P: how many prompts of each video it reads, of `TokenContext.prompts`. 0: it reads none. The aligner of the
+        model has to give as many (`AlignerSpec.num_prompts`)."""
         return 0
 
     @abstractmethod

@@ -56,6 +56,8 @@ class PublishedPart:
     """As in `PublishedFormat`."""
     alias: tuple[tuple[str, str], ...] = ()
     """As in `PublishedFormat`."""
+    side_by_side: tuple[str, ...] = ()
+    """As in `PublishedFormat`."""
     language_model: bool = False
     """True where the language model is from here: its config.json is compared and its tokenizer taken."""
     earlier: bool = False
@@ -106,6 +108,9 @@ class PublishedFormat:
     taken in its place where a checkpoint holds nothing under that name."""
     lora: PublishedLora | None = None
     """How it changes weights of one of its parts."""
+    side_by_side: tuple[str, ...] = ()
+    """Published names whose first axis is that of queries or keys in Meta's layout, where the two channels that rotary
+    positions turn together stand side by side. They are put half a head apart, as in transformers."""
     parts: tuple[PublishedPart, ...] = ()
     """The other checkpoints that are needed; each weight of the model has to be in exactly one of all of them, those
     that are `earlier` aside."""

@@ -110,7 +110,7 @@ class Layers(_ComponentModule):
     def attention(self, context: TokenContext) -> tuple[Tensor | None, Tensor | None]:
         """Return attention mask and position ids (B, S) of a pass, by default those of the context.
 
-        The mask is (B, P + S) as in the context, or (B, 1, S, P + S) bool, True where a position is seen.
+        The mask is (B, past + S) as in the context, or (B, 1, S, past + S) bool, True where a position is seen.
         """
         return context.attention_mask, context.position_ids
 

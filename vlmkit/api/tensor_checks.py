@@ -70,7 +70,21 @@ def check_tokens(aligner: Any, answer: object, video: VideoBatch, text: TextBatc
     _has_shape(tokens.embeddings, (videos, count, width), "embeddings", as_said)
     _has_shape(tokens.mask, (videos, count), "a mask", as_said)
     _has_shape(tokens.patches, (videos, slots, *grid), "patches", as_said)
+    if spec is not None:
+        _check_prompts(tokens.prompts, (videos, spec.num_prompts, width))
     return tokens
+
+
+def _check_prompts(prompts: object, expected: tuple[int, int, int]) -> None:
+    """Check prompts against (B, P, D), where P is `AlignerSpec.num_prompts`."""
+    if not expected[1]:
+        if prompts is not None:
+            raise ContractError("gives prompts, and its spec says that there are none; expected `num_prompts` of it")
+        return
+    found: Tensor = check_type(prompts, Tensor, "a Tensor as `prompts`, as its num_prompts says")
+    if found.ndim != 4 or tuple(found.shape[1:]) != expected or not found.is_floating_point():
+        wanted = f"(K, {', '.join(map(str, expected))}), numbers with a fraction, as its num_prompts says"
+        raise ContractError(f"gives prompts of the shape {tuple(found.shape)}, {found.dtype}, expected {wanted}")
 
 
 def _layout(aligner: Any, spec: Any, shape: VideoShape) -> tuple[int, tuple[int, int]]:
@@ -167,7 +181,7 @@ def check_values(spec: AlignerSpec, tokens: VisualTokens, video: VideoBatch, tex
 
     Waits for the device.
     """
-    check_finite(tokens.embeddings, "embeddings")
+    check_finite(tokens.features, "embeddings")
     mask, patches = tokens.mask.cpu(), tokens.patches.cpu()
     for index, shape in enumerate(block_shapes(video, text)):
         layout = spec.layout(shape)

@@ -1,7 +1,8 @@
 """The tensors that components exchange.
 
 Shape letters: B videos, T frames, H W pixels, h w token grid, N tokens, D LLM width, C channels, Q texts, L tokens of a
-text. Of `TokenContext`: B sequences, S positions of this pass, P positions that are cached.
+text, K layers that read prompts, P prompts. Of `TokenContext`: B sequences, S positions of this pass, `past` positions
+that are cached.
 """
 
 from __future__ import annotations
@@ -130,6 +131,16 @@ class VisualTokens:
     """(B, N) bool: True where a token stands; videos with fewer tokens are padded at the end."""
     patches: Tensor
     """(B, T, h, w) int64: where each cell's token stands among the N, -1 where there is none."""
+    prompts: Tensor | None = None
+    """(K, B, P, D): what layers inside the LLM read beside its sequence, for each of K layers, or one for all of them
+    (K = 1). There are `AlignerSpec.num_prompts` of each video, which take no place in the sequence."""
+
+    @property
+    def features(self) -> Tensor:
+        """(B, K * P + N, D): everything that the aligner computes, prompts before tokens."""
+        if self.prompts is None:
+            return self.embeddings
+        return torch.cat([self.prompts.transpose(0, 1).flatten(1, 2), self.embeddings], 1)
 
 
 @dataclass
@@ -137,11 +148,11 @@ class TokenContext:
     """The tokens of a pass through the LLM, position by position, for components of the kind `layers`."""
 
     attention_mask: Tensor | None
-    """(B, P + S), 0 where a row is padded; None where none is."""
+    """(B, past + S), 0 where a row is padded; None where none is."""
     position_ids: Tensor | None
-    """(B, S) int64, counted over what the mask shows; None: from P on."""
+    """(B, S) int64, counted over what the mask shows; None: from `past` on."""
     past: int = 0
-    """P."""
+    """How many positions are cached."""
     visual: Tensor | None = None
     """(B, S) bool: True where an aligner's token stands; None where there is none in this pass, as while generating."""
     frames: Tensor | None = None
@@ -150,6 +161,11 @@ class TokenContext:
     cells: Tensor | None = None
     """(B, S, 2) int64: row and column of a token in its frame's grid, 0 where it stands for no cell. None where
     `visual` is."""
+    prompts: Tensor | None = None
+    """(K, B, P, D): the prompts that each sequence reads, those of its videos one after the other; in every pass, also
+    while generating. They have no positions and are not cached. None where no video of the batch has any."""
+    prompts_mask: Tensor | None = None
+    """(B, P) bool: False where a sequence has fewer prompts than another. None where `prompts` is."""
 
     @cached_property
     def order(self) -> tuple[Tensor, Tensor, Tensor]:

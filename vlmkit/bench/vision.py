@@ -145,7 +145,7 @@ class _TimedAligner:
 
     def train_step(self) -> None:
         self.aligner.train()
-        self.run(*self.inputs).embeddings.float().square().mean().backward()
+        self.run(*self.inputs).features.float().square().mean().backward()
         self.aligner.zero_grad(set_to_none=True)
         self.aligner.eval()
 

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from vlmkit.api.hookspecs import PublishedPart
 from vlmkit.api.weights import open_shard
-from vlmkit.checkpoints.formats import ReleasedFiles, ReleasedSource, published_format, published_part
+from vlmkit.checkpoints.formats import (
+    ReleasedFiles,
+    ReleasedSource,
+    move_apart,
+    published_format,
+    published_part,
+)
 from vlmkit.checkpoints.import_report import ImportReport
 from vlmkit.checkpoints.lora import LowRank, read_changes
 from vlmkit.checkpoints.mapping import ImportPlan, ReleasedTensor, plan_import
@@ -150,9 +156,11 @@ def _write_config(plan: ImportPlan, folder: Path) -> None:
         processor.save_pretrained(folder)
 
 
-def _own(tensor: Tensor, plan: ImportPlan, name: str, change: LowRank | None) -> Tensor:
+def _own(tensor: Tensor, plan: ImportPlan, key: ReleasedTensor, change: LowRank | None) -> Tensor:
+    if key.side_by_side:
+        tensor = move_apart(tensor, plan.target.head_dim)
     tensor = tensor if change is None else change.added_to(tensor)
-    return tensor.to(plan.dtype(name)).reshape(plan.target.weights[name].shape).contiguous()
+    return tensor.to(plan.dtype(key.ours)).reshape(plan.target.weights[key.ours].shape).contiguous()
 
 
 def _groups(plan: ImportPlan, group_bytes: int) -> Iterator[list[ReleasedTensor]]:
@@ -181,7 +189,7 @@ def _tensors(
             file = group[0].file
             shard = open_shard(file)
         assert shard is not None
-        yield {key.ours: _own(shard.read(key.name), plan, key.ours, changes.get(key.ours)) for key in group}
+        yield {key.ours: _own(shard.read(key.name), plan, key, changes.get(key.ours)) for key in group}
     shard = None
     if plan.fresh:
         with torch.random.fork_rng():

@@ -28,8 +28,10 @@ __all__ = [
     "NameMatch",
     "ReleasedFiles",
     "ReleasedSource",
+    "head_dim",
     "import_state_dict",
     "match_name",
+    "move_apart",
     "published_format",
     "published_formats",
     "published_name",
@@ -89,6 +91,8 @@ class NameMatch(NamedTuple):
     """Why it is dropped, or what it is added to."""
     alias_of: str = ""
     """The published name of the same tensor, where it is dropped for that."""
+    side_by_side: bool = False
+    """Channels that turn together stand side by side; see `PublishedFormat.side_by_side`."""
 
 
 def published_formats() -> dict[str, PublishedFormat]:
@@ -117,7 +121,7 @@ def published_format(name: str) -> PublishedFormat:
     checkpoints: tuple[PublishedFormat | PublishedPart, ...] = (form, *form.parts)
     try:
         for rules in checkpoints:
-            for pattern, _ in rules.drop:
+            for pattern in (*(pattern for pattern, _ in rules.drop), *rules.side_by_side):
                 re.compile(pattern)
             for pattern, template in (*rules.alias, *rules.rename):
                 re.sub(pattern, template, "")
@@ -161,7 +165,8 @@ def match_name(form: PublishedFormat | PublishedPart, name: str) -> NameMatch:
     for pattern, template in form.rename:
         if match := re.fullmatch(pattern, name):
             ours = match.expand(template)
-            return NameMatch("taken" if without_part(ours) == name else "renamed", ours)
+            side_by_side = any(re.fullmatch(pattern, name) for pattern in form.side_by_side)
+            return NameMatch("taken" if without_part(ours) == name else "renamed", ours, side_by_side=side_by_side)
     if isinstance(form, PublishedFormat) and form.lora and (match := re.fullmatch(form.lora.names, name)):
         return NameMatch(
             "added", reason=f"factor {match['factor']} of what is added to {match.expand(form.lora.weight)}"
@@ -179,14 +184,17 @@ def import_state_dict(
         state: published names to tensors, all of the checkpoint or some. The tensors are not copied.
         part: which of the format's other checkpoints they are of, e.g. `eva`; empty: the released one.
         model: what takes the weights, where names depend on it (layers that are counted with those before the
-            language model's own); by default the model of the format's shipped spec.
+            language model's own), or the order of channels does (those of each head in Meta's layout); by default the
+            model of the format's shipped spec.
 
     Raises:
         CheckpointError: a name is not one of the format's, or two of them would become the same.
     """
     form = published_format(name)
-    if form.rules is not None:
-        form = form.for_model(model if model is not None else load_spec(f"specs/{form.spec}.yaml").model)
+    meta = bool(form.side_by_side) or any(source.side_by_side for source in form.parts)
+    if model is None and (form.rules is not None or meta):
+        model = load_spec(f"specs/{form.spec}.yaml").model
+    form = form.for_model(model)
     rules = published_part(form, part) if part else form
     fates = {key: match_name(rules, key) for key in state}
     if unexpected := [key for key, found in fates.items() if found.state == "unexpected"]:
@@ -204,7 +212,27 @@ def import_state_dict(
     for key, found in fates.items():
         if found.name and sources.setdefault(found.name, key) != key:
             raise CheckpointError(f"{sources[found.name]} and {key} both mean {found.name}; expected one of them")
-    return {ours: state[key] for ours, key in sources.items()}
+    turned = {key for key, found in fates.items() if found.side_by_side}
+    channels = _head_dim_of(model) if turned and model is not None else 0
+    return {ours: move_apart(state[key], channels) if key in turned else state[key] for ours, key in sources.items()}
+
+
+def _head_dim_of(model: ModelSpec) -> int:
+    import torch
+
+    with torch.device("meta"):
+        return head_dim(model.backbone.build().config)
+
+
+def head_dim(language: Any) -> int:
+    """Return the channels of a head of attention, of the configuration of a language model."""
+    return int(getattr(language, "head_dim", None) or language.hidden_size // language.num_attention_heads)
+
+
+def move_apart(tensor: Tensor, channels: int) -> Tensor:
+    """Return queries or keys (h * d, …) of Meta's layout in that of transformers: rows 2j and 2j + 1 of each head of
+    d = `channels` become its rows j and j + d/2."""
+    return tensor.unflatten(0, (-1, channels // 2, 2)).transpose(1, 2).flatten(0, 2)
 
 
 _OPTIONAL = re.compile(r"\(\?:([^()|]*)\)\?")

@@ -44,6 +44,8 @@ class ReleasedTensor:
     stored: Stored
     part: str = ""
     """The format's part that it is of; empty: the released checkpoint."""
+    side_by_side: bool = False
+    """See `PublishedFormat.side_by_side`."""
 
     @property
     def label(self) -> str:
@@ -154,7 +156,9 @@ def _key(source: ReleasedSource, name: str, there: dict[str, tuple[Path, Stored]
         found = found._replace(state="renamed") if found.name else found
     if reason := _not_wanted(found, target):
         found = NameMatch("dropped", reason=reason)
-    return ReleasedTensor(name, found.state, found.name, found.reason, *there[name], source.part)
+    return ReleasedTensor(
+        name, found.state, found.name, found.reason, *there[name], source.part, side_by_side=found.side_by_side
+    )
 
 
 def _not_wanted(found: NameMatch, target: Target) -> str:

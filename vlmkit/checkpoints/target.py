@@ -9,7 +9,7 @@ from torch import nn
 
 from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.api.weights import Stored
-from vlmkit.checkpoints.formats import ReleasedFiles
+from vlmkit.checkpoints.formats import ReleasedFiles, head_dim
 from vlmkit.errors import CheckpointError, UserError
 from vlmkit.model.aligners import build_aligner
 from vlmkit.model.compose import compose
@@ -43,6 +43,11 @@ class Target:
     """Names of the aligner that the format's own model has: what a checkpoint in the format holds."""
     notes: list[str]
     """Notes for a person, e.g. why there is no tokenizer."""
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of a head of the language model's attention."""
+        return head_dim(self.model.backbone.config)
 
 
 def build_target(form: PublishedFormat, spec: ExperimentSpec, source: ReleasedFiles, tokenizer: str | None) -> Target:

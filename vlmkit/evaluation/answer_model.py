@@ -116,10 +116,10 @@ class LoadedModel(AnswerModel):
         model, processor = self.loaded
         if processor.text_input(1) is None:
             [tokens] = video_tokens(model, processor, video)
-            return EncodedVideo(tokens, video.shape, tokens.embeddings.nbytes, video.times)
+            return EncodedVideo(tokens, video.shape, tokens.features.nbytes, video.times)
         texts = list(dict.fromkeys(text for prompt in prompts for text in self._read(prompt) or ()))
         made = video_tokens(model, processor, video, texts) if texts else []
-        size = video.pixels.nbytes + sum(tokens.embeddings.nbytes for tokens in made)
+        size = video.pixels.nbytes + sum(tokens.features.nbytes for tokens in made)
         return EncodedVideo(QuestionBlocks(video, dict(zip(texts, made, strict=True))), video.shape, size, video.times)
 
     def _read(self, prompt: str | Prompt) -> list[str] | None:
@@ -196,20 +196,16 @@ class LoadedModel(AnswerModel):
     def batch(self, tokens: Sequence[Tokens], videos: Sequence[ShownVideo]) -> tuple[dict[str, Tensor], Tensor]:
         """Return the keyword arguments of a forward pass and its (B, S) labels: B rows, padded left, with the tokens of
         their videos."""
-        import torch
-        from torch.nn.utils.rnn import pad_sequence
+        from vlmkit.evaluation.question_blocks import join_tokens
 
         model, processor = self.loaded
         encoded = processor.pad(tokens)
         inputs = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
-        if found := self._tokens_of(tokens, [videos_of(each) for each in videos]):
-            lengths_V = torch.tensor([len(each.embeddings) for each in found])
-            embeds_VND = pad_sequence([each.embeddings for each in found], batch_first=True)
-            mask_VN = torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]
-            inputs |= {"visual_embeds": embeds_VND, "visual_mask": mask_VN}
-            if model.layers is not None:
-                cells = [each.cells for each in found if each.cells is not None]
-                inputs["visual_cells"] = pad_sequence(cells, batch_first=True, padding_value=-1)
+        shown = [videos_of(each) for each in videos]
+        if found := self._tokens_of(tokens, shown):
+            counts = [len(item.read) or len(own) for item, own in zip(tokens, shown, strict=True)]
+            rows = [row for row, count in enumerate(counts) for _ in range(count)]
+            inputs |= join_tokens(found, rows, len(tokens))
         return {name: value.to(model.device) for name, value in inputs.items()}, encoded.labels
 
     def _tokens_of(self, tokens: Sequence[Tokens], videos: Sequence[Sequence[EncodedVideo]]) -> list[VideoTokens]:

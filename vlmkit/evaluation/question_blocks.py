@@ -1,6 +1,7 @@
-"""Visual tokens of a video for each of several questions, of a model whose aligner reads text.
+"""Visual tokens of videos, kept for all questions about them; of a model whose aligner reads text, for each question.
 
-Shape letters: N visual tokens of a video, D LLM width.
+Shape letters: N visual tokens of a video, D LLM width, V videos, B rows, K layers that read prompts, P prompts of a
+video, M prompts of a row.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from vlmkit.data import FittedVideo, to_batch
 from vlmkit.model.token_context import token_cells
+from vlmkit.model.visual_prompts import join_prompts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["QuestionBlocks", "VideoTokens", "find_blocks", "video_tokens"]
+__all__ = ["QuestionBlocks", "VideoTokens", "find_blocks", "join_tokens", "video_tokens"]
 
 
 class VideoTokens(NamedTuple):
@@ -26,6 +29,13 @@ class VideoTokens(NamedTuple):
     """(N, D)."""
     cells: Tensor | None
     """(N, 3) int64, frame, row and column of each, where the layers of the model ask for it."""
+    prompts: Tensor | None = None
+    """(K, P, D), where the aligner gives prompts."""
+
+    @property
+    def features(self) -> Tensor:
+        """(K * P + N, D): prompts before tokens."""
+        return self.embeddings if self.prompts is None else torch.cat([self.prompts.flatten(0, 1), self.embeddings])
 
 
 class QuestionBlocks(NamedTuple):
@@ -44,10 +54,29 @@ def video_tokens(model: Any, processor: Any, video: FittedVideo, texts: Sequence
     with torch.inference_mode():
         found = model.get_video_features(**{name: value.to(model.device) for name, value in inputs.items()})
     cells = [None] * len(found.mask) if model.layers is None else token_cells(found)
+    prompts = [None] * len(found.mask) if found.prompts is None else found.prompts.unbind(1)
     return [
-        VideoTokens(embeds[mask], None if cell is None else cell[mask])
-        for embeds, mask, cell in zip(found.embeddings, found.mask, cells, strict=True)
+        VideoTokens(embeds[mask], None if cell is None else cell[mask], own)
+        for embeds, mask, cell, own in zip(found.embeddings, found.mask, cells, prompts, strict=True)
     ]
+
+
+def join_tokens(found: Sequence[VideoTokens], rows: Sequence[int], batch: int) -> dict[str, Tensor]:
+    """Return what `VideoLM` takes instead of pixels: the tokens and prompts of V videos, `visual_embeds` and others.
+
+    Args:
+        found: of each video.
+        rows: the row that each belongs to, ascending.
+        batch: B.
+    """
+    lengths_V = torch.tensor([len(each.embeddings) for each in found])
+    embeds_VND = pad_sequence([each.embeddings for each in found], batch_first=True)
+    inputs = {"visual_embeds": embeds_VND, "visual_mask": torch.arange(embeds_VND.shape[1]) < lengths_V[:, None]}
+    if cells := [each.cells for each in found if each.cells is not None]:
+        inputs["visual_cells"] = pad_sequence(cells, batch_first=True, padding_value=-1)
+    if prompts := [each.prompts for each in found if each.prompts is not None]:
+        inputs["visual_prompts"], inputs["prompts_mask"] = join_prompts(prompts, rows, batch)
+    return inputs
 
 
 def find_blocks(model: Any, processor: Any, wanted: Sequence[tuple[QuestionBlocks, str]]) -> list[VideoTokens]:

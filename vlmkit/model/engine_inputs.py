@@ -78,6 +78,8 @@ def engine_inputs(
         raise UserError(f"the texts hold {wanted} {VIDEO}, but {len(videos)} videos are given; give one for each")
     if processor.text_input(len(videos)) is not None:
         raise UserError("the aligner reads text, which inference engines do not give it; `vlmkit serve` does")
+    if processor.aligner.num_prompts:
+        raise UserError("the aligner gives prompts, which inference engines do not carry; `vlmkit serve` does")
     known = video_metadata or [None] * len(videos)
     canvas = processor.aligner.input
     fitted = [_fit(processor, video, item, do_sample_frames) for video, item in zip(videos, known, strict=True)]

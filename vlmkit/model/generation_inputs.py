@@ -14,7 +14,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.tensors import VideoBatch
 
-__all__ = ["GeneratesFromVideos", "repeat_videos"]
+__all__ = ["GeneratesFromVideos", "find_rows", "repeat_videos"]
 
 _OF_VIDEOS = ("pixel_values_videos", "content_box", "frame_mask", "visual_embeds", "visual_mask", "visual_cells")
 """Arguments of a forward pass whose first axis counts videos."""
@@ -35,11 +35,16 @@ class GeneratesFromVideos(GenerationMixin):
         """As in transformers, for beams and several answers; a row may have several videos, or none."""
         given = [name for name in (*_OF_VIDEOS, *_OF_TEXTS) if model_kwargs.get(name) is not None]
         videos = {name: model_kwargs.pop(name) for name in given}
+        rows, prompts = (model_kwargs.pop(name, None) for name in ("video_rows", "visual_prompts"))
         if expand_size > 1 and videos:
-            tokens = self._count_tokens(videos).to(input_ids.device)
-            order = repeat_videos(input_ids, self.config.video_token_id, tokens, expand_size)
+            order, copies = repeat_videos(self._rows(rows, videos, input_ids), expand_size)
             repeated = [name for name in given if name in _OF_TEXTS or "text_ids" not in videos]
             videos |= {name: videos[name][order.to(videos[name].device)] for name in repeated}
+            rows = None if rows is None else copies
+        if rows is not None:
+            videos["video_rows"] = rows
+        if prompts is not None:
+            videos["visual_prompts"] = prompts.repeat_interleave(expand_size, 1)
         ids, others = super()._expand_inputs_for_generation(expand_size, is_encoder_decoder, input_ids, **model_kwargs)
         return ids, others | videos
 
@@ -57,11 +62,22 @@ class GeneratesFromVideos(GenerationMixin):
     def _update_model_kwargs_for_generation(
         self, outputs: ModelOutput, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> dict[str, Any]:
-        """As in transformers; positions go on from where `layers` say."""
+        """As in transformers; positions go on from where `layers` say, and all that follows reads the same prompts."""
         updated: dict[str, Any] = super()._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
         if (following := outputs.get("next_positions")) is not None:
             updated["position_ids"] = torch.cat([updated["position_ids"][:, :-1], following[:, None]], 1)
+        if outputs.get("visual_prompts") is not None:
+            updated |= {name: outputs[name] for name in ("visual_prompts", "prompts_mask") if name in outputs}
         return updated
+
+    def _rows(self, rows: Tensor | None, videos: dict[str, Tensor], input_ids: Tensor) -> Tensor:
+        """Return (V,) int64: the row of each video, or of each block of tokens. `rows` are those that were given."""
+        if rows is not None:
+            return rows
+        tokens = self._count_tokens(videos).to(input_ids.device)
+        if self._spec.aligner.num_prompts and len(tokens) == len(input_ids):
+            return torch.arange(len(tokens), device=tokens.device)
+        return find_rows(input_ids, self.config.video_token_id, tokens)
 
     def _count_tokens(self, videos: dict[str, Tensor]) -> Tensor:
         """Return (V,) int64, the visual tokens of videos as `forward` takes them; (Q,) where they have texts."""
@@ -75,16 +91,26 @@ class GeneratesFromVideos(GenerationMixin):
         return torch.tensor([self._spec.aligner.layout(shape).tokens for shape in shapes])
 
 
-def repeat_videos(input_ids: Tensor, video_token_id: int, tokens: Tensor, times: int) -> Tensor:
-    """Return (V * times,) int64: the order of the videos where each row is repeated, with all of its videos.
+def find_rows(input_ids: Tensor, video_token_id: int, tokens: Tensor) -> Tensor:
+    """Return (V,) int64: the row in which the placeholders of each video stand.
 
     Args:
-        input_ids: (B, S), before it is repeated.
+        input_ids: (B, S).
         video_token_id: the id of `<video>`.
         tokens: (V,) int64, the visual tokens of each video.
-        times: how often each row stands there, one copy behind the other.
     """
     row_ends = (input_ids == video_token_id).sum(1).cumsum(0)
-    rows = torch.searchsorted(row_ends, tokens.cumsum(0) - tokens, right=True)
+    return torch.searchsorted(row_ends, tokens.cumsum(0) - tokens, right=True)
+
+
+def repeat_videos(rows: Tensor, times: int) -> tuple[Tensor, Tensor]:
+    """Return (V * times,) int64, the order of the videos where each row is repeated with all of its videos, one copy
+    behind the other, and (V * times,) int64, their rows.
+
+    Args:
+        rows: (V,) int64, ascending: the row of each video.
+        times: how often each row stands there.
+    """
     copies = torch.arange(times, device=rows.device)
-    return torch.argsort((rows[:, None] * times + copies).flatten(), stable=True) // times
+    found, order = torch.sort((rows[:, None] * times + copies).flatten(), stable=True)
+    return order // times, found

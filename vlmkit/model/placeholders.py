@@ -6,6 +6,7 @@ Shape letter: S positions.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -17,10 +18,12 @@ from vlmkit.errors import UserError
 from vlmkit.formatting import plural
 from vlmkit.model.tokens import IGNORE, VIDEO, Rendered, Tokens
 
-__all__ = ["PlacedVideo", "ShownVideos", "check_count", "deal_videos", "expand_placeholders", "insert_texts",
-           "placed_videos"]  # fmt: skip
+__all__ = ["PlacedVideo", "ShownVideos", "check_count", "deal_videos", "drop_empty", "expand_placeholders",
+           "insert_texts", "placed_videos"]  # fmt: skip
 
 T = TypeVar("T")
+_LINE = re.compile(rf"\n{VIDEO}|{VIDEO}\n?")
+"""A placeholder with the line break that sets it apart."""
 
 
 @runtime_checkable
@@ -89,6 +92,24 @@ def insert_texts(rendered: Rendered, texts: Sequence[str]) -> Rendered:
 
     whole = "".join(part for pair in zip(pieces, [*texts, ""], strict=True) for part in pair)
     return Rendered(whole, [(moved(first), moved(last)) for first, last in rendered.answers], rendered.read)
+
+
+def drop_empty(rendered: Rendered, counts: Sequence[int]) -> tuple[Rendered, list[int]]:
+    """Return the same without the placeholders that become 0 tokens, nor the line break that sets each of them apart,
+    and the counts of those that stay."""
+    if all(counts):
+        return rendered, list(counts)
+    text = rendered.text
+    found = zip(_LINE.finditer(text), counts, strict=True)
+    spans = [match.span() for match, count in found if not count]
+
+    def moved(place: int) -> int:
+        return place - sum(min(end, place) - begin for begin, end in spans if begin < place)
+
+    begins, ends = [0, *(end for _, end in spans)], [*(begin for begin, _ in spans), len(text)]
+    kept = "".join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
+    answers = [(moved(first), moved(last)) for first, last in rendered.answers]
+    return Rendered(kept, answers, rendered.read), [count for count in counts if count]
 
 
 def expand_placeholders(tokens: Tokens, video_token_id: int, counts: Sequence[int]) -> Tokens:

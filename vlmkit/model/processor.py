@@ -189,7 +189,8 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
                 `CallOptions.read`. The tensors are torch's. Inference engines ask for more; see `engine_inputs`.
 
         Returns:
-            `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values_videos`, `content_box`, `frame_mask`.
+            `input_ids`, `attention_mask` (B, S) and, with videos, `pixel_values_videos`, `content_box`, `frame_mask`,
+            and `video_rows` where the aligner gives prompts.
 
         Raises:
             UserError: where texts and videos do not belong together, or a video cannot be read.
@@ -238,6 +239,7 @@ class VideoLMProcessor(VideoCounts, ProcessorMixin):
         features = {"input_ids": encoded.input_ids, "attention_mask": encoded.attention_mask}
         if present := [video for each in fitted for video in each]:
             features |= to_batch(present, self.aligner.input).model_inputs()
+            features |= self.row_inputs(tokens, [len(each) for each in fitted])
         if text := self.text_batch([item.read for item in tokens], [len(each) for each in fitted]):
             features |= text.model_inputs()
         return BatchFeature(features)

@@ -28,6 +28,7 @@ from vlmkit.model.placeholders import (
     PlacedVideo,
     ShownVideos,
     check_count,
+    drop_empty,
     expand_placeholders,
     insert_texts,
     placed_videos,
@@ -138,6 +139,19 @@ class SequenceMaker:
         assert text is not None
         return make_text_batch(self.words(text), text, [each for row in texts for each in row], found)
 
+    def row_inputs(self, tokens: Sequence[Tokens], videos: Sequence[int]) -> dict[str, Tensor]:
+        """Return the model's argument that says which row each video, or each block of tokens, belongs to: placeholders
+        do not say it of prompts. Nothing where the aligner gives none.
+
+        Args:
+            tokens: of each row.
+            videos: how many videos each row shows.
+        """
+        if not self.aligner.num_prompts or not any(videos):
+            return {}
+        blocks = [len(item.read) or count for item, count in zip(tokens, videos, strict=True)]
+        return {"video_rows": torch.arange(len(blocks)).repeat_interleave(torch.tensor(blocks))}
+
     def words(self, text: TextInput) -> str:
         """Return the aligner's tokenizer, as the content of a tokenizer.json."""
         if self.text_words is None:
@@ -166,8 +180,10 @@ class SequenceMaker:
         for row, (item, each) in enumerate(zip(rendered, shown, strict=True)):
             blocks, read = self._blocks(item, placed_videos(each), row)
             expansions = [self.expansion(video) for video in blocks]
-            wrapped.append(insert_texts(item, [text for text, _ in expansions]))
-            counts.append([count for _, lengths in expansions for count in lengths])
+            whole = insert_texts(item, [text for text, _ in expansions])
+            text, lengths = drop_empty(whole, [count for _, lengths in expansions for count in lengths])
+            wrapped.append(text)
+            counts.append(lengths)
             texts.append(read)
         token_id, tokens = self.tokenizer.video_token_id, tokenize(self.tokenizer, wrapped)
         return [

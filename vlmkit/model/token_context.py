@@ -1,7 +1,7 @@
 """The token context of a pass: which positions are visual, and the frame and cell that each of them shows.
 
-Shape letters: B sequences, S positions of this pass, P cached positions, V videos, T frames, h w token grid, N visual
-tokens of a video.
+Shape letters: B sequences, S positions of this pass, `past` cached positions, V videos, T frames, h w token grid, N
+visual tokens of a video.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vlmkit.errors import UserError, shown
 __all__ = ["apply_layers", "count_positions", "token_cells"]
 
 _TAKES_MASKS = ("eager", "sdpa")
-"""Implementations of attention that add a given mask (B, 1, S, P + S) to the scores, of whatever shape."""
+"""Implementations of attention that add a given mask (B, 1, S, past + S) to the scores, of whatever shape."""
 _MOST_FRAMES = 2**32
 """More than any video has: frames of the k-th video are numbered from k times this."""
 
@@ -45,7 +45,12 @@ def token_cells(tokens: VisualTokens) -> Tensor:
 
 
 def apply_layers(
-    layers: Layers, inputs: dict[str, Any], cells: Tensor | None, positions: Tensor | None, kernel: str | None
+    layers: Layers,
+    inputs: dict[str, Any],
+    cells: Tensor | None,
+    positions: Tensor | None,
+    kernel: str | None,
+    prompts: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> Tensor | None:
     """Give a pass of the LLM what `layers` want: their mask and positions, and the token context.
 
@@ -56,6 +61,7 @@ def apply_layers(
         cells: (V, N, 3) of `token_cells`; None where there are no visual tokens, or nobody knows their cells.
         positions: (V, N, 2) of `find_placeholders`; None where there are no visual tokens.
         kernel: the LLM's implementation of attention.
+        prompts: those of each row and which of them are there, as `TokenContext` has them.
 
     Returns:
         (B,) the position of what follows each row, where `layers` count by themselves and there are visual tokens.
@@ -76,8 +82,10 @@ def apply_layers(
             raise ValueError("visual_cells: expected (V, N, 3) with visual_embeds, the frame, row and column of each")
     if isinstance(mask, Tensor) and mask.ndim == 2 and position_ids is None:
         position_ids = count_positions(mask, inputs["inputs_embeds"].shape[1])
-    context = TokenContext(mask, position_ids, past)
-    if positions is not None:
+    context = TokenContext(mask, position_ids, past, prompts=prompts[0], prompts_mask=prompts[1])
+    if context.prompts is not None and context.prompts_mask is None:
+        context.prompts_mask = torch.ones(context.prompts.shape[1:3], dtype=torch.bool, device=context.prompts.device)
+    if positions is not None and positions.shape[1]:
         _place(context, inputs["inputs_embeds"], cells, positions)
     mask, position_ids = layers.attention(context)
     if isinstance(mask, Tensor) and mask.ndim == 4:

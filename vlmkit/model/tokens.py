@@ -27,6 +27,7 @@ __all__ = [
     "Rendered",
     "Tokens",
     "add_special_tokens",
+    "as_visual_tokens",
     "check_generation",
     "check_rows",
     "check_tokenizer",
@@ -191,6 +192,13 @@ def insert_visual_tokens(text: Tensor, visual: VisualTokens, positions: Tensor) 
     """Return (B, S, D) text embeddings with the visual tokens at the `positions` of `find_placeholders`."""
     rows, columns = positions[visual.mask].unbind(1)
     return text.index_put((rows, columns), visual.embeddings[visual.mask].to(text.dtype))
+
+
+def as_visual_tokens(embeds: Tensor, mask: Tensor | None) -> VisualTokens:
+    """Return (V, N, D) tokens that were computed before; nobody needs to know any more which patches they stand for."""
+    if mask is None:
+        mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    return VisualTokens(embeds, mask, mask.new_empty((len(embeds), 0, 0, 0), dtype=torch.int64))
 
 
 def positions_with_targets(labels: Tensor) -> Tensor:

@@ -1,21 +1,19 @@
 """The model: an aligner and a causal language model behind transformers' interface.
 
 Shape letters: B sequences, S positions, V videos of the batch, T frames, H W pixels, N visual tokens of a video,
-L LLM layers, D LLM width.
+L LLM layers, D LLM width, K layers that read prompts, M prompts of a sequence.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import ModelOutput
 
 from vlmkit.api.modules import Aligner, Layers
 from vlmkit.api.tensor_checks import check_language, check_values
@@ -26,30 +24,19 @@ from vlmkit.manifest import check_saved, updating_manifest
 from vlmkit.model.aligners import build_aligner, build_layers, refuse_offloaded, restore_buffers
 from vlmkit.model.config import VideoLMConfig, refuse_code
 from vlmkit.model.generation_inputs import GeneratesFromVideos
+from vlmkit.model.model_output import VideoLMOutput
 from vlmkit.model.precision import asked_dtypes, buffer_dtype, cast, part_dtypes
 from vlmkit.model.token_context import apply_layers, count_positions, token_cells
-from vlmkit.model.tokens import find_placeholders, insert_visual_tokens, language_loss, positions_with_targets
+from vlmkit.model.tokens import (
+    as_visual_tokens,
+    find_placeholders,
+    insert_visual_tokens,
+    language_loss,
+    positions_with_targets,
+)
+from vlmkit.model.visual_prompts import arrange_prompts
 
-__all__ = ["VideoLM", "VideoLMOutput"]
-
-
-@dataclass
-class VideoLMOutput(ModelOutput):
-    """The output of a forward pass."""
-
-    loss: Tensor | None = None
-    """() float32: cross-entropy of the language, where there are labels."""
-    logits: Tensor | None = None
-    """(B, S, vocabulary); with labels only the K positions at which any row has something to predict."""
-    past_key_values: Any = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    """L + 1 of (B, S, D), the embeddings first, the last after the final norm."""
-    visual: VisualTokens | None = None
-    """The visual tokens of the V videos; without `patches` where they came as `visual_embeds`."""
-    positions: Tensor | None = None
-    """(V, N, 2) int64: row and column of each visual token among B and S, -1 where there is none."""
-    next_positions: Tensor | None = None
-    """(B,) int64: the position of what follows each row, where `layers` count by themselves and there are videos."""
+__all__ = ["VideoLM"]
 
 
 class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
@@ -134,6 +121,9 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
         text_ids: Tensor | None = None,
         text_mask: Tensor | None = None,
         video_of_text: Tensor | None = None,
+        video_rows: Tensor | None = None,
+        visual_prompts: Tensor | None = None,
+        prompts_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         past_key_values: Any = None,
@@ -157,6 +147,11 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
                 `visual_embeds` where `layers` ask for it.
             text_ids: (Q, L), text_mask: (Q, L), video_of_text: (Q,), as `TextBatch`, for an aligner that reads text: Q
                 then takes the place of V, also among the placeholders.
+            video_rows: (V,) int64, ascending, where the aligner gives prompts: the row that each video belongs to; by
+                default one video for each row.
+            visual_prompts: (K, B, M, D) instead of `pixel_values_videos`, and in every pass behind a cache: what layers
+                read beside each row, as the output of the pass with the videos has it.
+            prompts_mask: (B, M) bool, beside `visual_prompts`; by default True.
             inputs_embeds: (B, S, D) instead of `input_ids`; without videos only.
             labels: (B, S), -100 where there is no loss.
             past_key_values: the cache of what came before.
@@ -175,7 +170,7 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
                 input_ids.masked_fill(input_ids == self.config.video_token_id, 0)
             )
             if visual_embeds is not None:
-                visual = _as_visual_tokens(visual_embeds, visual_mask)
+                visual = as_visual_tokens(visual_embeds, visual_mask)
             elif pixel_values_videos is not None:
                 visual = self.get_video_features(
                     pixel_values_videos, content_box, frame_mask, text_ids, text_mask, video_of_text
@@ -184,6 +179,8 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
             if visual is not None:
                 positions = find_placeholders(input_ids, self.config.video_token_id, visual.mask)
                 inputs_embeds = insert_visual_tokens(inputs_embeds, visual, positions)
+                if visual.prompts is not None:
+                    visual_prompts, prompts_mask = arrange_prompts(visual.prompts, video_rows, len(input_ids))
         if labels is not None:
             logits_to_keep = positions_with_targets(labels)
             kwargs.setdefault("use_cache", False)
@@ -191,7 +188,8 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
         kwargs |= {"inputs_embeds": inputs_embeds, "logits_to_keep": logits_to_keep}
         if self.layers is not None:
             kernel = self.backbone.config._attn_implementation
-            following = apply_layers(self.layers, kwargs, visual_cells, positions, kernel)
+            prompts = (visual_prompts, prompts_mask)
+            following = apply_layers(self.layers, kwargs, visual_cells, positions, kernel, prompts)
         elif position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
             kwargs["position_ids"] = count_positions(attention_mask, inputs_embeds.shape[1])
         output = self._run_backbone(**kwargs)
@@ -199,7 +197,8 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
         if labels is not None:
             loss = language_loss(output.logits, labels[:, logits_to_keep + 1], num_items_in_batch)
         cache, hidden_states = output.get("past_key_values"), output.get("hidden_states")
-        return VideoLMOutput(loss, output.logits, cache, hidden_states, visual, positions, following)
+        found = (loss, output.logits, cache, hidden_states, visual, positions, following)
+        return VideoLMOutput(*found, visual_prompts, prompts_mask)
 
     def get_video_features(
         self,
@@ -285,10 +284,3 @@ class VideoLM(PreTrainedModel, GeneratesFromVideos, GenerationMixin):
         self.config.buffer_dtype = buffer_dtype(self)
         with updating_manifest(Path(save_directory)) if kwargs.get("is_main_process", True) else nullcontext():
             super().save_pretrained(save_directory, **kwargs)
-
-
-def _as_visual_tokens(embeds: Tensor, mask: Tensor | None) -> VisualTokens:
-    """Return (V, N, D) tokens that were computed before; nobody needs to know any more which patches they stand for."""
-    if mask is None:
-        mask = torch.ones(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
-    return VisualTokens(embeds, mask, mask.new_empty((len(embeds), 0, 0, 0), dtype=torch.int64))

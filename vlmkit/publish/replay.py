@@ -211,7 +211,7 @@ def _visual(video: EncodedVideo) -> VisualOutput:
     made = video.content
     if isinstance(made, QuestionBlocks):
         [made] = made.tokens.values()
-    embeds_ND = made.embeddings
+    embeds_ND = made.features
     tokens, width = embeds_ND.shape
     try:
         found = sketch(embeds_ND.double().cpu().numpy())

@@ -88,6 +88,19 @@ class ModelSpec(Spec):
     to be of the same parts. It takes the place of all weights that aligner and backbone name, its tokenizer that of one
     that cannot be read, and its `distillation.safetensors`, if it has one, is where the spec's head starts."""
 
+    @model_validator(mode="after")
+    def _prompts_are_read(self) -> ModelSpec:
+        given, read = self.aligner.num_prompts, self.layers.num_prompts if self.layers is not None else 0
+        if given == read:
+            return self
+        aligner = f"aligner {self.aligner.type!r} gives {given or 'no'} prompts of each video"
+        if self.layers is None:
+            layers, remedy = "no layers inside the language model read them", "add `layers` that read as many"
+        else:
+            layers = f"layers {self.layers.type!r} read {read or 'none'}"
+            remedy = "take an aligner and layers of the same number"
+        raise ValueError(f"{aligner}, but {layers}; {remedy}")
+
 
 class DataSpec(Spec):
     """How videos are read, in training and in evaluation."""
@@ -139,8 +152,9 @@ class StageSpec(Spec):
     """The datasets, mixed sample by sample."""
     train: Annotated[dict[str, Rate], Field(min_length=1, max_length=_MOST_RATES)]
     """Learning rate of each part that trains; what is not listed is frozen. A key is a part (`aligner`, `backbone`,
-    `layers`, `distillation`) or the beginning of parameter names below it (`aligner.projector`); the longest match
-    wins. `null` takes back a key of the spec that this one extends."""
+    `layers`, `distillation`) or the beginning of parameter names below it (`aligner.projector`), in which `*` stands
+    for anything between two dots (`backbone.model.layers.*.input_layernorm`); the longest match wins. `null` takes back
+    a key of the spec that this one extends."""
     batch_size: Batch = 32
     """Samples per optimizer step, over all processes."""
     micro_batch_size: Batch | None = None

@@ -47,7 +47,7 @@ class AlignerChecks(TextChecks):
         return VideoBatch.full(torch.empty(2, shape.frames, 3, shape.height, shape.width, device="meta"))
 
     def _run(self, module: Aligner, inputs: VideoBatch) -> Tensor:
-        return _tokens(module, inputs).embeddings
+        return _tokens(module, inputs).features
 
     def layout_is_what_comes_out(self, spec: AlignerSpec) -> None:
         """Shapes, mask and patches are those that `layout` declares, for every aspect ratio."""
@@ -94,16 +94,17 @@ class AlignerChecks(TextChecks):
         videos = [make_video(shape, seed) for seed, shape in enumerate(trial_shapes(spec))]
         together = _tokens(module, join_videos(videos))
         for index, video in enumerate(videos):
-            alone, count = _tokens(module, video).embeddings[0], int(together.mask[index].sum())
-            assert count == len(alone), f"video {index}: {len(alone)} tokens alone, {count} in the batch"
-            check_close(together.embeddings[index, :count], alone, f"video {index}: tokens")
+            alone, count = _tokens(module, video), int(together.mask[index].sum())
+            own = len(alone.embeddings[0])
+            assert count == own, f"video {index}: {own} tokens alone, {count} in the batch"
+            check_close(together.features[index][: len(alone.features[0])], alone.features[0], f"video {index}: tokens")
             assert not together.embeddings[index, count:].any(), f"video {index}: padding tokens are not zero"
 
     def gradients_reach_every_trainable_parameter(self, spec: AlignerSpec) -> None:
         """No parameter is left out of the forward unless it is frozen."""
         module = self._make(spec)
         video = make_video(spec.input.shape(*SQUARE))
-        module(video, *trial_texts(module, video)).embeddings.square().sum().backward()
+        module(video, *trial_texts(module, video)).features.square().sum().backward()
         check_gradients(module)
 
     def does_not_loop(self, spec: AlignerSpec) -> None:

@@ -77,14 +77,14 @@ class LayersChecks:
     def is_reached_by_gradients(self, spec: LayersSpec) -> None:
         """Every parameter of the layers gets a gradient from visual and text tokens."""
         model = _make(spec)
-        embeddings, context = _sequence()
+        embeddings, context = _sequence(spec)
         model.run(embeddings, context).square().sum().backward()
         check_gradients(model.layers)
 
     def tells_visual_tokens_apart(self, spec: LayersSpec) -> None:
-        """The same embeddings give other logits where they are text."""
+        """The same embeddings give other logits where they are text, and no prompts are there."""
         model = _make(spec)
-        embeddings, context = _sequence()
+        embeddings, context = _sequence(spec)
         as_text = TokenContext(context.attention_mask, context.position_ids)
         same = torch.allclose(model.run(embeddings, context), model.run(embeddings, as_text), atol=1e-5)
         assert not same, "visual tokens and text of the same embeddings give the same logits"
@@ -92,7 +92,7 @@ class LayersChecks:
     def does_not_depend_on_padding(self, spec: LayersSpec) -> None:
         """A sequence has the same logits alone, and beside a longer one with padding on either side."""
         model = _make(spec)
-        embeddings, context = _sequence()
+        embeddings, context = _sequence(spec)
         alone = model.run(embeddings[:, 2:], _cut(context, slice(2, None)))
         for left in (True, False):
             both, mask = _beside_a_longer_one(embeddings, context, left)
@@ -102,7 +102,7 @@ class LayersChecks:
     def agrees_with_its_cache(self, spec: LayersSpec) -> None:
         """Text behind a cache, token by token, has the logits that it has in one pass, alone and in a batch that is
         padded on the left, and its positions follow the highest before them."""
-        model, alone = _make(spec), _sequence()
+        model, alone = _make(spec), _sequence(spec)
         for what, (embeddings, context) in {"": alone, " of a batch": _beside_a_longer_one(*alone, left=True)}.items():
             whole, begin = model.run(embeddings, context), _first_text_behind(context)
             positions = _given(model.layers.attention(context)[1])
@@ -116,7 +116,8 @@ class LayersChecks:
             _check_close(first.logits[shown], whole[:, :begin][shown], f"up to the last visual token{what}")
             for place in range(begin, LENGTH):
                 mask = _given(context.attention_mask)[:, : place + 1]
-                step = TokenContext(mask, positions[:, place : place + 1], place)
+                prompts = {"prompts": context.prompts, "prompts_mask": context.prompts_mask}
+                step = TokenContext(mask, positions[:, place : place + 1], place, **prompts)
                 found = model.run(embeddings[:, place : place + 1], step, past_key_values=cache, use_cache=True)
                 _check_close(found, whole[:, place : place + 1], f"token {place}{what} behind a cache")
 
@@ -126,7 +127,7 @@ class LayersChecks:
         found = []
         for kernel in ("eager", "sdpa"):
             model.backbone.set_attn_implementation(kernel)
-            found.append(model.run(*_sequence()))
+            found.append(model.run(*_sequence(spec)))
         _check_close(found[0], found[1], "eager attention")
 
     def agrees_with_recomputed_activations(self, spec: LayersSpec) -> None:
@@ -137,8 +138,8 @@ class LayersChecks:
             model.backbone.train()
             if recompute:
                 model.backbone.gradient_checkpointing_enable({"use_reentrant": False})
-            model.run(*_sequence(), use_cache=False).square().mean().backward()
-            gradients.append([parameter.grad for parameter in model.layers.parameters()])
+            model.run(*_sequence(spec), use_cache=False).square().mean().backward()
+            gradients.append([parameter.grad for parameter in model.layers.parameters() if parameter.requires_grad])
         for found, expected in zip(*gradients, strict=True):
             _check_close(found, expected, "a gradient with recomputed activations")
 
@@ -147,7 +148,7 @@ class LayersChecks:
         first, second = _make(spec), _make(spec, seed=1)
         second.backbone.load_state_dict(first.backbone.state_dict())
         second.layers.load_state_dict(first.layers.state_dict())
-        assert torch.equal(first.run(*_sequence()), second.run(*_sequence())), "a copy's logits differ"
+        assert torch.equal(first.run(*_sequence(spec)), second.run(*_sequence(spec))), "a copy's logits differ"
 
     def builds_on_meta(self, spec: LayersSpec) -> None:
         """The module can be built and run on text without memory, for `vlmkit check`."""
@@ -181,8 +182,9 @@ def _make(spec: LayersSpec, seed: int = 0) -> _Model:
     return _Model(backbone.eval(), layers.eval())
 
 
-def _sequence() -> tuple[Tensor, TokenContext]:
-    """Return (1, S, D) embeddings, the same in every call, of text, two frames with text between, and text again."""
+def _sequence(spec: LayersSpec) -> tuple[Tensor, TokenContext]:
+    """Return (1, S, D) embeddings, the same in every call, of text, two frames with text between, and text again; with
+    the prompts of two videos where the layers read such."""
     embeddings = torch.randn(1, LENGTH, 32, generator=torch.Generator().manual_seed(2))
     visual = torch.zeros(1, LENGTH, dtype=torch.bool)
     frames, cells = torch.full((1, LENGTH), -1), torch.zeros(1, LENGTH, 2, dtype=torch.int64)
@@ -192,7 +194,11 @@ def _sequence() -> tuple[Tensor, TokenContext]:
         visual[0, begin : begin + size], frames[0, begin : begin + size] = True, frame
         cells[0, begin : begin + size] = torch.cartesian_prod(torch.arange(GRID[0]), torch.arange(GRID[1]))
     mask = torch.ones(1, LENGTH, dtype=torch.int64)
-    return embeddings, TokenContext(mask, torch.arange(LENGTH)[None], 0, visual, frames, cells)
+    context = TokenContext(mask, torch.arange(LENGTH)[None], 0, visual, frames, cells)
+    if spec.num_prompts:
+        context.prompts = torch.randn(1, 1, 2 * spec.num_prompts, 32, generator=torch.Generator().manual_seed(3))
+        context.prompts_mask = torch.ones(1, 2 * spec.num_prompts, dtype=torch.bool)
+    return embeddings, context
 
 
 def _first_text_behind(context: TokenContext) -> int:
@@ -203,7 +209,7 @@ def _cut(context: TokenContext, part: slice) -> TokenContext:
     """Return a part of the positions, counted from 0."""
     tensors = (context.attention_mask, context.visual, context.frames, context.cells)
     mask, visual, frames, cells = (tensor[:, part] for tensor in tensors if tensor is not None)
-    return TokenContext(mask, _count(mask), 0, visual, frames, cells)
+    return TokenContext(mask, _count(mask), 0, visual, frames, cells, context.prompts, context.prompts_mask)
 
 
 def _count(mask: Tensor) -> Tensor:
@@ -212,7 +218,8 @@ def _count(mask: Tensor) -> Tensor:
 
 
 def _beside_a_longer_one(embeddings: Tensor, context: TokenContext, left: bool) -> tuple[Tensor, TokenContext]:
-    """Return the sequence without its first two positions, padded to its length, and below it the whole of another."""
+    """Return the sequence without its first two positions, padded to its length, and below it the whole of another, of
+    half as many prompts."""
     sides = (2, 0) if left else (0, 2)
     short = _cut(context, slice(2, None))
     fields = {}
@@ -222,7 +229,12 @@ def _beside_a_longer_one(embeddings: Tensor, context: TokenContext, left: bool) 
     frames = fields["frames"] + (fields["frames"] >= 0) * torch.tensor([[0], [100]])
     both = torch.cat([pad(embeddings[:, 2:], (0, 0, *sides)), embeddings.flip(2)])
     mask = fields["attention_mask"]
-    return both, TokenContext(mask, _count(mask), 0, fields["visual"].bool(), frames, cells)
+    found = TokenContext(mask, _count(mask), 0, fields["visual"].bool(), frames, cells)
+    if context.prompts is not None:
+        count = context.prompts.shape[2]
+        found.prompts = torch.cat([context.prompts, context.prompts.flip(3)], 1)
+        found.prompts_mask = torch.arange(count) < torch.tensor([[count], [count // 2]])
+    return both, found
 
 
 def _given(tensor: Tensor | None) -> Tensor:

@@ -70,7 +70,8 @@ class MicroBatch:
     """The input of one forward pass. Samples that could not be read are not in the tensors."""
 
     text: dict[str, Tensor]
-    """`input_ids`, `attention_mask` and `labels`, (B, S) each; empty where no sample could be read."""
+    """`input_ids`, `attention_mask` and `labels`, (B, S) each, and (V,) `video_rows` where the aligner gives prompts;
+    empty where no sample could be read."""
     video: VideoBatch | None
     """The aligner's videos, in the order of the rows that have one."""
     teacher: VideoBatch | None
@@ -191,7 +192,7 @@ class Collator:
             return self([*(item for item, labeled in pairs if labeled), *unreadable, *cut])
         views = [view for item in loaded for view in item.views]
         return MicroBatch(
-            text=encoded._asdict(),
+            text=encoded._asdict() | self.processor.row_inputs(sequences, [len(each) for each in videos]),
             video=to_batch([view["aligner"] for view in views], self.aligner) if views else None,
             teacher=to_batch([view["teacher"] for view in views], self.teacher) if views and self.teacher else None,
             loaded=[item.id for item in loaded],

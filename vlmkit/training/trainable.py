@@ -6,6 +6,7 @@ meta device.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -52,8 +53,9 @@ def assign_parameters(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> di
     """Return the names of the parameters that each pattern of `stage.train` trains, each parameter once; the longest
     match wins. A SpecError where a pattern matches no parameter."""
     prefixes = {prefix for name in named for prefix in _prefixes(name)}
-    for pattern in stage.train:
-        if pattern not in prefixes:
+    meant = {pattern: _meant(pattern, prefixes) for pattern in stage.train}
+    for pattern, found in meant.items():
+        if not found:
             raise SpecError(_missing(stage, pattern, prefixes))
     aliases: dict[int, list[str]] = defaultdict(list)
     for name, parameter in named.items():
@@ -61,7 +63,7 @@ def assign_parameters(stage: StageSpec, named: Mapping[str, nn.Parameter]) -> di
     trained: dict[str, list[str]] = {pattern: [] for pattern in stage.train}
     for names in aliases.values():
         matched = {prefix for name in names for prefix in _prefixes(name)}
-        if matching := [pattern for pattern in stage.train if pattern in matched]:
+        if matching := [pattern for pattern, found in meant.items() if not found.isdisjoint(matched)]:
             trained[max(matching, key=len)].append(names[0])
     return trained
 
@@ -86,6 +88,14 @@ def _frozen(module: nn.Module) -> list[nn.Module]:
         return [module]
     children = (child for child in module.children() if any(True for _ in child.parameters()))
     return [frozen for child in children for frozen in _frozen(child)]
+
+
+def _meant(pattern: str, prefixes: set[str]) -> set[str]:
+    """Return those of `prefixes` that a pattern means: itself, or with `*`, which stands for one part, many."""
+    if "*" not in pattern:
+        return {pattern} & prefixes
+    expression = re.compile(re.escape(pattern).replace(r"\*", "[^.]+"))
+    return {prefix for prefix in prefixes if expression.fullmatch(prefix)}
 
 
 def _prefixes(name: str) -> list[str]:

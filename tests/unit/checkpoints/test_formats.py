@@ -147,8 +147,8 @@ def test_two_names_for_one_tensor_are_refused() -> None:
 def test_an_unknown_format_lists_what_there_is() -> None:
     with pytest.raises(
         CheckpointError,
-        match=r"did you mean 'video-panda'\? installed: eve, eve-v2, llama-vid, neo, video-chat, "
-        "video-chat2, video-llama, video-panda",
+        match=r"did you mean 'video-panda'\? installed: eve, eve-v2, llama-adapter, llama-vid, neo, "
+        "video-chat, video-chat2, video-llama, video-panda",
     ):
         import_state_dict("video_panda", {})
 

@@ -25,7 +25,7 @@ ALIGNERS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=[(aligner, layers) for aligner in ALIGNERS for layers in registry().names("layers")])
+@pytest.fixture(params=[(aligner, layers) for aligner in ALIGNERS for layers in ("eve-v2", "neo")])
 def layered(request: Any, make_spec: Any) -> Composed:
     """A model whose text and visual tokens take clearly different ways."""
     aligner, name = request.param

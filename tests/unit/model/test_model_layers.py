@@ -22,7 +22,8 @@ from vlmkit.training.activation_checkpointing import set_activation_checkpointin
 
 Composed = tuple[VideoLM, VideoLMProcessor]
 Clips = Callable[..., FittedVideo]
-LAYERS = registry().names("layers")
+LAYERS = [name for name in registry().names("layers") if not registry().get("layers", name).spec.tiny().num_prompts]
+"""Those that go with any aligner; for others see test_visual_prompts.py."""
 QUESTIONS = ("<video>\nred?", "hello", "<video>\nwhich way does the red circle move?")
 
 

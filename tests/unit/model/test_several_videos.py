@@ -18,7 +18,7 @@ from vlmkit.chat.chat_model import ChatModel, ChatRequest
 from vlmkit.data import FittedVideo
 from vlmkit.evaluation.answer_model import LoadedModel
 from vlmkit.model import VideoLM, VideoLMProcessor
-from vlmkit.model.generation_inputs import repeat_videos
+from vlmkit.model.generation_inputs import find_rows, repeat_videos
 from vlmkit_stab.spec import StabSpec
 
 Composed = tuple[VideoLM, VideoLMProcessor]
@@ -86,7 +86,10 @@ def test_pictures_are_videos_of_one_frame(composed: Composed) -> None:
 
 def test_a_row_is_repeated_with_all_of_its_videos() -> None:
     ids = torch.tensor([[9, 9, 1, 9], [1, 1, 1, 1], [9, 9, 1, 1]])
-    assert repeat_videos(ids, 9, torch.tensor([2, 1, 2]), 2).tolist() == [0, 1, 0, 1, 2, 2]
+    rows = find_rows(ids, 9, torch.tensor([2, 1, 2]))
+    assert rows.tolist() == [0, 0, 2]
+    order, copies = repeat_videos(rows, 2)
+    assert (order.tolist(), copies.tolist()) == ([0, 1, 0, 1, 2, 2], [0, 0, 1, 1, 4, 5])
 
 
 @pytest.mark.parametrize("embedded", [False, True])

@@ -326,7 +326,7 @@ def test_the_kit_checks_it(asked: Composed) -> None:
             check(spec)
 
 
-@pytest.mark.parametrize("name", vlmkit.registry.registry().names("layers"))
+@pytest.mark.parametrize("name", ["eve-v2", "neo"])
 def test_layers_get_to_know_the_tokens_of_each_question(
     make_asked: Callable[..., Composed], make_clip: Clips, name: str
 ) -> None:

@@ -69,6 +69,9 @@ class FakeProcessor:
     def text_batch(self, texts: Any, videos: Any) -> None:
         return None
 
+    def row_inputs(self, tokens: Any, videos: Any) -> dict[str, torch.Tensor]:
+        return {}
+
 
 def items(*videos: str | None, flip: bool = False) -> StageDataset:
     stage = StageSpec.model_validate({"name": "a", "data": [{"type": "moving-shapes"}], "train": {"aligner": 1.0},

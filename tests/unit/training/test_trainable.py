@@ -48,6 +48,15 @@ def test_the_longest_pattern_wins_and_each_parameter_is_trained_once() -> None:
     }
 
 
+def test_a_star_stands_for_one_part_of_a_name() -> None:
+    named = named_parameters(Model(), None)
+    found = assign_parameters(stage({"aligner": 1, "aligner.projector.*.bias": 2}), named)
+    assert found["aligner.projector.*.bias"] == ["aligner.projector.0.bias", "aligner.projector.2.bias"]
+    assert len(found["aligner"]) == 4
+    with pytest.raises(SpecError, match=r"'aligner\.\*\.bias\.x' or begins with it"):
+        assign_parameters(stage({"aligner.*.bias.x": 1}), named)
+
+
 def test_tied_weights_answer_to_both_names_once() -> None:
     named = named_parameters(Model(), None)
     assert assign_parameters(stage({"backbone": 1}), named) == {"backbone": ["backbone.embed.weight"]}
