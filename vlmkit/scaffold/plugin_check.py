@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from vlmkit.api.hookspecs import PublishedFormat
+from vlmkit.benchmarks.benchmark_check import check_benchmark
+from vlmkit.checkpoints.formats import published_format
 from vlmkit.errors import PluginError
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import FAULTS, error_text, is_machine_error
 from vlmkit.registry import KINDS, Plugin, registry
+from vlmkit.spec.evaluation import BenchmarkUse
+from vlmkit.spec.loading import load_spec
 from vlmkit.testing import checks
 
 __all__ = ["CheckOutcome", "check_plugin", "plugins_in"]
+
+T = TypeVar("T")
 
 
 class CheckOutcome(NamedTuple):
@@ -62,6 +70,22 @@ def check_plugin(plugin: Plugin) -> Iterator[CheckOutcome]:
         for offer in registry().components(kind):
             if offer.plugin is plugin:
                 yield from _component(kind, offer.spec)
+    yield from _hook(plugin, "vlmkit_benchmarks", Path, _benchmarks)
+    yield from _hook(plugin, "vlmkit_published", PublishedFormat, _formats)
+
+
+def _hook(
+    plugin: Plugin, hook: str, what: type[T], check: Callable[[T], Iterator[CheckOutcome]]
+) -> Iterator[CheckOutcome]:
+    """Check what the hook of a plugin returns, and each of it."""
+    gathered = registry().gather(hook, what)
+    begin = f"plugin {plugin.name!r} ({plugin.package}): "
+    for fault in gathered.faults:
+        if fault.startswith(begin):
+            yield CheckOutcome("plugin", plugin.name, hook, fault.removeprefix(begin))
+    for owner, found in gathered.found:
+        if owner is plugin:
+            yield from check(found)
 
 
 def _not_loaded(plugin: Plugin) -> str:
@@ -74,7 +98,25 @@ def _component(kind: str, spec: type[Any]) -> Iterator[CheckOutcome]:
     broken = _fault(lambda: made.append(spec.tiny()))
     yield CheckOutcome(kind, name, "tiny", broken)
     for check in checks(kind) if not broken else ():
-        yield CheckOutcome(kind, name, check.__name__, _fault(lambda check=check: check(made[0])))
+        yield CheckOutcome(kind, name, check.__name__, _fault(partial(check, made[0])))
+
+
+def _benchmarks(folder: Path) -> Iterator[CheckOutcome]:
+    """Each entry in a folder: how it is put and scored, its files, its prompts. Videos are not looked at."""
+    for entry in sorted(folder.glob("*/benchmark.yaml")):
+        name = entry.parent.name
+        problems: list[str] = []
+
+        def look(name: str = name, problems: list[str] = problems) -> None:
+            problems += check_benchmark(BenchmarkUse(name=name)).problems
+
+        yield CheckOutcome("benchmark", name, "is_as_it_says", _fault(look) or "; ".join(problems))
+
+
+def _formats(form: PublishedFormat) -> Iterator[CheckOutcome]:
+    """The rules of a format, and the spec whose model takes the weights."""
+    yield CheckOutcome("format", form.name, "rules_can_be_applied", _fault(lambda: published_format(form.name)))
+    yield CheckOutcome("format", form.name, "spec_can_be_read", _fault(lambda: load_spec(f"specs/{form.spec}.yaml")))
 
 
 def _fault(work: Callable[[], object]) -> str:
