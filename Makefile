@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test fuzz lint interrupted-study published transformers-table equal-footing wheel clean
+.PHONY: quickstart test fuzz lint interrupted-study design-example published transformers-table equal-footing wheel clean
 
 quickstart: $(VENV)/ready
 	$(BIN)/vlmkit run specs/quickstart.yaml
@@ -21,6 +21,11 @@ lint: $(VENV)/ready
 
 interrupted-study: $(VENV)/ready  # a small study, left alone and killed three times: the same table, nothing trained twice
 	$(BIN)/python .ci/interrupted_study.py
+
+design-example: $(VENV)/ready  # designs of a small STAB: the Pareto front, four of it trained for a minute each, and ranked
+	$(BIN)/vlmkit design specs/designs/moving-shapes-stab-tiny.yaml
+	$(BIN)/vlmkit ablate runs/moving-shapes-stab-tiny/study.yaml
+	$(BIN)/vlmkit rank runs/moving-shapes-stab-tiny/study.yaml
 
 published: $(VENV)/ready  # numbers of public systems made again from their own answers, which lie in ../shared
 	$(BIN)/vlmkit answers reproduce --from ../shared --to docs/published.md

@@ -113,9 +113,12 @@ class StudyScreen:
 
 
 def _head(status: StudyStatus) -> Iterator[str]:
-    yield f"{status.study}: {status.count('done')} of {plural(len(status.runs), 'run')} done, {_time_left(status)}"
-    states = [(state, status.count(state)) for state in ("running", "waiting", "failed", "not needed")]
-    yield ", ".join(f"{count} {state}" for state, count in states if count) or "nothing is left to run"
+    is_over = not status.count("running") + status.count("waiting")
+    done = f"{status.count('done')} of {plural(len(status.runs), 'run')} done"
+    yield f"{status.study}: {done}" + ("" if is_over else f", {_time_left(status)}")
+    states: tuple[JobState, ...] = ("running", "waiting", "failed", "not needed")
+    if counts := [f"{count} {state}" for state in states if (count := status.count(state))]:
+        yield ", ".join(counts)
     yield (
         f"stages: {status.stages_trained} trained, {status.stages_taken} taken from other runs, {status.stages_left} "
         "to train"
@@ -125,8 +128,6 @@ def _head(status: StudyStatus) -> Iterator[str]:
 
 
 def _time_left(status: StudyStatus) -> str:
-    if not status.count("running") + status.count("waiting"):
-        return "ended"
     if status.training_left is None:
         return "time left not known yet"
     if status.questions_left is None:

@@ -59,6 +59,17 @@ def test_every_run_has_its_line() -> None:
     ]
 
 
+def test_the_time_left_is_told_as_far_as_it_is_known() -> None:
+    title = "modules: 2 of 6 runs done"
+    assert drawn(replace(STATUS, questions_left=None), 60)[0] == f"{title}, 1 h 7 min of training left"
+    assert drawn(replace(STATUS, training_left=None), 60)[0] == f"{title}, time left not known yet"
+    over = drawn(replace(STATUS, runs=(DONE, DONE), stages_left=0), 60)
+    assert [over[0], over[2]] == [
+        "modules: 2 of 2 runs done",
+        "stages: 6 trained, 2 taken from other runs, 0 to train",
+    ]
+
+
 def test_a_narrow_terminal_shows_what_counts_most() -> None:
     rows = drawn(STATUS, 60)[5:]
     assert rows[1] == "without-rows-seed1  done     accuracy 68.7%"
