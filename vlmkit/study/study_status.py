@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vlmkit.json_files import is_present, read_record
 from vlmkit.study.already_made import already_made
@@ -16,6 +17,16 @@ from vlmkit.study.running import StudyProgress
 from vlmkit.study.study_folder import StudyFolder
 
 __all__ = ["StudyStatus", "StudyWatch"]
+
+_Key = tuple[tuple[str, ...], str]
+"""Names of the rows that runs serve, and of a stage or benchmark."""
+
+
+class _Measured(NamedTuple):
+    length: int | None
+    """Steps or questions."""
+    pace: float | None
+    """Seconds for each, a mean."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +91,13 @@ class StudyWatch:
             unusable=tuple(progress.unusable),
         )
 
-    def _left(self, runs: Sequence[RunStatus], known: frozenset[str]) -> tuple[float | None, float | None, int]:
+    def _left(self, runs: Sequence[RunStatus], trained: frozenset[str]) -> tuple[float | None, float | None, int]:
         """Return the seconds of training and of questions, and the number of the stages that are left; runs that have
         begun count before those that would wait for their stages."""
         by_name = {run.experiment.name: run for run in self._runs}
         parts = {name: self._records.parts(run) for name, run in by_name.items()}
+        measured = self._measured(parts)
+        counted = set(trained)
         training: list[float | None] = []
         questions: list[float | None] = []
         for status in sorted(runs, key=lambda run: run.state != "running"):
@@ -93,31 +106,39 @@ class StudyWatch:
             run, own = by_name[status.name], parts[status.name]
             stages = self._shared[status.name].stages
             for number, (part, stage) in enumerate(zip(own, stages, strict=False)):
-                if stage not in known:
-                    known |= {stage}
-                    training.append(self._seconds(run, part, parts, number))
-            questions += [self._seconds(run, part, parts) for part in own[len(stages) :]]
+                if stage not in counted:
+                    counted.add(stage)
+                    training.append(self._seconds(run, part, measured, number))
+            questions += [self._seconds(run, part, measured) for part in own[len(stages) :]]
         return _sum(training), _sum(questions), len(training)
 
+    def _measured(self, parts: Mapping[str, Sequence[Part]]) -> Mapping[_Key, _Measured]:
+        """Return what was measured of each stage and benchmark: in the runs of a row, under `()` in those of all."""
+        groups: dict[_Key, list[Part]] = {}
+        for run in self._runs:
+            if run.experiment.name not in self._beside.taken:
+                for part in parts[run.experiment.name]:
+                    groups.setdefault((run.rows, part.name), []).append(part)
+                    groups.setdefault(((), part.name), []).append(part)
+        return {key: _summary(group) for key, group in groups.items()}
+
     def _seconds(
-        self, run: StudyRun, part: Part, parts: Mapping[str, list[Part]], stage: int | None = None
+        self, run: StudyRun, part: Part, measured: Mapping[_Key, _Measured], stage: int | None = None
     ) -> float | None:
         """Return the seconds that are left of a part of a run. What it does not tell yet is taken from the same part of
         other runs, first those of the row, and the pace of a stage from the probe before those of other rows."""
-        others = [other for other in self._runs if other.experiment.name not in self._beside.taken]
-        alike = [(other.rows == run.rows, one) for other in others for one in parts[other.experiment.name]]
-        every = [one for _, one in alike if one.name == part.name]
-        own = [one for is_own, one in alike if is_own and one.name == part.name]
-        steps = next((one.length for one in (part, *own, *every) if one.length), None)
-        pace = _mean_pace(own)
+        own, every = measured[run.rows, part.name], measured[(), part.name]
+        steps = part.length or own.length or every.length
+        pace = own.pace
         if pace is None and self._probe is not None and stage is not None and steps:
             pace = self._probe.rows[run.rows[0]].seconds_of_stages[stage] / steps
-        return part._replace(steps=steps).seconds_left(_mean_pace(every) if pace is None else pace)
+        return part._replace(steps=steps).seconds_left(every.pace if pace is None else pace)
 
 
-def _mean_pace(parts: Sequence[Part]) -> float | None:
+def _summary(parts: Sequence[Part]) -> _Measured:
     paces = [part.pace for part in parts if part.pace is not None]
-    return statistics.fmean(paces) if paces else None
+    length = next((part.length for part in parts if part.length), None)
+    return _Measured(length, statistics.fmean(paces) if paces else None)
 
 
 def _state(name: str, progress: StudyProgress) -> JobState:
