@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vlmkit._version import __version__
 from vlmkit.benchmarks.entries import Benchmark, PublishedModel, PublishedResults, find_benchmark
 from vlmkit.errors import UserError
-from vlmkit.files import expand_path, is_file, shipped_folder, write_atomic
+from vlmkit.files import expand_path, write_atomic
 from vlmkit.report.compared_figures import SizePoint, size_figure
 from vlmkit.report.page import page_templates
 from vlmkit.spec.loading import load_spec
@@ -40,7 +40,7 @@ class _Row(NamedTuple):
     label: str
     model: PublishedModel
     parameters: int | None
-    """Counted; None where its spec is not shipped."""
+    """Counted; None where the registry names no spec of it."""
     scores: Sequence[float | None]
     """By benchmark."""
 
@@ -48,8 +48,7 @@ class _Row(NamedTuple):
 def write_figure(number: int, file: Path) -> tuple[Path, Path]:
     """Write the page of a figure, and the figure alone beside it, an SVG; return both paths.
 
-    Parameters are counted on the meta device from the spec that the registry names for each system. Systems whose spec
-    is not shipped are listed, and are not in the figure.
+    Parameters are counted on the meta device from the spec that the registry names for each system.
 
     Raises:
         UserError: there is no such figure, or the files cannot be written.
@@ -95,14 +94,13 @@ def _render() -> tuple[str, str]:
 
 
 def _counts(published: Sequence[PublishedResults]) -> dict[str, int]:
-    """Return the parameters of the visual part by the name of the spec, of those that are shipped."""
+    """Return the parameters of the visual part by the name of the spec."""
     names = dict.fromkeys(model.spec for one in published for model in one.results if model.spec)
-    files = {name: shipped_folder("specs") / f"{name}.yaml" for name in names}
-    return {name: count_vision(load_spec(file).model) for name, file in files.items() if is_file(file)}
+    return {name: count_vision(load_spec(f"specs/{name}.yaml").model) for name in names}
 
 
 def _points(published: PublishedResults, counts: dict[str, int]) -> list[SizePoint]:
-    """Return the points of the systems that are counted, those of the paper's own data filled."""
+    """Return the points of the systems with a count, those of the paper's own data filled."""
     return [
         SizePoint(published.label(model), counts[model.spec], model.metrics[_METRIC], None, _color(model))
         for model in published.results
