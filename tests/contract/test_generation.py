@@ -16,19 +16,24 @@ from vlmkit.spec.experiment import ModelSpec
 QUESTIONS = ("say what happens", "what colour is the circle in the middle of it?")
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
          "intermediate_size": 64}  # fmt: skip
-READING = [name for name in registry().names("aligner") if registry().get("aligner", name).spec.tiny().text_input]
+TINY = {kind: {name: registry().get(kind, name).spec.tiny() for name in registry().names(kind)}
+        for kind in ("aligner", "layers")}  # fmt: skip
+PAIRS = [(aligner, layers) for aligner, spec in TINY["aligner"].items() if spec.text_input is not None
+         for layers in ("", *TINY["layers"])
+         if spec.num_prompts == (TINY["layers"][layers].num_prompts if layers else 0)]  # fmt: skip
+"""Aligners that read text, and layers that read as many prompts as they give."""
 
 
 @pytest.fixture
 def talker(request: Any) -> tuple[VideoLM, VideoLMProcessor]:
     """A model whose answers depend on its input."""
     aligner, layers = request.param
-    known = registry().get("layers", layers).spec.tiny() if layers else None
+    known = TINY["layers"].get(layers)
     family = known.families[0] if known is not None else "llama"
     config = {"model_type": family, **SIZES} | ({"head_dim": 8} if family == "qwen3" else {})
     backbone = {"type": "hf-causal-lm", "init": "random", "config": config,
                 "tokenizer": {"text": list(QUESTIONS), "vocab_size": 300}, "chat_template": "plain"}  # fmt: skip
-    spec = ModelSpec.model_validate({"aligner": registry().get("aligner", aligner).spec.tiny(), "backbone": backbone,
+    spec = ModelSpec.model_validate({"aligner": TINY["aligner"][aligner], "backbone": backbone,
                                      "layers": known})  # fmt: skip
     model, processor = compose(spec, seed=3)
     with torch.no_grad():
@@ -37,12 +42,7 @@ def talker(request: Any) -> tuple[VideoLM, VideoLMProcessor]:
     return model, processor
 
 
-@pytest.mark.parametrize(
-    "talker",
-    [pytest.param((aligner, layers), id=f"{aligner}-{layers}") for aligner in READING
-     for layers in ("", *registry().names("layers"))],
-    indirect=True,
-)  # fmt: skip
+@pytest.mark.parametrize("talker", PAIRS, indirect=True, ids="-".join)
 def test_with_a_cache_and_without_alone_and_in_a_batch(talker: tuple[VideoLM, VideoLMProcessor]) -> None:
     model, processor = talker
     canvas = processor.aligner.input

@@ -38,6 +38,7 @@ GMHRA: Table = {
 BLIP2: Table = {"query_tokens": Normal(0.02), "norm.*": "torch", **below("qformer", BERT), "projector.*": "torch"}
 ALIGNERS: dict[str, Table] = {
     "eve-v2": {"*_embedding": Normal(1.0), "patch_embedding.*": "torch"},
+    "llama-adapter": {"projection.weight": Normal(1 / math.sqrt(WIDTH)), "*": "torch"},
     "llama-vid": {"*_projector.*": "torch", **BLIP2},
     "neo": {"*": "torch"},
     "video-chat": {"extra_query_tokens": 0.0, **below("gmhra", GMHRA), **BLIP2},
@@ -55,6 +56,18 @@ def test_aligners(name: str) -> None:
     if hasattr(aligner, "encoder"):
         del aligner.encoder
     check_initialization(aligner, ALIGNERS[name])
+
+
+def test_llama_adapter_layers_change_nothing_at_first() -> None:
+    spec = registry().get("layers", "llama-adapter").spec.tiny()
+    table: Table = {
+        "gates.*": 0.0,
+        "new_gates.*": 1.0,
+        "biases.*": 0.0,
+        "lora.*.first.*": "torch",
+        "lora.*.second.*": 0.0,
+    }
+    check_initialization(spec.build(small_backbone(spec)), table)
 
 
 def test_eve_v2_layers_are_copies() -> None:
