@@ -55,6 +55,8 @@ class Summary(BaseModel):
     """Parameters by part; the teacher too, which is never part of the model."""
     tokens: dict[str, int]
     """Tokens per video by aspect ratio."""
+    prompts: Annotated[int, Field(exclude_if=lambda found: not found)] = 0
+    """Prompts per video, which layers inside the LLM read beside its sequence."""
     pictures: Annotated[dict[str, tuple[int, int]], Field(exclude_if=lambda found: not found)] = {}
     """Width and height of these videos, pixels, where tokens depend on them: without a square canvas."""
     macs: Annotated[int, Field(ge=0, lt=10**30)]
@@ -120,8 +122,8 @@ def compose_and_summarize(spec: ExperimentSpec) -> ComposedSummary:
             stages.append(StageSummary(name=stage.name, trains=stage_plan.trains, rates=rates, memory=memory))
     macs = count_macs(model.aligner, aligner.input)
     summary = Summary(
-        name=spec.name, parts=parts, tokens=tokens, pictures=pictures, macs=macs, frames=aligner.input.frames,
-        stages=stages,
+        name=spec.name, parts=parts, tokens=tokens, prompts=aligner.num_prompts, pictures=pictures, macs=macs,
+        frames=aligner.input.frames, stages=stages,
     )  # fmt: skip
     return ComposedSummary(summary, model, plan)
 

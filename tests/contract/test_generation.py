@@ -1,4 +1,5 @@
-"""Every aligner that reads text, alone and with every kind of layers, generates the same with a cache and without."""
+"""Every aligner that reads text or gives prompts generates the same with a cache and without, with all layers that go
+with it."""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "n
          "intermediate_size": 64}  # fmt: skip
 TINY = {kind: {name: registry().get(kind, name).spec.tiny() for name in registry().names(kind)}
         for kind in ("aligner", "layers")}  # fmt: skip
-PAIRS = [(aligner, layers) for aligner, spec in TINY["aligner"].items() if spec.text_input is not None
+PAIRS = [(aligner, layers) for aligner, spec in TINY["aligner"].items() if spec.text_input or spec.num_prompts
          for layers in ("", *TINY["layers"])
          if spec.num_prompts == (TINY["layers"][layers].num_prompts if layers else 0)]  # fmt: skip
-"""Aligners that read text, and layers that read as many prompts as they give."""
+"""Aligners that read text or give prompts, and layers that read as many prompts as they give."""
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
+from vlmkit.cli import app
 from vlmkit.spec.experiment import ExperimentSpec
 from vlmkit.spec.loading import load_spec
 from vlmkit.summary import summarize
@@ -101,11 +103,14 @@ def test_parameters_and_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(stage.trains for stage in summary.stages)
 
 
-def test_trained_parameters_of_llama_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_llama_adapter_trains_prompts_and_norms(monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the gates of the layer that reads no prompts, one for each of 32 heads, which nothing can train."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    stages = summarize(load_spec(_file("llama-adapter-7b"))).stages
-    assert [sum(stage.trains.values()) for stage in stages] == [61_731_584 - 32, 1_363_968]
+    summary = summarize(load_spec(_file("llama-adapter-7b")))
+    assert [sum(stage.trains.values()) for stage in summary.stages] == [61_731_584 - 32, 1_363_968]
+    assert summary.prompts == 10
+    done = CliRunner().invoke(app, ["check", str(_file("llama-adapter-7b"))])
+    assert "  and 10 prompts, which its layers read\n" in done.output
 
 
 def test_every_file_is_expected_here() -> None:

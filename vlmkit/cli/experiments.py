@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmkit.errors import CheckpointError, UserError, shown
-from vlmkit.formatting import columns, large
+from vlmkit.formatting import columns, large, plural
 from vlmkit.runtime import rank
 from vlmkit.spec.loading import load_spec, parse_overrides, resolved
 from vlmkit.spec.study_files import is_study
@@ -178,6 +178,7 @@ def _summary_text(summary: Summary) -> str:
         columns(parts),
         "tokens per video",
         columns(tokens),
+        *([f"  and {plural(summary.prompts, 'prompt')}, which its layers read"] if summary.prompts else []),
         f"visual part: {large(summary.macs)} multiply-accumulates for {frames}",
     ]
     for number, stage in enumerate(summary.stages, 1):

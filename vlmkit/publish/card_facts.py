@@ -68,6 +68,8 @@ class CardFacts:
     tokens: dict[str, int]
     """Tokens per video by aspect ratio."""
     macs: int
+    prompts: int = 0
+    """Prompts per video, which layers inside the language model read."""
     stages: list[StageFacts] = field(default_factory=list)
     seed: int | None = None
     started_from: str | None = None
@@ -129,6 +131,7 @@ def gather_facts(
         parts={part: summary.parts[part] for part in ("aligner", "backbone", "layers") if part in summary.parts},
         tokens=summary.tokens_by_shape,
         macs=summary.macs,
+        prompts=summary.prompts,
         adapter=None if adapter is None else dict(adapter),
         **_of_run(run, spec, measured=adapter is None) if run is not None else {},
     )

@@ -75,11 +75,12 @@ def described(kind: str, component: object) -> str:
 
 
 def tokens(facts: CardFacts) -> str:
-    """Return how many tokens videos become, by their aspect ratios."""
+    """Return how many tokens videos become, by their aspect ratios, and how many prompts."""
     by_count: dict[int, list[str]] = {}
     for aspect, number in facts.tokens.items():
         by_count.setdefault(number, []).append(aspect)
-    return ", ".join(f"{number:,} tokens ({', '.join(aspects)})" for number, aspects in by_count.items())
+    said = [f"{number:,} tokens ({', '.join(aspects)})" for number, aspects in by_count.items()]
+    return ", ".join([*said, plural(facts.prompts, "prompt")] if facts.prompts else said)
 
 
 def adapter_in_words(adapter: Mapping[str, Any]) -> str:
