@@ -61,6 +61,7 @@ def test_aligners(name: str) -> None:
 def test_llama_adapter_layers_change_nothing_at_first() -> None:
     spec = registry().get("layers", "llama-adapter").spec.tiny()
     table: Table = {
+        "adapter_query.weight": Normal(1.0),
         "gates.*": 0.0,
         "new_gates.*": 1.0,
         "biases.*": 0.0,
