@@ -77,10 +77,8 @@ class StudyPlan:
         yield columns([head, *(self._cells(row) for row in self.rows)])
         several = len(self.rows) * len(spec.seeds) - len(study.runs)
         yield f"{plural(len(study.runs), 'run')}" + (f"; {several} more are equal to one of them" if several else "")
-        yield (
-            f"{plural(self.stages_trained, 'training stage')} to be trained of {self.stages}: the others are those of "
-            "another run"
-        )
+        others = ": the others are those of another run" if self.stages_trained < self.stages else ""
+        yield f"{plural(self.stages_trained, 'training stage')} to be trained of {self.stages}{others}"
         for name, questions in self.questions.items():
             yield f"{name}{f', {questions:,} questions' * bool(questions)}: {self._power(name, assumed, measured)}"
         if spec.stop_when is not None:
