@@ -19,7 +19,7 @@ __all__ = ["LowRank", "read_changes"]
 
 
 class LowRank(NamedTuple):
-    """What is added to a weight."""
+    """The product of two small matrices that is added to a weight."""
 
     a: Tensor
     """(rank, in)."""

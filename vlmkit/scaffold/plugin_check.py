@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class CheckOutcome(NamedTuple):
-    """What one check has found."""
+    """The result of one check."""
 
     kind: str
     """Of the component; `plugin` for the plugin itself."""
