@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from vlmkit.api.hookspecs import PublishedFormat
 from vlmkit.benchmarks.benchmark_check import check_benchmark
 from vlmkit.checkpoints.formats import published_format
-from vlmkit.errors import PluginError
+from vlmkit.errors import PluginError, UserError
 from vlmkit.files import expand_path, is_file, is_folder
 from vlmkit.guard import FAULTS, error_text, is_machine_error
 from vlmkit.registry import KINDS, Plugin, registry
@@ -123,7 +123,7 @@ def _fault(work: Callable[[], object]) -> str:
     """Return what `work` raises, in one line; empty where it raises nothing."""
     try:
         work()
-    except AssertionError as error:
+    except (AssertionError, UserError) as error:
         return " ".join(str(error).split()) or "an assertion without words"
     except FAULTS as error:
         if is_machine_error(error):
