@@ -164,8 +164,9 @@ def time_systems(
         )
     where = _in_words(options)
     systems = dict(_timed({name: specs[name] for name in chosen}, options, say))
-    small = dict(_timed(rows, replace(options, train=True), say))
-    for name, seconds in bench_training_steps(rows, replace(options, batch=STEP_BATCH), say).items():
+    alone = replace(options, threads=1)  # where others work too, threads that share so little wait for each other
+    small = dict(_timed(rows, replace(alone, train=True), say))
+    for name, seconds in bench_training_steps(rows, replace(alone, batch=STEP_BATCH), say).items():
         small[name] = small[name].model_copy(update={"step": seconds})
     return SystemTimings(command=command, machine=where, systems=systems, rows=small)
 

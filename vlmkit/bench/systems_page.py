@@ -49,8 +49,9 @@ one size.
 
 ## Small, timed
 
-In the same run. A training step is forward, backward and AdamW of the whole model on {STEP_BATCH} videos with a short
-question and answer each, in float32, all parameters trained. `x` compares with {markdown_text(next(iter(times.rows)))}.
+In the same run, on one thread. A training step is forward, backward and AdamW of the whole model on {STEP_BATCH} videos
+with a short question and answer each, in float32, all parameters trained. `x` compares with
+{markdown_text(next(iter(times.rows)))}.
 
 {_small_times(times.rows)}
 
