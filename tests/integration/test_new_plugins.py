@@ -29,7 +29,7 @@ for command in (["plugin", "check"], ["check", sys.argv[1]]):
         if end.code:
             raise
 """
-"""What an author does in the folder of a package, in one process: torch is imported once."""
+"""The commands of an author in the folder of a package, in one process: torch is imported once."""
 Python = Callable[..., str]
 
 
