@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from vlmkit.bench import vision
-from vlmkit.bench.systems import SystemLimits, Systems, SystemTimings, TimedSystem, count_systems
+from vlmkit.bench.systems import SystemLimits, Systems, SystemTimings, TimedSystem, count_systems, systems_of
 from vlmkit.bench.systems_page import counts_table, systems_page
 from vlmkit.cli import app
 from vlmkit.study.rows import load_study
@@ -128,3 +128,11 @@ def test_ratios_are_medians_over_the_rounds(study: Path) -> None:
 def test_systems_that_are_not_timed_are_named(study: Path) -> None:
     a = TimedSystem(parameters=10, forward=[1.0], fractions=[0.5], forward_backward=[1.0], step=[1.0])
     assert "Not timed, for their memory or operations: b." in _page(study, {"a": a})
+
+
+def test_the_counted_columns_of_the_page_are_true(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    page = (root / "docs" / "equal-footing.md").read_text(encoding="utf-8")
+    rows = {row.label: row.experiment for row in load_study(root / "specs/studies/moving-shapes-systems.yaml").rows}
+    for systems in (systems_of([]), rows):
+        assert counts_table(count_systems(systems)) in page, "run `vlmkit bench systems --keep-times`"

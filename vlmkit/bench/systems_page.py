@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from vlmkit.bench.systems import STEP_BATCH, Systems, TimedSystem
-from vlmkit.formatting import EN_DASH, count, large, markdown_table, markdown_text
+from vlmkit.formatting import EN_DASH, count, large, markdown_table, markdown_text, plural
 from vlmkit.summary import Summary
 
 __all__ = ["counts_table", "systems_page"]
@@ -27,7 +27,8 @@ Written by `vlmkit bench systems`; do not edit.
 The shipped specs ([specs/README.md](../specs/README.md)), without weights. The visual part is everything between pixels
 and the language model, its encoder included; some systems put further parameters inside the language model. Tokens and
 multiply-accumulates (those of the visual part, in matrix products and convolutions) are for one square video of as many
-frames as the spec has. Each token then costs a pass through the language model, with what is inside it.
+frames as the spec has. Each token then costs a pass through the language model, with what is inside it; prompts are
+read by its attention alone.
 
 {counts_table(found.counted)}
 
@@ -73,7 +74,7 @@ def counts_table(counted: Mapping[str, Summary]) -> str:
             count(one.parts["layers"]) if "layers" in one.parts else EN_DASH,
             count(one.parts["backbone"]),
             count(one.frames),
-            count(one.tokens["square"]),
+            count(one.tokens["square"]) + (f" and {plural(one.prompts, 'prompt')}" if one.prompts else ""),
             large(one.macs),
         )
         for name, one in counted.items()
