@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["LlamaVid"]
 
 _BLOCK = 256
-"""Frames, and pairs of a text and a frame, that are computed together: a film has thousands of them."""
+"""Frames, and pairs of a text and a frame, that are computed together: a film has thousands of them. Without memory, on
+the meta device, all of them are."""
 
 
 class LlamaVid(QFormerAligner):
@@ -49,13 +50,14 @@ class LlamaVid(QFormerAligner):
         if text is None:
             raise UserError("the aligner llama-vid reads a text with each video: give `text`")
         pixels, _ = present_frames(video)
-        features = torch.cat([self.encoder(block)[:, 0] for block in pixels.split(_BLOCK)])
+        block = len(pixels) * int(text.ids.shape[0]) if pixels.is_meta else _BLOCK
+        features = torch.cat([self.encoder(part)[:, 0] for part in pixels.split(block)])
         shown_QT = video.frame_mask[text.video_of_text].numpy()
         text_P, time_P = shown_QT.nonzero()
         place_BT = video.frame_mask.flatten().cumsum(0).view_as(video.frame_mask).numpy() - 1
         frame_P = place_BT[text.video_of_text.numpy()[text_P], time_P]
         frames, texts = (torch.from_numpy(index).to(pixels.device) for index in (frame_P, text_P))
-        pairs = zip(frames.split(_BLOCK), texts.split(_BLOCK), strict=True)
+        pairs = zip(frames.split(block), texts.split(block), strict=True)
         context_PD = torch.cat([self._context(features[f], text.ids[t], text.mask[t]) for f, t in pairs])
         content_FGD = self._content(features, video)
         count, per_frame = len(frame_P), content_FGD.shape[1]

@@ -17,7 +17,7 @@ from fuzz.text import SNIPPETS, edit_text, text_edits
 from fuzz.trees import ODD, Pool, Raw, edits, mutate, to_json, to_yaml
 from hypothesis import strategies as st
 
-ENOUGH = {"composed": 1 / 3}
+ENOUGH = {"composed": 0.3}
 _SMALL_LLM = {
     "type": "hf-causal-lm",
     "init": "random",

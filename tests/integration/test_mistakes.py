@@ -153,7 +153,7 @@ MISTAKES: dict[str, tuple[Edits, tuple[str, ...]]] = {
     ),
     "wrong choice": (
         (("sampling: uniform", "fit: fill"),),
-        ("tiny.yaml:10: model.aligner.input.fit: expected 'pad', 'crop' or 'squash'", 'found "fill"'),
+        ("tiny.yaml:10: model.aligner.input.fit: expected 'pad', 'crop', 'squash', 'area' or 'pixels'", 'found "fill"'),
     ),
     "no such sampler": (
         (("sampling: uniform", "sampling: even"),),

@@ -60,6 +60,12 @@ def _tiny(kind: str) -> dict[str, Options]:
     }
 
 
+def _num_prompts(kind: str, name: str) -> int:
+    """How many prompts a small instance of an aligner gives, or one of layers reads."""
+    prompts: int = registry().get(kind, name).spec.tiny().num_prompts
+    return prompts
+
+
 def _cases() -> dict[str, tuple[Options, Options | None, str | None]]:
     """Aligner, distillation and layers by what they show."""
     cases: dict[str, tuple[Options, Options | None, str | None]] = {
@@ -67,14 +73,17 @@ def _cases() -> dict[str, tuple[Options, Options | None, str | None]]:
     }
     for name, options in _tiny("downsampler").items():
         cases[f"downsampler {name}"] = (STAB | {"downsampler": options}, None, None)
+    readers = {layers: count for layers in _tiny("layers") if (count := _num_prompts("layers", layers))}
     for name, options in _tiny("aligner").items():
-        cases[f"aligner {name}"] = (options, None, None)
+        prompts = _num_prompts("aligner", name)
+        reader = next(layers for layers, count in readers.items() if count == prompts) if prompts else None
+        cases[f"aligner {name}"] = (options, None, reader)
     teachers = _tiny("teacher")
     for name, options in teachers.items():
         cases[f"teacher {name}"] = (STAB, {"teacher": options}, None)
     for name in LOSSES:
         cases[f"loss {name}"] = (STAB, {"teacher": teachers["hog"], "loss": name}, None)
-    for name in _tiny("layers"):
+    for name in sorted(_tiny("layers").keys() - readers):
         cases[f"layers {name}"] = (STAB, {"teacher": teachers["hog"]}, name)
     return cases
 

@@ -119,7 +119,7 @@ def test_the_files_of_the_table_say_the_same(write_study: WriteStudy, tmp_path: 
     )
     folder, _ = run(file, tmp_path / "runs", HereLauncher())
     files = table(file, folder)
-    accuracy = json.loads(files["table.json"])["lines"][0]["cells"]["moving-shapes/accuracy"]["score"]["value"]
+    accuracy = json.loads(files["table.json"])["rows"][0]["cells"]["moving-shapes/accuracy"]["score"]["value"]
     assert f"| base | {accuracy:.1%} [" in files["table.md"]
     assert f"{accuracy * 100:.1f}\\% [" in files["table.tex"]
     assert files["table.csv"].splitlines()[1].startswith(f"base,base,moving-shapes,accuracy,{accuracy}")
