@@ -180,3 +180,21 @@ def refusal(importer: Importer, tmp_path: Path) -> Refusal:
         return str(error.value)
 
     return run
+
+
+@pytest.fixture
+def spec(make_experiment: Maker, request: pytest.FixtureRequest) -> ExperimentSpec:
+    """The experiment with the aligner that the module of the test names as `ALIGNER`, without training."""
+    plain = make_experiment().model_dump(mode="json", exclude_unset=True)
+    plain["model"]["aligner"] = request.module.ALIGNER
+    return ExperimentSpec.model_validate({**plain, "training": None})
+
+
+@pytest.fixture
+def weights(spec: ExperimentSpec) -> State:
+    """The weights of the model of `spec`, under our names, none of them as they are initialized."""
+    model, _ = compose(spec.model, seed=7)
+    return {
+        name: value + 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
+        for name, value in model.state_dict().items()
+    }

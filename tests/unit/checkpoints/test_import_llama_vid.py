@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlmkit.checkpoints import ImportReport, import_checkpoint
 from vlmkit.errors import CheckpointError
-from vlmkit.model import compose, load
+from vlmkit.model import load
 from vlmkit.spec.experiment import ExperimentSpec
 
 State = dict[str, Tensor]
@@ -39,23 +39,6 @@ BUFFERS = {
     "model.vlm_att_encoder.bert.embeddings.position_ids": torch.arange(4)[None],
     "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2),
 }
-
-
-@pytest.fixture
-def spec(make_experiment: Any) -> ExperimentSpec:
-    plain = make_experiment().model_dump(mode="json", exclude_unset=True)
-    plain["model"]["aligner"] = ALIGNER
-    return ExperimentSpec.model_validate({**plain, "training": None})
-
-
-@pytest.fixture
-def weights(spec: ExperimentSpec) -> State:
-    """Those of the model, under our names."""
-    model, _ = compose(spec.model, seed=7)
-    return {
-        name: value + 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
-        for name, value in model.state_dict().items()
-    }
 
 
 def renamed(weights: State, beginnings: dict[str, str]) -> State:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vlmkit.checkpoints import ImportReport, import_checkpoint
 from vlmkit.checkpoints.formats import import_state_dict
 from vlmkit.errors import CheckpointError
-from vlmkit.model import compose, load
+from vlmkit.model import load
 from vlmkit.spec.experiment import ExperimentSpec
 
 State = dict[str, Tensor]
@@ -34,23 +34,6 @@ BEGINNINGS = {
 """Of our names in the aligner, and of the published ones."""
 LORA = "llama_model.base_model.model.model.layers.0.self_attn.{}_proj.lora_{}.default.weight"
 TEXT = ("word_embeddings", "position_embeddings", ".intermediate.", ".output.dense.", ".output.LayerNorm.")
-
-
-@pytest.fixture
-def spec(make_experiment: Any) -> ExperimentSpec:
-    plain = make_experiment().model_dump(mode="json", exclude_unset=True)
-    plain["model"]["aligner"] = ALIGNER
-    return ExperimentSpec.model_validate({**plain, "training": None})
-
-
-@pytest.fixture
-def weights(spec: ExperimentSpec) -> State:
-    """Those of the model, under our names."""
-    model, _ = compose(spec.model, seed=7)
-    return {
-        name: value + 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
-        for name, value in model.state_dict().items()
-    }
 
 
 def visual(weights: State) -> State:

@@ -9,28 +9,16 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlmkit.api import AlignerSpec, CheckpointError, VideoBatch
 from vlmkit_qformer.qformer import BERT_WORDS, QFormer
 from vlmkit_qformer.spec import QFormerOptions, VideoChatSpec, VideoLlamaSpec
 
+from .conftest import built, count
+
 BOTH = [VideoChatSpec, VideoLlamaSpec]
 SMALL = QFormerOptions(queries=3, layers=2, width=8, heads=2, mlp=16)
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def built(spec: AlignerSpec) -> Any:
-    """In eval mode, without any zeros."""
-    torch.manual_seed(0)
-    aligner = spec.build(48).eval()
-    with torch.no_grad():
-        for parameter in aligner.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return aligner
 
 
 def clip(spec: AlignerSpec, videos: int = 2, present: int = 4, seed: int = 1) -> VideoBatch:

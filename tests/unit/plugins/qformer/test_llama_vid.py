@@ -13,6 +13,8 @@ from torch import Tensor
 from vlmkit.api import CheckpointError, TextBatch, UserError, VideoBatch
 from vlmkit_qformer.llama_vid import LlamaVidSpec
 
+from .conftest import built
+
 IDS = torch.tensor([[2, 9, 4, 3], [2, 7, 3, 0], [2, 8, 8, 3]])
 TEXTS = TextBatch(IDS, IDS > 0, torch.tensor([0, 1, 0]))
 """Two about the first of two videos, one about the second."""
@@ -20,16 +22,6 @@ TEXTS = TextBatch(IDS, IDS > 0, torch.tensor([0, 1, 0]))
 
 def tiny(**options: Any) -> LlamaVidSpec:
     return LlamaVidSpec.model_validate({**LlamaVidSpec.tiny().model_dump(), **options})
-
-
-def built(spec: LlamaVidSpec) -> Any:
-    """In eval mode, without any zeros."""
-    torch.manual_seed(0)
-    aligner = spec.build(48).eval()
-    with torch.no_grad():
-        for parameter in aligner.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return aligner
 
 
 def clips(present: tuple[int, int] = (4, 3)) -> VideoBatch:

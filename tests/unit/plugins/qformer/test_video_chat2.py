@@ -15,22 +15,10 @@ from vlmkit.api import CheckpointError, TextBatch, UserError, VideoBatch
 from vlmkit.checkpoints.formats import import_state_dict, match_name, published_format
 from vlmkit_qformer.video_chat2 import VideoChat2Spec
 
+from .conftest import built, count
+
 torch.set_num_threads(1)
 FILES = ["videochat2_2x4x224", "videochat2_1x8x224", "videochat2_image_2x1x224"]
-
-
-def count(module: Any) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def built(spec: VideoChat2Spec) -> Any:
-    """In eval mode, without any zeros."""
-    torch.manual_seed(0)
-    aligner = spec.build(48).eval()
-    with torch.no_grad():
-        for parameter in aligner.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return aligner
 
 
 def clip(*present: int, slots: int = 4) -> VideoBatch:
